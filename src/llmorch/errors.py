@@ -1,0 +1,107 @@
+"""The error tree: one class for each party that must act on a failure.
+
+``PlanError`` is mended by the model, ``CallError`` by recovery, ``FunctionError`` by
+whoever declared the function, ``ModelError`` by whoever chose the model,
+``UnresolvedQuery`` by the caller, and ``IllegalEvent`` by us.
+"""
+
+from __future__ import annotations
+
+
+class LLMOrchError(Exception):
+    """Every error that this package raises on purpose."""
+
+
+class PlanError(LLMOrchError):
+    """A plan that can't be run: where it is wrong, and what to do about it.
+
+    ``str(error)`` is shown to users and pasted into the repair prompt, so it holds the
+    position (1-based line and column), the line's text, a marker and a hint.
+    """
+
+    def __init__(self, message: str, *, line: int = 1, column: int = 1, text: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.column = column
+        self.text = text
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [f"line {self.line}, column {self.column}: {self.message}"]
+        if self.text:
+            shown, column = _window(self.text, self.column)
+            lines += [f"    {shown}", f"    {' ' * (column - 1)}^"]
+        if self.hint:
+            lines.append(self.hint)
+        return "\n".join(lines)
+
+
+def _window(text: str, column: int, width: int = 120) -> tuple[str, int]:
+    """The part of a long line around ``column``, and the column within that part."""
+    text = "".join(" " if character in "\t\r\n" else character for character in text)
+    if len(text) <= width:
+        return text, column
+    start = max(0, min(column - 1 - width // 2, len(text) - width))
+    return text[start : start + width], column - start
+
+
+class InvalidSyntax(PlanError):
+    """A line that is not a statement of the plan language."""
+
+
+class PlanTooLarge(PlanError):
+    """A plan past one of the bounds on length, nesting or number of calls."""
+
+
+class EmptyPlan(PlanError):
+    """A text without a single call."""
+
+
+class UndefinedId(PlanError):
+    """A call uses the result of a call that the plan does not make before it."""
+
+
+class DuplicateId(PlanError):
+    """Two calls of one plan have the same id."""
+
+
+class UnknownFunction(PlanError):
+    """A call of a function that was not offered."""
+
+
+class InvalidArgument(PlanError):
+    """An argument that the function does not take, or a literal of the wrong type."""
+
+
+class UnusedResult(PlanError):
+    """A call whose result no later call uses, and which is not the answer."""
+
+
+class EvaluationError(LLMOrchError):
+    """An argument expression that has no value, such as a division by zero."""
+
+
+class CallError(LLMOrchError):
+    """A function call that failed: its message names the reason in one line."""
+
+    def __init__(self, message: str, *, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+        """The function's own traceback as text, where there is one."""
+
+
+class FunctionError(LLMOrchError):
+    """A function, or a file of functions, that can't be offered."""
+
+
+class ModelError(LLMOrchError):
+    """A model that failed, refused, or could not be reached."""
+
+
+class UnresolvedQuery(LLMOrchError):
+    """A query for which no plan could be made; says what was tried."""
+
+
+class IllegalEvent(LLMOrchError):
+    """An event that the state of the core rules out: a defect here, not the user's."""

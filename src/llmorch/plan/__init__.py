@@ -1,0 +1,19 @@
+"""Text to calls and back: parse, check, render, evaluate, and passes over plans."""
+
+from llmorch.plan.check import Checker, check
+from llmorch.plan.evaluate import evaluate
+from llmorch.plan.parse import Parser, parse
+from llmorch.plan.passes import mention_unused, unused_results
+from llmorch.plan.render import render, render_call
+
+__all__ = [
+    "Checker",
+    "Parser",
+    "check",
+    "evaluate",
+    "mention_unused",
+    "parse",
+    "render",
+    "render_call",
+    "unused_results",
+]

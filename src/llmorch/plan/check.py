@@ -1,0 +1,139 @@
+"""A plan against its functions: names, arguments, and the types of literals.
+
+What is a literal is checked here, before anything runs; what comes from another call is
+checked when it arrives, by ``Parameter.accept``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from llmorch.calls import Constant, DictOf, ListOf, Plan, Template
+from llmorch.errors import InvalidArgument, UnknownFunction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from llmorch.calls import Expression, FunctionCall
+    from llmorch.errors import PlanError
+    from llmorch.functions import Function
+
+_NUMBERS = (int, float, bool)
+
+
+class _NotLiteral(Exception):
+    """An expression holds a reference, so that its value isn't known yet."""
+
+
+def check(plan: Plan, functions: Mapping[str, Function]) -> Plan:
+    """The plan with every argument under its parameter's name.
+
+    Raises ``PlanError`` for the first call that its function can't take.
+    """
+    checker = Checker(functions)
+    return Plan(tuple(checker.check(call) for call in plan))
+
+
+class Checker:
+    """Checks calls one by one, as they are read."""
+
+    def __init__(self, functions: Mapping[str, Function]) -> None:
+        self._functions = functions
+
+    def check(self, call: FunctionCall) -> FunctionCall:
+        """The call with its positional arguments named. Raises ``PlanError``."""
+        function = self._functions.get(call.function)
+        if function is None:
+            raise self._unknown(call)
+        call = self._named(call, function)
+        for name, argument in call.args.items():
+            if name not in function.by_name:
+                raise _error(
+                    call,
+                    name,
+                    f"{function.name} has no parameter {name}",
+                    _suggest(name, function.by_name, f"it is {function.signature}"),
+                )
+            self._check_type(call, function, name, argument)
+        if missing := [name for name in function.required if name not in call.args]:
+            raise _error(
+                call, None, f"{function.name} needs its argument {missing[0]}", f"it is {function.signature}"
+            )
+        return call
+
+    def _unknown(self, call: FunctionCall) -> PlanError:
+        offered = f"functions offered: {', '.join(sorted(self._functions))}"
+        hint = _suggest(call.function, self._functions, offered)
+        return _error(call, None, f"there is no function {call.function}", hint, kind=UnknownFunction)
+
+    def _named(self, call: FunctionCall, function: Function) -> FunctionCall:
+        if not call.positional:
+            return call
+        names = [parameter.name for parameter in function.parameters]
+        if len(call.positional) > len(names):
+            raise _error(
+                call,
+                len(names),
+                f"{function.name} takes {len(names)} arguments, not {len(call.positional)}",
+                f"it is {function.signature}",
+            )
+        given = dict(zip(names, call.positional, strict=False))
+        if twice := [name for name in given if name in call.args]:
+            raise _error(
+                call, twice[0], f"the argument {twice[0]} is given twice", "name every argument, each once"
+            )
+        positions = {names[at] if isinstance(at, int) else at: place for at, place in call.positions.items()}
+        return replace(call, args=given | dict(call.args), positional=(), positions=positions)
+
+    def _check_type(self, call: FunctionCall, function: Function, name: str, argument: Expression) -> None:
+        parameter = function.by_name[name]
+        hint = f"it is {function.signature}"
+        if isinstance(argument, Template):
+            if parameter.annotation in _NUMBERS and any(isinstance(part, str) for part in argument.parts):
+                raise _error(call, name, f"{name} of {function.name} is a number, not text around a result", hint)
+            return
+        try:
+            value = _literal(argument)
+        except _NotLiteral:
+            return
+        try:
+            parameter.check(value)
+        except ValueError as error:
+            raise _error(call, name, f"{name} of {function.name}: {error}", hint) from None
+
+
+def _literal(expression: Expression) -> Any:
+    match expression:
+        case Constant(value):
+            return value
+        case ListOf(items):
+            return [_literal(item) for item in items]
+        case DictOf(pairs):
+            return {_literal(key): _literal(value) for key, value in pairs if _hashable(key)}
+        case _:
+            raise _NotLiteral
+
+
+def _hashable(key: Expression) -> bool:
+    if not isinstance(key, Constant):
+        raise _NotLiteral
+    return True
+
+
+def _suggest(name: str, known: Iterable[str], otherwise: str) -> str:
+    close = get_close_matches(name, list(known), n=1)
+    return f"did you mean {close[0]}? {otherwise}" if close else otherwise
+
+
+def _error(
+    call: FunctionCall, argument: str | int | None, message: str, hint: str, *, kind: type[PlanError] = InvalidArgument
+) -> PlanError:
+    """An error at one argument of a call, or at the call itself."""
+    line, column = call.position if argument is None else call.positions.get(argument, call.position)
+    lines = call.text.split("\n")
+    first = call.position[0]
+    # A statement's text begins on its own first line, which its id stands on.
+    text = lines[line - first] if 0 <= line - first < len(lines) else lines[0]
+    return kind(message, line=line, column=column, text=text, hint=hint)

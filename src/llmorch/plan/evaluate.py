@@ -1,0 +1,222 @@
+"""Argument expressions to values, on the tree, once every result they use is there.
+
+Nothing a model wrote is executed: each node is computed here, within bounds on size, and
+what a result contains is never read as a reference.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from llmorch.calls import (
+    Binary,
+    Builtin,
+    Compare,
+    Constant,
+    DictOf,
+    Field,
+    Junction,
+    ListOf,
+    Negated,
+    Reference,
+    Slice,
+    Subscript,
+    Template,
+)
+from llmorch.errors import EvaluationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llmorch.calls import CallId, Expression
+
+MAX_LENGTH = 50_000_000
+"""Characters or items in anything that an expression makes."""
+MAX_BITS = 4_096
+"""Bits in an integer that an expression makes."""
+
+_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "in": lambda left, right: left in right,
+    "not in": lambda left, right: left not in right,
+}
+
+
+def evaluate(expression: Expression, results: Mapping[CallId, Any]) -> Any:
+    """The value of an argument, given the results that it uses.
+
+    Raises ``EvaluationError`` with a message of one line when it has none.
+    """
+    match expression:  # the three that almost every argument is
+        case Constant(value):
+            return value
+        case Reference(id_):
+            return results[id_]
+        case Template(parts):
+            return _template(parts, results)
+    try:
+        return _value(expression, results)
+    except EvaluationError:
+        raise
+    except KeyError as error:
+        raise EvaluationError(f"there is no {error.args[0]!r} in the result") from None
+    except RecursionError:
+        raise EvaluationError("the expression is nested too deeply") from None
+    except Exception as error:  # a result's own operators may raise anything
+        raise EvaluationError(f"{type(error).__name__}: {error}"[:500]) from None
+
+
+def as_text(value: object) -> str:
+    """A value as it stands inside a string: text as it is, the rest as JSON if it can be."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping | list | tuple):
+        try:
+            return json.dumps(value, ensure_ascii=False)
+        except (TypeError, ValueError):
+            pass
+    return str(value)
+
+
+def _template(parts: tuple[str | Expression, ...], results: Mapping[CallId, Any]) -> Any:
+    if len(parts) == 1 and not isinstance(parts[0], str):
+        return evaluate(parts[0], results)
+    pieces = [part if isinstance(part, str) else as_text(evaluate(part, results)) for part in parts]
+    _bound(sum(len(piece) for piece in pieces))
+    return "".join(pieces)
+
+
+def _value(node: Expression | Slice, results: Mapping[CallId, Any]) -> Any:
+    match node:
+        case Constant(value):
+            return value
+        case Reference(id_):
+            return results[id_]
+        case Template(parts):
+            return _template(parts, results)
+        case ListOf(items):
+            return [_value(item, results) for item in items]
+        case DictOf(pairs):
+            return {_value(key, results): _value(value, results) for key, value in pairs}
+        case Negated(sign, operand):
+            value = _value(operand, results)
+            return not value if sign == "not" else -value if sign == "-" else +value
+        case Binary(sign, left, right):
+            return _arithmetic(sign, _value(left, results), _value(right, results))
+        case Compare(first, rest):
+            values = [_value(first, results), *(_value(operand, results) for _, operand in rest)]
+            found: Any = True
+            for (sign, _), (left, right) in zip(rest, pairwise(values), strict=True):
+                found = _OPERATIONS[sign](left, right)
+                if not found:
+                    break
+            return found
+        case Junction(sign, operands):
+            for operand in operands:
+                value = _value(operand, results)
+                if bool(value) == (sign == "or"):
+                    break
+            return value
+        case Subscript(value, key):
+            return _value(value, results)[_value(key, results)]
+        case Slice(start, stop):
+            return slice(
+                None if start is None else _value(start, results), None if stop is None else _value(stop, results)
+            )
+        case Field(value, name):
+            return _field(_value(value, results), name)
+        case Builtin(name, arguments):
+            return _builtin(name, [_value(argument, results) for argument in arguments])
+
+
+def _arithmetic(sign: str, left: Any, right: Any) -> Any:
+    if sign == "**":
+        return _power(left, right)
+    if sign == "*":
+        for one, other in ((left, right), (right, left)):
+            if isinstance(one, str | bytes | Sequence) and isinstance(other, int):
+                _bound(len(one) * other)
+    if sign == "%" and isinstance(left, str | bytes):
+        raise EvaluationError('% can\'t format text; write the result in braces, as in "{s1}"')
+    if sign == "+" and isinstance(left, str | bytes | Sequence) and isinstance(right, str | bytes | Sequence):
+        _bound(len(left) + len(right))
+    return _small(_OPERATIONS[sign](left, right))
+
+
+def _power(left: Any, right: Any) -> Any:
+    if not isinstance(left, int | float) or not isinstance(right, int | float):
+        raise EvaluationError(f"** takes numbers, not {type(left).__name__} and {type(right).__name__}")
+    if isinstance(left, int) and isinstance(right, int) and left.bit_length() * abs(right) > MAX_BITS:
+        raise EvaluationError(f"a number would have more than {MAX_BITS} bits")
+    return left**right
+
+
+def _small(value: Any) -> Any:
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise EvaluationError(f"a number would have more than {MAX_BITS} bits")
+    return value
+
+
+def _bound(length: int) -> None:
+    if length > MAX_LENGTH:
+        raise EvaluationError(f"a value would be longer than {MAX_LENGTH:,}")
+
+
+def _field(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping):
+        if name not in value:
+            raise EvaluationError(f"there is no {name!r} in the result; it has {_some(value)}")
+        return value[name]
+    found = getattr(value, name, None) if not name.startswith("_") else None
+    if found is None or callable(found):
+        # A method is behaviour, and a plan reads values only.
+        raise EvaluationError(f"a {type(value).__name__} has no field {name}")
+    return found
+
+
+def _some(value: Mapping[Any, Any]) -> str:
+    names = [repr(key) for key in list(value)[:8]]
+    return ", ".join(names) + (", ..." if len(value) > len(names) else "") if names else "no keys"
+
+
+def _builtin(name: str, arguments: list[Any]) -> Any:
+    match name:
+        case "len":
+            return len(*arguments)
+        case "min":
+            return min(*arguments)
+        case "max":
+            return max(*arguments)
+        case "sum":
+            if arguments and isinstance(arguments[0], str | bytes):
+                raise EvaluationError("sum takes a list of numbers")
+            return _small(sum(*arguments))
+        case "round":
+            return round(*arguments)
+        case "abs":
+            return abs(*arguments)
+        case "sorted":
+            return sorted(*arguments)
+        case "str":
+            return as_text(*arguments)
+        case "int":
+            return _small(int(*arguments))
+        case "float":
+            return float(*arguments)
+        case _:
+            raise EvaluationError(f"there is no built-in {name}")

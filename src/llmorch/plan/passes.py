@@ -1,0 +1,66 @@
+"""Passes over whole plans: what a plan computes and then leaves lying."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from llmorch.calls import Constant, ListOf, Plan, Reference, Template
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmorch.calls import CallId, Expression, FunctionCall
+    from llmorch.functions import Function
+
+
+def unused_results(plan: Plan, functions: Mapping[str, Function]) -> tuple[FunctionCall, ...]:
+    """Calls before the last whose results no call uses, in the plan's order.
+
+    A function that returns nothing, by its annotation, is called for its effect.
+    """
+    used = {id_ for call in plan for id_ in call.uses}
+    return tuple(
+        call
+        for call in plan.calls[:-1]
+        if call.id not in used and functions[call.function].returns not in (None, type(None))
+    )
+
+
+def mention_unused(plan: Plan, functions: Mapping[str, Function]) -> Plan:
+    """The plan with unused results added to the prompt of its last call, in plain sight.
+
+    Only a last call that asks a model has a prompt; any other plan stays as it is.
+    Small models often fetch what a question needs and then forget to hand it on.
+    """
+    unused = [call.id for call in unused_results(plan, functions)]
+    last = plan.calls[-1]
+    function = functions[last.function]
+    if not unused or not function.asks_model or not function.parameters:
+        return plan
+    name = function.parameters[0].name
+    if name not in last.args:
+        return plan
+    amended = replace(last, args={**last.args, name: _mentioning(last.args[name], unused)})
+    return Plan((*plan.calls[:-1], amended))
+
+
+def _mentioning(prompt: Expression, ids: list[CallId]) -> Expression:
+    parts: list[str | Expression] = []
+    match prompt:
+        case Constant(str() as text):
+            parts.append(text)
+        case Template(given):
+            parts += given
+        case ListOf() | Reference():
+            parts.append(prompt)
+        case _:
+            parts.append(prompt)
+    for id_ in ids:
+        lead = f"\n\nResult of {id_}:\n"
+        if parts and isinstance(parts[-1], str):
+            parts[-1] += lead
+        else:
+            parts.append(lead)
+        parts.append(Reference(id_))
+    return Template(tuple(parts))

@@ -1,0 +1,8 @@
+"""Which call uses or excludes which: the Function-call Relation Graph."""
+
+from llmorch.relations.bounds import critical_path, lower_bound, remaining_path
+from llmorch.relations.discover import discover
+from llmorch.relations.graph import RelationGraph
+from llmorch.relations.verify import verify
+
+__all__ = ["RelationGraph", "critical_path", "discover", "lower_bound", "remaining_path", "verify"]

@@ -1,0 +1,31 @@
+"""How fast a graph could run at best, given durations in seconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmorch.calls import CallId
+    from llmorch.relations.graph import RelationGraph
+
+
+def remaining_path(graph: RelationGraph, durations: Mapping[CallId, float]) -> dict[CallId, float]:
+    """For each call, the longest chain of durations that begins with it."""
+    paths: dict[CallId, float] = {}
+    for call in reversed(list(graph)):
+        after = max((paths[user] for user in graph.users(call)), default=0.0)
+        paths[call] = durations[call] + after
+    return paths
+
+
+def critical_path(graph: RelationGraph, durations: Mapping[CallId, float]) -> float:
+    """The longest chain of durations: no schedule is shorter, on any number of processors."""
+    return max(remaining_path(graph, durations).values(), default=0.0)
+
+
+def lower_bound(graph: RelationGraph, durations: Mapping[CallId, float], processors: int) -> float:
+    """The larger of the critical path and the compute work shared by all processors."""
+    work = sum(durations[call] for call in graph if graph.kind(call) == "compute")
+    return max(critical_path(graph, durations), work / processors)

@@ -1,0 +1,99 @@
+"""The Function-call Relation Graph: calls, what they use, and what they exclude.
+
+It grows by ``add``, in the plan's order, and never changes otherwise, so that it can be
+built while the plan is still being written. Relations are derived, not stored twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmorch.errors import IllegalEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llmorch.calls import CallId, FunctionCall
+    from llmorch.functions import Kind
+
+
+class RelationGraph:
+    """Nodes are calls; ``uses`` are the data relations, ``excludes`` the control relations."""
+
+    def __init__(self) -> None:
+        self._calls: dict[CallId, FunctionCall] = {}
+        self._kinds: dict[CallId, Kind] = {}
+        self._ranks: dict[CallId, int] = {}
+        self._users: dict[CallId, list[CallId]] = {}
+        self._order: dict[CallId, int] = {}
+        self._compute: dict[int, list[CallId]] = {}
+
+    def add(self, call: FunctionCall, kind: Kind) -> None:
+        """Take the next call of the plan, after every call that it uses."""
+        if call.id in self._calls or any(id_ not in self._calls for id_ in call.uses):
+            raise IllegalEvent(f"{call.id} can't be added: it is there already, or what it uses is not")
+        rank = 1 + max((self._ranks[id_] for id_ in call.uses), default=0)
+        self._order[call.id] = len(self._calls)
+        self._calls[call.id] = call
+        self._kinds[call.id] = kind
+        self._ranks[call.id] = rank
+        self._users[call.id] = []
+        for id_ in call.uses:
+            self._users[id_].append(call.id)
+        if kind == "compute":
+            self._compute.setdefault(rank, []).append(call.id)
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __iter__(self) -> Iterator[CallId]:
+        return iter(self._calls)
+
+    def __contains__(self, call: object) -> bool:
+        return call in self._calls
+
+    def call(self, call: CallId) -> FunctionCall:
+        """The call with this id."""
+        return self._calls[call]
+
+    def kind(self, call: CallId) -> Kind:
+        """``inout`` or ``compute``."""
+        return self._kinds[call]
+
+    def order(self, call: CallId) -> int:
+        """The call's place in the plan, from 0."""
+        return self._order[call]
+
+    def rank(self, call: CallId) -> int:
+        """1 for a call that uses nothing, else one more than the highest rank it uses."""
+        return self._ranks[call]
+
+    def uses(self, call: CallId) -> tuple[CallId, ...]:
+        """The calls whose results this call needs."""
+        return self._calls[call].uses
+
+    def users(self, call: CallId) -> tuple[CallId, ...]:
+        """The calls that need this call's result, in the plan's order."""
+        return tuple(self._users[call])
+
+    def excludes(self, call: CallId) -> tuple[CallId, ...]:
+        """The calls that can't share a processor with this one at the time it is ready.
+
+        The paper's control relation: compute calls of equal rank. That no two compute
+        calls of any ranks are ever on one processor follows from their kind, and is the
+        coordinator's doing.
+        """
+        if self._kinds[call] != "compute":
+            return ()
+        return tuple(other for other in self._compute[self._ranks[call]] if other != call)
+
+    def descendants(self, call: CallId) -> list[CallId]:
+        """Every call that depends on this one, directly or not, in the plan's order."""
+        found: set[CallId] = set()
+        stack = [call]
+        while stack:
+            for user in self._users[stack.pop()]:
+                if user not in found:
+                    found.add(user)
+                    stack.append(user)
+        return sorted(found, key=self._order.__getitem__)

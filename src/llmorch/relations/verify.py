@@ -1,0 +1,29 @@
+"""What holds for every relation graph; asked after each stage in tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmorch.errors import IllegalEvent
+
+if TYPE_CHECKING:
+    from llmorch.relations.graph import RelationGraph
+
+
+def verify(graph: RelationGraph) -> None:
+    """Raise ``IllegalEvent`` unless the graph is acyclic, ranked, and its relations agree."""
+    for call in graph:
+        ranks = [graph.rank(used) for used in graph.uses(call)]
+        _require(graph.rank(call) == 1 + max(ranks, default=0), f"{call}: rank {graph.rank(call)}")
+        for used in graph.uses(call):
+            _require(graph.order(used) < graph.order(call), f"{call} uses {used}, which comes later")
+            _require(call in graph.users(used), f"{used} does not know its user {call}")
+        for other in graph.excludes(call):
+            _require(call in graph.excludes(other), f"{call} excludes {other}, not the other way")
+            _require(graph.kind(other) == "compute", f"{call} excludes {other}, which is not compute")
+            _require(graph.rank(other) == graph.rank(call), f"{call} excludes {other} of another rank")
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise IllegalEvent(f"the relation graph is wrong: {what}")

@@ -1,0 +1,44 @@
+"""The core: one plan's execution as a state machine without I/O.
+
+Rule 1: everything that decides what happens next is in this package.
+Rule 2: nothing here waits, reads a clock, starts a thread or calls a model.
+        A driver reports events; the core answers with commands.
+"""
+
+from llmorch.schedule.messages import (
+    CallCompleted,
+    CallFailed,
+    Cancel,
+    CancelRequested,
+    Command,
+    Dispatch,
+    Event,
+    Finish,
+    ModelOccupied,
+    ModelReleased,
+    PlanExtended,
+    PlanRevised,
+)
+from llmorch.schedule.orchestration import CallState, Orchestration, Status
+from llmorch.schedule.policy import POLICIES, Policy, policy_named
+
+__all__ = [
+    "POLICIES",
+    "CallCompleted",
+    "CallFailed",
+    "CallState",
+    "Cancel",
+    "CancelRequested",
+    "Command",
+    "Dispatch",
+    "Event",
+    "Finish",
+    "ModelOccupied",
+    "ModelReleased",
+    "Orchestration",
+    "PlanExtended",
+    "PlanRevised",
+    "Policy",
+    "Status",
+    "policy_named",
+]

@@ -1,0 +1,88 @@
+"""What goes into the core (events, past tense) and what comes out (commands, imperative)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from llmorch.calls import CallId, FunctionCall
+
+
+@dataclass(frozen=True, slots=True)
+class PlanExtended:
+    """More of the plan is known. ``complete`` says that no more will come."""
+
+    calls: tuple[FunctionCall, ...]
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRevised:
+    """The plan so far is void; ``PlanExtended`` tells the new one from its first call.
+
+    A call that the new plan still makes, under the same id and from the same inputs,
+    keeps running or keeps its result; any other is cancelled.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class CallCompleted:
+    """A call returned; its result is the driver's to keep."""
+
+    call: CallId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed:
+    """A call raised, timed out, or could not be made."""
+
+    call: CallId
+    attempt: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOccupied:
+    """The model works for the plan itself, on one of this machine's processors."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReleased:
+    """The model has finished what ``ModelOccupied`` announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """Nobody wants the answer any more."""
+
+
+Event: TypeAlias = (
+    PlanExtended | PlanRevised | CallCompleted | CallFailed | ModelOccupied | ModelReleased | CancelRequested
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Start a call: a compute call on ``processor``, an inout call anywhere (``None``)."""
+
+    call: CallId
+    attempt: int
+    processor: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop a call that runs, and forget what it would have returned."""
+
+    call: CallId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Nothing runs and nothing more can: tell the caller."""
+
+
+Command: TypeAlias = Dispatch | Cancel | Finish

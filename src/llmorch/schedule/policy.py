@@ -1,0 +1,221 @@
+"""The order among calls that wait: one object a policy.
+
+A policy holds the calls that the scheduler has submitted and hands out the next one to
+dispatch, given what fits at the moment. It decides order and nothing else; that no
+processor ever holds two compute calls is the coordinator's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from llmorch.calls import CallId
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a call takes while it runs: processors, and the one local model."""
+
+    processors: int = 0
+    model: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A call that was submitted: its place in the plan, its needs, and how urgent it is.
+
+    ``urgency`` is the longest chain of expected durations that begins with the call.
+    """
+
+    id: CallId
+    order: int
+    needs: Needs
+    urgency: float = 0.0
+
+
+class Policy(Protocol):
+    """The order among waiting calls."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls this policy."""
+
+    def push(self, calls: Sequence[Waiting]) -> None:
+        """Take a set of calls that became ready together."""
+
+    def pop(self, fits: Callable[[Needs], bool], running: int) -> Waiting | None:
+        """Hand out the next call to dispatch, or ``None`` if nothing may start now."""
+
+    def reorder(self, urgency: Mapping[CallId, float]) -> None:
+        """Take note of better estimates."""
+
+    def clear(self) -> None:
+        """Forget every waiting call."""
+
+
+class _Lanes:
+    """Waiting calls by what they need, each lane in the order of one key.
+
+    There are as many lanes as there are different needs, which are few, so the next
+    call that fits is found without looking at those that don't.
+    """
+
+    def __init__(self, key: Callable[[Waiting, int], tuple[float, ...]]) -> None:
+        self._key = key
+        self._lanes: dict[Needs, list[tuple[tuple[float, ...], int, Waiting]]] = {}
+        self._count = 0
+
+    def push(self, call: Waiting) -> None:
+        self._count += 1
+        heappush(self._lanes.setdefault(call.needs, []), (self._key(call, self._count), self._count, call))
+
+    def pop(self, fits: Callable[[Needs], bool]) -> Waiting | None:
+        heads = [(lane[0], lane) for needs, lane in self._lanes.items() if lane and fits(needs)]
+        if not heads:
+            return None
+        _, lane = min(heads, key=lambda head: head[0][:2])
+        return heappop(lane)[2]
+
+    def reorder(self, urgency: Mapping[CallId, float]) -> None:
+        for needs, lane in self._lanes.items():
+            renewed = [(replace(call, urgency=urgency.get(call.id, call.urgency)), at) for _, at, call in lane]
+            self._lanes[needs] = [(self._key(call, at), at, call) for call, at in renewed]
+            heapify(self._lanes[needs])
+
+    def clear(self) -> None:
+        self._lanes.clear()
+
+    def __bool__(self) -> bool:
+        return any(self._lanes.values())
+
+
+class CriticalPath:
+    """Ours: the call with the longest chain of work behind it first."""
+
+    name = "critical"
+
+    def __init__(self) -> None:
+        self._lanes = _Lanes(lambda call, _: (-call.urgency, call.order))
+
+    def push(self, calls: Sequence[Waiting]) -> None:
+        for call in calls:
+            self._lanes.push(call)
+
+    def pop(self, fits: Callable[[Needs], bool], running: int) -> Waiting | None:
+        return self._lanes.pop(fits)
+
+    def reorder(self, urgency: Mapping[CallId, float]) -> None:
+        self._lanes.reorder(urgency)
+
+    def clear(self) -> None:
+        self._lanes.clear()
+
+
+class Greedy(CriticalPath):
+    """LLMCompiler's way: what is ready first starts first."""
+
+    name = "greedy"
+
+    def __init__(self) -> None:
+        self._lanes = _Lanes(lambda _, count: (count,))
+
+
+class Sequential(CriticalPath):
+    """ReAct's way: one call at a time, in the plan's order."""
+
+    name = "sequential"
+
+    def __init__(self) -> None:
+        self._lanes = _Lanes(lambda call, _: (call.order,))
+
+    def pop(self, fits: Callable[[Needs], bool], running: int) -> Waiting | None:
+        return None if running else self._lanes.pop(fits)
+
+
+class Barrier(Greedy):
+    """Parallel function calling's way: a batch runs, and the next waits for all of it."""
+
+    name = "barrier"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next: list[Waiting] = []
+
+    def push(self, calls: Sequence[Waiting]) -> None:
+        self._next += calls
+
+    def pop(self, fits: Callable[[Needs], bool], running: int) -> Waiting | None:
+        if not self._lanes and running == 0:
+            batch, self._next = self._next, []
+            super().push(batch)
+        return self._lanes.pop(fits)
+
+    def clear(self) -> None:
+        self._next = []
+        super().clear()
+
+
+class Exclusive:
+    """The paper's Algorithm 3: sets of calls in turn, inout first, then compute calls
+    each on a spare processor; what is left of a set stays in front of the next.
+
+    Two lines of the algorithm are read otherwise. A compute call without a partner of
+    its rank is still a compute call: occupancy follows from the kind. And among spare
+    processors the lowest is taken, not a random one, so that a run can be replayed.
+    """
+
+    name = "exclusive"
+
+    def __init__(self) -> None:
+        self._sets: deque[tuple[deque[Waiting], deque[Waiting]]] = deque()
+
+    def push(self, calls: Sequence[Waiting]) -> None:
+        inout = deque(call for call in calls if call.needs.processors == 0)
+        compute = deque(call for call in calls if call.needs.processors > 0)
+        if inout or compute:
+            self._sets.append((inout, compute))
+
+    def pop(self, fits: Callable[[Needs], bool], running: int) -> Waiting | None:
+        while self._sets:
+            inout, compute = self._sets[0]
+            if inout:
+                return inout.popleft()
+            if compute:
+                return self._first_fitting(compute, fits)
+            self._sets.popleft()
+        return None
+
+    @staticmethod
+    def _first_fitting(calls: deque[Waiting], fits: Callable[[Needs], bool]) -> Waiting | None:
+        for at, call in enumerate(calls):
+            if fits(call.needs):
+                del calls[at]
+                return call
+            if not fits(Needs(processors=1)):
+                return None
+        return None
+
+    def reorder(self, urgency: Mapping[CallId, float]) -> None:
+        pass
+
+    def clear(self) -> None:
+        self._sets.clear()
+
+
+POLICIES: dict[str, type[Policy]] = {
+    policy.name: policy for policy in (CriticalPath, Exclusive, Greedy, Barrier, Sequential)
+}
+"""The policies by name; the first is the default."""
+
+
+def policy_named(name: str) -> Policy:
+    """A new policy object. Raises ``ValueError`` that lists the names."""
+    if name not in POLICIES:
+        raise ValueError(f"there is no policy {name!r}; there are {', '.join(POLICIES)}")
+    return POLICIES[name]()
