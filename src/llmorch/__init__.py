@@ -1,0 +1,84 @@
+"""LLMOrch: a compiler and runtime for the function calls of language models.
+
+>>> from llmorch import Orchestrator, function
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llmorch.calls import FunctionCall, Plan
+    from llmorch.errors import (
+        CallError,
+        FunctionError,
+        LLMOrchError,
+        ModelError,
+        PlanError,
+        UnresolvedQuery,
+    )
+    from llmorch.functions import Function, function
+    from llmorch.orchestrator import Orchestrator
+    from llmorch.plan import check, parse, render
+    from llmorch.relations import RelationGraph, discover
+    from llmorch.result import CallRecord, Result
+    from llmorch.runtime.simulate import Simulation, simulate
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CallError": "errors",
+    "CallRecord": "result",
+    "Function": "functions",
+    "FunctionCall": "calls",
+    "FunctionError": "errors",
+    "LLMOrchError": "errors",
+    "ModelError": "errors",
+    "Orchestrator": "orchestrator",
+    "Plan": "calls",
+    "PlanError": "errors",
+    "RelationGraph": "relations",
+    "Result": "result",
+    "Simulation": "runtime.simulate",
+    "UnresolvedQuery": "errors",
+    "check": "plan",
+    "discover": "relations",
+    "function": "functions",
+    "parse": "plan",
+    "render": "plan",
+    "simulate": "runtime.simulate",
+}
+
+__all__ = [
+    "CallError",
+    "CallRecord",
+    "Function",
+    "FunctionCall",
+    "FunctionError",
+    "LLMOrchError",
+    "ModelError",
+    "Orchestrator",
+    "Plan",
+    "PlanError",
+    "RelationGraph",
+    "Result",
+    "Simulation",
+    "UnresolvedQuery",
+    "check",
+    "discover",
+    "function",
+    "parse",
+    "render",
+    "simulate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Worker processes import this package too, and need none of it: each name is
+    # fetched from its module when it is first asked for.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'llmorch' has no attribute {name!r}")
+    value = getattr(import_module(f"llmorch.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

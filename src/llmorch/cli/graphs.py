@@ -1,0 +1,81 @@
+"""The relation graph as text: Mermaid, Graphviz, JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from llmorch.plan import render_call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from llmorch.calls import CallId
+    from llmorch.relations import RelationGraph
+
+MAX_LABEL = 48
+
+
+def as_json(graph: RelationGraph) -> dict[str, Any]:
+    """The graph as one object with a list ``calls``."""
+    return {
+        "calls": [
+            {
+                "id": call,
+                "function": graph.call(call).function,
+                "kind": graph.kind(call),
+                "rank": graph.rank(call),
+                "uses": list(graph.uses(call)),
+                "excludes": list(graph.excludes(call)),
+            }
+            for call in graph
+        ]
+    }
+
+
+def mermaid(graph: RelationGraph) -> str:
+    """A Mermaid flowchart: arrows are data, dotted lines exclude, boxes compute."""
+    lines = ["flowchart TD"]
+    for call in graph:
+        label = _label(graph, call).replace('"', "&quot;").replace("<", "&lt;")
+        shape = f'["{label}"]' if graph.kind(call) == "compute" else f'("{label}")'
+        lines.append(f"    {call}{shape}")
+    lines += [f"    {used} --> {call}" for call in graph for used in graph.uses(call)]
+    lines += [f"    {one} -.- {other}" for one, other in _exclusions(graph)]
+    return "\n".join(lines)
+
+
+def dot(graph: RelationGraph) -> str:
+    """A Graphviz digraph, ranks as rows: arrows are data, dashed lines exclude."""
+    lines = ["digraph plan {", "    node [fontname=Helvetica];"]
+    for call in graph:
+        label = _label(graph, call).replace("\\", "\\\\").replace('"', '\\"')
+        shape = "box" if graph.kind(call) == "compute" else "ellipse"
+        lines.append(f'    {call} [label="{label}", shape={shape}];')
+    ranks: dict[int, list[CallId]] = {}
+    for call in graph:
+        ranks.setdefault(graph.rank(call), []).append(call)
+    lines += [f"    {{ rank=same; {'; '.join(calls)}; }}" for calls in ranks.values()]
+    lines += [f"    {used} -> {call};" for call in graph for used in graph.uses(call)]
+    lines += [f"    {one} -> {other} [dir=none, style=dashed];" for one, other in _exclusions(graph)]
+    return "\n".join([*lines, "}"])
+
+
+def _json_text(graph: RelationGraph) -> str:
+    return json.dumps(as_json(graph), indent=2)
+
+
+FORMATS: dict[str, Callable[[RelationGraph], str]] = {"mermaid": mermaid, "dot": dot, "json": _json_text}
+
+
+def _label(graph: RelationGraph, call: CallId) -> str:
+    text = render_call(graph.call(call))
+    return text if len(text) <= MAX_LABEL else f"{text[:MAX_LABEL]}..."
+
+
+def _exclusions(graph: RelationGraph) -> Iterator[tuple[CallId, CallId]]:
+    """Each pair once."""
+    for call in graph:
+        for other in graph.excludes(call):
+            if graph.order(call) < graph.order(other):
+                yield call, other

@@ -1,0 +1,56 @@
+"""The list of models, and fetching one."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+def listed() -> list[dict[str, Any]]:
+    """Every model by name: what it is, where from, how large, and whether it is here."""
+    from llmorch.models.weights import CATALOGUE, path_of, present
+
+    rows: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "model": weights.file,
+            "from": weights.repository,
+            "licence": weights.licence,
+            "bytes": weights.size,
+            "present": present(weights),
+            "path": str(path_of(weights)),
+        }
+        for name, weights in CATALOGUE.items()
+    ]
+    rows.append({"name": "local:FILE.gguf", "model": "any GGUF file", "from": "your disk", "present": None})
+    rows.append(
+        {
+            "name": "openai:NAME",
+            "model": "any OpenAI-compatible endpoint",
+            "from": os.environ.get("OPENAI_BASE_URL", "the provider, or --base-url"),
+            "present": "OPENAI_API_KEY" in os.environ,
+        }
+    )
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The list as lines of text."""
+    shown = [("name", "model", "from", "size", "present")]
+    for row in rows:
+        size = f"{row['bytes'] / 1e6:,.0f} MB" if "bytes" in row else ""
+        present = {True: "yes", False: "no", None: ""}[row["present"]]
+        if row["name"].startswith("openai"):
+            present = "key set" if row["present"] else "no OPENAI_API_KEY"
+        shown.append((row["name"], row["model"], row["from"], size, present))
+    widths = [max(len(line[column]) for line in shown) for column in range(len(shown[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in shown)
+
+
+def fetched(name: str) -> None:
+    """Fetch a local model's weights, with a bar on standard error."""
+    from llmorch.cli.progress import Progress
+    from llmorch.models.weights import find
+
+    with Progress() as progress:
+        find(name, progress=progress.fetched)

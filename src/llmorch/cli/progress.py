@@ -1,0 +1,170 @@
+"""Live progress on standard error: a line a call on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llmorch.plan import render, render_call
+from llmorch.schedule import CallCompleted, CallFailed, Cancel, CancelRequested, Dispatch, PlanExtended, PlanRevised
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from llmorch.calls import CallId
+    from llmorch.result import Result
+    from llmorch.schedule import Command, Event
+
+_MARKS = {"waiting": "·", "running": "▶", "completed": "✓", "failed": "✗", "stopped": "■"}
+_STYLES = {"waiting": "dim", "running": "cyan", "completed": "green", "failed": "red", "stopped": "yellow"}
+
+
+@dataclass
+class _Row:
+    text: str
+    state: str = "waiting"
+    processor: int | None = None
+    began: float = 0.0
+    ended: float | None = None
+
+
+class Progress:
+    """Watches a run through its events and commands; a context manager while it lasts."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._terminal = sys.stderr.isatty() and not quiet
+        self._rows: dict[CallId, _Row] = {}
+        self._draft = ""
+        self._origin = time.monotonic()
+        self._offset: float | None = None
+        self._live: Any = None
+        self._fetching = ("", 0, 0)
+        self._told = -1
+
+    def __enter__(self) -> Progress:
+        if self._terminal:
+            from rich.console import Console
+            from rich.live import Live
+
+            console = Console(stderr=True)
+            self._live = Live(
+                console=console, get_renderable=self._drawn, refresh_per_second=8, transient=True, redirect_stdout=False
+            )
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+
+    def fetched(self, done: int, total: int, source: str) -> None:
+        """Take note of how much of a model's weights is here."""
+        self._fetching = (source, done, total)
+        tenth = done * 10 // max(1, total)
+        if tenth != self._told:
+            self._told = tenth
+            self._line(f"fetching weights from {source}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB")
+
+    def wrote(self, text: str) -> None:
+        """Take note of a piece of the plan's text."""
+        self._draft += text
+
+    def observe(self, message: Event | Command, at: float) -> None:
+        """Take note of an event or a command."""
+        if self._offset is None:
+            self._offset = time.monotonic() - at
+        match message:
+            case PlanExtended(calls):
+                for call in calls:
+                    kept = self._rows.pop(call.id, None)
+                    self._rows[call.id] = kept or _Row(_short(render_call(call)))
+            case PlanRevised():
+                self._draft = ""
+                self._line("the plan is revised")
+            case Dispatch(id_, attempt, processor):
+                row = self._rows[id_]
+                row.state, row.processor, row.began, row.ended = "running", processor, at, None
+                where = "" if processor is None else f" on processor {processor}"
+                again = "" if attempt == 1 else f", attempt {attempt}"
+                self._line(f"{at:8.2f} s  started{where}{again}: {row.text}")
+            case CallCompleted(id_):
+                self._end(id_, "completed", at)
+            case CallFailed(id_, error=error):
+                self._end(id_, "failed", at, f": {error}")
+            case Cancel(id_):
+                self._end(id_, "stopped", at)
+            case CancelRequested():
+                pass
+
+    def _end(self, call: CallId, state: str, at: float, why: str = "") -> None:
+        row = self._rows[call]
+        row.state, row.ended = state, at
+        self._line(f"{at:8.2f} s  {state}: {call} after {at - row.began:.2f} s{why}")
+
+    def _line(self, text: str) -> None:
+        if not self._quiet and not self._terminal:
+            print(text, file=sys.stderr, flush=True)
+
+    def summary(self) -> str:
+        """What had finished, for a run that was interrupted."""
+        by_state: dict[str, list[str]] = {}
+        for call, row in self._rows.items():
+            by_state.setdefault(row.state, []).append(call)
+        return "; ".join(f"{state}: {', '.join(calls)}" for state, calls in by_state.items()) or "no call had started"
+
+    def conclude(self, result: Result) -> None:
+        """Print the plan and the timeline."""
+        if self._quiet:
+            return
+        from llmorch.cli.timeline import text
+
+        usage = result.usage
+        shown = [f"\nplan\n{_indented(render(result.plan))}", f"timeline\n{_indented(text(result))}"]
+        total = f"{result.makespan:.2f} s on {result.processors} processors (at best {result.lower_bound:.2f} s)"
+        if usage.requests:
+            total += (
+                f"; {usage.requests} requests to the model, {usage.input_tokens} tokens in and "
+                f"{usage.output_tokens} out, {usage.seconds:.1f} s"
+            )
+        print("\n".join([*shown, total]), file=sys.stderr, flush=True)
+
+    def _drawn(self) -> RenderableType:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        source, done, total = self._fetching
+        if done < total:
+            from rich.progress_bar import ProgressBar
+
+            line = f"fetching weights from {source}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
+            return Group(Text(line), ProgressBar(total=total, completed=done, width=60))
+        if not self._rows:
+            waited = time.monotonic() - self._origin
+            return Group(Text(f"planning, {waited:.0f} s", style="dim"), Text(self._draft))
+        table = Table.grid(padding=(0, 2))
+        now = time.monotonic() - (self._offset or 0.0)
+        for row in list(self._rows.values()):
+            took = "" if row.state == "waiting" else f"{(row.ended or now) - row.began:6.2f} s"
+            where = "" if row.processor is None else f"processor {row.processor}"
+            style = _STYLES[row.state]
+            table.add_row(
+                Text(_MARKS[row.state], style=style),
+                Text(row.text, overflow="ellipsis", no_wrap=True),
+                Text(row.state, style=style),
+                Text(where, style="dim"),
+                Text(took),
+            )
+        return table
+
+
+def _short(text: str, width: int = 72) -> str:
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.split("\n"))

@@ -1,0 +1,1 @@
+"""Language models: one port (``model.py``) and one adapter each."""

@@ -1,0 +1,66 @@
+"""The port to a language model: what an adapter is asked, and what it promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from llmorch.requests import Message, ModelRequest, Role
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from llmorch.functions import Kind
+
+__all__ = ["Finished", "Message", "Model", "ModelRequest", "Role", "Text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the reply, as it arrives."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of a reply: why it ended and what it cost, in tokens.
+
+    ``reason`` is ``"stop"`` when the model ended by itself and ``"length"`` when the
+    limit of tokens cut it off.
+    """
+
+    reason: Literal["stop", "length"]
+    input_tokens: int
+    output_tokens: int
+
+
+class Model(Protocol):
+    """A language model.
+
+    An implementation promises four things, and ``tests/models`` holds every
+    implementation to them:
+
+    * ``stream`` yields any number of ``Text`` and then one ``Finished``;
+    * whatever goes wrong is a ``ModelError`` with a message of one line;
+    * closing the iterator early stops the generation, not only the reading;
+    * ``close`` may be called twice, and leaves no process behind.
+    """
+
+    @property
+    def name(self) -> str:
+        """What a person calls this model: ``local``, ``openai:gpt-4.1``."""
+
+    @property
+    def kind(self) -> Kind:
+        """``compute`` if it occupies this machine's processors while it runs."""
+
+    @property
+    def constrains(self) -> bool:
+        """Whether replies can be held to a GBNF grammar."""
+
+    def stream(self, request: ModelRequest) -> AsyncIterator[Text | Finished]:
+        """Reply to ``request``, piece by piece."""
+
+    async def close(self) -> None:
+        """End what the adapter started; a later ``stream`` starts it again."""

@@ -1,0 +1,290 @@
+"""The one place where the parts meet: functions, model, technique, processors."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmorch.calls import Plan
+from llmorch.errors import FunctionError, LLMOrchError, ModelError
+from llmorch.functions import SELF, Function, as_functions, self_function
+from llmorch.plan import check, parse
+from llmorch.requests import Message, ModelRequest
+from llmorch.result import Result, collect
+from llmorch.runtime.converse import Conversing, Usage, converse
+from llmorch.runtime.drive import Execution
+from llmorch.schedule import Orchestration, policy_named
+from llmorch.techniques import TECHNIQUES, RunPlan, Task, parse_examples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+    from typing import TypeVar
+
+    from llmorch.models.model import Model
+    from llmorch.processors.inline import Inline
+    from llmorch.processors.pool import Pool
+    from llmorch.runtime.drive import Observer
+    from llmorch.techniques import Conversation, Outcome
+
+    T = TypeVar("T")
+
+ANSWER_TOKENS = 512
+"""The longest reply to a prompt inside a plan, such as ``self``'s."""
+
+_ANSWERING = Message("system", "Do what the prompt asks, from what it gives. Answer exactly and briefly.")
+
+
+def available_processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def model_named(spec: str, *, base_url: str | None = None, progress: Any = None) -> Model:
+    """The model behind a name: ``local``, ``local:0.5b``, ``local:FILE.gguf``, ``openai:NAME``, ``recorded:FILE``.
+
+    Nothing is loaded or connected to yet. Raises ``ModelError`` for a name that isn't one.
+    """
+    provider, _, name = spec.partition(":")
+    if provider == "local":
+        from llmorch.models.local import LocalModel
+
+        return LocalModel(spec, progress=progress)
+    if provider == "openai" and name:
+        from llmorch.models.openai import OpenAIModel
+
+        return OpenAIModel(name, base_url=base_url)
+    if provider == "recorded" and name:
+        from llmorch.models.recorded import RecordedModel
+
+        return RecordedModel(name)
+    raise ModelError(
+        f"there is no model {spec!r}; write local, local:0.5b, local:/path/file.gguf, openai:NAME or recorded:FILE"
+    )
+
+
+class Orchestrator:
+    """Answers queries by calling functions, as parallel as they allow.
+
+    ``functions`` are declared with ``@function`` or plain; ``self(prompt)`` is always
+    offered. ``model`` is a name (see ``model_named``) or a ``Model``. ``processors``
+    is how many compute calls may run at once, each in a process of its own; by default
+    as many as this process may use. ``examples`` are queries and their plans, for the
+    prompt: a path to a file of them. ``repairs`` is how often a plan that can't be run
+    is given back to the model.
+
+    Processes are started when they are first needed and kept for the next run; ``close``
+    ends them, as does the end of ``async with`` and the end of the program. Raises
+    ``FunctionError``, ``ModelError`` or ``ValueError`` for arguments that can't be.
+    """
+
+    def __init__(
+        self,
+        functions: Iterable[Callable[..., Any] | Function] = (),
+        *,
+        model: str | Model = "local",
+        technique: str = "llmorch",
+        processors: int | None = None,
+        policy: str = "critical",
+        examples: str | Path | None = None,
+        repairs: int = 2,
+        base_url: str | None = None,
+    ) -> None:
+        if processors is not None and processors < 1:
+            raise ValueError(f"processors is at least 1, not {processors}")
+        if technique not in TECHNIQUES:
+            raise ValueError(f"there is no technique {technique!r}; there are {', '.join(TECHNIQUES)}")
+        policy_named(policy)
+        self.model = model_named(model, base_url=base_url) if isinstance(model, str) else model
+        self.technique = technique
+        self.processors = processors or available_processors()
+        self.policy = policy
+        self._repairs = repairs
+        offered = as_functions(functions)
+        kind = self.model.kind
+        self.functions: dict[str, Function] = {
+            name: _with_kind(item, kind) if item.asks_model else item for name, item in offered.items()
+        }
+        self.functions[SELF] = self_function(kind)
+        self._examples = () if examples is None else _read_examples(Path(examples))
+        self.usage = Usage()
+        """What the last run asked of the model, also when it came to no result."""
+        self._pool: Pool | None = None
+        self._inline: Inline | None = None
+
+    async def __aenter__(self) -> Orchestrator:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def run(
+        self,
+        query: str,
+        *,
+        observer: Observer | None = None,
+        wrote: Callable[[str], None] | None = None,
+    ) -> Result:
+        """Answer a query.
+
+        ``observer`` sees every event and command, ``wrote`` the plan's text as it
+        arrives. Raises ``UnresolvedQuery`` when the model writes no plan that can be
+        run, and ``ModelError`` when the model fails. A call that fails raises nothing:
+        the result says so, and keeps what finished.
+        """
+        conversing = Conversing(self.model, wrote=wrote)
+        return await self._play(self._conversation(query), conversing, query=query, observer=observer)
+
+    async def execute(self, plan: str | Plan, *, observer: Observer | None = None) -> Result:
+        """Run a plan without asking a model for one.
+
+        Raises ``PlanError``, before anything runs, for a plan that can't be run.
+        """
+        checked = self.check(plan)
+        return await self._play(_just(checked), Conversing(self.model), query=None, observer=observer)
+
+    async def plan(self, query: str, *, wrote: Callable[[str], None] | None = None) -> Plan:
+        """The plan for a query, without running it. Raises as ``run`` does."""
+        outcome = await converse(
+            self._conversation(query), Conversing(self.model, wrote=wrote), self.functions, None
+        )
+        return outcome.plan
+
+    def check(self, plan: str | Plan) -> Plan:
+        """The plan, parsed and checked against the functions. Raises ``PlanError``."""
+        return check(parse(plan) if isinstance(plan, str) else plan, self.functions)
+
+    def run_sync(self, query: str) -> Result:
+        """``run``, for code without an event loop."""
+        return _outside_loop(self.run(query), "run")
+
+    def execute_sync(self, plan: str | Plan) -> Result:
+        """``execute``, for code without an event loop."""
+        return _outside_loop(self.execute(plan), "execute")
+
+    async def close(self) -> None:
+        """End every process that runs started. A later run starts them again."""
+        pool, self._pool = self._pool, None
+        inline, self._inline = self._inline, None
+        if pool is not None:
+            await pool.close()
+        if inline is not None:
+            await inline.close()
+        await self.model.close()
+
+    def _conversation(self, query: str) -> Conversation[Outcome]:
+        if not query.strip():
+            raise ValueError("the query is empty")
+        task = Task(query, self.functions, self._examples, self.model.constrains, self._repairs)
+        return TECHNIQUES[self.technique](task)
+
+    async def _play(
+        self,
+        conversation: Conversation[Outcome],
+        conversing: Conversing,
+        *,
+        query: str | None,
+        observer: Observer | None,
+    ) -> Result:
+        self.usage = conversing.usage
+        core = Orchestration(self.functions, processors=self.processors, policy=policy_named(self.policy))
+        notes: dict[str, str] = {}
+        execution: Execution | None = None
+        try:
+            async with Execution(
+                core,
+                self.functions,
+                inline=self._inout(notes),
+                workers=self._workers(),
+                ask=lambda prompt: _asked(conversing, prompt),
+                observer=observer,
+            ) as execution:
+                outcome = await converse(conversation, conversing, self.functions, execution)
+        except asyncio.CancelledError as cancelled:
+            await asyncio.shield(self.close())
+            if execution is not None:
+                cancelled.add_note(_what_finished(core))
+            raise
+        except LLMOrchError as error:
+            error.add_note(_what_finished(core))
+            raise
+        return collect(
+            outcome.plan,
+            core,
+            execution.results,
+            query=query,
+            technique=None if query is None else self.technique,
+            processors=self.processors,
+            makespan=execution.makespan,
+            usage=conversing.usage,
+            notes=tuple(notes.values()),
+        )
+
+    def _inout(self, notes: dict[str, str]) -> Inline:
+        from llmorch.processors.inline import Inline
+
+        if self._inline is None:
+            self._inline = Inline()
+
+        def measured(function: Function, cpu: float, wall: float) -> None:
+            if not function.declared and wall > 0.1 and cpu > wall / 2:
+                notes[function.name] = (
+                    f"{function.name} spent {cpu / wall:.0%} of its {wall:.1f} s on the CPU, where it holds up "
+                    f'every other call: declare it with @function(kind="compute") to give it a processor'
+                )
+
+        self._inline.measured = measured
+        return self._inline
+
+    def _workers(self) -> Pool:
+        from llmorch.processors.pool import Pool
+
+        if self._pool is None:
+            self._pool = Pool(self.processors)
+            if any(item.kind == "compute" and not item.asks_model for item in self.functions.values()):
+                self._pool.start()
+        return self._pool
+
+
+def _with_kind(function: Function, kind: Any) -> Function:
+    from dataclasses import replace
+
+    return replace(function, kind=kind)
+
+
+def _just(plan: Plan) -> Conversation[Outcome]:
+    outcome: Outcome = yield RunPlan(plan)
+    return outcome
+
+
+async def _asked(conversing: Conversing, prompt: str) -> str:
+    request = ModelRequest((_ANSWERING, Message("user", prompt)), max_tokens=ANSWER_TOKENS)
+    return (await conversing.ask(request)).text.strip()
+
+
+def _read_examples(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FunctionError(f"the examples {path} can't be read: {error}") from None
+    return parse_examples(text, name=str(path))
+
+
+def _what_finished(core: Orchestration) -> str:
+    by_status: dict[str, list[str]] = {}
+    for call, state in core.states.items():
+        by_status.setdefault(state.status, []).append(call)
+    told = "; ".join(f"{status}: {', '.join(calls)}" for status, calls in by_status.items())
+    return told or "no call had started"
+
+
+def _outside_loop(work: Coroutine[Any, Any, T], name: str) -> T:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    work.close()
+    raise LLMOrchError(f"an event loop runs already; write: await orchestrator.{name}(...)")

@@ -1,0 +1,238 @@
+"""What a run came to: one value that Python code, the command line and files read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from llmorch.plan import render
+from llmorch.relations import lower_bound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmorch.calls import CallId, Plan
+    from llmorch.functions import Kind
+    from llmorch.relations import RelationGraph
+    from llmorch.runtime.converse import Usage
+    from llmorch.schedule import Orchestration, Status
+
+MAX_SHOWN = 1_000
+"""Characters of a value that JSON can't hold, in its place."""
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """One call as it went; times in seconds from the start of execution."""
+
+    id: CallId
+    function: str
+    kind: Kind
+    rank: int
+    uses: tuple[CallId, ...]
+    status: Status
+    attempt: int
+    processor: int | None
+    submitted: float | None
+    dispatched: float | None
+    completed: float | None
+    result: Any
+    error: str | None
+    _graph: RelationGraph = field(repr=False, compare=False)
+
+    @property
+    def excludes(self) -> tuple[CallId, ...]:
+        """The calls in a control relation with this one."""
+        return self._graph.excludes(self.id)
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as JSON has it; a result that JSON can't hold is described."""
+        return {
+            "id": self.id,
+            "function": self.function,
+            "kind": self.kind,
+            "rank": self.rank,
+            "uses": list(self.uses),
+            "excludes": list(self.excludes),
+            "status": self.status,
+            "attempt": self.attempt,
+            "processor": self.processor,
+            "submitted": _rounded(self.submitted),
+            "dispatched": _rounded(self.dispatched),
+            "completed": _rounded(self.completed),
+            "result": json_value(self.result),
+            "error": self.error,
+        }
+
+
+class Calls(Sequence[CallRecord]):
+    """The records of a run in the plan's order; an id finds one as well as a place."""
+
+    def __init__(self, records: Sequence[CallRecord]) -> None:
+        self._records = tuple(records)
+        self._by_id = {record.id: record for record in self._records}
+
+    @overload
+    def __getitem__(self, at: int | str) -> CallRecord: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[CallRecord]: ...
+    def __getitem__(self, at: int | str | slice) -> CallRecord | Sequence[CallRecord]:
+        return self._by_id[at] if isinstance(at, str) else self._records[at]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __repr__(self) -> str:
+        return f"Calls({', '.join(f'{record.id}: {record.status}' for record in self._records)})"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to.
+
+    ``status`` is ``answered`` when the plan's last call completed; ``answer`` is its
+    result then, and ``None`` otherwise. What finished is kept in ``calls`` either way.
+    Times are in seconds; ``lower_bound`` is the larger of the critical path and the
+    compute work shared by all processors, by the durations that were measured.
+    """
+
+    query: str | None
+    technique: str | None
+    status: Literal["answered", "unresolved"]
+    answer: Any
+    error: str | None
+    plan: Plan
+    graph: RelationGraph = field(repr=False)
+    processors: int
+    makespan: float
+    lower_bound: float
+    usage: Usage
+    calls: Calls
+    recoveries: tuple[Mapping[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the run noticed and somebody should know."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as the command line's ``--json`` prints it."""
+        return {
+            "query": self.query,
+            "technique": self.technique,
+            "status": self.status,
+            "answer": json_value(self.answer),
+            "error": self.error,
+            "plan": render(self.plan),
+            "processors": self.processors,
+            "makespan": _rounded(self.makespan),
+            "lower_bound": _rounded(self.lower_bound),
+            "usage": _spent(self.usage),
+            "recoveries": [dict(recovery) for recovery in self.recoveries],
+            "calls": [record.as_json() for record in self.calls],
+        }
+
+
+def unplanned(
+    query: str | None, technique: str | None, error: Exception, processors: int, usage: Usage
+) -> dict[str, Any]:
+    """The JSON of a run that came to no plan: the same fields, with nothing in them."""
+    return {
+        "query": query,
+        "technique": technique,
+        "status": "unresolved",
+        "answer": None,
+        "error": str(error),
+        "plan": None,
+        "processors": processors,
+        "makespan": 0.0,
+        "lower_bound": 0.0,
+        "usage": _spent(usage),
+        "recoveries": [],
+        "calls": [],
+    }
+
+
+def _spent(usage: Usage) -> dict[str, Any]:
+    return asdict(usage) | {"seconds": _rounded(usage.seconds)}
+
+
+def collect(
+    plan: Plan,
+    core: Orchestration,
+    results: Mapping[CallId, Any],
+    *,
+    query: str | None,
+    technique: str | None,
+    processors: int,
+    makespan: float,
+    usage: Usage,
+    notes: Sequence[str] = (),
+) -> Result:
+    """Read a finished execution into a ``Result``."""
+    graph, states = core.graph, core.states
+    records = []
+    for call in plan:
+        state = states[call.id]
+        records.append(
+            CallRecord(
+                id=call.id,
+                function=call.function,
+                kind=graph.kind(call.id),
+                rank=graph.rank(call.id),
+                uses=graph.uses(call.id),
+                status=state.status,
+                attempt=state.attempt,
+                processor=state.processor,
+                submitted=state.submitted,
+                dispatched=state.dispatched,
+                completed=state.completed,
+                result=results.get(call.id) if state.status == "completed" else None,
+                error=state.error,
+                _graph=graph,
+            )
+        )
+    durations = {
+        record.id: record.completed - record.dispatched
+        if record.completed is not None and record.dispatched is not None
+        else 0.0
+        for record in records
+    }
+    answered = records[-1].status == "completed"
+    return Result(
+        query=query,
+        technique=technique,
+        status="answered" if answered else "unresolved",
+        answer=records[-1].result,
+        error=None if answered else _why(records),
+        plan=plan,
+        graph=graph,
+        processors=processors,
+        makespan=makespan,
+        lower_bound=lower_bound(graph, durations, processors),
+        usage=usage,
+        calls=Calls(records),
+        notes=tuple(notes),
+    )
+
+
+def _why(records: Sequence[CallRecord]) -> str:
+    failed = [f"{record.id} ({record.function}) failed: {record.error}" for record in records if record.status == "failed"]
+    return "; ".join(failed) or f"{records[-1].id} was {records[-1].status}"
+
+
+def json_value(value: Any) -> Any:
+    """The value itself where JSON can hold it, else a bounded description of it."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        dumped = getattr(value, "model_dump", None)
+        if callable(dumped):
+            return json_value(dumped(mode="json"))
+        text = f"{type(value).__name__}: {value!r}"
+        return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+    return value
+
+
+def _rounded(seconds: float | None) -> float | None:
+    """Microseconds are as fine as the clock is true."""
+    return None if seconds is None else round(seconds, 6)

@@ -1,0 +1,187 @@
+"""The real-time driver of the core: events from running calls, commands to them.
+
+Every task is owned by one group, every function's exception becomes an event, and what
+happens next is the core's to say. This module must not decide any order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
+
+from llmorch.calls import Template, references
+from llmorch.errors import CallError, EvaluationError, ModelError
+from llmorch.plan import evaluate
+from llmorch.plan.evaluate import as_text
+from llmorch.schedule import (
+    CallCompleted,
+    CallFailed,
+    Cancel,
+    CancelRequested,
+    Dispatch,
+    Finish,
+    ModelOccupied,
+    ModelReleased,
+    PlanExtended,
+    PlanRevised,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+    from llmorch.calls import CallId, Expression, FunctionCall
+    from llmorch.functions import Function
+    from llmorch.processors.processor import Processor
+    from llmorch.schedule import Command, Event, Orchestration
+
+
+class Observer(Protocol):
+    """Sees every event and command of an execution, as it happens."""
+
+    def __call__(self, message: Event | Command, at: float) -> None:
+        """``at`` is in seconds from the start of execution."""
+
+
+class Execution:
+    """One plan's execution on real processors.
+
+    ``inline`` runs inout calls, ``workers`` one compute call each; ``ask`` sends a
+    prompt to the model for the functions that ask it.
+    """
+
+    def __init__(
+        self,
+        core: Orchestration,
+        functions: Mapping[str, Function],
+        *,
+        inline: Processor,
+        workers: Sequence[Processor],
+        ask: Callable[[str], Awaitable[str]],
+        observer: Observer | None = None,
+    ) -> None:
+        self.core = core
+        self.results: dict[CallId, Any] = {}
+        self.makespan = 0.0
+        self._functions = functions
+        self._inline = inline
+        self._workers = workers
+        self._ask = ask
+        self._observer = observer
+        self._tasks: dict[CallId, asyncio.Task[None]] = {}
+        self._group = asyncio.TaskGroup()
+        self._finished = asyncio.Event()
+        self._clock = asyncio.get_running_loop().time
+        self._began: float | None = None
+
+    async def __aenter__(self) -> Execution:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not self._finished.is_set():
+            self._handle(CancelRequested())
+        try:
+            await self._group.__aexit__(kind, error, trace)
+        except BaseExceptionGroup as group:
+            # A defect of ours, or the caller's own exception: no group around it.
+            raise group.exceptions[0] from None
+
+    def extend(self, calls: tuple[FunctionCall, ...], *, complete: bool = False) -> None:
+        """More of the plan is known; calls that are ready start before this returns."""
+        self._handle(PlanExtended(calls, complete))
+
+    def revise(self) -> None:
+        """The plan so far is void; ``extend`` tells the new one."""
+        self._handle(PlanRevised())
+
+    @asynccontextmanager
+    async def planning(self, *, occupies: bool) -> AsyncIterator[None]:
+        """The model writes the plan meanwhile; ``occupies`` one of the processors or not."""
+        if not occupies:
+            yield
+            return
+        self._handle(ModelOccupied())
+        try:
+            yield
+        finally:
+            self._handle(ModelReleased())
+
+    async def finished(self) -> None:
+        """Wait until nothing runs and nothing more can."""
+        await self._finished.wait()
+
+    def _now(self) -> float:
+        """Seconds from the start of execution, which the first call of the plan begins."""
+        return 0.0 if self._began is None else self._clock() - self._began
+
+    def _handle(self, event: Event) -> None:
+        if self._began is None and isinstance(event, PlanExtended) and event.calls:
+            self._began = self._clock()
+        at = self._now()
+        commands = self.core.handle(event, at=at)
+        if self._observer is not None:
+            for message in (event, *commands):
+                self._observer(message, at)
+        for command in commands:
+            match command:
+                case Dispatch():
+                    self._tasks[command.call] = self._group.create_task(self._run(command))
+                case Cancel(call):
+                    self.results.pop(call, None)
+                    self._tasks[call].cancel()
+                case Finish():
+                    self.makespan = at
+                    self._finished.set()
+                case _:
+                    assert_never(command)
+
+    async def _run(self, dispatch: Dispatch) -> None:
+        """One call, from its arguments to its event."""
+        call = self.core.graph.call(dispatch.call)
+        function = self._functions[call.function]
+        event: Event
+        try:
+            args = self._arguments(call, function)
+            if function.asks_model:
+                result = await self._ask(str(function.call(**args)))
+            elif dispatch.processor is None:
+                result = await self._inline.execute(function, args)
+            else:
+                result = await self._workers[dispatch.processor].execute(function, args)
+        except (CallError, ModelError) as error:
+            event = CallFailed(call.id, dispatch.attempt, str(error))
+        except Exception as error:
+            if not function.asks_model:
+                raise  # ours: a processor reports what a function raises as CallError
+            event = CallFailed(call.id, dispatch.attempt, f"{type(error).__name__}: {error}"[:2000])
+        else:
+            self.results[call.id] = result
+            event = CallCompleted(call.id, dispatch.attempt)
+        self._handle(event)
+
+    def _arguments(self, call: FunctionCall, function: Function) -> dict[str, Any]:
+        args = {}
+        for name, expression in call.args.items():
+            try:
+                value = evaluate(expression, self.results)
+                args[name] = self._accepted(function, name, value, expression)
+            except (EvaluationError, ValueError) as error:
+                raise CallError(f"{name} of {function.name}: {error}") from None
+        return args
+
+    @staticmethod
+    def _accepted(function: Function, name: str, value: Any, expression: Expression) -> Any:
+        """The value in the parameter's type; what was written as a string may be its text."""
+        parameter = function.by_name[name]
+        try:
+            return parameter.accept(value)
+        except ValueError as error:
+            if isinstance(expression, Template) or parameter.annotation is str:
+                try:
+                    return parameter.accept(as_text(value))
+                except ValueError:
+                    pass
+            sources = dict.fromkeys(reference.id for reference in references(expression))
+            came = f" (from {', '.join(sources)}, a {type(value).__name__})" if sources else ""
+            raise ValueError(f"{error}{came}") from None

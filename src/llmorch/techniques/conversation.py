@@ -1,0 +1,90 @@
+"""What a technique may want, and what it gets: effects and their replies.
+
+A technique yields an effect and receives the reply. It has no client, no clock and no
+loop, so a test plays it with canned replies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmorch.calls import CallId, Plan
+    from llmorch.errors import PlanError
+    from llmorch.functions import Function
+    from llmorch.requests import ModelRequest
+    from llmorch.techniques.examples import Example
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a technique is given: the query, what may be called, and what the model can."""
+
+    query: str
+    functions: Mapping[str, Function]
+    examples: tuple[Example, ...]
+    constrains: bool
+    """Whether the model's replies can be held to a grammar."""
+    repairs: int = 2
+    """How often a plan that can't be run is given back to the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskModel:
+    """Ask, and wait for the whole ``Reply``."""
+
+    request: ModelRequest
+
+
+@dataclass(frozen=True, slots=True)
+class WritePlan:
+    """Ask for a plan. The reply is a ``Draft``.
+
+    Calls may start while the text still arrives; a later ``WritePlan`` or ``RunPlan``
+    revises what was begun.
+    """
+
+    request: ModelRequest
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """Run this plan to its end. The reply is an ``Outcome``."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's reply; ``reason`` is ``length`` when the limit of tokens cut it off."""
+
+    text: str
+    reason: Literal["stop", "length"] = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A plan as the model wrote it: checked, or with the first error in it."""
+
+    text: str
+    plan: Plan | None = None
+    error: PlanError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What running a plan came to: results by call id, and errors of what failed."""
+
+    plan: Plan
+    results: Mapping[CallId, Any]
+    errors: Mapping[CallId, str]
+
+
+Effect: TypeAlias = AskModel | WritePlan | RunPlan
+Conversation: TypeAlias = Generator[Effect, Any, T]

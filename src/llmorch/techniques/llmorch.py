@@ -1,0 +1,65 @@
+"""The paper's technique: one plan, written once, repaired if need be, then run.
+
+Section III-A and the compile-time half of III-D; what is added here: a result that
+nothing uses is given back to the model once, and, if it stays so, is put into the last
+prompt in plain sight.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmorch.errors import PlanError, UnresolvedQuery, UnusedResult
+from llmorch.plan import mention_unused, unused_results
+from llmorch.techniques.conversation import RunPlan, WritePlan
+from llmorch.techniques.prompts.plan import repair, translate
+
+if TYPE_CHECKING:
+    from llmorch.calls import Plan
+    from llmorch.techniques.conversation import Conversation, Draft, Outcome, Task
+
+
+def llmorch(task: Task) -> Conversation[Outcome]:
+    """Translate the query into a plan and run it. Raises ``UnresolvedQuery``."""
+    plan = yield from _translated(task)
+    outcome: Outcome = yield RunPlan(mention_unused(plan, task.functions))
+    return outcome
+
+
+def _translated(task: Task) -> Conversation[Plan]:
+    request = translate(task)
+    best: Plan | None = None
+    tried: list[str] = []
+    for _ in range(1 + task.repairs):
+        draft: Draft = yield WritePlan(request)
+        error: PlanError | None = draft.error
+        if draft.plan is not None:
+            error = _unused(draft.plan, task)
+            if error is None or best is not None:
+                return draft.plan
+            best = draft.plan
+        elif best is not None:
+            return best
+        assert error is not None
+        tried.append(error.message)
+        request = repair(task, draft.text, error)
+    if best is not None:
+        return best
+    raise UnresolvedQuery(
+        f"the model wrote no plan that can be run, in {len(tried)} attempts: {'; '.join(dict.fromkeys(tried))}"
+    )
+
+
+def _unused(plan: Plan, task: Task) -> UnusedResult | None:
+    unused = unused_results(plan, task.functions)
+    if not unused:
+        return None
+    first = unused[0]
+    names = ", ".join(call.id for call in unused)
+    return UnusedResult(
+        f"the result of {names} is not used by any later call",
+        line=first.position[0],
+        column=first.position[1],
+        text=first.text.split("\n")[0],
+        hint=f"use it in a later call, as in {{{first.id}}}, or leave the call out",
+    )
