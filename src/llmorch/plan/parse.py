@@ -76,7 +76,7 @@ class Parser:
         calls: list[FunctionCall] = []
         for line in complete:
             calls += self._take(line)
-        self._bound(len(self._partial))
+        self._bound(len(self._partial), self._line + 1)
         return calls
 
     def finish(self) -> list[FunctionCall]:
@@ -93,18 +93,18 @@ class Parser:
             raise EmptyPlan("the plan has no call", hint=FORM)
         return calls
 
-    def _bound(self, more: int) -> None:
+    def _bound(self, more: int, line: int) -> None:
         if self._size + more > MAX_STATEMENT:
             raise PlanTooLarge(
                 f"a statement is longer than {MAX_STATEMENT:,} characters",
-                line=self._line + 1 - len(self._statement),
+                line=line - len(self._statement),
                 hint="pass long texts by id, as results of earlier calls",
             )
 
     def _take(self, line: str) -> list[FunctionCall]:
         line = line.removesuffix("\r")
         self._line += 1
-        self._bound(len(line))
+        self._bound(len(line), self._line)
         if not self._statement and (not line.strip() or _FENCE.match(line) or line.lstrip().startswith("#")):
             return []
         if control := _CONTROL.search(line):

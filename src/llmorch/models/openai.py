@@ -1,0 +1,252 @@
+"""Models behind an OpenAI-compatible endpoint: OpenAI, Ollama, vLLM, OpenRouter, Gemini, llama.cpp.
+
+This module decides how a request is worded for such an endpoint, what to do when the
+endpoint doesn't know a parameter, and what a person is told when it fails. It must not
+know what the conversation is about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import sys
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+from llmorch.errors import ModelError
+from llmorch.models.model import Finished, ModelRequest, Text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping
+
+    from openai import AsyncOpenAI, AsyncStream, OpenAIError
+    from openai.types.chat import ChatCompletionChunk
+
+    from llmorch.functions import Kind
+
+    Extra = Callable[[ModelRequest], Mapping[str, object]]
+
+# What may be left out when an endpoint refuses it: newer models take no temperature, some
+# endpoints no seed, and old ones don't know the option that asks for the usage.
+_OPTIONAL = ("temperature", "seed", "stream_options")
+_PREFIX = "openai:"
+_SHOWN = 300
+
+
+class OpenAIModel:
+    """A model behind an OpenAI-compatible endpoint.
+
+    ``base_url`` and ``api_key`` default to OPENAI_BASE_URL and OPENAI_API_KEY, as in the
+    openai package; an endpoint other than OpenAI's own needs no key. ``extra`` adds fields
+    to the request's body, for endpoints that take more than OpenAI's. Connections belong
+    to the event loop that opened them: call ``close`` before it ends.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 120.0,
+        *,
+        retries: int = 2,
+        extra: Extra | None = None,
+        label: str | None = None,
+    ) -> None:
+        self._model = name.removeprefix(_PREFIX)
+        self._label = label or _PREFIX + self._model
+        self._base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+        self._api_key = api_key or os.environ.get("OPENAI_API_KEY") or None
+        self._timeout = timeout
+        self._retries = retries
+        self._extra = extra
+        self._limit = "max_tokens"
+        self._refused: set[str] = set()
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = WeakKeyDictionary()
+
+    @property
+    def name(self) -> str:
+        return self._label
+
+    @property
+    def kind(self) -> Kind:
+        return "inout"
+
+    @property
+    def constrains(self) -> bool:
+        return False
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Text | Finished, None]:
+        """Reply to ``request``, piece by piece."""
+        openai = await _package()
+        import httpx2  # what the openai package itself runs on
+
+        try:
+            async with await self._ask(request) as chunks, aclosing(self._read(request, chunks)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except openai.OpenAIError as error:
+            raise self._error(error) from error
+        except httpx2.HTTPError as error:  # what the package lets through while a reply is read
+            raise self._failed(f"the reply broke off ({_line(error)})", "try again") from error
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            raise self._failed(
+                f"the reply can't be read ({_line(error)})", self._is_it_compatible()
+            ) from error
+
+    async def close(self) -> None:
+        """End the connections of this event loop; a later ``stream`` opens new ones."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.close()
+
+    async def _ask(self, request: ModelRequest) -> AsyncStream[ChatCompletionChunk]:
+        """Send the request, and again without what the endpoint turns out to refuse."""
+        openai = await _package()
+        client = await self._client()
+        while True:
+            try:
+                stream: AsyncStream[ChatCompletionChunk] = await client.chat.completions.create(
+                    **self._body(request)
+                )
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if not self._adapt(_reason(error)):
+                    raise
+            else:
+                return stream
+
+    def _body(self, request: ModelRequest) -> dict[str, Any]:
+        optional: dict[str, object] = {
+            "temperature": request.temperature,
+            "seed": request.seed,
+            "stream_options": {"include_usage": True},
+        }
+        return {
+            "model": self._model,
+            "messages": [{"role": message.role, "content": message.text} for message in request.messages],
+            "stream": True,
+            self._limit: request.max_tokens,
+            "extra_body": dict(self._extra(request)) if self._extra else None,
+        } | {field: value for field, value in optional.items() if field not in self._refused}
+
+    def _adapt(self, reason: str) -> bool:
+        """Whether a refusal named something that can be worded otherwise from now on."""
+        # "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+        if self._limit == "max_tokens" and "max_completion_tokens" in reason:
+            self._limit = "max_completion_tokens"
+            return True
+        named = {field for field in _OPTIONAL if field in reason} - self._refused
+        self._refused |= named
+        return bool(named)
+
+    async def _read(
+        self, request: ModelRequest, chunks: AsyncStream[ChatCompletionChunk]
+    ) -> AsyncGenerator[Text | Finished, None]:
+        reason: str | None = None
+        usage: tuple[int, int] | None = None
+        refusal, length, heard = "", 0, False
+        async for chunk in chunks:
+            heard = True
+            if chunk.usage is not None:
+                usage = (chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+            # The chunk with the usage has no choice, and some endpoints send others without.
+            for choice in chunk.choices or ():
+                reason = choice.finish_reason or reason
+                refusal += choice.delta.refusal or ""
+                if choice.delta.content:
+                    length += len(choice.delta.content)
+                    yield Text(choice.delta.content)
+        if refusal or reason == "content_filter":
+            said = (
+                f"refused to answer: {_line(refusal)}"
+                if refusal
+                else "the endpoint's filter withheld the reply"
+            )
+            raise self._failed(said, "word the query differently or use another model")
+        if not heard:  # such as a web page
+            raise self._failed("no reply in what arrived", self._is_it_compatible())
+        if reason is None:
+            raise self._failed("the reply broke off", "try again")
+        if usage is None:  # not every endpoint counts; four characters a token is close enough to add up
+            usage = (sum(len(message.text) for message in request.messages) // 4, length // 4)
+        yield Finished("length" if reason == "length" else "stop", *usage)
+
+    async def _client(self) -> AsyncOpenAI:
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            openai = await _package()
+            # An endpoint on one's own machine rarely has a key, but the package insists on one.
+            key = self._api_key or ("none" if self._base_url else None)
+            options: dict[str, Any] = {"api_key": key, "base_url": self._base_url}
+            if urlsplit(self._base_url or "").hostname in ("127.0.0.1", "localhost", "::1"):
+                # A proxy can't reach this machine's loopback; and a connection there costs nothing
+                # to open, so none is kept that would outlive its event loop.
+                import httpx2
+
+                limits = httpx2.Limits(max_keepalive_connections=0)
+                options["http_client"] = openai.DefaultAsyncHttpxClient(trust_env=False, limits=limits)
+            client = openai.AsyncOpenAI(timeout=self._timeout, max_retries=self._retries, **options)
+            self._clients[loop] = client
+        return client
+
+    def _error(self, error: OpenAIError) -> ModelError:
+        """What went wrong and what to do about it, in one line."""
+        openai = importlib.import_module("openai")
+        where = self._base_url or "OpenAI"
+        reason = _reason(error)
+        match error:
+            case openai.APITimeoutError():
+                return self._failed(
+                    f"no answer from {where} in {self._timeout:g} s", "try again or allow more time"
+                )
+            case openai.APIConnectionError():
+                cause = _line(error.__cause__ or error)
+                return self._failed(f"can't reach {where} ({cause})", "check the network and --base-url")
+            case openai.AuthenticationError() | openai.PermissionDeniedError():
+                return self._failed(f"{where} refuses the key ({reason})", "check OPENAI_API_KEY")
+            case openai.NotFoundError():
+                return self._failed(
+                    f"not found at {where} ({reason})", "check the model's name and --base-url"
+                )
+            case openai.RateLimitError():
+                return self._failed(
+                    f"{where} limits requests ({reason})", "wait, or check the account's quota"
+                )
+            case openai.APIStatusError(status_code=status):
+                advice = "try again later" if status >= 500 else "check the request and the model's limits"
+                return self._failed(f"{where} answers {status} ({reason})", advice)
+            case openai.APIError():
+                return self._failed(f"the reply broke off ({reason})", "try again")
+        if "Missing credentials" in reason or "api_key" in reason:
+            return self._failed("no key", "set OPENAI_API_KEY, or --base-url for an endpoint that needs none")
+        return self._failed(reason, "check OPENAI_API_KEY and --base-url")
+
+    def _is_it_compatible(self) -> str:
+        return f"check that {self._base_url or 'the endpoint'} is OpenAI-compatible (--base-url)"
+
+    def _failed(self, what: str, advice: str) -> ModelError:
+        return ModelError(f"{self._label}: {what}; {advice}")
+
+
+async def _package() -> Any:
+    """The openai package, imported when first needed, off the event loop: it takes most of a second."""
+    if "openai" not in sys.modules:
+        await asyncio.to_thread(importlib.import_module, "openai")
+    # Another thread may be amid the import: this waits for it, where sys.modules has half a package.
+    return importlib.import_module("openai")
+
+
+def _reason(error: OpenAIError) -> str:
+    """What the endpoint said, without the package's words around it."""
+    body = getattr(error, "body", None)
+    said = body.get("message") if isinstance(body, dict) else None
+    return _line(said or getattr(error, "message", None) or error)
+
+
+def _line(text: object) -> str:
+    line = " ".join(str(text).split())
+    return line if len(line) <= _SHOWN else line[:_SHOWN] + "..."

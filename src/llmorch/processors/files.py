@@ -1,0 +1,143 @@
+"""Functions that live in a file or a module, loaded by path or by name.
+
+Decides under which name a file is a module, so that what it defines can be pickled by
+reference: a worker process asks for the same name and loads the same file. This module
+must not know what a function is, and must import quickly.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import find_spec, spec_from_file_location
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmorch.errors import FunctionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+LOADED_FILES: dict[str, str] = {}
+"""The path of each file that was loaded, by the name of its module."""
+
+
+class _FileFinder:
+    """Tells Python's import system where the modules in ``LOADED_FILES`` are."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        file = LOADED_FILES.get(name)
+        if file is None:
+            return None
+        return spec_from_file_location(name, file, loader=SourceFileLoader(name, file))
+
+
+def register(files: dict[str, str]) -> None:
+    """Make files importable by the names given to them, without importing any."""
+    LOADED_FILES.update(files)
+    if _FileFinder not in sys.meta_path:
+        sys.meta_path.insert(0, _FileFinder)
+
+
+def load_file(path: str | Path) -> ModuleType:
+    """Load a Python file, once, as a module named after it.
+
+    Its folder comes first in ``sys.path`` and stays there, so that it can import its
+    siblings, then or when a function runs. Raises ``FunctionError`` with one line that
+    names the file, the line and the reason.
+    """
+    shown = str(path)
+    file = str(Path(path).resolve())
+    if not Path(file).is_file():
+        raise FunctionError(f"{shown}: {'a folder, not a file' if Path(file).is_dir() else 'no such file'}")
+    for name, known in LOADED_FILES.items():
+        if known == file and name in sys.modules:
+            return sys.modules[name]
+    name = _free_name(file)
+    folder = str(Path(file).parent)
+    added = folder not in sys.path
+    if added:
+        sys.path.insert(0, folder)
+    register({name: file})
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        del LOADED_FILES[name]
+        sys.modules.pop(name, None)
+        if added and folder in sys.path:
+            sys.path.remove(folder)
+        raise FunctionError(_reason(error, file, shown)) from None
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a module by its dotted name; the current directory is searched first.
+
+    Raises ``FunctionError`` with one line that names the file, the line and the reason.
+    """
+    folder = str(Path.cwd())
+    if not {"", folder} & set(sys.path):
+        sys.path.insert(0, folder)
+    importlib.invalidate_caches()  # the file may be younger than the last look at its folder
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+            raise FunctionError(
+                f"{name}: there is no module {error.name} in {folder} or where Python looks"
+            ) from None
+        raise FunctionError(_reason(error, _file_of(name), name)) from None
+    except (Exception, SystemExit) as error:
+        raise FunctionError(_reason(error, _file_of(name), name)) from None
+
+
+def _free_name(file: str) -> str:
+    """The file's own name if no other module has it; with a number after it otherwise."""
+    stem = "".join(character if character.isalnum() else "_" for character in Path(file).stem)
+    name = stem
+    number = 1
+    while not _is_free(name, file):
+        number += 1
+        name = f"{stem}_{number}"
+    return name
+
+
+def _is_free(name: str, file: str) -> bool:
+    if name in sys.modules or name in LOADED_FILES:
+        return False
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    return spec is None or (spec.origin is not None and str(Path(spec.origin).resolve()) == file)
+
+
+def _file_of(name: str) -> str:
+    try:
+        spec = find_spec(name)
+    except Exception:  # a parent package that doesn't import, or a name that is none
+        return ""
+    return (spec.origin or "") if spec is not None else ""
+
+
+def _reason(error: BaseException, file: str, shown: str) -> str:
+    """``file, line 3: ModuleNotFoundError: No module named 'x'``, on one line."""
+    text = " ".join(str(error).split())
+    line = None
+    if isinstance(error, SyntaxError):
+        text = error.msg
+        line = error.lineno
+        if error.filename and error.filename != file:
+            shown = error.filename
+    else:
+        frames = error.__traceback__
+        while frames is not None:
+            if frames.tb_frame.f_code.co_filename == file:
+                line = frames.tb_lineno
+            frames = frames.tb_next
+    where = f"{shown}, line {line}" if line else shown
+    return f"{where}: {type(error).__name__}{': ' if text else ''}{text[:500]}"

@@ -1,0 +1,169 @@
+"""The processor for calls that wait: coroutines on the event loop, the rest on threads.
+
+Decides how a synchronous function leaves the loop and how its result comes back. It must
+not know of processes, and it can't stop a thread: it stops waiting for it, and what the
+thread returns later is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from contextvars import Context, copy_context
+from queue import SimpleQueue
+from threading import Thread
+from time import perf_counter, thread_time
+from typing import TYPE_CHECKING, Any
+
+from llmorch.errors import CallError
+from llmorch.processors.failure import described
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from llmorch.functions import Function
+
+    Measured = Callable[[Function, float, float], None]
+
+LIMIT = 256
+"""The most threads; calls past it wait for one. A blocked thread costs memory, not time."""
+
+
+class _Job:
+    """One call of a synchronous function, and how it went."""
+
+    __slots__ = ("args", "context", "cpu", "error", "function", "future", "loop", "result", "wall")
+
+    def __init__(
+        self,
+        function: Function,
+        args: Mapping[str, Any],
+        context: Context,
+        future: asyncio.Future[None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.function = function
+        self.args = args
+        self.context = context
+        self.future = future
+        self.loop = loop
+        self.result: Any = None
+        self.error: tuple[str, str] | None = None
+        self.cpu = self.wall = 0.0
+
+    def run(self) -> None:
+        """Call the function; on a thread."""
+        wall = perf_counter()
+        cpu = thread_time()
+        try:
+            self.result = self.context.run(self.function.call, **self.args)
+        except BaseException as error:
+            self.error = described(error, skip=1)
+        self.cpu = thread_time() - cpu
+        self.wall = perf_counter() - wall
+
+    def settle(self) -> None:
+        """Wake whoever waits, if somebody still does; on the loop."""
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+class Inline:
+    """Runs inout calls in this process, any number at a time.
+
+    ``measured``, if given, is called on the event loop with the function, the CPU time
+    and the wall time of each call of a synchronous function: who spends its wall time on
+    the CPU should be declared compute.
+    """
+
+    def __init__(self, *, measured: Measured | None = None) -> None:
+        self._measured = measured
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        # One mark for each idle thread; appending and popping are atomic, so no lock.
+        self._idle: deque[None] = deque()
+        self._threads = 0
+        self._closed = False
+
+    async def execute(self, function: Function, args: Mapping[str, Any]) -> Any:
+        """Call ``function`` with ``args`` and return what it returns."""
+        if self._closed:
+            raise CallError(f"{function.name} can't be called: its processor is closed")
+        if function.is_async:
+            return await _awaited(function, None, args)
+        loop = asyncio.get_running_loop()
+        job = _Job(function, args, copy_context(), loop.create_future(), loop)
+        self._submit(job)
+        await job.future
+        if self._measured is not None:
+            self._measured(function, job.cpu, job.wall)
+        if job.error is not None:
+            message, detail = job.error
+            raise CallError(message, detail=detail)
+        if hasattr(type(job.result), "__await__"):
+            return await _awaited(function, job.result, args)
+        return job.result
+
+    def _submit(self, job: _Job) -> None:
+        try:
+            self._idle.pop()
+        except IndexError:
+            if self._threads < LIMIT:
+                self._threads += 1
+                # A daemon: a function that sleeps for an hour doesn't keep the program alive.
+                Thread(
+                    target=_work, args=(self._jobs, self._idle), name="llmorch-inline", daemon=True
+                ).start()
+        self._jobs.put(job)
+
+    async def close(self) -> None:
+        """Let the threads end, each once its call has returned."""
+        self._closed = True
+        self._release()
+
+    def _release(self) -> None:
+        threads, self._threads = self._threads, 0
+        for _ in range(threads):
+            self._jobs.put(None)
+
+    def __del__(self) -> None:
+        self._release()
+
+
+def _work(jobs: SimpleQueue[_Job | None], idle: deque[None]) -> None:
+    """Run jobs until told to end. Refers to no ``Inline``, so that one can be dropped."""
+    while (job := jobs.get()) is not None:
+        if not job.future.cancelled():
+            job.run()
+        # Before the loop hears of it: the next call of a chain finds this thread idle.
+        idle.append(None)
+        with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
+            job.loop.call_soon_threadsafe(job.settle)
+        del job
+
+
+async def _awaited(function: Function, awaitable: Awaitable[Any] | None, args: Mapping[str, Any]) -> Any:
+    """Call an async function, or wait for what a synchronous one left to wait for."""
+    task = asyncio.current_task()
+    cancellations = task.cancelling() if task is not None else 0
+    late = None
+    try:
+        if function.timeout is None:
+            return await (function.call(**args) if awaitable is None else awaitable)
+        async with asyncio.timeout(function.timeout) as late:
+            result = await (function.call(**args) if awaitable is None else awaitable)
+        if not late.expired():  # it may have swallowed the cancellation and come late
+            return result
+    except GeneratorExit:  # the loop is gone, and this coroutine with it
+        raise
+    except BaseException as error:
+        if (
+            isinstance(error, asyncio.CancelledError)
+            and task is not None
+            and task.cancelling() > cancellations
+        ):
+            raise
+        if late is None or not late.expired():
+            message, detail = described(error, skip=1)
+            raise CallError(message, detail=detail) from None
+    raise CallError(f"{function.name} took longer than its timeout of {function.timeout:g} s")

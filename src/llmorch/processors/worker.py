@@ -1,0 +1,185 @@
+"""The program of a worker process: it answers one message after the other.
+
+Decides how a function runs there, and what is put back afterwards. It must import in
+milliseconds, so it knows nothing of asyncio, of declarations or of who asks.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from llmorch.processors.failure import described
+from llmorch.processors.wire import Inbox, Parcel, pack, prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llmorch.processors.wire import Message
+
+# What is asked: where to find modules, to remember a function, to call one.
+SURROUNDINGS, REMEMBER, CALL = 1, 2, 3
+# What is answered: ready for the first question, done, a result, the function's exception
+# as text, and why the question could not be answered at all.
+READY, DONE, RETURNED, RAISED, REFUSED = 11, 12, 13, 14, 15
+
+_SIGKILL = 9
+_PR_SET_PDEATHSIG = 1
+
+
+def main(descriptor: int, parent: int, cpu: int) -> None:
+    """Answer what comes over the socket ``descriptor`` until the parent is gone.
+
+    ``cpu`` is the one to run on, or -1 for any.
+    """
+    _die_with(parent)
+    if cpu >= 0 and sys.platform == "linux":
+        with suppress(OSError):  # a container may allow less than it shows
+            os.sched_setaffinity(0, {cpu})
+    connection = prepared(socket.socket(fileno=descriptor))
+    connection.set_inheritable(False)
+    # A function may fork; the end of this process must show even if its child lives on.
+    os.register_at_fork(after_in_child=connection.close)
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    program = _Program()
+    inbox = Inbox(connection)
+    try:
+        _send(Parcel(READY, b"", []), connection)
+        while True:
+            message = inbox.receive()
+            if message is not None:
+                _send(program.answer(message), connection)
+                message = None  # a large value must not live on while we wait
+    except (EOFError, ConnectionError):
+        connection.detach()  # stays open until the process has really ended
+
+
+def _die_with(parent: int) -> None:
+    """Let the kernel end this process with its parent, whatever a function is doing.
+
+    Elsewhere than on Linux the end of the socket does that, once the function returns.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _send(parcel: Parcel, connection: socket.socket) -> None:
+    rest = parcel.send(connection)
+    if rest:
+        connection.sendall(rest)
+
+
+class _Program:
+    """The functions that a worker remembers, and the state to put back after a call."""
+
+    def __init__(self) -> None:
+        self._functions: dict[int, Callable[..., Any]] = {}
+        self._folder = os.getcwd()  # noqa: PTH109 - pathlib isn't needed for anything else
+        # The mapping behind os.environ compares in a microsecond; os.environ takes thirty.
+        self._environment: dict[Any, Any] = getattr(os.environ, "_data", {})
+        self._before = dict(self._environment)
+
+    def answer(self, message: Message) -> Parcel:
+        """Do what a message asks. Whatever happens in there becomes an answer."""
+        try:
+            if message.kind == CALL:
+                return self._call(message)
+            if message.kind == REMEMBER:
+                number, reference = message.value()
+                self._functions[number] = _function(reference)
+            else:
+                path, files = message.value()
+                sys.path[:] = path
+                if files:
+                    from llmorch.processors.files import register
+
+                    register(files)
+            return Parcel(DONE, b"", [])
+        except BaseException as error:
+            return pack(REFUSED, described(error, skip=1))
+        finally:
+            self._put_back()
+
+    def _call(self, message: Message) -> Parcel:
+        try:
+            number, args = message.value()
+        except BaseException as error:
+            text, detail = described(error, skip=1)
+            hint = "define what they use in a module that can be imported"
+            return pack(
+                REFUSED,
+                (f"can't be called: its arguments can't be read in a worker process: {text}; {hint}", detail),
+            )
+        try:
+            result = self._functions[number](**args)
+            if hasattr(type(result), "__await__"):
+                result = _awaited(result)
+        except BaseException as error:
+            return pack(RAISED, described(error, skip=1))
+        args = None
+        try:
+            parcel = pack(RETURNED, result)
+            parcel.write()
+        except Exception as error:
+            return pack(REFUSED, _unsendable(result, error))
+        return parcel
+
+    def _put_back(self) -> None:
+        """Undo what a function changed for the next one: directory and environment."""
+        try:
+            if os.getcwd() != self._folder:  # noqa: PTH109
+                os.chdir(self._folder)
+        except OSError:  # one of the two is gone
+            try:
+                os.chdir(self._folder)
+            except OSError:
+                os.chdir("/")
+        if self._environment != self._before:
+            before = dict(self._before)
+            for key in set(os.environb) - set(before):
+                del os.environb[key]
+            os.environb.update(before)
+        with suppress(Exception):  # nobody reads it, or a function closed it: not this call's failure
+            sys.stdout.flush()
+
+
+def _function(reference: tuple[str, ...] | bytes) -> Callable[..., Any]:
+    if isinstance(reference, bytes):
+        import pickle
+
+        found = pickle.loads(reference)
+    else:
+        module, path = reference
+        found = importlib.import_module(module)
+        for name in path.split("."):
+            found = getattr(found, name)
+    return found  # type: ignore[no-any-return]
+
+
+def _awaited(result: Any) -> Any:
+    import asyncio
+
+    async def wait() -> Any:
+        return await result
+
+    return asyncio.run(wait())
+
+
+def _unsendable(result: object, error: Exception) -> tuple[str, str]:
+    text, detail = described(error)
+    name = type(result).__name__
+    one = f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+    if isinstance(error, OSError | MemoryError):
+        return f"returned {one} that is too large to send to another process: {text}", detail
+    if f"'{name}' object" in text or "." in name:
+        return f"returned {one}, which can't be sent to another process: return plain data", detail
+    return f"returned {one}, which can't be sent to another process ({text}): return plain data", detail

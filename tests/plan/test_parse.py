@@ -1,0 +1,194 @@
+"""The plan language: what is read, what is refused, and what the error says."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmorch.calls import Constant, Field, ListOf, Reference, Subscript, Template
+from llmorch.errors import (
+    DuplicateId,
+    EmptyPlan,
+    InvalidSyntax,
+    PlanError,
+    PlanTooLarge,
+    UndefinedId,
+)
+from llmorch.plan import Parser, parse, render
+from tests.strategies import plans
+
+PAPER = """\
+s1: search(query="https://openai.com/")
+s2: chatbot("Give an example of SEO optimization.")
+s3: python(file="seo.py", args=[s1])
+s4: python(file="con.py", args=[s1])
+s5: chatbot(prompt='''Summarize.
+{s2} {s3}
+{s4}''')
+"""
+
+
+@given(plan=plans())
+@settings(max_examples=300)
+def test_a_rendered_plan_parses_to_itself_in_either_form(plan) -> None:
+    assert parse(render(plan)) == plan
+    assert parse(render(plan, form="paper")) == plan
+
+
+@given(plan=plans(max_calls=4), data=st.data())
+def test_the_pieces_in_which_a_text_arrives_change_nothing(plan, data) -> None:
+    text = "# a comment\n```python\n" + render(plan).replace("(", "(\n  ", 1) + "\n```\n"
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    parser, calls = Parser(), []
+    for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+        calls += parser.feed(text[start:end])
+    calls += parser.finish()
+    assert tuple(calls) == plan.calls
+    assert [call.position for call in calls] == [call.position for call in parse(text)]
+
+
+def test_the_papers_syntax_is_read() -> None:
+    plan = parse(PAPER)
+    assert [call.function for call in plan] == ["search", "chatbot", "python", "python", "chatbot"]
+    assert plan["s3"].args == {"file": Constant("seo.py"), "args": ListOf((Reference("s1"),))}
+    assert plan["s5"].uses == ("s2", "s3", "s4")
+    assert plan["s2"].positional == (Constant("Give an example of SEO optimization."),)
+
+
+def test_llmcompilers_syntax_is_read() -> None:
+    plan = parse("1. search('Texas')\n2: math('people in $1 at $9 and $100', ['$1'], $1)\n3. join()\n")
+    assert [call.id for call in plan] == ["s1", "s2"]
+    assert plan["s2"].positional == (
+        Template(("people in ", Reference("s1"), " at $9 and $100")),
+        ListOf((Template((Reference("s1"),)),)),
+        Reference("s1"),
+    )
+
+
+def test_a_dollar_is_text_in_every_other_form() -> None:
+    plan = parse('s1 = search(query="Texas")\ns2 = search(query="it costs $1 or $s1")')
+    assert plan["s2"].args["query"] == Constant("it costs $1 or $s1")
+
+
+def test_braces_stand_for_a_result_only_if_it_is_above() -> None:
+    plan = parse('s1 = f(x="{a} {1} {} {s1x}")\ns2 = f(x=f"{s1} {s1[\'k\'][0].area} {{}}")')
+    assert plan["s1"].args["x"] == Constant("{a} {1} {} {s1x}")
+    path = Field(Subscript(Subscript(Reference("s1"), Constant("k")), Constant(0)), "area")
+    assert plan["s2"].args["x"] == Template((Reference("s1"), " ", path, " {}"))
+
+
+def test_a_call_is_handed_on_when_its_line_is_complete() -> None:
+    parser = Parser()
+    assert parser.feed('s1 = search(query="a")') == []
+    assert [call.id for call in parser.feed("\ns2 = sea")] == ["s1"]
+    assert parser.feed("rch(\n  query='''b\n") == []
+    assert [call.id for call in parser.feed("''')\n")] == ["s2"]
+
+
+REFUSED = [
+    ("s1 = f(x=s1)", UndefinedId, 1, 10, "uses its own result"),
+    ("s1 = f(x=s2)\ns2 = f()", UndefinedId, 1, 10, "s2 is not defined"),
+    ("s1 = f()\ns1 = f()", DuplicateId, 2, 1, "first on line 1"),
+    ('s1 = f(x="{s9}")', UndefinedId, 1, 10, "s9 is not defined"),
+    ('s1 = f(x="{total}")\ntotal = f()', UndefinedId, 1, 10, "before it is defined"),
+    ("s1 = f(x=true)", UndefinedId, 1, 10, "write True"),
+    ("Sure! Here is the plan:", InvalidSyntax, 1, 5, "one call a line"),
+    ("Here is the plan", InvalidSyntax, 1, 6, "one call a line"),
+    ("I can't do that.", InvalidSyntax, 1, 6, "one call a line"),
+    ("import os", InvalidSyntax, 1, 1, "one call a line"),
+    ("f()", InvalidSyntax, 1, 1, "one call a line"),
+    ("s1 = 3", InvalidSyntax, 1, 6, "not a function call"),
+    ("s1 = f(x=1) + 2", InvalidSyntax, 1, 6, "not a function call"),
+    ("s1 = f.g(x=1)", InvalidSyntax, 1, 6, "plain name"),
+    ("s1 = s2 = f()", InvalidSyntax, 1, 1, "not a call"),
+    ("len = f()", InvalidSyntax, 1, 1, "has a meaning"),
+    ("_s = f()", InvalidSyntax, 1, 1, "plain name"),
+    ("s1 = f(**{})", InvalidSyntax, 1, 10, "name every argument"),
+    ("s1 = f(*[1])", InvalidSyntax, 1, 8, "can't stand"),
+    ("s1 = f(x=lambda: 1)", InvalidSyntax, 1, 10, "lambda"),
+    ("s1 = f(x=[i for i in []])", InvalidSyntax, 1, 10, "can't stand"),
+    ("s1 = f(x=(y := 1))", InvalidSyntax, 1, 11, "can't stand"),
+    ("s1 = f(x=await s1)", InvalidSyntax, 1, 10, "can't stand"),
+    ("s1 = f(x=1 if 1 else 2)", InvalidSyntax, 1, 10, "can't stand"),
+    ("s1 = f(x=b'a')", InvalidSyntax, 1, 10, "can't stand"),
+    ("s1 = f(x=...)", InvalidSyntax, 1, 10, "can't stand"),
+    ("s1 = f(x=1j)", InvalidSyntax, 1, 10, "can't stand"),
+    ("s1 = f(x={**{}})", InvalidSyntax, 1, 10, "can't stand"),
+    ("s1 = f(x={1, 2})", InvalidSyntax, 1, 10, "can't stand"),
+    ("s1 = f()\ns2 = f(x=s1.__class__)", InvalidSyntax, 2, 10, "private"),
+    ("s1 = f()\ns2 = f(x=s1._x)", InvalidSyntax, 2, 10, "private"),
+    ('s1 = f()\ns2 = f(x="{s1.__class__}")', InvalidSyntax, 2, 10, "private"),
+    ('s1 = f()\ns2 = f(x=f"{s1.__class__}")', InvalidSyntax, 2, 10, "private"),
+    ('s1 = f()\ns2 = f(x="{s1.a()}")', InvalidSyntax, 2, 10, "braces hold only"),
+    ('s1 = f()\ns2 = f(x=f"{s1:>9}")', InvalidSyntax, 2, 10, "braces in a string"),
+    ('s1 = f(x=__import__("os"))', InvalidSyntax, 1, 10, "can't be called"),
+    ('s1 = f(x=eval("1"))', InvalidSyntax, 1, 10, "can't be called"),
+    ('s1 = f(x=open("/etc/passwd"))', InvalidSyntax, 1, 10, "can't be called"),
+    ('s1 = f(x=search(query="a"))', InvalidSyntax, 1, 10, "a line and an id of its own"),
+    ("s1 = f(x=len(s=1))", InvalidSyntax, 1, 10, "plain arguments"),
+    ('s1 = f(x="abc', InvalidSyntax, 1, 10, "unterminated"),
+    ("s1 = f(x=(1", InvalidSyntax, 1, 10, "never closed"),
+    ("s1 = f(x=1))", InvalidSyntax, 1, 12, "unmatched"),
+    ("s1 = f(x=\x001)", InvalidSyntax, 1, 10, "control character"),
+    ("  s1 = f(é=1, x=zz)", UndefinedId, 1, 17, "zz"),
+    ("s1 = f(\n  x=1,\n  y=zz)", UndefinedId, 3, 5, "zz"),
+    (f"s1 = f(x={'[' * 50}{']' * 50})", PlanTooLarge, 1, 49, "brackets"),
+    (f"s1 = f(x={'-' * 90_000}1)", PlanTooLarge, 1, 1, "deeply"),
+    (f"s1 = f(x={'+'.join('1' * 5000)})", PlanTooLarge, 1, 1, "deeply"),
+    (f"s1 = f(x={'+'.join('1' * 200)})", PlanTooLarge, 1, 10, "nested"),
+    (f"s1 = f(x={'9' * 5000})", InvalidSyntax, 1, 1, "digits"),
+    (f's1 = f(x="{"a" * 100_001}")', PlanTooLarge, 1, 1, "100,000"),
+    ("s1 = f(x='''" + "a\n" * 60_000, PlanTooLarge, 1, 1, "100,000"),
+    ("", EmptyPlan, 1, 1, "one call a line"),
+    ("\n\n```\n# nothing\n```", EmptyPlan, 1, 1, "one call a line"),
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "line", "column", "says"), REFUSED, ids=lambda value: str(value)[:30])
+def test_what_is_not_a_plan_is_refused_with_its_position_and_a_hint(text, kind, line, column, says) -> None:
+    with pytest.raises(PlanError) as caught:
+        parse(text)
+    error = caught.value
+    assert (type(error), error.line) == (kind, line)
+    assert says in str(error)
+    assert len(str(error)) < 800
+    if kind is not InvalidSyntax or "this is not a call" not in error.message:
+        assert error.column == column
+
+
+def test_an_error_shows_the_line_and_points_at_the_place() -> None:
+    with pytest.raises(UndefinedId) as caught:
+        parse('s1 = search(query="a")\ns2 = python(file=s9)')
+    assert str(caught.value) == (
+        "line 2, column 18: s9 is not defined\n"
+        "    s2 = python(file=s9)\n"
+        "                     ^\n"
+        "ids defined above this line: s1"
+    )
+
+
+@given(st.text(max_size=200) | st.text("s1=f(x[]{}\"'\\\n:$. ,#", max_size=60))
+@settings(max_examples=500)
+def test_any_text_is_a_plan_or_a_plan_error(text) -> None:
+    try:
+        plan = parse(text)
+    except PlanError as error:
+        assert error.message
+        assert error.line >= 1
+    else:
+        assert parse(render(plan)) == plan
+
+
+def test_reading_takes_linear_time() -> None:
+    def seconds(calls: int) -> float:
+        text = "\n".join(f's{n} = search(query="Texas {{s{max(1, n - 3)}}}")' for n in range(5, calls))
+        text = "\n".join(f's{n} = search(query="Texas")' for n in range(1, 5)) + "\n" + text
+        began = time.process_time()
+        parse(text)
+        return time.process_time() - began
+
+    seconds(100)
+    assert seconds(8000) < 16 * seconds(1000)
