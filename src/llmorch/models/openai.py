@@ -81,7 +81,7 @@ class OpenAIModel:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Text | Finished, None]:
         """Reply to ``request``, piece by piece."""
-        openai = await _package()
+        openai = await package()
         import httpx2  # what the openai package itself runs on
 
         try:
@@ -105,7 +105,7 @@ class OpenAIModel:
 
     async def _ask(self, request: ModelRequest) -> AsyncStream[ChatCompletionChunk]:
         """Send the request, and again without what the endpoint turns out to refuse."""
-        openai = await _package()
+        openai = await package()
         client = await self._client()
         while True:
             try:
@@ -178,7 +178,7 @@ class OpenAIModel:
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
-            openai = await _package()
+            openai = await package()
             # An endpoint on one's own machine rarely has a key, but the package insists on one.
             key = self._api_key or ("none" if self._base_url else None)
             options: dict[str, Any] = {"api_key": key, "base_url": self._base_url}
@@ -232,7 +232,7 @@ class OpenAIModel:
         return ModelError(f"{self._label}: {what}; {advice}")
 
 
-async def _package() -> Any:
+async def package() -> Any:
     """The openai package, imported when first needed, off the event loop: it takes most of a second."""
     if "openai" not in sys.modules:
         await asyncio.to_thread(importlib.import_module, "openai")

@@ -81,6 +81,23 @@ def evaluate(expression: Expression, results: Mapping[CallId, Any]) -> Any:
         raise EvaluationError(f"{type(error).__name__}: {error}"[:500]) from None
 
 
+def worded(expression: Expression) -> Expression:
+    """The same argument, with every string in it kept a string.
+
+    ``"{s1}"`` passes a result as it is; where a function takes only text there, its
+    text is what was meant.
+    """
+    match expression:
+        case Template(parts):
+            return Template(("", *parts))
+        case ListOf(items):
+            return ListOf(tuple(worded(item) for item in items))
+        case DictOf(pairs):
+            return DictOf(tuple((key, worded(value)) for key, value in pairs))
+        case _:
+            return expression
+
+
 def as_text(value: object) -> str:
     """A value as it stands inside a string: text as it is, the rest as JSON if it can be."""
     if isinstance(value, str):

@@ -78,7 +78,7 @@ class Inline:
     """
 
     def __init__(self, *, measured: Measured | None = None) -> None:
-        self._measured = measured
+        self.measured = measured
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         # One mark for each idle thread; appending and popping are atomic, so no lock.
         self._idle: deque[None] = deque()
@@ -95,8 +95,8 @@ class Inline:
         job = _Job(function, args, copy_context(), loop.create_future(), loop)
         self._submit(job)
         await job.future
-        if self._measured is not None:
-            self._measured(function, job.cpu, job.wall)
+        if self.measured is not None:
+            self.measured(function, job.cpu, job.wall)
         if job.error is not None:
             message, detail = job.error
             raise CallError(message, detail=detail)

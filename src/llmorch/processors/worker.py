@@ -122,7 +122,9 @@ class _Program:
         try:
             result = self._functions[number](**args)
             if hasattr(type(result), "__await__"):
-                result = _awaited(result)
+                result, failure = _awaited(result)
+                if failure is not None:
+                    return pack(RAISED, failure)
         except BaseException as error:
             return pack(RAISED, described(error, skip=1))
         args = None
@@ -165,11 +167,15 @@ def _function(reference: tuple[str, ...] | bytes) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _awaited(result: Any) -> Any:
+def _awaited(result: Any) -> tuple[Any, tuple[str, str] | None]:
+    """What an async function returns, or the exception that it raised as text."""
     import asyncio
 
-    async def wait() -> Any:
-        return await result
+    async def wait() -> tuple[Any, tuple[str, str] | None]:
+        try:
+            return await result, None
+        except BaseException as error:  # here, where the traceback holds nothing of asyncio
+            return None, described(error, skip=1)
 
     return asyncio.run(wait())
 

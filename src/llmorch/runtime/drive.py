@@ -10,10 +10,10 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
-from llmorch.calls import Template, references
+from llmorch.calls import references
 from llmorch.errors import CallError, EvaluationError, ModelError
 from llmorch.plan import evaluate
-from llmorch.plan.evaluate import as_text
+from llmorch.plan.evaluate import as_text, worded
 from llmorch.schedule import (
     CallCompleted,
     CallFailed,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from llmorch.calls import CallId, Expression, FunctionCall
-    from llmorch.functions import Function
+    from llmorch.functions import Function, Parameter
     from llmorch.processors.processor import Processor
     from llmorch.schedule import Command, Event, Orchestration
 
@@ -164,24 +164,22 @@ class Execution:
         args = {}
         for name, expression in call.args.items():
             try:
-                value = evaluate(expression, self.results)
-                args[name] = self._accepted(function, name, value, expression)
+                args[name] = self._argument(function.by_name[name], expression)
             except (EvaluationError, ValueError) as error:
                 raise CallError(f"{name} of {function.name}: {error}") from None
         return args
 
-    @staticmethod
-    def _accepted(function: Function, name: str, value: Any, expression: Expression) -> Any:
+    def _argument(self, parameter: Parameter, expression: Expression) -> Any:
         """The value in the parameter's type; what was written as a string may be its text."""
-        parameter = function.by_name[name]
+        value = evaluate(expression, self.results)
         try:
             return parameter.accept(value)
         except ValueError as error:
-            if isinstance(expression, Template) or parameter.annotation is str:
-                try:
-                    return parameter.accept(as_text(value))
-                except ValueError:
-                    pass
+            text = as_text(value) if parameter.annotation is str else evaluate(worded(expression), self.results)
+            try:
+                return parameter.accept(text)
+            except ValueError:
+                pass
             sources = dict.fromkeys(reference.id for reference in references(expression))
             came = f" (from {', '.join(sources)}, a {type(value).__name__})" if sources else ""
             raise ValueError(f"{error}{came}") from None

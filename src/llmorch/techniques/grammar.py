@@ -43,7 +43,9 @@ any ::= string | expr | boolean | "None" | list | dict
 
 def plan_grammar(functions: Mapping[str, Function]) -> str:
     """The grammar of plans that call only ``functions``."""
-    rules = [f'root ::= (id " = " call "\\n"){{1,{MAX_CALLS}}}']
+    # The newline stands between lines and may be left out at the end: a model that has
+    # seen plans end without one is driven on for ever if it must write it.
+    rules = [f'root ::= line ("\\n" line){{0,{MAX_CALLS - 1}}} "\\n"?', 'line ::= id " = " call']
     rules.append(f"call ::= {' | '.join(f'call{at}' for at in range(len(functions)))}")
     rules += [f"call{at} ::= {_call(function)}" for at, function in enumerate(functions.values())]
     return "\n".join(rules) + _SHARED

@@ -1,0 +1,129 @@
+"""The parent's side of the local model's process: its start, its address, its end.
+
+This module decides that no such process outlives its parent. It must not know what the
+process is asked; what happens inside it is in ``server.py``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import weakref
+from pathlib import Path
+from typing import IO
+
+from llmorch.errors import ModelError
+
+_COMMAND = "from llmorch.models.server import main; main()"
+_CGROUP = Path("/sys/fs/cgroup/cpu.max")
+
+
+class Child:
+    """One process that serves one file of weights; constructing it starts it."""
+
+    def __init__(self, label: str, path: Path, *, context: int, threads: int, slots: Path) -> None:
+        self.key = secrets.token_urlsafe(24)
+        self.waiting = 0
+        """How many tasks wait for ``address``; whoever counts decides what that means."""
+        self._label = label
+        self._address: str | None = None
+        self._answering = threading.Lock()
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the process
+        self._process = subprocess.Popen(
+            # -P: a json.py in the working directory is not the one that is meant.
+            [sys.executable, "-P", "-c", _COMMAND],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            # Without it llama.cpp's threads spin between requests and take the processors from the calls.
+            env=os.environ | {"OMP_WAIT_POLICY": "passive"},
+            start_new_session=True,  # Ctrl-C is the parent's to handle
+        )
+        # Also at the interpreter's exit. The process can't be forgotten while this object is alive.
+        self._end = weakref.finalize(self, _end, self._process, self._log, os.getpid())
+        # Linux ends a child with the thread that started it, so only the main thread asks for that;
+        # for others the end of standard input must do.
+        main = threading.current_thread() is threading.main_thread()
+        settings = {
+            "path": str(path),
+            "context": context,
+            "threads": threads,
+            "key": self.key,
+            "slots": str(slots),
+            "parent": os.getpid() if main else None,
+        }
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # it ended already: ``address`` will say why
+            self._process.stdin.write(json.dumps(settings).encode() + b"\n")
+            self._process.stdin.flush()
+
+    @property
+    def alive(self) -> bool:
+        return self._end.alive and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def address(self) -> str:
+        """Where it serves; waits until it has loaded the weights."""
+        with self._answering:
+            if self._address is None:
+                assert self._process.stdout is not None
+                try:
+                    answer = json.loads(self._process.stdout.readline())
+                except ValueError:  # none, or half of one
+                    raise self.ended("loading") from None
+                if "error" in answer:
+                    raise ModelError(f"{self._label}: {' '.join([answer['error'], *self._last()])}")
+                self._address = str(answer["address"])
+            return self._address
+
+    def ended(self, while_: str) -> ModelError:
+        """The error for a process that is no more, with the last it said."""
+        said = "; ".join(self._last()) or "without a word; is there enough memory?"
+        return ModelError(f"{self._label}: the model's process ended while {while_}: {said}")
+
+    def kill(self) -> None:
+        """End the process, now; may be called twice."""
+        self._end()
+
+    def _last(self) -> list[str]:
+        """The log's last line, if it has one."""
+        try:
+            size = self._log.seek(0, os.SEEK_END)
+            self._log.seek(max(0, size - 4096))
+            lines = [line.strip() for line in self._log.read().decode(errors="replace").splitlines()]
+        except ValueError:  # closed by kill
+            return []
+        return [line[-300:] for line in lines if line][-1:]
+
+
+def _end(process: subprocess.Popen[bytes], log: IO[bytes], owner: int) -> None:
+    if os.getpid() != owner:  # a fork's copy of this object
+        return
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    for pipe in (process.stdin, process.stdout, log):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+def allowed_processors() -> int:
+    """How many processors this process may use: its affinity, and a container's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = _CGROUP.read_text().split()
+        if quota != "max":
+            count = min(count, round(int(quota) / int(period)))
+    return max(1, count)

@@ -1,0 +1,154 @@
+"""A model whose replies are read from a file, where another model's were recorded.
+
+This module decides which recorded exchange answers a request. It must not know what a
+request is about, except that its numbers may differ from run to run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from llmorch.errors import ModelError
+from llmorch.models.model import Finished, Message, Model, ModelRequest, Text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from llmorch.functions import Kind
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    chunks: tuple[str, ...]
+    finished: Finished
+
+
+class RecordedModel:
+    """Plays a file of exchanges, or with ``record`` asks that model and appends to the file.
+
+    A request is answered by the last exchange with the same messages or, where there is
+    none, with the same messages but for the numbers in them: measured times differ from
+    run to run. An exchange may be used any number of times.
+
+    The file has one JSON object a line: first what the model is, then each exchange.
+    """
+
+    def __init__(self, path: str | Path, record: Model | None = None) -> None:
+        self._path = Path(path)
+        self._record = record
+        self._head: dict[str, Any] | None = None
+        self._exact: dict[str, _Exchange] = {}
+        self._loose: dict[str, _Exchange] = {}
+
+    @property
+    def name(self) -> str:
+        return self._record.name if self._record else str(self._read()["model"])
+
+    @property
+    def kind(self) -> Kind:
+        return self._record.kind if self._record else cast("Kind", self._read()["kind"])
+
+    @property
+    def constrains(self) -> bool:
+        return self._record.constrains if self._record else bool(self._read()["constrains"])
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Text | Finished, None]:
+        """Reply to ``request``, piece by piece."""
+        playing = self._play(request) if self._record is None else self._pass_on(self._record, request)
+        async with aclosing(playing) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def close(self) -> None:
+        """Close the model that is being recorded."""
+        if self._record is not None:
+            await self._record.close()
+
+    async def _play(self, request: ModelRequest) -> AsyncGenerator[Text | Finished, None]:
+        self._read()
+        exchange = self._exact.get(_exact(request.messages)) or self._loose.get(_loose(request.messages))
+        if exchange is None:
+            asked = " ".join(request.messages[-1].text.split())[:80] if request.messages else ""
+            raise ModelError(
+                f"{self._path} has no reply to the request {asked!r}: "
+                "record it with RecordedModel(path, record=another_model)"
+            )
+        for chunk in exchange.chunks:
+            yield Text(chunk)
+        yield exchange.finished
+
+    async def _pass_on(self, model: Model, request: ModelRequest) -> AsyncGenerator[Text | Finished, None]:
+        chunks: list[str] = []
+        # A caller that has what it wants closes the iterator; a replay must serve it as well.
+        finished = Finished("length", 0, 0)
+        try:
+            async with aclosing(
+                cast("AsyncGenerator[Text | Finished, None]", model.stream(request))
+            ) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Text):
+                        chunks.append(piece.text)
+                    else:
+                        finished = piece
+                    yield piece
+        except ModelError:
+            chunks.clear()
+            raise
+        finally:
+            if chunks or finished.reason == "stop":
+                self._append(request, chunks, finished)
+
+    def _append(self, request: ModelRequest, chunks: Sequence[str], finished: Finished) -> None:
+        exchange = {
+            "messages": [[message.role, message.text] for message in request.messages],
+            "max_tokens": request.max_tokens,
+            "chunks": chunks,
+            "reason": finished.reason,
+            "input_tokens": finished.input_tokens,
+            "output_tokens": finished.output_tokens,
+        }
+        lines = [exchange]
+        try:
+            if not self._path.exists() or not self._path.stat().st_size:
+                lines.insert(0, {"model": self.name, "kind": self.kind, "constrains": self.constrains})
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+        except OSError as error:
+            raise ModelError(f"can't record to {self._path}: {error.strerror}") from error
+
+    def _read(self) -> dict[str, Any]:
+        """The file's first line; reads the whole file the first time."""
+        if self._head is None:
+            try:
+                # Not splitlines: a reply may hold other line separators than this one.
+                first, *rest = self._path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+                head = json.loads(first)
+                for line in rest:
+                    self._add(json.loads(line))
+                self._head = {"model": head["model"], "kind": head["kind"], "constrains": head["constrains"]}
+            except OSError as error:
+                raise ModelError(f"can't read the recorded replies {self._path}: {error.strerror}") from error
+            except (ValueError, TypeError, LookupError) as error:
+                raise ModelError(f"{self._path} is not a file of recorded replies ({error})") from error
+        return self._head
+
+    def _add(self, line: dict[str, Any]) -> None:
+        messages = tuple(Message(role, text) for role, text in line["messages"])
+        finished = Finished(line["reason"], line["input_tokens"], line["output_tokens"])
+        exchange = _Exchange(tuple(line["chunks"]), finished)
+        self._exact[_exact(messages)] = self._loose[_loose(messages)] = exchange
+
+
+def _exact(messages: Sequence[Message]) -> str:
+    return json.dumps([[message.role, message.text] for message in messages])
+
+
+def _loose(messages: Sequence[Message]) -> str:
+    return json.dumps([[message.role, _NUMBER.sub("0", message.text)] for message in messages])

@@ -1,0 +1,87 @@
+"""A model that says what it was told to say: for tests and examples, ours and anybody's.
+
+This module decides nothing about a conversation: it plays replies and records requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from llmorch.errors import ModelError
+from llmorch.models.model import Finished, ModelRequest, Text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from llmorch.functions import Kind
+
+Reply = str | Exception | Sequence[str | Exception]
+"""A text, an exception to raise, or the pieces in which a reply arrives, an exception among them."""
+
+
+class ScriptedModel:
+    """A model with prepared replies.
+
+    ``replies`` holds one reply a request, or is a function from request to reply.
+    ``delay`` is the seconds before each piece, ``chunk`` the characters in a piece, and
+    ``requests`` has every request so far.
+    """
+
+    def __init__(
+        self,
+        replies: Sequence[Reply] | Callable[[ModelRequest], Reply],
+        *,
+        delay: float = 0.0,
+        kind: Kind = "inout",
+        chunk: int = 12,
+    ) -> None:
+        self.requests: list[ModelRequest] = []
+        self._replies = replies
+        self._delay = delay
+        self._kind = kind
+        self._chunk = chunk
+
+    @property
+    def name(self) -> str:
+        return "scripted"
+
+    @property
+    def kind(self) -> Kind:
+        return self._kind
+
+    @property
+    def constrains(self) -> bool:
+        return False
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Text | Finished, None]:
+        """Play the next reply, piece by piece."""
+        self.requests.append(request)
+        length = 0
+        for piece in self._pieces(request, len(self.requests)):
+            await asyncio.sleep(self._delay)
+            if isinstance(piece, Exception):
+                raise piece
+            length += len(piece)
+            yield Text(piece)
+        asked = sum(len(message.text) for message in request.messages)
+        yield Finished("stop", asked // 4, length // 4)
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+    def _pieces(self, request: ModelRequest, number: int) -> Sequence[str | Exception]:
+        if callable(self._replies):
+            reply = self._replies(request)
+        elif number <= len(self._replies):
+            reply = self._replies[number - 1]
+        else:
+            last = " ".join(request.messages[-1].text.split())[:80] if request.messages else ""
+            raise ModelError(
+                f"scripted: no reply left: {len(self._replies)} were scripted "
+                f"and this is request {number}, {last!r}"
+            )
+        if isinstance(reply, str):
+            return [reply[i : i + self._chunk] for i in range(0, len(reply), self._chunk)]
+        return [reply] if isinstance(reply, Exception) else reply

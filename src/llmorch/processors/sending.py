@@ -1,0 +1,92 @@
+"""What is sent to a worker process: a function once, its arguments with each call.
+
+Decides how a function is named there, and words the error for what can't be sent. It
+must not know when anything is sent.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from llmorch.errors import CallError
+from llmorch.processors.failure import described
+from llmorch.processors.wire import Parcel, pack
+from llmorch.processors.worker import CALL, REMEMBER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from llmorch.functions import Function
+
+
+def remembering(function: Function) -> Parcel:
+    """The message that makes a worker remember a function."""
+    reference: tuple[str, str] | bytes | None = _reference(function.call)
+    if reference is None:
+        try:
+            reference = _by_value(function.call)
+        except Exception as error:
+            message, detail = described(error)
+            hint = "define it in a module, or make inside it what it uses"
+            text = f"{function.name} can't be sent to another process: {message}; {hint}"
+            raise CallError(text, detail=detail) from None
+    return pack(REMEMBER, (id(function.call), reference))
+
+
+def _reference(call: Callable[..., Any]) -> tuple[str, str] | None:
+    """The module and path of a function that can be imported; None for any other."""
+    module = getattr(call, "__module__", None)
+    path = getattr(call, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(path, str) or module == "__main__":
+        return None
+    found: Any = sys.modules.get(module)
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return (module, path) if found is call else None
+
+
+def _by_value(call: Callable[..., Any]) -> bytes:
+    import io
+
+    import cloudpickle
+
+    from llmorch.functions import Function
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        """Leaves out what ``@function`` noted on a function: it is of no use over there."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            if type(obj) is Function:
+                return type(None), ()
+            return super().reducer_override(obj)
+
+    file = io.BytesIO()
+    Pickler(file, protocol=5).dump(call)
+    return file.getvalue()
+
+
+def calling(function: Function, args: Mapping[str, Any]) -> Parcel:
+    """The message that makes a worker call a function that it remembers."""
+    values = dict(args)
+    try:
+        return pack(CALL, (id(function.call), values))
+    except Exception as error:
+        text, detail = described(error)
+    for name, value in values.items():
+        try:
+            pack(CALL, value)
+        except Exception as error:
+            text, detail = described(error)
+            what = f"its argument {name}, a value of type {type(value).__name__}"
+            text = f"{what}, can't be sent to another process ({text})"
+            break
+    raise CallError(f"{function.name} can't be called: {text}; pass plain data", detail=detail)
+
+
+def write(parcel: Parcel, function: Function) -> None:
+    """Write a message's file; on any thread."""
+    try:
+        parcel.write()
+    except OSError as error:
+        raise CallError(f"{function.name} can't be called: its arguments can't be written: {error}") from None

@@ -1,0 +1,356 @@
+"""From a query to an answer on real processors, with a model that says what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Any
+
+import psutil
+import pytest
+from pydantic import BaseModel
+
+from llmorch import ModelError, Orchestrator, PlanError, UnresolvedQuery, function
+from llmorch.errors import FunctionError, LLMOrchError
+from llmorch.runtime.simulate import simulate
+from llmorch.schedule import CallCompleted, Dispatch
+from llmorch.testing import ScriptedModel
+
+pytestmark = pytest.mark.anyio
+
+
+class Point(BaseModel):
+    x: int
+    y: int = 0
+
+
+@function
+async def fetch(name: str, seconds: float = 0.0) -> str:
+    await asyncio.sleep(seconds)
+    return f"<{name}>"
+
+
+@function
+def join(parts: list[str], between: str = "") -> str:
+    return between.join(parts)
+
+
+@function(kind="compute")
+def square(n: int) -> int:
+    return n * n
+
+
+@function(kind="compute")
+def spin(seconds: float) -> int:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+    return os.getpid()
+
+
+@function
+def measure(point: Point) -> int:
+    assert isinstance(point, Point)
+    return point.x + point.y
+
+
+@function
+async def fail(why: str) -> str:
+    raise ValueError(why)
+
+
+@function
+def count(n: int) -> int:
+    return n
+
+
+FUNCTIONS = [fetch, join, square, spin, measure, fail, count]
+
+
+def scripted(*replies: Any, **options: Any) -> Orchestrator:
+    """An orchestrator whose model says ``replies`` in turn."""
+    return Orchestrator(FUNCTIONS, model=ScriptedModel(replies, **options), processors=2)
+
+
+async def execute(plan: str, **options: Any) -> Any:
+    async with scripted(**options) as orchestrator:
+        return await orchestrator.execute(plan)
+
+
+async def test_a_query_is_planned_run_and_answered() -> None:
+    plan = 's1 = fetch(name="a")\ns2 = square(n=4)\ns3 = self(prompt="{s1} {s2}?")'
+    async with scripted(plan, "sixteen") as orchestrator:
+        result = await orchestrator.run("what is a, and four squared?")
+        assert (result.status, result.answer, result.error) == ("answered", "sixteen", None)
+        assert [call.result for call in result.calls] == ["<a>", 16, "sixteen"]
+        assert orchestrator.model.requests[-1].messages[-1].text == "<a> 16?"
+        assert result.usage.requests == 2
+        assert [call.processor for call in result.calls] == [None, 0, None]
+
+
+async def test_json_has_exactly_the_fields_of_the_face() -> None:
+    result = await execute('s1 = fetch(name="a")')
+    data = result.as_json()
+    assert list(data) == [
+        "query", "technique", "status", "answer", "error", "plan", "processors", "makespan",
+        "lower_bound", "usage", "recoveries", "calls",
+    ]  # fmt: skip
+    assert list(data["usage"]) == ["requests", "input_tokens", "output_tokens", "seconds"]
+    assert list(data["calls"][0]) == [
+        "id", "function", "kind", "rank", "uses", "excludes", "status", "attempt", "processor",
+        "submitted", "dispatched", "completed", "result", "error",
+    ]  # fmt: skip
+
+
+async def test_calls_start_while_the_plan_is_still_being_written() -> None:
+    pieces = ['s1 = fetch(name="a")\n', 's2 = fetch(name="b")\n', "s3 = join(parts=[s1, s2])"]
+    started: dict[str, float] = {}
+    written: list[float] = []
+
+    def observe(message: Any, at: float) -> None:
+        if isinstance(message, Dispatch):
+            started[message.call] = time.monotonic()
+
+    async with scripted(pieces, delay=0.2) as orchestrator:
+        result = await orchestrator.run(
+            "both", observer=observe, wrote=lambda _: written.append(time.monotonic())
+        )
+    assert result.answer == "<a><b>"
+    assert written[0] <= started["s1"] < written[0] + 0.05
+    assert started["s2"] < written[2]
+
+
+async def test_a_failed_call_stops_its_descendants_and_the_rest_is_kept() -> None:
+    plan = (
+        's1 = fail(why="no such page")\ns2 = fetch(name="b")\ns3 = join(parts=[s1])\n'
+        's4 = join(parts=[s2])\ns5 = join(parts=[s3, s4])'
+    )
+    result = await execute(plan)
+    assert {call.id: call.status for call in result.calls} == {
+        "s1": "failed",
+        "s2": "completed",
+        "s3": "skipped",
+        "s4": "completed",
+        "s5": "skipped",
+    }
+    assert (result.status, result.answer) == ("unresolved", None)
+    assert result.error == "s1 (fail) failed: ValueError: no such page"
+    assert result.calls["s4"].result == "<b>"
+    assert result.calls["s3"].error == "s1 failed"
+
+
+async def test_a_value_arrives_typed_and_is_checked_when_it_does() -> None:
+    result = await execute(
+        's1 = square(n=3)\ns2 = measure(point={"x": s1, "y": 1})\ns3 = square(n="{s2}")\n'
+        's4 = fetch(name=s3)\ns5 = join(parts=[s4, "{s2}"], between=" and ")'
+    )
+    assert [call.result for call in result.calls] == [9, 10, 100, "<100>", "<100> and 10"]
+
+
+async def test_a_value_of_the_wrong_type_is_an_error_that_says_where_it_came_from() -> None:
+    result = await execute('s1 = fetch(name="a")\ns2 = square(n=s1)')
+    assert result.calls["s2"].error == (
+        "n of square: input should be a valid integer, unable to parse string as an integer (from s1, a str)"
+    )
+
+
+async def test_a_wrong_plan_is_refused_before_anything_runs() -> None:
+    async with scripted() as orchestrator:
+        with pytest.raises(PlanError, match="s9 is not defined"):
+            await orchestrator.execute('s1 = fail(why="ran")\ns2 = join(parts=[s9])')
+
+
+async def test_what_already_runs_goes_on_when_the_plan_is_repaired() -> None:
+    starts: list[str] = []
+
+    def observe(message: Any, at: float) -> None:
+        if isinstance(message, Dispatch):
+            starts.append(message.call)
+
+    wrong = 's1 = fetch(name="a", seconds=0.2)\ns2 = fetch(name="b", seconds=9)\ns3 = join(parts=[s7])'
+    right = 's1 = fetch(name="a", seconds=0.2)\ns2 = fetch(name="c")\ns3 = join(parts=[s1, s2])'
+    async with scripted(wrong, right) as orchestrator:
+        result = await orchestrator.run("a and c", observer=observe)
+    assert result.answer == "<a><c>"
+    assert starts == ["s1", "s2", "s2", "s3"]
+    assert [call.attempt for call in result.calls] == [1, 2, 1]
+    assert result.makespan < 2
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        ("", "the plan has no call"),
+        ("I would first search for a.", "this is not a call"),
+        ('s1 = fetch(name="a', "unterminated"),
+        ("s1 = fetch(name=" + "(" * 60, "brackets"),
+    ],
+)
+async def test_a_model_that_writes_no_plan_leaves_the_query_unresolved(reply, says) -> None:
+    async with scripted(reply, reply, reply) as orchestrator:
+        with pytest.raises(UnresolvedQuery, match=says):
+            await orchestrator.run("a")
+
+
+async def test_a_model_that_never_stops_is_stopped() -> None:
+    class Endless(ScriptedModel):
+        async def stream(self, request: Any) -> Any:
+            from llmorch.models.model import Text
+
+            while True:
+                await asyncio.sleep(0)
+                yield Text("# and so on, and so on, and so on, and so on\n" * 20)
+
+    async with Orchestrator(FUNCTIONS, model=Endless([])) as orchestrator:
+        with pytest.raises(UnresolvedQuery, match="cut off after 1024 tokens"):
+            await asyncio.wait_for(orchestrator.run("a"), 20)
+
+
+async def test_a_model_that_fails_in_the_middle_stops_the_run_with_its_reason() -> None:
+    began = time.monotonic()
+    pieces = ['s1 = fetch(name="a", seconds=30)\n', ModelError("the model is gone")]
+    async with scripted(pieces) as orchestrator:
+        with pytest.raises(ModelError, match="the model is gone"):
+            await orchestrator.run("a")
+    assert time.monotonic() - began < 2
+
+
+async def test_a_model_that_fails_inside_a_plan_fails_that_call() -> None:
+    async with scripted(ModelError("overloaded")) as orchestrator:
+        result = await orchestrator.execute('s1 = self(prompt="?")\ns2 = fetch(name="b")')
+    assert result.calls["s1"].error == "overloaded"
+    assert result.answer == "<b>"
+
+
+async def test_cancelling_stops_everything_and_says_what_had_finished() -> None:
+    orchestrator = scripted()
+    plan = 's1 = fetch(name="a")\ns2 = spin(seconds=60)\ns3 = spin(seconds=60)\ns4 = fetch(name="b", seconds=60)'
+    task = asyncio.create_task(orchestrator.execute(plan))
+    await asyncio.sleep(0.6)
+    assert psutil.Process().children()
+    began = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    assert time.monotonic() - began < 1
+    assert psutil.Process().children() == []
+    assert caught.value.__notes__ == ["completed: s1; cancelled: s2, s3, s4"]
+
+
+async def test_two_compute_calls_run_in_two_processes() -> None:
+    result = await execute("s1 = spin(seconds=0.3)\ns2 = spin(seconds=0.3)")
+    one, other = result.calls
+    assert {one.processor, other.processor} == {0, 1}
+    assert len({one.result, other.result, os.getpid()}) == 3
+    assert max(one.dispatched, other.dispatched) < min(one.completed, other.completed)
+
+
+async def test_two_runs_at_once_share_the_processors() -> None:
+    async with scripted() as orchestrator:
+        plans = [f"s1 = spin(seconds=0.1)\ns2 = square(n={n})\ns3 = square(n=s2)" for n in range(4)]
+        results = await asyncio.gather(*(orchestrator.execute(plan) for plan in plans))
+    assert [result.answer for result in results] == [n**4 for n in range(4)]
+
+
+async def test_real_time_and_virtual_time_dispatch_alike() -> None:
+    seconds = {"s1": 0.3, "s2": 0.1, "s3": 0.2, "s4": 0.4, "s5": 0.1}
+    plan = "\n".join(
+        [
+            's1 = fetch(name="a", seconds=0.3)',
+            "s2 = spin(seconds=0.1)",
+            "s3 = spin(seconds=0.2)",
+            "s4 = spin(seconds=0.4)",
+            's5 = fetch(name="{s1} {s2}", seconds=0.1)',
+        ]
+    )
+    real: list[Any] = []
+    async with Orchestrator(FUNCTIONS, model=ScriptedModel([]), processors=2, policy="exclusive") as orchestrator:
+        await orchestrator.execute("s1 = spin(seconds=0)\ns2 = spin(seconds=0)")  # the workers are up
+        await orchestrator.execute(
+            plan, observer=lambda message, at: real.append(message) if isinstance(message, Dispatch) else None
+        )
+        checked = orchestrator.check(plan)
+        virtual = simulate(checked, orchestrator.functions, seconds, processors=2, policy="exclusive")
+    assert real == [command for command in virtual.commands if isinstance(command, Dispatch)]
+
+
+async def test_a_sync_function_that_computes_is_pointed_out() -> None:
+    @function
+    def busy() -> int:
+        return sum(n * n for n in range(4_000_000))
+
+    @function(kind="inout")
+    def said_so() -> int:
+        return sum(n * n for n in range(4_000_000))
+
+    async with Orchestrator([busy, said_so], model=ScriptedModel([])) as orchestrator:
+        result = await orchestrator.execute("s1 = busy()\ns2 = said_so()")
+    assert len(result.notes) == 1
+    assert result.notes[0].startswith("busy spent")
+    assert 'kind="compute"' in result.notes[0]
+
+
+async def test_forty_sleeping_sync_calls_do_not_wait_for_each_other() -> None:
+    @function
+    def nap() -> None:
+        time.sleep(0.3)
+
+    async with Orchestrator([nap], model=ScriptedModel([])) as orchestrator:
+        result = await orchestrator.execute("\n".join(f"s{n} = nap()" for n in range(1, 41)))
+    assert result.status == "answered"
+    assert result.makespan < 1.5
+
+
+async def test_a_local_models_calls_take_a_processor_and_turns() -> None:
+    plan = 's1 = self(prompt="a")\ns2 = self(prompt="b")\ns3 = spin(seconds=0.1)'
+    async with scripted("one", "two", kind="compute", delay=0.1) as orchestrator:
+        result = await orchestrator.execute(plan)
+    one, two, three = result.calls
+    assert (one.kind, one.processor, two.processor) == ("compute", 0, 0)
+    assert two.dispatched >= one.completed
+    assert three.processor == 1
+
+
+def test_without_a_loop_there_are_plain_methods() -> None:
+    orchestrator = scripted('s1 = fetch(name="a")')
+    assert orchestrator.run_sync("a").answer == "<a>"
+    assert orchestrator.execute_sync("s1 = square(n=2)").answer == 4
+    assert orchestrator.execute_sync("s1 = square(n=3)").answer == 9
+    asyncio.run(orchestrator.close())
+    asyncio.run(orchestrator.close())
+
+
+async def test_inside_a_loop_the_plain_methods_say_what_to_write() -> None:
+    with pytest.raises(LLMOrchError, match="await orchestrator.run"):
+        scripted().run_sync("a")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "says"),
+    [
+        ({"processors": 0}, ValueError, "at least 1"),
+        ({"technique": "magic"}, ValueError, "llmorch"),
+        ({"policy": "magic"}, ValueError, "critical"),
+        ({"model": "magic"}, ModelError, "openai:NAME"),
+        ({"model": "openai:"}, ModelError, "openai:NAME"),
+        ({"examples": "/no/such/file"}, FunctionError, "can't be read"),
+        ({"functions": [fetch, fetch]}, FunctionError, "two functions are called fetch"),
+    ],
+)
+def test_an_argument_that_can_not_be_says_what_can(options, kind, says) -> None:
+    with pytest.raises(kind, match=says):
+        Orchestrator(**{"functions": FUNCTIONS, "model": ScriptedModel([])} | options)
+
+
+async def test_an_empty_query_is_the_callers_mistake() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        await scripted().run("  ")
+
+
+async def test_the_observer_sees_every_event_and_command() -> None:
+    seen: list[Any] = []
+    async with scripted() as orchestrator:
+        await orchestrator.execute("s1 = count(n=1)", observer=lambda message, at: seen.append(message))
+    assert [type(message).__name__ for message in seen] == ["PlanExtended", "Dispatch", "CallCompleted", "Finish"]
+    assert seen[2] == CallCompleted("s1", 1)

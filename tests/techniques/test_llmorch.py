@@ -1,0 +1,131 @@
+"""The technique, played with canned replies: no model, no loop, no clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmorch import function
+from llmorch.calls import Plan
+from llmorch.errors import FunctionError, PlanError, UnresolvedQuery
+from llmorch.functions import as_functions, self_function
+from llmorch.plan import check, parse, render
+from llmorch.techniques import Draft, Outcome, RunPlan, Task, WritePlan, llmorch, parse_examples
+
+
+@function
+async def search(query: str, k: int = 500) -> str:
+    """Search the encyclopedia.
+
+    Args:
+        query: What to look for.
+        k: How many words to return.
+    """
+
+
+FUNCTIONS = as_functions([search]) | {"self": self_function("inout")}
+RIGHT = 's1 = search(query="Texas")\ns2 = self(prompt="area of Texas? {s1}")'
+UNUSED = 's1 = search(query="Texas")\ns2 = self(prompt="area of Texas?")'
+WRONG = 's1 = search(query="Texas")\ns2 = self(prompt="{s7}")'
+
+
+def drafted(text: str) -> Draft:
+    try:
+        return Draft(text, plan=check(parse(text), FUNCTIONS))
+    except PlanError as error:
+        return Draft(text, error=error)
+
+
+def play(*texts: str, **changes: Any) -> tuple[Plan, list[WritePlan]]:
+    """The plan that is run when the model writes ``texts``, and what it was asked."""
+    conversation = llmorch(Task("How large is Texas?", FUNCTIONS, (), constrains=True, **changes))
+    asked, effect = [], next(conversation)
+    for text in texts:
+        assert isinstance(effect, WritePlan)
+        asked.append(effect)
+        effect = conversation.send(drafted(text))
+    assert isinstance(effect, RunPlan)
+    with pytest.raises(StopIteration) as stopped:
+        conversation.send(Outcome(effect.plan, {}, {}))
+    assert stopped.value.value.plan is effect.plan
+    return effect.plan, asked
+
+
+def test_a_right_plan_is_run_as_it_is() -> None:
+    plan, asked = play(RIGHT)
+    assert render(plan) == RIGHT
+    assert asked[0].request.messages[-1].text.endswith("Query: How large is Texas?")
+
+
+def test_what_stays_the_same_from_query_to_query_comes_first() -> None:
+    requests = []
+    for query in ("How large is Texas?", "Who wrote Faust?"):
+        requests.append(next(llmorch(Task(query, FUNCTIONS, (), constrains=False))).request)
+    one, other = requests
+    assert one.cached == other.cached == len(one.messages) - 1
+    assert one.messages[: one.cached] == other.messages[: other.cached]
+    assert one.grammar is None
+    assert "search(query: str, k: int = 500) -> str: Search the encyclopedia." in one.messages[0].text
+    assert "k: How many words to return." in one.messages[0].text
+
+
+def test_a_wrong_plan_is_repaired_with_the_error_in_the_prompt() -> None:
+    plan, asked = play(WRONG, RIGHT)
+    assert render(plan) == RIGHT
+    shown = asked[1].request.messages[-1].text
+    assert "line 2, column 18: s7 is not defined" in shown
+    assert "ids defined above this line: s1" in shown
+    assert asked[1].request.messages[-2].text == WRONG
+
+
+def test_an_unused_result_is_given_back_once_and_then_put_into_the_last_prompt() -> None:
+    plan, asked = play(UNUSED, UNUSED)
+    assert "the result of s1 is not used by any later call" in asked[1].request.messages[-1].text
+    assert render(plan) == 's1 = search(query="Texas")\ns2 = self(prompt="area of Texas?\\n\\nResult of s1:\\n{s1}")'
+
+
+def test_a_repair_that_makes_it_worse_is_not_taken() -> None:
+    plan, _ = play(UNUSED, WRONG)
+    assert plan["s2"].uses == ("s1",)
+
+
+@pytest.mark.parametrize("text", ["", "I am sorry, I can't.", WRONG, 's1 = fly(to="Texas")'])
+def test_a_query_without_a_plan_says_what_was_tried(text) -> None:
+    conversation = llmorch(Task("How large is Texas?", FUNCTIONS, (), constrains=True, repairs=2))
+    next(conversation)
+    conversation.send(drafted(text))
+    conversation.send(drafted(text))
+    with pytest.raises(UnresolvedQuery, match="in 3 attempts: "):
+        conversation.send(drafted(text))
+
+
+def test_an_examples_file_is_plans_under_their_queries() -> None:
+    text = '# query: How large\n# is it?\ns1: search("it")\n\n# query: Who?\ns1 = search(query="who")\n'
+    examples = parse_examples(text)
+    assert [(example.query, example.plan) for example in examples] == [
+        ("How large is it?", 's1 = search("it")'),
+        ("Who?", 's1 = search(query="who")'),
+    ]
+    request = next(llmorch(Task("And?", FUNCTIONS, examples, constrains=False))).request
+    assert [message.text for message in request.messages[1:]] == [
+        "Query: How large is it?",
+        's1 = search("it")',
+        "Query: Who?",
+        's1 = search(query="who")',
+        "Query: And?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "no example"),
+        ('s1 = search("it")', "line 1: a plan needs its query"),
+        ("# query: How?\n\ns1 = search(", "line 3, column"),
+        ("# query: How?", "no call"),
+    ],
+)
+def test_an_examples_file_that_is_none_says_where(text, says) -> None:
+    with pytest.raises(FunctionError, match=says):
+        parse_examples(text, name="some.plans")
