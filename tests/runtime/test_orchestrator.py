@@ -312,6 +312,24 @@ async def test_a_local_models_calls_take_a_processor_and_turns() -> None:
     assert three.processor == 1
 
 
+async def test_a_local_model_belongs_to_the_plan_until_the_plan_is_right() -> None:
+    """A call that was started in the moment before a revision once ran without its plan."""
+    wrong = 's1 = self(prompt="a")\ns2 = square(n=2)\ns3 = self(prompt="b")\n'
+    right = 's1 = self(prompt="a")\ns2 = square(n=2)\ns3 = self(prompt="b {s1} {s2}")\n'
+    seen: list[Any] = []
+    async with scripted(wrong, right, "one", "two", kind="compute") as orchestrator:
+        result = await orchestrator.run("?", observer=lambda message, at: seen.append(message))
+    assert result.answer == "two"
+    assert [message.call for message in seen if isinstance(message, Dispatch)] == ["s2", "s1", "s3"]
+
+
+async def test_a_call_started_just_before_a_revision_is_cancelled_cleanly() -> None:
+    wrong = 's1 = fetch(name="a")\ns2 = fetch(name="b")\ns3 = join(parts=[s9])'
+    right = 's1 = fetch(name="c")\ns2 = join(parts=[s1])'
+    async with scripted(wrong, right, chunk=1000) as orchestrator:
+        assert (await orchestrator.run("?")).answer == "<c>"
+
+
 def test_without_a_loop_there_are_plain_methods() -> None:
     orchestrator = scripted('s1 = fetch(name="a")')
     assert orchestrator.run_sync("a").answer == "<a>"

@@ -84,7 +84,7 @@ class Worker:
             try:
                 for _ in range(_STARTS):
                     process = self._current
-                    if process is None or process.gone or process.loop is not loop:
+                    if process is None or not process.ready or process.gone or process.loop is not loop:
                         process = await self._up(function, loop)
                     try:
                         return await self._call(process, function, args)

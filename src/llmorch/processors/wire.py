@@ -171,13 +171,15 @@ class Message:
         self._file = file
 
     def value(self) -> Any:
-        """The value; raises whatever rebuilding it raises."""
+        """The value, once; raises whatever rebuilding it raises."""
         if not self._sizes:
             return pickle.loads(self._stream)
-        if self._file is None:
+        file, self._file = self._file, None
+        if file is None:
             raise EOFError("a message arrived without its file")
         starts, end = _places(self._sizes)
-        memory = memoryview(_mapped(self._file.descriptor, end))
+        memory = memoryview(_mapped(file.descriptor, end))
+        del file  # what is mapped stays
         segments = [memory[start : start + size] for start, size in zip(starts, self._sizes, strict=True)]
         stream = segments.pop() if self._in_file else self._stream
         return pickle.loads(stream, buffers=segments)

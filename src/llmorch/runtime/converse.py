@@ -8,7 +8,7 @@ length, parsed, and checked.
 from __future__ import annotations
 
 import time
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
@@ -100,10 +100,8 @@ class Conversing:
             if checked and execution is not None:
                 execution.extend(checked)
 
-        occupies = self.model.kind == "compute"
-        during = nullcontext() if execution is None else execution.planning(occupies=occupies)
         try:
-            async with during, aclosing(self.pieces(request)) as pieces:
+            async with aclosing(self.pieces(request)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Finished):
                         if piece.reason == "length":
@@ -142,6 +140,11 @@ async def converse(
     technique raises, and ``ModelError``.
     """
     begun: Plan | None = None
+    # From the first question to the plan that is run, a local model belongs to the
+    # technique: a call that asks it too would hold up the plan.
+    occupying = execution is not None and conversing.model.kind == "compute"
+    if execution is not None and occupying:
+        execution.occupy()
     reply: Any = None
     while True:
         try:
@@ -158,6 +161,9 @@ async def converse(
                 reply = await conversing.write(request, functions, execution)
                 begun = reply.plan or Plan(())
             case RunPlan(plan):
+                if execution is not None and occupying:
+                    execution.vacate()
+                    occupying = False
                 reply = await _run(plan, begun, execution)
             case _:
                 assert_never(effect)

@@ -7,7 +7,6 @@ happens next is the core's to say. This module must not decide any order.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from llmorch.calls import references
@@ -28,7 +27,7 @@ from llmorch.schedule import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from llmorch.calls import CallId, Expression, FunctionCall
     from llmorch.functions import Function, Parameter
@@ -95,17 +94,13 @@ class Execution:
         """The plan so far is void; ``extend`` tells the new one."""
         self._handle(PlanRevised())
 
-    @asynccontextmanager
-    async def planning(self, *, occupies: bool) -> AsyncIterator[None]:
-        """The model writes the plan meanwhile; ``occupies`` one of the processors or not."""
-        if not occupies:
-            yield
-            return
+    def occupy(self) -> None:
+        """The model works on the plan from now on, on one of these processors."""
         self._handle(ModelOccupied())
-        try:
-            yield
-        finally:
-            self._handle(ModelReleased())
+
+    def vacate(self) -> None:
+        """The model is free for the plan's own calls."""
+        self._handle(ModelReleased())
 
     async def finished(self) -> None:
         """Wait until nothing runs and nothing more can."""
@@ -126,19 +121,20 @@ class Execution:
         for command in commands:
             match command:
                 case Dispatch():
-                    self._tasks[command.call] = self._group.create_task(self._run(command))
-                case Cancel(call):
-                    self.results.pop(call, None)
-                    self._tasks[call].cancel()
+                    # Read here: by the task's first step the plan may have been revised.
+                    call = self.core.graph.call(command.call)
+                    self._tasks[call.id] = self._group.create_task(self._run(call, command))
+                case Cancel():
+                    self.results.pop(command.call, None)
+                    self._tasks[command.call].cancel()
                 case Finish():
                     self.makespan = at
                     self._finished.set()
                 case _:
                     assert_never(command)
 
-    async def _run(self, dispatch: Dispatch) -> None:
+    async def _run(self, call: FunctionCall, dispatch: Dispatch) -> None:
         """One call, from its arguments to its event."""
-        call = self.core.graph.call(dispatch.call)
         function = self._functions[call.function]
         event: Event
         try:
