@@ -89,7 +89,9 @@ def expressions(ids: tuple[str, ...]) -> st.SearchStrategy[Expression]:
             st.builds(Junction, st.sampled_from(["and", "or"]), operands),
             st.builds(Subscript, inner, inner | slices),
             st.builds(Field, inner, _NAMES),
-            st.builds(Builtin, st.sampled_from(["len", "max", "sorted"]), st.lists(inner, max_size=2).map(tuple)),
+            st.builds(
+                Builtin, st.sampled_from(["len", "max", "sorted"]), st.lists(inner, max_size=2).map(tuple)
+            ),
         )
 
     return st.recursive(leaves, larger, max_leaves=6)

@@ -19,7 +19,9 @@ class PlanError(LLMOrchError):
     position (1-based line and column), the line's text, a marker and a hint.
     """
 
-    def __init__(self, message: str, *, line: int = 1, column: int = 1, text: str = "", hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, line: int = 1, column: int = 1, text: str = "", hint: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.line = line

@@ -214,7 +214,9 @@ def function(
         try:
             setattr(target, _DECLARATION, declaration)
         except AttributeError:
-            raise FunctionError(f"{declaration.name}: only functions written with def can be decorated") from None
+            raise FunctionError(
+                f"{declaration.name}: only functions written with def can be decorated"
+            ) from None
         return target
 
     return declare if call is None else declare(call)
@@ -232,9 +234,11 @@ def declaration_of(
     """Read a callable's signature and docstring into a ``Function``."""
     import docstring_parser
 
-    name = name or getattr(call, "__name__", type(call).__name__)
+    name = name or str(getattr(call, "__name__", type(call).__name__))
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
-        raise FunctionError(f"{name}: a function needs a plain name to be called by in a plan; give one by name=")
+        raise FunctionError(
+            f"{name}: a function needs a plain name to be called by in a plan; give one by name="
+        )
     if name == SELF:
         raise FunctionError("self: this name stands for the model itself; give another by name=")
     if kind not in (None, "inout", "compute"):
@@ -326,7 +330,9 @@ def self_function(kind: Kind) -> Function:
         call=_prompt,
         kind=kind,
         description="Ask the language model itself, which reads text, compares, summarizes and writes.",
-        parameters=(Parameter("prompt", str, description="What to do, with the results it needs, as in {s1}."),),
+        parameters=(
+            Parameter("prompt", str, description="What to do, with the results it needs, as in {s1}."),
+        ),
         returns=str,
         asks_model=True,
     )

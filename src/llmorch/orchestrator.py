@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmorch.calls import Plan
 from llmorch.errors import FunctionError, LLMOrchError, ModelError
 from llmorch.functions import SELF, Function, as_functions, self_function
 from llmorch.plan import check, parse
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from typing import TypeVar
 
+    from llmorch.calls import Plan
     from llmorch.models.model import Model
     from llmorch.processors.inline import Inline
     from llmorch.processors.pool import Pool
@@ -198,7 +198,7 @@ class Orchestrator:
                 core,
                 self.functions,
                 inline=self._inout(notes),
-                workers=self._workers(),
+                workers=self._workers().workers,
                 ask=lambda prompt: _asked(conversing, prompt),
                 observer=observer,
             ) as execution:

@@ -216,7 +216,11 @@ def collect(
 
 
 def _why(records: Sequence[CallRecord]) -> str:
-    failed = [f"{record.id} ({record.function}) failed: {record.error}" for record in records if record.status == "failed"]
+    failed = [
+        f"{record.id} ({record.function}) failed: {record.error}"
+        for record in records
+        if record.status == "failed"
+    ]
     return "; ".join(failed) or f"{records[-1].id} was {records[-1].status}"
 
 

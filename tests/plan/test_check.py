@@ -25,7 +25,9 @@ async def search(query: str, k: int = 500) -> str: ...
 
 
 @function(kind="compute")
-def draw(points: list[Point], style: Literal["line", "dot"] = "line", width: Annotated[float, Ge(0)] = 1) -> str: ...
+def draw(
+    points: list[Point], style: Literal["line", "dot"] = "line", width: Annotated[float, Ge(0)] = 1
+) -> str: ...
 
 
 @function
@@ -84,7 +86,9 @@ def test_what_comes_from_another_call_is_checked_when_it_arrives() -> None:
 
 
 def test_a_result_that_nothing_uses_is_found_unless_its_function_returns_nothing() -> None:
-    plan = check(parse('s1 = search("a")\ns2 = search("b")\ns3 = save(text=s1)\ns4 = self("which?")'), FUNCTIONS)
+    plan = check(
+        parse('s1 = search("a")\ns2 = search("b")\ns3 = save(text=s1)\ns4 = self("which?")'), FUNCTIONS
+    )
     assert [call.id for call in unused_results(plan, FUNCTIONS)] == ["s2"]
 
 

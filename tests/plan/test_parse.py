@@ -147,7 +147,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "kind", "line", "column", "says"), REFUSED, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    ("text", "kind", "line", "column", "says"), REFUSED, ids=lambda value: str(value)[:30]
+)
 def test_what_is_not_a_plan_is_refused_with_its_position_and_a_hint(text, kind, line, column, says) -> None:
     with pytest.raises(PlanError) as caught:
         parse(text)

@@ -124,7 +124,7 @@ async def test_calls_start_while_the_plan_is_still_being_written() -> None:
 async def test_a_failed_call_stops_its_descendants_and_the_rest_is_kept() -> None:
     plan = (
         's1 = fail(why="no such page")\ns2 = fetch(name="b")\ns3 = join(parts=[s1])\n'
-        's4 = join(parts=[s2])\ns5 = join(parts=[s3, s4])'
+        "s4 = join(parts=[s2])\ns5 = join(parts=[s3, s4])"
     )
     result = await execute(plan)
     assert {call.id: call.status for call in result.calls} == {
@@ -225,7 +225,9 @@ async def test_a_model_that_fails_inside_a_plan_fails_that_call() -> None:
 
 async def test_cancelling_stops_everything_and_says_what_had_finished() -> None:
     orchestrator = scripted()
-    plan = 's1 = fetch(name="a")\ns2 = spin(seconds=60)\ns3 = spin(seconds=60)\ns4 = fetch(name="b", seconds=60)'
+    plan = (
+        's1 = fetch(name="a")\ns2 = spin(seconds=60)\ns3 = spin(seconds=60)\ns4 = fetch(name="b", seconds=60)'
+    )
     task = asyncio.create_task(orchestrator.execute(plan))
     await asyncio.sleep(0.6)
     assert psutil.Process().children()
@@ -265,7 +267,9 @@ async def test_real_time_and_virtual_time_dispatch_alike() -> None:
         ]
     )
     real: list[Any] = []
-    async with Orchestrator(FUNCTIONS, model=ScriptedModel([]), processors=2, policy="exclusive") as orchestrator:
+    async with Orchestrator(
+        FUNCTIONS, model=ScriptedModel([]), processors=2, policy="exclusive"
+    ) as orchestrator:
         await orchestrator.execute("s1 = spin(seconds=0)\ns2 = spin(seconds=0)")  # the workers are up
         await orchestrator.execute(
             plan, observer=lambda message, at: real.append(message) if isinstance(message, Dispatch) else None
@@ -370,5 +374,10 @@ async def test_the_observer_sees_every_event_and_command() -> None:
     seen: list[Any] = []
     async with scripted() as orchestrator:
         await orchestrator.execute("s1 = count(n=1)", observer=lambda message, at: seen.append(message))
-    assert [type(message).__name__ for message in seen] == ["PlanExtended", "Dispatch", "CallCompleted", "Finish"]
+    assert [type(message).__name__ for message in seen] == [
+        "PlanExtended",
+        "Dispatch",
+        "CallCompleted",
+        "Finish",
+    ]
     assert seen[2] == CallCompleted("s1", 1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmorch.calls import Plan
 from llmorch.errors import IllegalEvent
 from llmorch.plan import parse
 from llmorch.runtime.simulate import simulate
@@ -29,6 +29,9 @@ from llmorch.schedule import (
 )
 from tests.relations.test_relations import OFFERED, SEO
 from tests.strategies import FUNCTIONS, plans
+
+if TYPE_CHECKING:
+    from llmorch.calls import Plan
 
 policies = st.sampled_from(sorted(POLICIES))
 
@@ -124,7 +127,9 @@ def test_a_failed_call_stops_its_descendants_and_nothing_else(plan, processors, 
     stopped = {other for call in failed for other in graph.descendants(call)}
     assert {call for call, state in states.items() if state.status == "skipped"} == stopped - failed
     assert not stopped & set(watched.started)
-    assert {call for call, state in states.items() if state.status == "completed"} == set(states) - failed - stopped
+    assert {call for call, state in states.items() if state.status == "completed"} == set(
+        states
+    ) - failed - stopped
 
 
 @given(plan=plans(arguments=False), processors=st.integers(1, 4), policy=policies, data=st.data())

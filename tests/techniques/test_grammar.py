@@ -25,7 +25,9 @@ def search(query: str, k: int = 500) -> str: ...
 
 
 @function(kind="compute")
-def draw_it(style: Literal["line", "dot"], points: list[Point], width: float = 1.0, closed: bool = False) -> str: ...
+def draw_it(
+    style: Literal["line", "dot"], points: list[Point], width: float = 1.0, closed: bool = False
+) -> str: ...
 
 
 @function
@@ -55,7 +57,9 @@ class Sampler:
         return self._rule("root", 0)
 
     def _rule(self, name: str, depth: int) -> str:
-        tokens = re.findall(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|[A-Za-z][\w-]*|\{\d+,\d+\}|[()|?*+]', self._rules[name])
+        tokens = re.findall(
+            r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|[A-Za-z][\w-]*|\{\d+,\d+\}|[()|?*+]', self._rules[name]
+        )
         made, rest = self._alternatives(tokens, depth)
         assert not rest
         return made
@@ -90,7 +94,9 @@ class Sampler:
             low, high = 1, 1
             if tokens and (tokens[0] in "?*+" or tokens[0].startswith("{")):
                 mark, tokens = tokens[0], tokens[1:]
-                low, high = {"?": (0, 1), "*": (0, 3), "+": (1, 3)}.get(mark) or tuple(map(int, mark[1:-1].split(",")))
+                low, high = {"?": (0, 1), "*": (0, 3), "+": (1, 3)}.get(mark) or tuple(
+                    map(int, mark[1:-1].split(","))
+                )
             for _ in range(low if depth > 10 else self._random.randint(low, min(high, low + 3))):
                 made += self._alternatives(group, depth + 1)[0] if group else self._one(token, depth + 1)
         return made

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from llmorch import function
-from llmorch.calls import Plan
 from llmorch.errors import FunctionError, PlanError, UnresolvedQuery
 from llmorch.functions import as_functions, self_function
 from llmorch.plan import check, parse, render
 from llmorch.techniques import Draft, Outcome, RunPlan, Task, WritePlan, llmorch, parse_examples
+
+if TYPE_CHECKING:
+    from llmorch.calls import Plan
 
 
 @function
@@ -82,7 +84,10 @@ def test_a_wrong_plan_is_repaired_with_the_error_in_the_prompt() -> None:
 def test_an_unused_result_is_given_back_once_and_then_put_into_the_last_prompt() -> None:
     plan, asked = play(UNUSED, UNUSED)
     assert "the result of s1 is not used by any later call" in asked[1].request.messages[-1].text
-    assert render(plan) == 's1 = search(query="Texas")\ns2 = self(prompt="area of Texas?\\n\\nResult of s1:\\n{s1}")'
+    assert (
+        render(plan)
+        == 's1 = search(query="Texas")\ns2 = self(prompt="area of Texas?\\n\\nResult of s1:\\n{s1}")'
+    )
 
 
 def test_a_repair_that_makes_it_worse_is_not_taken() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmorch.errors import FunctionError, LLMOrchError, PlanError
+from llmorch.errors import FunctionError, LLMOrchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,9 @@ app = typer.Typer(
 
 Functions = Annotated[
     list[str] | None,
-    typer.Option("--functions", "-f", metavar="FILE|MODULE", help="Offer what this file decorates with @function."),
+    typer.Option(
+        "--functions", "-f", metavar="FILE|MODULE", help="Offer what this file decorates with @function."
+    ),
 ]
 Model = Annotated[
     str,
@@ -47,16 +49,20 @@ BaseUrl = Annotated[str | None, typer.Option(help="Where an openai: model is ser
 Technique = Annotated[str, typer.Option(help="How the model is asked.")]
 Policy = Annotated[str, typer.Option(help="critical, exclusive, greedy, barrier or sequential.")]
 Processors = Annotated[
-    int | None, typer.Option("--processors", "-p", min=1, help="Compute calls at once; by default, every core.")
+    int | None,
+    typer.Option("--processors", "-p", min=1, help="Compute calls at once; by default, every core."),
 ]
 Examples = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Queries and their plans, for the prompt.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Trace = Annotated[
-    Path | None, typer.Option("--save-trace", metavar="FILE", help="Write a Chrome trace, which Perfetto opens.")
+    Path | None,
+    typer.Option("--save-trace", metavar="FILE", help="Write a Chrome trace, which Perfetto opens."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, plan or timeline on standard error.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress, plan or timeline on standard error.")
+]
 
 
 @app.command()
@@ -77,6 +83,7 @@ def run(
     with _reported(), _clean_output() as output:
         from llmorch.cli.progress import Progress
 
+        _check_query(query)
         progress = Progress(quiet=quiet)
         orchestrator = _orchestrator(
             functions,
@@ -124,7 +131,9 @@ def execute(
         )
         with _told_as_json(output if as_json else None, orchestrator, None):
             plan = orchestrator.check(_read(planfile))
-            result = _play(orchestrator, progress, lambda: orchestrator.execute(plan, observer=progress.observe))
+            result = _play(
+                orchestrator, progress, lambda: orchestrator.execute(plan, observer=progress.observe)
+            )
         _finish(result, output, progress, as_json=as_json, save_trace=save_trace)
 
 
@@ -146,6 +155,7 @@ def plan(
         from llmorch.plan import render
         from llmorch.relations import discover
 
+        _check_query(query)
         progress = Progress(quiet=quiet)
         orchestrator = _orchestrator(
             functions,
@@ -216,13 +226,17 @@ def simulate(
             _print(sys.stdout, json.dumps({"runs": rows}, indent=2))
             return
         lines = ["processors  makespan  lower bound"]
-        lines += [f"{item.processors:>10}  {item.makespan:>6.2f} s  {item.lower_bound:>9.2f} s" for item in runs]
+        lines += [
+            f"{item.processors:>10}  {item.makespan:>6.2f} s  {item.lower_bound:>9.2f} s" for item in runs
+        ]
         _print(sys.stdout, "\n".join(lines))
 
 
 @app.command()
 def models(
-    fetch: Annotated[str | None, typer.Option(metavar="NAME", help="Fetch this local model's weights now.")] = None,
+    fetch: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Fetch this local model's weights now.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the models: where they come from, how large they are, whether they are here."""
@@ -393,7 +407,9 @@ def _durations(path: Path) -> dict[str, float]:
         for value in data.values()
     )
     if not good:
-        raise typer.BadParameter(f'{path} is one object of seconds by name, as in {{"search": 1.5, "s3": 20}}')
+        raise typer.BadParameter(
+            f'{path} is one object of seconds by name, as in {{"search": 1.5, "s3": 20}}'
+        )
     return {name: float(value) for name, value in data.items()}
 
 
@@ -407,6 +423,11 @@ def _counts(text: str) -> list[int]:
     return counts
 
 
+def _check_query(query: str) -> None:
+    if not query.strip():
+        raise typer.BadParameter("the query is empty")
+
+
 def _check_policy(name: str) -> None:
     from llmorch.schedule import policy_named
 
@@ -414,6 +435,3 @@ def _check_policy(name: str) -> None:
         policy_named(name)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-
-
-__all__ = ["PlanError", "app"]

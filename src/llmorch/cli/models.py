@@ -8,17 +8,17 @@ from typing import Any
 
 def listed() -> list[dict[str, Any]]:
     """Every model by name: what it is, where from, how large, and whether it is here."""
-    from llmorch.models.weights import CATALOGUE, path_of, present
+    from llmorch.models.weights import CATALOGUE, present
 
     rows: list[dict[str, Any]] = [
         {
             "name": name,
-            "model": weights.file,
+            "model": weights.title,
             "from": weights.repository,
             "licence": weights.licence,
             "bytes": weights.size,
             "present": present(weights),
-            "path": str(path_of(weights)),
+            "path": str(weights.path),
         }
         for name, weights in CATALOGUE.items()
     ]
@@ -44,7 +44,10 @@ def table(rows: list[dict[str, Any]]) -> str:
             present = "key set" if row["present"] else "no OPENAI_API_KEY"
         shown.append((row["name"], row["model"], row["from"], size, present))
     widths = [max(len(line[column]) for line in shown) for column in range(len(shown[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in shown)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in shown
+    )
 
 
 def fetched(name: str) -> None:

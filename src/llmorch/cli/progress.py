@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmorch.plan import render, render_call
-from llmorch.schedule import CallCompleted, CallFailed, Cancel, CancelRequested, Dispatch, PlanExtended, PlanRevised
+from llmorch.schedule import (
+    CallCompleted,
+    CallFailed,
+    Cancel,
+    CancelRequested,
+    Dispatch,
+    PlanExtended,
+    PlanRevised,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -51,7 +59,11 @@ class Progress:
 
             console = Console(stderr=True)
             self._live = Live(
-                console=console, get_renderable=self._drawn, refresh_per_second=8, transient=True, redirect_stdout=False
+                console=console,
+                get_renderable=self._drawn,
+                refresh_per_second=8,
+                transient=True,
+                redirect_stdout=False,
             )
             self._live.start()
         return self
@@ -114,7 +126,10 @@ class Progress:
         by_state: dict[str, list[str]] = {}
         for call, row in self._rows.items():
             by_state.setdefault(row.state, []).append(call)
-        return "; ".join(f"{state}: {', '.join(calls)}" for state, calls in by_state.items()) or "no call had started"
+        return (
+            "; ".join(f"{state}: {', '.join(calls)}" for state, calls in by_state.items())
+            or "no call had started"
+        )
 
     def conclude(self, result: Result) -> None:
         """Print the plan and the timeline."""
@@ -124,7 +139,9 @@ class Progress:
 
         usage = result.usage
         shown = [f"\nplan\n{_indented(render(result.plan))}", f"timeline\n{_indented(text(result))}"]
-        total = f"{result.makespan:.2f} s on {result.processors} processors (at best {result.lower_bound:.2f} s)"
+        total = (
+            f"{result.makespan:.2f} s on {result.processors} processors (at best {result.lower_bound:.2f} s)"
+        )
         if usage.requests:
             total += (
                 f"; {usage.requests} requests to the model, {usage.input_tokens} tokens in and "

@@ -42,9 +42,10 @@ def text(result: Result, width: int = 80) -> str:
             fill = "x" if call.status != "completed" else "="
             label = f"[{call.id}"
             length = last - first
-            piece = label[:length].ljust(length, fill) if length > 1 else label[1:2]
             if length > len(label):
-                piece = f"{piece[:-1]}]"
+                piece = f"{label.ljust(length - 1, fill)}]"
+            else:
+                piece = "|" * length  # too short for its name
             bar[first:last] = piece
         lines.append(f"{name.ljust(margin)}{''.join(bar).rstrip()}")
     end = f"{span:.2f} s"
@@ -62,7 +63,9 @@ def chrome_trace(result: Result) -> dict[str, Any]:
     ]
     for row, (name, calls) in enumerate(rows(result), 1):
         events.append({"name": "thread_name", "ph": "M", "pid": 1, "tid": row, "args": {"name": name}})
-        events.append({"name": "thread_sort_index", "ph": "M", "pid": 1, "tid": row, "args": {"sort_index": row}})
+        events.append(
+            {"name": "thread_sort_index", "ph": "M", "pid": 1, "tid": row, "args": {"sort_index": row}}
+        )
         for call in calls:
             events.append(
                 {

@@ -16,7 +16,7 @@ from llmorch.errors import InvalidArgument, UnknownFunction
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from llmorch.calls import Expression, FunctionCall
+    from llmorch.calls import Expression, FunctionCall, Position
     from llmorch.errors import PlanError
     from llmorch.functions import Function
 
@@ -84,7 +84,9 @@ class Checker:
             raise _error(
                 call, twice[0], f"the argument {twice[0]} is given twice", "name every argument, each once"
             )
-        positions = {names[at] if isinstance(at, int) else at: place for at, place in call.positions.items()}
+        positions: dict[str | int, Position] = {
+            names[at] if isinstance(at, int) else at: place for at, place in call.positions.items()
+        }
         return replace(call, args=given | dict(call.args), positional=(), positions=positions)
 
     def _check_type(self, call: FunctionCall, function: Function, name: str, argument: Expression) -> None:
@@ -92,7 +94,9 @@ class Checker:
         hint = f"it is {function.signature}"
         if isinstance(argument, Template):
             if parameter.annotation in _NUMBERS and any(isinstance(part, str) for part in argument.parts):
-                raise _error(call, name, f"{name} of {function.name} is a number, not text around a result", hint)
+                raise _error(
+                    call, name, f"{name} of {function.name} is a number, not text around a result", hint
+                )
             return
         try:
             value = _literal(argument)
@@ -128,7 +132,12 @@ def _suggest(name: str, known: Iterable[str], otherwise: str) -> str:
 
 
 def _error(
-    call: FunctionCall, argument: str | int | None, message: str, hint: str, *, kind: type[PlanError] = InvalidArgument
+    call: FunctionCall,
+    argument: str | int | None,
+    message: str,
+    hint: str,
+    *,
+    kind: type[PlanError] = InvalidArgument,
 ) -> PlanError:
     """An error at one argument of a call, or at the call itself."""
     line, column = call.position if argument is None else call.positions.get(argument, call.position)

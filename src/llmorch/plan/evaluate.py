@@ -138,8 +138,8 @@ def _value(node: Expression | Slice, results: Mapping[CallId, Any]) -> Any:
         case Compare(first, rest):
             values = [_value(first, results), *(_value(operand, results) for _, operand in rest)]
             found: Any = True
-            for (sign, _), (left, right) in zip(rest, pairwise(values), strict=True):
-                found = _OPERATIONS[sign](left, right)
+            for (comparison, _), (left, right) in zip(rest, pairwise(values), strict=True):
+                found = _OPERATIONS[comparison](left, right)
                 if not found:
                     break
             return found
@@ -153,7 +153,8 @@ def _value(node: Expression | Slice, results: Mapping[CallId, Any]) -> Any:
             return _value(value, results)[_value(key, results)]
         case Slice(start, stop):
             return slice(
-                None if start is None else _value(start, results), None if stop is None else _value(stop, results)
+                None if start is None else _value(start, results),
+                None if stop is None else _value(stop, results),
             )
         case Field(value, name):
             return _field(_value(value, results), name)

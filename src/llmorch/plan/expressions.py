@@ -144,17 +144,27 @@ class _Reader:
                 return ListOf(tuple(self.read(item, depth) for item in items))
             case ast.Dict(keys=keys, values=values) if None not in keys:
                 pairs = zip(keys, values, strict=True)
-                return DictOf(tuple((self.read(key, depth), self.read(value, depth)) for key, value in pairs if key))
+                return DictOf(
+                    tuple((self.read(key, depth), self.read(value, depth)) for key, value in pairs if key)
+                )
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)) if (
                 type(value) is not bool
             ):
                 return Constant(-value)
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Not() as operator, operand=operand):
-                sign = "-" if isinstance(operator, ast.USub) else "+" if isinstance(operator, ast.UAdd) else "not"
+                sign = (
+                    "-"
+                    if isinstance(operator, ast.USub)
+                    else "+"
+                    if isinstance(operator, ast.UAdd)
+                    else "not"
+                )
                 return Negated(sign, self.read(operand, depth))  # type: ignore[arg-type]
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
                 return Binary(_OPERATORS[type(op)], self.read(left, depth), self.read(right, depth))
-            case ast.Compare(left=left, ops=ops, comparators=operands) if all(type(op) in _COMPARISONS for op in ops):
+            case ast.Compare(left=left, ops=ops, comparators=operands) if all(
+                type(op) in _COMPARISONS for op in ops
+            ):
                 rest = zip(ops, operands, strict=True)
                 return Compare(
                     self.read(left, depth),
@@ -162,7 +172,8 @@ class _Reader:
                 )
             case ast.BoolOp(op=op, values=values):
                 return Junction(
-                    "and" if isinstance(op, ast.And) else "or", tuple(self.read(item, depth) for item in values)
+                    "and" if isinstance(op, ast.And) else "or",
+                    tuple(self.read(item, depth) for item in values),
                 )
             case ast.Subscript(value=value, slice=ast.Slice(lower=lower, upper=upper, step=None)):
                 return Subscript(
@@ -310,10 +321,10 @@ class _Reader:
 
     def _braces(self, node: ast.expr, position: Position, depth: int) -> Expression:
         """A path inside braces; its position is the whole string's."""
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.expr):
-                inner.lineno = position[0] - self._source.line + 1
-                inner.col_offset = 0
+        for part in ast.walk(node):
+            if isinstance(part, ast.expr):
+                part.lineno = position[0] - self._source.line + 1
+                part.col_offset = 0
         match node:
             case ast.Name(id=name):
                 return self._reference(name, position)
@@ -336,9 +347,13 @@ def _is_path(node: ast.expr) -> bool:
                 node = value
             case ast.Subscript(value=value, slice=ast.Constant(value=int())):
                 node = value
-            case ast.Subscript(value=value, slice=ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int()))):
+            case ast.Subscript(
+                value=value, slice=ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int()))
+            ):
                 node = value
-            case ast.Subscript(value=value, slice=ast.Constant(value=str() as key)) if not set(key) & set("{}"):
+            case ast.Subscript(value=value, slice=ast.Constant(value=str() as key)) if not set(key) & set(
+                "{}"
+            ):
                 node = value
             case _:
                 return False

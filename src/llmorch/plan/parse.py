@@ -194,7 +194,10 @@ class Parser:
             raise source.error(PlanTooLarge, f"a plan has at most {MAX_CALLS:,} calls", position)
         if not isinstance(value.func, ast.Name):
             raise source.error(
-                InvalidSyntax, "only a function's plain name can be called", source.position(value.func), hint=FORM
+                InvalidSyntax,
+                "only a function's plain name can be called",
+                source.position(value.func),
+                hint=FORM,
             )
         known = frozenset((target,))
         args: dict[str, Expression] = {}
@@ -240,12 +243,17 @@ def _split(statement: ast.stmt, id_: CallId | None, source: Source) -> tuple[Cal
         case ast.Expr(value=value) if id_ is not None:
             target = None
         case _:
-            raise source.error(InvalidSyntax, "this is not a call with an id", source.position(statement), hint=FORM)
+            raise source.error(
+                InvalidSyntax, "this is not a call with an id", source.position(statement), hint=FORM
+            )
     if isinstance(target, ast.Name):
         id_ = target.id
     if id_ is None or (target is not None and not isinstance(target, ast.Name)) or not ID.fullmatch(id_):
         raise source.error(
-            InvalidSyntax, "a call's id is a plain name such as s1", source.position(target or statement), hint=FORM
+            InvalidSyntax,
+            "a call's id is a plain name such as s1",
+            source.position(target or statement),
+            hint=FORM,
         )
     if id_ in BUILTINS or id_ == "self":
         raise source.error(
@@ -273,7 +281,9 @@ def _python(code: str, source: Source) -> list[ast.stmt]:
         line = source.line + max(1, error.lineno or 1) - 1
         column = max(1, error.offset or 1) + (source.indent if (error.lineno or 1) == 1 else 0)
         reason = str(error.msg).split(". Perhaps")[0]
-        raise source.error(InvalidSyntax, f"this is not a call: {reason}", (line, column), hint=FORM) from None
+        raise source.error(
+            InvalidSyntax, f"this is not a call: {reason}", (line, column), hint=FORM
+        ) from None
     except (RecursionError, MemoryError):
         pass  # what is nested without brackets: a chain of operators
     except ValueError as error:

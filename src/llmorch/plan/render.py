@@ -120,7 +120,10 @@ def _by_number(code: int) -> str:
 
 
 def _template(parts: tuple[str | Expression, ...]) -> str:
-    shown = [_quoted(part)[1:-1] if isinstance(part, str) else _quoted(f"{{{_path(part)}}}")[1:-1] for part in parts]
+    shown = [
+        _quoted(part)[1:-1] if isinstance(part, str) else _quoted(f"{{{_path(part)}}}")[1:-1]
+        for part in parts
+    ]
     return '"' + "".join(shown) + '"'
 
 

@@ -205,7 +205,12 @@ def start(cpu: int) -> Process:
 
 def absolute(path: list[str]) -> list[str]:
     """Where modules are looked for, whatever the current directory will be."""
-    return [os.path.abspath(entry) for entry in path if isinstance(entry, str)]  # noqa: PTH100 - "" is the cwd
+    found = []
+    for entry in path:
+        if isinstance(entry, str):
+            with suppress(OSError):  # "" is the current directory, which may be gone
+                found.append(os.path.abspath(entry))  # noqa: PTH100
+    return found
 
 
 def _standard_error() -> int:

@@ -7,6 +7,7 @@ milliseconds, so it knows nothing of asyncio, of declarations or of who asks.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import socket
 import sys
@@ -44,8 +45,8 @@ def main(descriptor: int, parent: int, cpu: int) -> None:
     connection.set_inheritable(False)
     # A function may fork; the end of this process must show even if its child lives on.
     os.register_at_fork(after_in_child=connection.close)
-    if sys.stdout is not None:
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.stdout = _output(1)
+    sys.stderr = _output(2)
     program = _Program()
     inbox = Inbox(connection)
     try:
@@ -72,6 +73,22 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
+class _Output(io.FileIO):
+    """An output that nobody may be reading any more, which is not the function's failure."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def _output(descriptor: int) -> io.TextIOWrapper:
+    # Line by line: the last lines of a function that is killed are those one looks for.
+    raw = _Output(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(raw), "utf-8", "backslashreplace", line_buffering=True)
+
+
 def _send(parcel: Parcel, connection: socket.socket) -> None:
     rest = parcel.send(connection)
     if rest:
@@ -83,7 +100,10 @@ class _Program:
 
     def __init__(self) -> None:
         self._functions: dict[int, Callable[..., Any]] = {}
-        self._folder = os.getcwd()  # noqa: PTH109 - pathlib isn't needed for anything else
+        try:
+            self._folder = os.getcwd()  # noqa: PTH109 - pathlib isn't needed for anything else
+        except OSError:  # it was removed
+            self._folder = "/"
         # The mapping behind os.environ compares in a microsecond; os.environ takes thirty.
         self._environment: dict[Any, Any] = getattr(os.environ, "_data", {})
         self._before = dict(self._environment)

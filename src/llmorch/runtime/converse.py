@@ -181,5 +181,7 @@ async def _run(plan: Plan, begun: Plan | None, execution: Execution | None) -> O
         execution.extend(plan.calls, complete=True)
     await execution.finished()
     states = execution.core.states
-    errors = {id_: state.error or state.status for id_, state in states.items() if state.status != "completed"}
+    errors = {
+        id_: state.error or state.status for id_, state in states.items() if state.status != "completed"
+    }
     return Outcome(plan, execution.results, errors)

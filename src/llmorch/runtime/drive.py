@@ -171,7 +171,9 @@ class Execution:
         try:
             return parameter.accept(value)
         except ValueError as error:
-            text = as_text(value) if parameter.annotation is str else evaluate(worded(expression), self.results)
+            text = (
+                as_text(value) if parameter.annotation is str else evaluate(worded(expression), self.results)
+            )
             try:
                 return parameter.accept(text)
             except ValueError:

@@ -109,7 +109,9 @@ class Orchestration:
                         self._skip(self.states[stopped], call)
             case PlanExtended(calls, complete):
                 if self._complete or any(call.id in self.graph for call in calls):
-                    raise IllegalEvent(f"{', '.join(call.id for call in calls)}: there already, or after the end")
+                    raise IllegalEvent(
+                        f"{', '.join(call.id for call in calls)}: there already, or after the end"
+                    )
                 commands += self._extend(calls, complete, at)
             case PlanRevised():
                 self._revise()
@@ -153,7 +155,9 @@ class Orchestration:
         for call in calls:
             state = self.states[call]
             state.status, state.submitted = "submitted", at
-            waiting.append(Waiting(call, self.graph.order(call), self._needs(state.call), self._urgency(call)))
+            waiting.append(
+                Waiting(call, self.graph.order(call), self._needs(state.call), self._urgency(call))
+            )
         self._coordinator.submit(waiting)
 
     def _dispatch(self, at: float) -> list[Command]:

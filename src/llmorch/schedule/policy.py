@@ -84,7 +84,9 @@ class _Lanes:
 
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         for needs, lane in self._lanes.items():
-            renewed = [(replace(call, urgency=urgency.get(call.id, call.urgency)), at) for _, at, call in lane]
+            renewed = [
+                (replace(call, urgency=urgency.get(call.id, call.urgency)), at) for _, at, call in lane
+            ]
             self._lanes[needs] = [(self._key(call, at), at, call) for call, at in renewed]
             heapify(self._lanes[needs])
 

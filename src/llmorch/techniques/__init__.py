@@ -1,6 +1,15 @@
 """Techniques: each a plain generator that converses with a model. One module each."""
 
-from llmorch.techniques.conversation import AskModel, Conversation, Draft, Outcome, Reply, RunPlan, Task, WritePlan
+from llmorch.techniques.conversation import (
+    AskModel,
+    Conversation,
+    Draft,
+    Outcome,
+    Reply,
+    RunPlan,
+    Task,
+    WritePlan,
+)
 from llmorch.techniques.examples import Example, parse_examples
 from llmorch.techniques.llmorch import llmorch
 

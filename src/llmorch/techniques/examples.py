@@ -51,7 +51,9 @@ def parse_examples(text: str, *, name: str = "examples") -> tuple[Example, ...]:
             query.append(stripped[1:].strip())
         elif stripped and not stripped.startswith("#"):
             if not query:
-                raise FunctionError(f"{name}, line {number}: a plan needs its query above it, as in # query: ...")
+                raise FunctionError(
+                    f"{name}, line {number}: a plan needs its query above it, as in # query: ..."
+                )
             if not plan:
                 first = number
             plan.append(line)

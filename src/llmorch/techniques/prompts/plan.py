@@ -133,6 +133,8 @@ def _listed(task: Task) -> str:
 
 def _one(function: Function) -> str:
     text = " ".join(function.description.split())
-    details = "; ".join(f"{item.name}: {item.description}" for item in function.parameters if item.description)
+    details = "; ".join(
+        f"{item.name}: {item.description}" for item in function.parameters if item.description
+    )
     returned = f" Returns {function.returns_description}" if function.returns_description else ""
     return f"- {function.signature}: {text}{f' ({details})' if details else ''}{returned}"

@@ -1,4 +1,4 @@
-"""Writes the purchase history of the example: python make_history.py > history.txt."""
+"""Makes the purchase history of the example: python tests/examples/history.py > history.txt."""
 
 from __future__ import annotations
 

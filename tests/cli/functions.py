@@ -1,0 +1,31 @@
+"""Functions for the command line's tests."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from llmorch import function
+
+
+@function
+async def fetch(name: str, seconds: float = 0.0) -> str:
+    """Fetch a page."""
+    print("fetching")
+    await asyncio.sleep(seconds)
+    return f"<{name}>"
+
+
+@function(kind="compute")
+def spin(seconds: float) -> float:
+    """Occupy a processor."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+    return seconds
+
+
+@function(kind="compute")
+def broken() -> str:
+    """Fail."""
+    raise ValueError("out of order")

@@ -1,0 +1,216 @@
+"""The command line, as a person runs it: real processes, exit codes, both outputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+HERE = Path(__file__).parent
+FUNCTIONS = str(HERE / "functions.py")
+PLAN = 's1 = fetch(name="a")\ns2 = spin(seconds=0.1)\ns3 = spin(seconds=0.1)\ns4 = fetch(name="{s1} {s2} {s3}")\n'
+KITTI = "".join(f's{n} = stereo(image="{n}.png")\n' for n in range(1, 9)) + 's9 = self(prompt="{s1}")\n'
+
+
+def llmorch(*args: str, stdin: str = "", **options) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end."""
+    command = [sys.executable, "-m", "llmorch", *args]
+    return subprocess.run(
+        command, input=stdin, capture_output=True, text=True, timeout=60, check=False, **options
+    )
+
+
+@pytest.fixture
+def plan_file(tmp_path) -> str:
+    path = tmp_path / "a plan.txt"
+    path.write_text(PLAN)
+    return str(path)
+
+
+def test_execute_prints_the_answer_alone_on_standard_output(plan_file) -> None:
+    done = llmorch("execute", plan_file, "--functions", FUNCTIONS)
+    assert (done.returncode, done.stdout) == (0, "<<a> 0.1 0.1>\n")
+    assert "fetching" in done.stderr
+    assert "started on processor 1: s3" in done.stderr
+    assert "timeline" in done.stderr
+
+
+def test_quiet_says_nothing_but_the_answer(plan_file) -> None:
+    done = llmorch("execute", plan_file, "-f", FUNCTIONS, "-q")
+    assert (done.stdout, done.stderr) == ("<<a> 0.1 0.1>\n", "fetching\nfetching\n")
+
+
+def test_json_is_one_object_and_a_trace_has_a_row_a_processor(plan_file, tmp_path) -> None:
+    trace = tmp_path / "trace.json"
+    done = llmorch("execute", plan_file, "-f", FUNCTIONS, "--json", "-p", "2", "--save-trace", str(trace))
+    data = json.loads(done.stdout)
+    assert (data["status"], data["answer"], data["processors"]) == ("answered", "<<a> 0.1 0.1>", 2)
+    assert [call["excludes"] for call in data["calls"]] == [[], ["s3"], ["s2"], []]
+    assert 0 < data["lower_bound"] <= data["makespan"]
+    events = json.loads(trace.read_text())["traceEvents"]
+    rows = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    assert list(rows.values()) == ["processor 0", "processor 1", "inout 1"]
+    bars = [event for event in events if event["ph"] == "X"]
+    assert {(event["name"], rows[event["tid"]]) for event in bars} == {
+        ("s1 fetch", "inout 1"),
+        ("s2 spin", "processor 0"),
+        ("s3 spin", "processor 1"),
+        ("s4 fetch", "inout 1"),
+    }
+    assert all(event["dur"] >= 0 for event in bars)
+
+
+def test_a_failed_call_is_not_resolved_and_the_rest_is_in_the_json() -> None:
+    done = llmorch("execute", "-", "-f", FUNCTIONS, "--json", stdin='s1 = fetch(name="a")\ns2 = broken()\n')
+    data = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert (data["status"], data["answer"]) == ("unresolved", None)
+    assert data["calls"][0]["result"] == "<a>"
+    assert done.stderr.endswith("error: not resolved: s2 (broken) failed: ValueError: out of order\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "stdin", "code", "says"),
+    [
+        (["execute", "-", "-f", FUNCTIONS], "s1 = fetch(name=s9)", 1, "line 1, column 17: s9 is not defined"),
+        (["execute", "-", "-f", FUNCTIONS], "Sure, here it is.", 1, "write one call a line"),
+        (["execute", "-", "-f", FUNCTIONS], "", 1, "the plan has no call"),
+        (["execute", "no-such.plan", "-f", FUNCTIONS], "", 2, "can't be read"),
+        (["execute", "-", "-f", "no-such.py"], "", 2, "no such file"),
+        (["execute", "-", "-f", "json"], "", 2, "nothing in it is decorated"),
+        (["run", "hi", "-m", "magic"], "", 1, "there is no model 'magic'"),
+        (["run", "hi", "-m", "recorded:no-such.jsonl"], "", 1, "no-such.jsonl"),
+        (["run", "hi", "-m", "openai:gpt-9"], "", 1, "OPENAI_API_KEY"),
+        (["run", "  "], "", 2, "the query is empty"),
+        (["run", "hi", "--policy", "magic"], "", 2, "critical, exclusive"),
+        (["run", "hi", "--technique", "magic"], "", 2, "llmorch"),
+        (["run", "hi", "-p", "0"], "", 2, "greater than or equal to 1"),
+        (["graph", "-", "--format", "png"], "", 2, "mermaid, dot, json"),
+        (["simulate", "-", "--durations", "no-such.json"], PLAN, 2, "can't be read"),
+        (["simulate", "-", "--durations", FUNCTIONS], PLAN, 2, "is not JSON"),
+        (["simulate", "-", "--durations", FUNCTIONS, "-p", "0"], PLAN, 2, "processor counts"),
+        ([], "", 2, "Usage"),
+        (["fly"], "", 2, "No such command"),
+    ],
+)
+def test_a_mistake_gets_a_clear_error_its_code_and_no_traceback(args, stdin, code, says) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+    done = llmorch(*args, stdin=stdin, env=environment)
+    assert done.returncode == code
+    assert says in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_graph_prints_the_relations_in_three_forms(plan_file) -> None:
+    data = json.loads(llmorch("graph", plan_file, "-f", FUNCTIONS, "--format", "json").stdout)
+    assert data["calls"][3] == {
+        "id": "s4",
+        "function": "fetch",
+        "kind": "inout",
+        "rank": 2,
+        "uses": ["s1", "s2", "s3"],
+        "excludes": [],
+    }
+    assert [call["excludes"] for call in data["calls"]] == [[], ["s3"], ["s2"], []]
+    mermaid = llmorch("graph", plan_file, "-f", FUNCTIONS).stdout
+    assert mermaid.startswith("flowchart TD\n")
+    assert "    s2 --> s4\n" in mermaid
+    assert "    s2 -.- s3\n" in mermaid
+    dot = llmorch("graph", plan_file, "-f", FUNCTIONS, "--format", "dot").stdout
+    assert "    s2 -> s3 [dir=none, style=dashed];\n" in dot
+
+
+def test_simulate_says_how_long_any_number_of_processors_would_take(tmp_path) -> None:
+    durations = tmp_path / "durations.json"
+    durations.write_text('{"stereo": 35, "s9": 0}')
+    done = llmorch("simulate", "-", "--durations", str(durations), "-p", "1,3,4,8", "--json", stdin=KITTI)
+    assert json.loads(done.stdout) == {
+        "runs": [
+            {"processors": 1, "makespan": 280.0, "lower_bound": 280.0},
+            {"processors": 3, "makespan": 105.0, "lower_bound": 280 / 3},
+            {"processors": 4, "makespan": 70.0, "lower_bound": 70.0},
+            {"processors": 8, "makespan": 35.0, "lower_bound": 35.0},
+        ]
+    }
+    table = llmorch("simulate", "-", "--durations", str(durations), "-p", "4", stdin=KITTI).stdout
+    assert "4   70.00 s      70.00 s" in table
+
+
+def test_models_says_what_there_is_and_whether_it_is_here(tmp_path) -> None:
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    rows = json.loads(llmorch("models", "--json", env=environment).stdout)["models"]
+    local = next(row for row in rows if row["name"] == "local")
+    assert (local["bytes"], local["present"]) == (1_117_320_768, False)
+    assert "Qwen2.5-Coder-1.5B-Instruct" in local["from"]
+    assert "1,117 MB" in llmorch("models", env=environment).stdout
+
+
+@pytest.mark.parametrize("wait", [0.05, 0.9])
+def test_an_interrupt_stops_everything_within_a_second(wait) -> None:
+    plan = 's1 = fetch(name="a")\ns2 = spin(seconds=60)\ns3 = spin(seconds=60)\n'
+    command = [sys.executable, "-m", "llmorch", "execute", "-", "-f", FUNCTIONS, "-p", "2"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdin.write(plan)
+    process.stdin.close()
+    while "s3" not in process.stderr.readline():
+        pass
+    time.sleep(wait)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2 or wait < 0.5
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(5) == 130
+    assert time.monotonic() - began < 1
+    assert "interrupted; completed: s1; stopped: s2, s3" in told
+    assert not any(worker.is_running() and worker.status() != "zombie" for worker in workers)
+
+
+def test_a_killed_run_leaves_no_process_behind() -> None:
+    command = [sys.executable, "-m", "llmorch", "execute", "-", "-f", FUNCTIONS, "-p", "2"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdin.write("s1 = spin(seconds=60)\ns2 = spin(seconds=60)\n")
+    process.stdin.close()
+    while "s2" not in process.stderr.readline():
+        pass
+    time.sleep(0.7)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) == 2
+    process.kill()
+    process.stderr.close()
+    process.wait(5)
+    _, alive = psutil.wait_procs(workers, timeout=2)
+    assert alive == []
+
+
+def test_on_a_terminal_progress_is_drawn_and_then_gone(plan_file) -> None:
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "llmorch", "execute", plan_file, "-f", FUNCTIONS]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=follower, env=os.environ | {"TERM": "xterm"}
+    )
+    os.close(follower)
+    drawn = b""
+    while True:
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        drawn += piece
+    os.close(leader)
+    output, _ = process.communicate(timeout=20)
+    assert (process.returncode, output) == (0, b"<<a> 0.1 0.1>\n")
+    assert "✓".encode() in drawn
+    assert b"processor 1" in drawn
+    assert b"\x1b[2K" in drawn

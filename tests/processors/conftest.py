@@ -1,0 +1,31 @@
+"""What the tests of processors share: none of them leaves a process behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def children() -> set[int]:
+    """The processes that this one started and that aren't reaped, dead or alive."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    )
+    rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
+    return {
+        int(pid) for pid, parent, args in rows if int(parent) == os.getpid() and not args.startswith("ps ")
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Every process that a module's tests start is ended and reaped when they are done."""
+    before = children()
+    yield
+    assert children() <= before
