@@ -229,11 +229,11 @@ class Orchestrator:
         if self._inline is None:
             self._inline = Inline()
 
-        def measured(function: Function, cpu: float, wall: float) -> None:
-            if not function.declared and wall > 0.1 and cpu > wall / 2:
+        def measured(function: Function, cpu: float, share: float) -> None:
+            if not function.declared and cpu > 0.1 and cpu > share / 2:
                 notes[function.name] = (
-                    f"{function.name} spent {cpu / wall:.0%} of its {wall:.1f} s on the CPU, where it holds up "
-                    f'every other call: declare it with @function(kind="compute") to give it a processor'
+                    f"{function.name} spent most of its time on the CPU ({cpu:.1f} s), where it holds up every "
+                    'other call: declare it with @function(kind="compute") to give it a processor'
                 )
 
         self._inline.measured = measured

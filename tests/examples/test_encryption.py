@@ -7,9 +7,9 @@ import math
 from typing import TYPE_CHECKING
 
 import pytest
-from loading import EXAMPLES, load
 
 from llmorch.functions import as_functions
+from tests.examples.loading import EXAMPLES, load
 
 pytest.importorskip("cryptography")
 

@@ -6,9 +6,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from loading import EXAMPLES, load
 
 from llmorch.functions import as_functions
+from tests.examples.loading import EXAMPLES, load
 
 if TYPE_CHECKING:
     from types import ModuleType

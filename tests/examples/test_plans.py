@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from loading import EXAMPLES, load
 
 from llmorch import check, parse, render
 from llmorch.functions import as_functions, declared_in
+from tests.examples.loading import EXAMPLES, load
 
 FOLDERS = ("encryption", "purchase_intent", "seo_audit")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from loading import EXAMPLES, load
+
+from tests.examples.loading import EXAMPLES, load
 
 FOLDER = EXAMPLES / "purchase_intent"
 ANALYZE, CONTENT, USER = (load(FOLDER / name) for name in ("analyze.py", "content.py", "user.py"))

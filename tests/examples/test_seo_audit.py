@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from loading import EXAMPLES, load
+
+from tests.examples.loading import EXAMPLES, load
 
 SEO = load(EXAMPLES / "seo_audit" / "seo.py")
 CON = load(EXAMPLES / "seo_audit" / "con.py")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import sample
 
 from llmorch.errors import CallError
 from llmorch.functions import Function, declaration_of
 from llmorch.processors.inline import Inline
 from llmorch.processors.pool import Worker
+from tests.processors import sample
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

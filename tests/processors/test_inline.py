@@ -12,12 +12,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import sample
 
 from llmorch.errors import CallError
 from llmorch.functions import Function, declaration_of
 from llmorch.processors import inline
 from llmorch.processors.inline import Inline
+from tests.processors import sample
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

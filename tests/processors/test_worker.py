@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 import pytest
-import sample
-from conftest import children
 
 from llmorch.errors import CallError
 from llmorch.functions import declaration_of, function
 from llmorch.processors import wire
 from llmorch.processors.pool import Pool, Worker
 from llmorch.processors.wire import Inbox, pack, prepared
+from tests.processors import sample
+from tests.processors.conftest import children
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -290,8 +290,9 @@ async def test_a_sync_function_that_computes_is_pointed_out() -> None:
 
     async with Orchestrator([busy, said_so], model=ScriptedModel([])) as orchestrator:
         result = await orchestrator.execute("s1 = busy()\ns2 = said_so()")
-    assert len(result.notes) == 1
-    assert result.notes[0].startswith("busy spent")
+        both = await orchestrator.execute("s1 = busy()\ns2 = busy()\ns3 = busy()")
+    assert len(result.notes) == len(both.notes) == 1
+    assert result.notes[0].startswith("busy spent most of its time on the CPU")
     assert 'kind="compute"' in result.notes[0]
 
 

@@ -42,10 +42,8 @@ def text(result: Result, width: int = 80) -> str:
             fill = "x" if call.status != "completed" else "="
             label = f"[{call.id}"
             length = last - first
-            if length > len(label):
-                piece = f"{label.ljust(length - 1, fill)}]"
-            else:
-                piece = "|" * length  # too short for its name
+            named = f"{label.ljust(length - 1, fill)}]"
+            piece = named if length > len(label) else "|" * length
             bar[first:last] = piece
         lines.append(f"{name.ljust(margin)}{''.join(bar).rstrip()}")
     end = f"{span:.2f} s"

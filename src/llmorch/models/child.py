@@ -87,9 +87,12 @@ class Child:
             return self._address
 
     def ended(self, while_: str) -> ModelError:
-        """The error for a process that is no more, with the last it said."""
-        said = "; ".join(self._last()) or "without a word; is there enough memory?"
-        return ModelError(f"{self._label}: the model's process ended while {while_}: {said}")
+        """The error for a process that is no more: how it ended and the last it said."""
+        code = self._process.poll() or 0
+        how = f"was killed by signal {-code}" if code < 0 else "ended"
+        advice = "is there enough memory?" if code == -signal.SIGKILL else "try again"
+        said = "".join(f" (its last words: {line})" for line in self._last())
+        return ModelError(f"{self._label}: the model's process {how} while {while_}{said}; {advice}")
 
     def kill(self) -> None:
         """End the process, now; may be called twice."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from queue import SimpleQueue
 from threading import Thread
-from time import perf_counter, thread_time
+from time import perf_counter, process_time, thread_time
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
@@ -33,7 +33,7 @@ LIMIT = 256
 class _Job:
     """One call of a synchronous function, and how it went."""
 
-    __slots__ = ("args", "context", "cpu", "error", "function", "future", "loop", "result", "wall")
+    __slots__ = ("args", "context", "cpu", "error", "function", "future", "loop", "result", "share")
 
     def __init__(
         self,
@@ -50,18 +50,20 @@ class _Job:
         self.loop = loop
         self.result: Any = None
         self.error: tuple[str, str] | None = None
-        self.cpu = self.wall = 0.0
+        self.cpu = self.share = 0.0
 
     def run(self) -> None:
         """Call the function; on a thread."""
         wall = perf_counter()
-        cpu = thread_time()
+        process, cpu = process_time(), thread_time()
         try:
             self.result = self.context.run(self.function.call, **self.args)
         except BaseException as error:
             self.error = described(error, skip=1)
         self.cpu = thread_time() - cpu
-        self.wall = perf_counter() - wall
+        wall = perf_counter() - wall
+        # While another thread of this interpreter computes, this one could not have.
+        self.share = max(wall - (process_time() - process - self.cpu), wall / 4)
 
     def settle(self) -> None:
         """Wake whoever waits, if somebody still does; on the loop."""
@@ -72,9 +74,9 @@ class _Job:
 class Inline:
     """Runs inout calls in this process, any number at a time.
 
-    ``measured``, if given, is called on the event loop with the function, the CPU time
-    and the wall time of each call of a synchronous function: who spends its wall time on
-    the CPU should be declared compute.
+    ``measured``, if given, is called on the event loop after each call of a synchronous
+    function, with the function, its CPU time, and the time in which it could have had
+    the CPU: who spends most of that on the CPU should be declared compute.
     """
 
     def __init__(self, *, measured: Measured | None = None) -> None:
@@ -96,7 +98,7 @@ class Inline:
         self._submit(job)
         await job.future
         if self.measured is not None:
-            self.measured(function, job.cpu, job.wall)
+            self.measured(function, job.cpu, job.share)
         if job.error is not None:
             message, detail = job.error
             raise CallError(message, detail=detail)
