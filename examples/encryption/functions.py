@@ -38,7 +38,7 @@ def chatbot(prompt: str) -> str:
     Args:
         prompt: What to do, with the results it needs, as in {s1}.
     """
-    return prompt
+    return f"{prompt}\n\nUse at most 80 words."
 
 
 @function(kind="compute", timeout=300)

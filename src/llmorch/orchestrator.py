@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-ANSWER_TOKENS = 512
+ANSWER_TOKENS = 384
 """The longest reply to a prompt inside a plan, such as ``self``'s."""
 
 _ANSWERING = Message("system", "Do what the prompt asks, from what it gives. Answer exactly and briefly.")

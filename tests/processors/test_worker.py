@@ -343,7 +343,7 @@ async def test_the_current_directory_and_the_environment_are_put_back(worker: Wo
     assert await call(worker, sample.whereabouts) == before == (str(Path.cwd()), None, os.environ.get("HOME"))
 
 
-def test_printing_megabytes_goes_to_standard_error_and_breaks_nothing(tmp_path: Path) -> None:
+def test_what_a_call_prints_goes_to_standard_error_up_to_a_limit(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(f"""
 import asyncio, sys
@@ -354,13 +354,16 @@ from llmorch.processors.pool import Pool
 
 async def main():
     pool = Pool(1)
-    print(await pool[0].execute(declaration_of(sample.shout), {{"characters": 3_000_000}}))
+    print(await pool[0].execute(declaration_of(sample.shout), {{"characters": 30_000_000}}))
+    print(await pool[0].execute(declaration_of(sample.shout), {{"characters": 10}}))
     await pool.close()
 
 asyncio.run(main())
 """)
     status, output, errors = _run(script)
-    assert (status, output, errors.count("x")) == (0, "quiet\n", 3_000_000)
+    assert (status, output) == (0, "quiet\nquiet\n")
+    assert errors.count("[more output of this call is dropped]") == 1
+    assert 60_000 < errors.count("x") < 70_000
 
 
 def test_a_reader_of_standard_error_that_went_away_breaks_nothing(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from llmorch.processors.output import Outlet
 from llmorch.processors.wire import Inbox, Parcel, prepared
 from llmorch.processors.worker import READY
 
@@ -39,7 +40,9 @@ class Process:
     may be called on any.
     """
 
-    def __init__(self, popen: subprocess.Popen[bytes], connection: socket.socket, path: list[str]) -> None:
+    def __init__(
+        self, popen: subprocess.Popen[bytes], connection: socket.socket, outlet: Outlet, path: list[str]
+    ) -> None:
         self.ready = False
         self.gone = False
         self.outstanding = False
@@ -49,6 +52,7 @@ class Process:
         self.surroundings: tuple[list[str], int] = (path, 0)
         self._popen = popen
         self._connection = connection
+        self._outlet = outlet
         self._descriptor = connection.fileno()  # asyncio makes a socket's repr, which is dear
         self._inbox = Inbox(connection)
         self._waiter: asyncio.Future[Message | None] | None = None
@@ -86,6 +90,7 @@ class Process:
         loop = self.loop
         assert loop is not None
         self.outstanding = True
+        self._outlet.renew()
         try:
             rest = parcel.send(self._connection)
         except ConnectionError:
@@ -161,6 +166,7 @@ class Process:
         self.kill()
         with suppress(subprocess.TimeoutExpired):  # stuck in the kernel: nothing helps
             self._popen.wait(timeout=5)
+        self._outlet.drain()
         status = self._popen.returncode
         if status is None or status >= 0:
             return f"exit status {status}"
@@ -182,6 +188,7 @@ class Process:
 def start(cpu: int) -> Process:
     """Start a worker process on a CPU, or on any for -1, without waiting for it."""
     ours, theirs = socket.socketpair()
+    outlet = Outlet()
     path = list(sys.path)
     program = (
         f"import sys; sys.path[:] = {absolute(path)!r}\n"
@@ -192,15 +199,18 @@ def start(cpu: int) -> Process:
             popen = subprocess.Popen(
                 [sys.executable, "-c", program],
                 stdin=subprocess.DEVNULL,
-                stdout=_standard_error(),  # our standard output is the answer and nothing else
+                stdout=outlet.writing,  # our standard output is the answer and nothing else
+                stderr=outlet.writing,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C is for us; and one signal reaches all it started
             )
     except BaseException:
         ours.close()
         raise
+    finally:
+        outlet.start()
     ours.setblocking(False)
-    return Process(popen, prepared(ours), path)
+    return Process(popen, prepared(ours), outlet, path)
 
 
 def absolute(path: list[str]) -> list[str]:
@@ -211,11 +221,3 @@ def absolute(path: list[str]) -> list[str]:
             with suppress(OSError):  # "" is the current directory, which may be gone
                 found.append(os.path.abspath(entry))  # noqa: PTH100
     return found
-
-
-def _standard_error() -> int:
-    try:
-        os.fstat(2)
-    except OSError:  # a daemon may have closed it
-        return subprocess.DEVNULL
-    return 2

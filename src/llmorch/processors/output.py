@@ -1,0 +1,49 @@
+"""What a worker process prints: passed on to our standard error, within bounds.
+
+Decides how much of it anybody sees. The rest is read and dropped, so that a function that
+prints without end neither fills a terminal nor waits for one.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from threading import Thread
+
+LIMIT = 64 * 1024
+"""Bytes that one call may print."""
+_DROPPED = b"\n[more output of this call is dropped]\n"
+
+
+class Outlet:
+    """A pipe that a process prints into, and the thread that reads it to its end."""
+
+    def __init__(self) -> None:
+        reading, self.writing = os.pipe()
+        self._left = LIMIT
+        self._thread = Thread(target=self._pass_on, args=(reading,), name="llmorch-output", daemon=True)
+
+    def start(self) -> None:
+        """Read from now on. The process has its end; ours is closed."""
+        os.close(self.writing)
+        self._thread.start()
+
+    def renew(self) -> None:
+        """Another call begins."""
+        self._left = LIMIT
+
+    def drain(self) -> None:
+        """Wait until what an ended process printed has been passed on."""
+        self._thread.join(timeout=0.2)
+
+    def _pass_on(self, reading: int) -> None:
+        with suppress(OSError):
+            while piece := os.read(reading, LIMIT):
+                if self._left <= 0:
+                    continue
+                shown = piece[: self._left]
+                self._left -= len(piece)
+                with suppress(OSError):  # our own standard error may be closed, or its reader gone
+                    os.write(2, shown if self._left > 0 else shown + _DROPPED)
+        with suppress(OSError):
+            os.close(reading)
