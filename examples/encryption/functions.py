@@ -26,7 +26,6 @@ VIDEO = "myvideo.mp4"
 VIDEO_MIB = 384
 BLOCK = 1 << 20
 SAMPLE = 4 * BLOCK
-HEAD = 64
 SALT, NONCE, TAG = 16, 12, 16
 SCRYPT = {"n": 1 << 16, "r": 8, "p": 1}  # 64 MiB of memory for each guess at a key
 
@@ -69,7 +68,6 @@ def aes(action: Literal["encrypt", "decrypt"], file: str, key: str) -> dict[str,
         "megabytes_per_second": float(f"{before / 1e6 / seconds:.3g}"),
         "entropy_before_bits_per_byte": round(_entropy(source), 3),
         "entropy_after_bits_per_byte": round(_entropy(target), 3),
-        "sha256_of_the_first_64_bytes": hashlib.sha256(_start(target, HEAD)).hexdigest()[:16],
     }
 
 

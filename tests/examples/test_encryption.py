@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import TYPE_CHECKING
 
@@ -56,12 +55,11 @@ def test_files_of_any_size_come_back(example: ModuleType, size: int) -> None:
 def test_the_statistics_tell_encrypted_from_plain(example: ModuleType) -> None:
     there = example.aes("encrypt", "chat.txt", "key")
     size = (EXAMPLES / "encryption" / "chat.txt").stat().st_size
-    head = (example.FOLDER / "chat.txt.aes").read_bytes()[:64]
+    (example.FOLDER / "chat.txt.aes").read_bytes()[:64]
     assert there["entropy_before_bits_per_byte"] < 5
     assert there["entropy_after_bits_per_byte"] > 7.7
     assert (there["bytes_before"], there["bytes_after"]) == (size, size + 44)
     assert there["ratio"] == pytest.approx((size + 44) / size, abs=1e-4)
-    assert there["sha256_of_the_first_64_bytes"] == hashlib.sha256(head).hexdigest()[:16]
     assert math.isfinite(there["megabytes_per_second"])
     assert there["seconds"] > 0
 
