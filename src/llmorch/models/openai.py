@@ -58,8 +58,9 @@ class OpenAIModel:
     ) -> None:
         self._model = name.removeprefix(_PREFIX)
         self._label = label or _PREFIX + self._model
-        self._base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
-        self._api_key = api_key or os.environ.get("OPENAI_API_KEY") or None
+        # Stripped, because what is read from a file or pasted often ends with a newline.
+        self._base_url = (base_url or os.environ.get("OPENAI_BASE_URL", "")).strip() or None
+        self._api_key = (api_key or os.environ.get("OPENAI_API_KEY", "")).strip() or None
         self._timeout = timeout
         self._retries = retries
         self._extra = extra
@@ -92,6 +93,10 @@ class OpenAIModel:
             raise self._error(error) from error
         except httpx2.HTTPError as error:  # what the package lets through while a reply is read
             raise self._failed(f"the reply broke off ({_line(error)})", "try again") from error
+        except httpx2.InvalidURL as error:
+            raise self._failed(
+                f"{self._base_url!a} is no address ({_line(error)})", "check --base-url"
+            ) from error
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise self._failed(
                 f"the reply can't be read ({_line(error)})", self._is_it_compatible()
@@ -179,6 +184,9 @@ class OpenAIModel:
         client = self._clients.get(loop)
         if client is None:
             openai = await package()
+            # Else the error would be about a header, and show the key.
+            if self._api_key and not (self._api_key.isascii() and self._api_key.isprintable()):
+                raise self._failed("the key has a character that no key has", "check OPENAI_API_KEY")
             # An endpoint on one's own machine rarely has a key, but the package insists on one.
             key = self._api_key or ("none" if self._base_url else None)
             options: dict[str, Any] = {"api_key": key, "base_url": self._base_url}

@@ -98,7 +98,9 @@ class RecordedModel:
                     else:
                         finished = piece
                     yield piece
-        except ModelError:
+        except GeneratorExit:
+            raise
+        except BaseException:  # it failed, or its reader was cancelled: nothing to serve a replay
             chunks.clear()
             raise
         finally:

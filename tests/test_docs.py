@@ -1,0 +1,96 @@
+"""What the documents say is so: their code runs, their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import llmorch
+from llmorch.plan import parse
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").rglob("*.md"),
+    *(ROOT / "examples").rglob("*.md"),
+    *(ROOT / "benchmarks").rglob("*.md"),
+]
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+
+
+def run(code: str | Path) -> str:
+    """What a program prints, without a warning or an error."""
+    command = [sys.executable, "-W", "error"] + (["-c", code] if isinstance(code, str) else [str(code)])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_the_readmes_code_runs() -> None:
+    (code,) = blocks(ROOT / "README.md", "python")
+    assert run(code) == "13\n"
+
+
+def test_hello_runs() -> None:
+    first, *calls = run(ROOT / "examples" / "hello.py").splitlines()
+    assert int(first) > 1_000
+    assert [line.split()[0] for line in calls] == ["s1", "s2", "s3", "s4", "s5"]
+
+
+def test_the_plan_in_the_language_document_is_one() -> None:
+    (plan,) = blocks(ROOT / "docs" / "plan-language.md", "")
+    assert [call.id for call in parse(plan)] == ["s1", "s2", "s3"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
+        assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", ["ARCHITECTURE.md", "docs/paper.md"])
+def test_every_file_that_is_named_exists(document) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for name in re.findall(r"`([a-z_]+/[a-z_/]+\.py)", text):
+        assert (ROOT / name).exists() or (ROOT / "src/llmorch" / name).exists(), name
+    for name in re.findall(r"::(test_\w+)", text):
+        assert any(name in path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")), name
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(llmorch.__all__) == [
+        "CallError",
+        "CallRecord",
+        "Function",
+        "FunctionCall",
+        "FunctionError",
+        "LLMOrchError",
+        "ModelError",
+        "Orchestrator",
+        "Plan",
+        "PlanError",
+        "RelationGraph",
+        "Result",
+        "Simulation",
+        "UnresolvedQuery",
+        "check",
+        "discover",
+        "function",
+        "parse",
+        "render",
+        "simulate",
+    ]
+    for name in llmorch.__all__:
+        assert getattr(llmorch, name).__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = llmorch.nothing

@@ -1,0 +1,169 @@
+"""From a Python function to what a plan may call: schemas, docstrings, kinds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import pytest
+from annotated_types import Gt, Le
+from pydantic import BaseModel
+
+from llmorch import FunctionError, function
+from llmorch.functions import as_functions, declaration_of, declared_in
+
+
+class Place(BaseModel):
+    name: str
+    size: int = 0
+
+
+class Frame:
+    """Something that JSON knows nothing of."""
+
+
+def google(query: str, k: Annotated[int, Gt(0), Le(1000)] = 500) -> str:
+    """Search.
+
+    At length.
+
+    Args:
+        query: What to look for.
+        k: How many words.
+
+    Returns:
+        The text.
+    """
+
+
+def numpy(query: str, k: Annotated[int, Gt(0), Le(1000)] = 500) -> str:
+    """Search.
+
+    At length.
+
+    Parameters
+    ----------
+    query : str
+        What to look for.
+    k : int
+        How many words.
+
+    Returns
+    -------
+    str
+        The text.
+    """
+
+
+def rest(query: str, k: Annotated[int, Gt(0), Le(1000)] = 500) -> str:
+    """Search.
+
+    At length.
+
+    :param query: What to look for.
+    :param k: How many words.
+    :returns: The text.
+    """
+
+
+@pytest.mark.parametrize("target", [google, numpy, rest])
+def test_signature_and_docstring_become_the_schema_in_every_style(target) -> None:
+    declared = declaration_of(target)
+    assert declared.description == "Search.\n\nAt length."
+    assert declared.returns_description == "The text."
+    assert declared.schema == {
+        "type": "object",
+        "properties": {
+            "query": {"type": "string", "description": "What to look for."},
+            "k": {
+                "type": "integer",
+                "exclusiveMinimum": 0,
+                "maximum": 1000,
+                "default": 500,
+                "description": "How many words.",
+            },
+        },
+        "required": ["query"],
+        "additionalProperties": False,
+    }
+
+
+def test_nested_models_and_choices_are_in_the_schema_and_the_signature() -> None:
+    def move(place: Place, how: Literal["slow", "fast"] = "slow", by: list[Place] | None = None) -> dict: ...
+
+    declared = declaration_of(move)
+    assert declared.schema["properties"]["place"]["properties"]["size"]["type"] == "integer"
+    assert declared.schema["properties"]["how"]["enum"] == ["slow", "fast"]
+    assert declared.signature.startswith(
+        "move(place: {\"name\": str, \"size\": int}, how: Literal['slow', 'fast']"
+    )
+
+
+def test_bounds_hold_for_literals_and_for_values_that_arrive() -> None:
+    k = declaration_of(google).by_name["k"]
+    for check in (k.check, k.accept):
+        with pytest.raises(ValueError, match="less than or equal to 1000"):
+            check(1001)
+
+
+def test_the_decorated_function_stays_itself() -> None:
+    decorated = function(kind="compute", name="look")(google)
+    assert decorated is google
+    assert declared_in(google).name == "look"
+    del google.__llmorch_function__
+
+
+def test_kinds_are_what_was_said_or_inout() -> None:
+    async def waits() -> None: ...
+
+    def works() -> None: ...
+
+    functions = as_functions([waits, declaration_of(works, kind="compute")])
+    assert [(item.kind, item.declared, item.is_async) for item in functions.values()] == [
+        ("inout", False, True),
+        ("compute", True, False),
+    ]
+
+
+def test_a_type_without_a_schema_is_anything() -> None:
+    def show(frame: Frame, more: Any = None) -> None: ...
+
+    frame = declaration_of(show).by_name["frame"]
+    assert frame.schema == {}
+    made = Frame()
+    assert frame.accept(made) is made
+    with pytest.raises(ValueError, match="instance of"):
+        frame.accept(3)
+
+
+def no_name(x: int, /) -> None: ...
+
+
+def many(*args: int) -> None: ...
+
+
+def generates() -> Any:
+    yield 1
+
+
+def unknown(x: Missing) -> None: ...  # noqa: F821 - the point of it
+
+
+@pytest.mark.parametrize(
+    ("declare", "says"),
+    [
+        (lambda: function(kind="gpu")(google), "inout"),
+        (lambda: function(name="two words")(google), "plain name"),
+        (lambda: function(name="self")(google), "stands for the model"),
+        (lambda: function(timeout=0)(google), "positive number"),
+        (lambda: function(timeout=2)(google), "can't be stopped"),
+        (lambda: function(asks_model=True, kind="inout")(google), "its kind is the model's"),
+        (lambda: declaration_of(lambda x: x), "plain name"),
+        (lambda: declaration_of(no_name), "takes no name"),
+        (lambda: declaration_of(many), "takes no name"),
+        (lambda: declaration_of(generates), "return a list"),
+        (lambda: declaration_of(unknown), "Missing"),
+    ],
+)
+def test_what_can_not_be_offered_says_what_to_do(declare, says) -> None:
+    with pytest.raises(FunctionError, match=says):
+        declare()
