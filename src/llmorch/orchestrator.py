@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import FunctionError, LLMOrchError, ModelError
 from llmorch.functions import SELF, Function, as_functions, self_function
+from llmorch.machine import allowed_processors
 from llmorch.plan import check, parse
 from llmorch.requests import Message, ModelRequest
 from llmorch.result import Result, collect
@@ -34,13 +34,6 @@ ANSWER_TOKENS = 384
 """The longest reply to a prompt inside a plan, such as ``self``'s."""
 
 _ANSWERING = Message("system", "Do what the prompt asks, from what it gives. Answer exactly and briefly.")
-
-
-def available_processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def model_named(spec: str, *, base_url: str | None = None, progress: Any = None) -> Model:
@@ -100,7 +93,7 @@ class Orchestrator:
         policy_named(policy)
         self.model = model_named(model, base_url=base_url) if isinstance(model, str) else model
         self.technique = technique
-        self.processors = processors or available_processors()
+        self.processors = processors or allowed_processors()
         self.policy = policy
         self._repairs = repairs
         offered = as_functions(functions)

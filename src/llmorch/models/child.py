@@ -16,13 +16,14 @@ import sys
 import tempfile
 import threading
 import weakref
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from llmorch.errors import ModelError
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _COMMAND = "from llmorch.models.server import main; main()"
-_CGROUP = Path("/sys/fs/cgroup/cpu.max")
 
 
 class Child:
@@ -120,13 +121,3 @@ def _end(process: subprocess.Popen[bytes], log: IO[bytes], owner: int) -> None:
         if pipe is not None:
             with contextlib.suppress(OSError):
                 pipe.close()
-
-
-def allowed_processors() -> int:
-    """How many processors this process may use: its affinity, and a container's quota."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = _CGROUP.read_text().split()
-        if quota != "max":
-            count = min(count, round(int(quota) / int(period)))
-    return max(1, count)

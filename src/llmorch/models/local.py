@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from llmorch.errors import ModelError
-from llmorch.models.child import Child, allowed_processors
+from llmorch.machine import allowed_processors
+from llmorch.models.child import Child
 from llmorch.models.fitting import fit
 from llmorch.models.model import Finished, ModelRequest, Text
 from llmorch.models.openai import OpenAIModel, package

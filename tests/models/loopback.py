@@ -1,0 +1,92 @@
+"""An OpenAI-compatible endpoint on the loopback whose answers are chosen by what it is asked."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@dataclass
+class Answer:
+    """One HTTP answer: lines of a stream, or a body with a status."""
+
+    status: int = 200
+    body: str = ""
+    lines: list[str] = field(default_factory=list)
+    kind: str = "text/event-stream"
+    endless: bool = False
+    """Whether to repeat the last line until the client hangs up."""
+
+
+def event(text: str | None = None, reason: str | None = None) -> str:
+    """One line of a stream."""
+    choice = {"index": 0, "delta": {"content": text} if text is not None else {}, "finish_reason": reason}
+    return "data: " + json.dumps({"id": "1", "object": "chat.completion.chunk", "choices": [choice]})
+
+
+def reply(*texts: str, reason: str = "stop", tokens: tuple[int, int] | None = (7, 3)) -> Answer:
+    """A whole reply in pieces, and its usage."""
+    lines = [event(text) for text in texts] + [event(reason=reason)]
+    if tokens is not None:
+        usage = {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)}
+        lines.append("data: " + json.dumps({"id": "1", "choices": [], "usage": usage}))
+    return Answer(lines=[*lines, "data: [DONE]"])
+
+
+def refusal(status: int, message: str) -> Answer:
+    return Answer(status, json.dumps({"error": {"message": message}}), kind="application/json")
+
+
+class Loopback:
+    """What was asked of the endpoint, and what it answers."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[dict[str, Any]], Answer] = lambda _: reply("hello", " there")
+        self.asked: list[dict[str, Any]] = []
+        self.hung_up = threading.Event()
+        self.url = ""
+
+
+@contextmanager
+def serving() -> Iterator[Loopback]:
+    """The endpoint, served by threads that end with the block."""
+    endpoint = Loopback()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            endpoint.asked.append(body | {"authorization": self.headers["Authorization"], "path": self.path})
+            answer = endpoint.answer(body)
+            data = answer.body or "".join(line + "\n\n" for line in answer.lines)
+            try:
+                self.send_response(answer.status)
+                self.send_header("Content-Type", answer.kind)
+                self.end_headers()
+                self.wfile.write(data.encode())
+                while answer.endless and not endpoint.hung_up.wait(0.01):
+                    self.wfile.write(answer.lines[-1].encode() + b"\n\n")
+            except OSError:
+                endpoint.hung_up.set()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = False  # so that closing waits for them
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    endpoint.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    try:
+        yield endpoint
+    finally:
+        endpoint.hung_up.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
