@@ -33,20 +33,21 @@ LIMIT = 256
 class _Job:
     """One call of a synchronous function, and how it went."""
 
-    __slots__ = ("args", "context", "cpu", "error", "function", "future", "loop", "result", "share")
+    __slots__ = ("args", "context", "cpu", "done", "dropped", "error", "function", "loop", "result", "share")
 
     def __init__(
         self,
         function: Function,
         args: Mapping[str, Any],
         context: Context,
-        future: asyncio.Future[None],
+        done: Callable[[_Job], None],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.function = function
         self.args = args
         self.context = context
-        self.future = future
+        self.done = done
+        self.dropped = False
         self.loop = loop
         self.result: Any = None
         self.error: tuple[str, str] | None = None
@@ -65,10 +66,14 @@ class _Job:
         # While another thread of this interpreter computes, this one could not have.
         self.share = max(wall - (process_time() - process - self.cpu), wall / 4)
 
+    def cancel(self) -> None:
+        """Nobody waits any more. What a thread does can't be stopped; its result is dropped."""
+        self.dropped = True
+
     def settle(self) -> None:
-        """Wake whoever waits, if somebody still does; on the loop."""
-        if not self.future.done():
-            self.future.set_result(None)
+        """Tell whoever waits, if somebody still does; on the loop."""
+        if not self.dropped:
+            self.done(self)
 
 
 class Inline:
@@ -93,18 +98,50 @@ class Inline:
             raise CallError(f"{function.name} can't be called: its processor is closed")
         if function.is_async:
             return await _awaited(function, None, args)
-        loop = asyncio.get_running_loop()
-        job = _Job(function, args, copy_context(), loop.create_future(), loop)
+        ended: asyncio.Future[tuple[Any, CallError | None]] = asyncio.get_running_loop().create_future()
+
+        def done(result: Any, error: CallError | None) -> None:
+            if not ended.done():
+                ended.set_result((result, error))
+
+        job = self.begin(function, args, done)
+        try:
+            result, error = await ended
+        except asyncio.CancelledError:
+            job.cancel()
+            raise
+        if error is not None:
+            raise error
+        return await _awaited(function, result, args) if hasattr(type(result), "__await__") else result
+
+    def begin(
+        self,
+        function: Function,
+        args: Mapping[str, Any],
+        done: Callable[[Any, CallError | None], None],
+    ) -> _Job:
+        """Start a synchronous function; ``done`` hears on the event loop how it ended.
+
+        This is ``execute`` without a task around it, which takes two turns of the event
+        loop more. The object that is returned can be cancelled.
+        """
+
+        def settled(job: _Job) -> None:
+            if self.measured is not None:
+                self.measured(function, job.cpu, job.share)
+            if job.error is None:
+                done(job.result, None)
+            else:
+                message, detail = job.error
+                done(None, CallError(message, detail=detail))
+
+        job = _Job(function, args, copy_context(), settled, asyncio.get_running_loop())
         self._submit(job)
-        await job.future
-        if self.measured is not None:
-            self.measured(function, job.cpu, job.share)
-        if job.error is not None:
-            message, detail = job.error
-            raise CallError(message, detail=detail)
-        if hasattr(type(job.result), "__await__"):
-            return await _awaited(function, job.result, args)
-        return job.result
+        return job
+
+    async def finish(self, function: Function, awaitable: Awaitable[Any]) -> Any:
+        """Wait for what a synchronous function left to wait for."""
+        return await _awaited(function, awaitable, {})
 
     def _submit(self, job: _Job) -> None:
         try:
@@ -135,7 +172,7 @@ class Inline:
 def _work(jobs: SimpleQueue[_Job | None], idle: deque[None]) -> None:
     """Run jobs until told to end. Refers to no ``Inline``, so that one can be dropped."""
     while (job := jobs.get()) is not None:
-        if not job.future.cancelled():
+        if not job.dropped:
             job.run()
         # Before the loop hears of it: the next call of a chain finds this thread idle.
         idle.append(None)

@@ -31,8 +31,16 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId, Expression, FunctionCall
     from llmorch.functions import Function, Parameter
+    from llmorch.processors.inline import Inline
     from llmorch.processors.processor import Processor
     from llmorch.schedule import Command, Event, Orchestration
+
+
+class Cancellable(Protocol):
+    """A call that runs: a task, or a thread's job."""
+
+    def cancel(self) -> object:
+        """Stop it, or drop what comes of it."""
 
 
 class Observer(Protocol):
@@ -54,7 +62,7 @@ class Execution:
         core: Orchestration,
         functions: Mapping[str, Function],
         *,
-        inline: Processor,
+        inline: Inline,
         workers: Sequence[Processor],
         ask: Callable[[str], Awaitable[str]],
         observer: Observer | None = None,
@@ -67,7 +75,7 @@ class Execution:
         self._workers = workers
         self._ask = ask
         self._observer = observer
-        self._tasks: dict[CallId, asyncio.Task[None]] = {}
+        self._tasks: dict[CallId, Cancellable] = {}
         self._group = asyncio.TaskGroup()
         self._finished = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
@@ -123,7 +131,7 @@ class Execution:
                 case Dispatch():
                     # Read here: by the task's first step the plan may have been revised.
                     call = self.core.graph.call(command.call)
-                    self._tasks[call.id] = self._group.create_task(self._run(call, command))
+                    self._tasks[call.id] = self._start(call, command)
                 case Cancel():
                     self.results.pop(command.call, None)
                     self._tasks[command.call].cancel()
@@ -133,28 +141,47 @@ class Execution:
                 case _:
                     assert_never(command)
 
-    async def _run(self, call: FunctionCall, dispatch: Dispatch) -> None:
-        """One call, from its arguments to its event."""
+    def _start(self, call: FunctionCall, dispatch: Dispatch) -> Cancellable:
+        """Start a call: a synchronous function directly, anything else as a task."""
         function = self._functions[call.function]
-        event: Event
+        if dispatch.processor is not None or function.is_async or function.asks_model:
+            return self._group.create_task(self._run(call, dispatch))
         try:
             args = self._arguments(call, function)
-            if function.asks_model:
-                result = await self._ask(str(function.call(**args)))
-            elif dispatch.processor is None:
-                result = await self._inline.execute(function, args)
+        except CallError:
+            return self._group.create_task(self._run(call, dispatch))  # where errors become events
+
+        def done(result: Any, error: CallError | None) -> None:
+            if error is not None:
+                self._handle(CallFailed(call.id, dispatch.attempt, str(error)))
+            elif hasattr(type(result), "__await__"):
+                rest = self._inline.finish(function, result)
+                self._tasks[call.id] = self._group.create_task(self._run(call, dispatch, rest))
             else:
-                result = await self._workers[dispatch.processor].execute(function, args)
+                self.results[call.id] = result
+                self._handle(CallCompleted(call.id, dispatch.attempt))
+
+        return self._inline.begin(function, args, done)
+
+    async def _run(self, call: FunctionCall, dispatch: Dispatch, work: Awaitable[Any] | None = None) -> None:
+        """One call, from its arguments to its event; ``work`` is what is left of it."""
+        event: Event
+        try:
+            result = await (work or self._work(call, dispatch))
         except (CallError, ModelError) as error:
             event = CallFailed(call.id, dispatch.attempt, str(error))
-        except Exception as error:
-            if not function.asks_model:
-                raise  # ours: a processor reports what a function raises as CallError
-            event = CallFailed(call.id, dispatch.attempt, f"{type(error).__name__}: {error}"[:2000])
         else:
             self.results[call.id] = result
             event = CallCompleted(call.id, dispatch.attempt)
         self._handle(event)
+
+    async def _work(self, call: FunctionCall, dispatch: Dispatch) -> Any:
+        function = self._functions[call.function]
+        args = self._arguments(call, function)
+        if dispatch.processor is not None and not function.asks_model:
+            return await self._workers[dispatch.processor].execute(function, args)
+        made = await self._inline.execute(function, args)
+        return await self._ask(str(made)) if function.asks_model else made
 
     def _arguments(self, call: FunctionCall, function: Function) -> dict[str, Any]:
         args = {}
