@@ -34,7 +34,9 @@ def drawn(run: dict) -> str:
     ]
     for row, name in enumerate(names):
         y = TOP + ROW * row
-        parts.append(f'<rect x="{LEFT}" y="{y + 3}" width="{WIDTH - LEFT - 12}" height="{ROW - 6}" fill="#f1f1ef"/>')
+        parts.append(
+            f'<rect x="{LEFT}" y="{y + 3}" width="{WIDTH - LEFT - 12}" height="{ROW - 6}" fill="#f1f1ef"/>'
+        )
         parts.append(f'<text x="{LEFT - 8}" y="{y + 21}" text-anchor="end" fill="#333333">{name}</text>')
     for call in ran:
         x, y = LEFT + call["dispatched"] * scale, TOP + ROW * rows[call["id"]] + 3
