@@ -46,7 +46,12 @@ class Parameter:
         try:
             return TypeAdapter(self.annotation, config=ConfigDict(arbitrary_types_allowed=True))
         except PydanticUserError:  # models and dataclasses bring their own configuration
+            pass
+        try:
             return TypeAdapter(self.annotation)
+        except PydanticUserError as error:
+            reason = str(error).split("\n", 1)[0]
+            raise FunctionError(f"parameter {self.name}: its type can't be checked: {reason}") from None
 
     @cached_property
     def schema(self) -> dict[str, Any]:

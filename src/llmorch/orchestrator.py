@@ -275,9 +275,15 @@ def _what_finished(core: Orchestration) -> str:
 
 
 def _outside_loop(work: Coroutine[Any, Any, T], name: str) -> T:
+    if _in_loop():
+        work.close()
+        raise LLMOrchError(f"an event loop runs already; write: await orchestrator.{name}(...)")
+    return asyncio.run(work)
+
+
+def _in_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
-    work.close()
-    raise LLMOrchError(f"an event loop runs already; write: await orchestrator.{name}(...)")
+        return False
+    return True

@@ -47,23 +47,9 @@ def _reference(call: Callable[..., Any]) -> tuple[str, str] | None:
 
 
 def _by_value(call: Callable[..., Any]) -> bytes:
-    import io
+    from llmorch.processors.by_value import dumps
 
-    import cloudpickle
-
-    from llmorch.functions import Function
-
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        """Leaves out what ``@function`` noted on a function: it is of no use over there."""
-
-        def reducer_override(self, obj: Any) -> Any:
-            if type(obj) is Function:
-                return type(None), ()
-            return super().reducer_override(obj)
-
-    file = io.BytesIO()
-    Pickler(file, protocol=5).dump(call)
-    return file.getvalue()
+    return dumps(call, worker=False)
 
 
 def calling(function: Function, args: Mapping[str, Any]) -> Parcel:

@@ -125,8 +125,8 @@ class Parcel:
         return self._message[sent:]
 
 
-def pack(kind: int, value: object) -> Parcel:
-    """Pickle a value, by cloudpickle where pickle can't.
+def pack(kind: int, value: object, *, worker: bool = False) -> Parcel:
+    """Pickle a value, by cloudpickle where pickle can't; ``worker`` says on which side.
 
     Raises whatever pickling it raises.
     """
@@ -149,10 +149,10 @@ def pack(kind: int, value: object) -> Parcel:
     except Exception:
         by_reference = False
     if not by_reference:
-        import cloudpickle
+        from llmorch.processors.by_value import dumps
 
         segments.clear()
-        stream = cloudpickle.dumps(value, protocol=5, buffer_callback=in_stream)
+        stream = dumps(value, worker=worker, buffer_callback=in_stream)
     return Parcel(kind, stream, segments)
 
 

@@ -149,7 +149,7 @@ class _Program:
             return pack(RAISED, described(error, skip=1))
         args = None
         try:
-            parcel = pack(RETURNED, result)
+            parcel = pack(RETURNED, result, worker=True)
             parcel.write()
         except Exception as error:
             return pack(REFUSED, _unsendable(result, error))

@@ -134,7 +134,8 @@ class Execution:
                     self._tasks[call.id] = self._start(call, command)
                 case Cancel():
                     self.results.pop(command.call, None)
-                    self._tasks[command.call].cancel()
+                    if command.call in self._tasks:  # else its start raised: a defect, which goes on up
+                        self._tasks[command.call].cancel()
                 case Finish():
                     self.makespan = at
                     self._finished.set()
