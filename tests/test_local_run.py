@@ -27,10 +27,11 @@ async def search(query: str) -> str:
 
 async def test_a_query_is_answered_by_the_real_model() -> None:
     async with Orchestrator([search], model=LocalModel(), processors=2) as orchestrator:
-        result = await orchestrator.run("Which was finished first, the Eiffel Tower or Big Ben?")
+        result = await orchestrator.run("In which two cities are the Eiffel Tower and Big Ben?")
     assert result.status == "answered"
     assert [call.function for call in result.calls] == ["search", "search", "self"]
     assert result.calls[-1].uses == ("s1", "s2")
     assert {call.result for call in result.calls[:2]} == set(PAGES.values())
-    assert "Big Ben" in result.answer
+    assert "Paris" in result.answer
+    assert "London" in result.answer
     assert (result.calls[-1].kind, result.usage.requests) == ("compute", 2)

@@ -96,6 +96,7 @@ def run(
             progress=progress.fetched,
         )
         with _told_as_json(output if as_json else None, orchestrator, query):
+            progress.planning(model)
             result = _play(
                 orchestrator,
                 progress,
@@ -165,6 +166,7 @@ def plan(
             examples=examples,
             progress=progress.fetched,
         )
+        progress.planning(model)
         made = _play(orchestrator, progress, lambda: orchestrator.plan(query, wrote=progress.wrote))
         text = render(made)
         if as_json:

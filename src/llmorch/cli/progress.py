@@ -73,6 +73,10 @@ class Progress:
         if live is not None:
             live.stop()
 
+    def planning(self, model: str) -> None:
+        """Say that the model has been asked for a plan."""
+        self._line(f"planning by {model}")
+
     def fetched(self, done: int, total: int, source: str) -> None:
         """Take note of how much of a model's weights is here."""
         self._fetching = (source, done, total)
