@@ -142,9 +142,7 @@ async def converse(
     begun: Plan | None = None
     # From the first question to the plan that is run, a local model belongs to the
     # technique: a call that asks it too would hold up the plan.
-    occupying = execution is not None and conversing.model.kind == "compute"
-    if execution is not None and occupying:
-        execution.occupy()
+    occupying = False
     reply: Any = None
     while True:
         try:
@@ -152,6 +150,10 @@ async def converse(
         except StopIteration as stop:
             result: T = stop.value
             return result
+        if not occupying and not isinstance(effect, RunPlan) and conversing.model.kind == "compute":
+            occupying = True
+            if execution is not None:
+                execution.occupy()
         match effect:
             case AskModel(request):
                 reply = await conversing.ask(request)
@@ -160,26 +162,28 @@ async def converse(
                     execution.revise()
                 reply = await conversing.write(request, functions, execution)
                 begun = reply.plan or Plan(())
+            case RunPlan(plan) if execution is None:
+                reply = Outcome(plan, {}, {})
             case RunPlan(plan):
-                if execution is not None and occupying:
+                _settle(plan, begun, execution)
+                if occupying:
                     execution.vacate()
                     occupying = False
-                reply = await _run(plan, begun, execution)
+                await execution.finished()
+                reply = _outcome(plan, execution)
             case _:
                 assert_never(effect)
 
 
-async def _run(plan: Plan, begun: Plan | None, execution: Execution | None) -> Outcome:
-    if execution is None:
-        return Outcome(plan, {}, {})
-    if begun is None:
-        execution.extend(plan.calls, complete=True)
-    elif begun == plan:
-        execution.extend((), complete=True)
-    else:
+def _settle(plan: Plan, begun: Plan | None, execution: Execution) -> None:
+    """Make the execution's plan this one, and complete."""
+    if begun is not None and begun != plan:
         execution.revise()
-        execution.extend(plan.calls, complete=True)
-    await execution.finished()
+        begun = None
+    execution.extend(plan.calls if begun is None else (), complete=True)
+
+
+def _outcome(plan: Plan, execution: Execution) -> Outcome:
     states = execution.core.states
     errors = {
         id_: state.error or state.status for id_, state in states.items() if state.status != "completed"
