@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -110,6 +111,35 @@ def test_the_decorated_function_stays_itself() -> None:
     assert decorated is google
     assert declared_in(google).name == "look"
     del google.__llmorch_function__
+
+
+def test_a_decorator_above_ours_is_not_passed_over() -> None:
+    def twice(call):
+        @functools.wraps(call)
+        def wrapped(n: int) -> int:
+            return 2 * call(n)
+
+        return wrapped
+
+    @twice
+    @function(kind="compute")
+    def same(n: int) -> int:
+        return n
+
+    declared = declared_in(same)
+    assert (declared.kind, declared.call(3)) == ("compute", 6)
+
+
+def test_a_decorated_method_is_offered_with_its_object() -> None:
+    class Scale:
+        factor = 3
+
+        @function(kind="compute")
+        def times(self, n: int) -> int:
+            return self.factor * n
+
+    (declared,) = as_functions([Scale().times]).values()
+    assert (declared.signature, declared.kind, declared.call(n=2)) == ("times(n: int) -> int", "compute", 6)
 
 
 def test_kinds_are_what_was_said_or_inout() -> None:

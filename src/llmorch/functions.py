@@ -10,7 +10,7 @@ import inspect
 import json
 import keyword
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -81,6 +81,10 @@ class Parameter:
             self._adapter.validate_json(json.dumps(literal), strict=True)
         except ValidationError as error:
             raise ValueError(_first_reason(error)) from None
+        except FunctionError:
+            raise
+        except Exception as error:  # a validator of the user's may raise anything
+            raise ValueError(f"{type(error).__name__}: {error}") from None
 
     def accept(self, value: object) -> Any:
         """Check a value that has arrived and return it in the annotated type.
@@ -96,6 +100,10 @@ class Parameter:
             return self._adapter.validate_python(value)
         except ValidationError as error:
             raise ValueError(_first_reason(error)) from None
+        except FunctionError:
+            raise
+        except Exception as error:  # a validator of the user's may raise anything
+            raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
 def _first_reason(error: Any) -> str:
@@ -311,7 +319,19 @@ def _parameter(
 def declared_in(namespace: object) -> Function | None:
     """The declaration that ``@function`` left on an object, if there is one."""
     declaration = getattr(namespace, _DECLARATION, None)
-    return declaration if isinstance(declaration, Function) else None
+    if not isinstance(declaration, Function) or not callable(namespace) or declaration.call is namespace:
+        return declaration if isinstance(declaration, Function) else None
+    if inspect.ismethod(namespace):  # the declaration knows nothing of the object
+        return declaration_of(
+            namespace,
+            kind=declaration.kind if declaration.declared else None,
+            name=declaration.name,
+            description=declaration.description,
+            timeout=declaration.timeout,
+            asks_model=declaration.asks_model,
+        )
+    # A decorator above ours copied the declaration: what it made is what is called.
+    return replace(declaration, call=namespace)
 
 
 def as_functions(offered: Iterable[Callable[..., Any] | Function]) -> dict[str, Function]:

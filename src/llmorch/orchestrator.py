@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmorch.errors import FunctionError, LLMOrchError, ModelError
+from llmorch.errors import EmptyPlan, FunctionError, LLMOrchError, ModelError
 from llmorch.functions import SELF, Function, as_functions, self_function
 from llmorch.machine import allowed_processors
 from llmorch.plan import check, parse
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+MAX_PROCESSORS = 1024
 ANSWER_TOKENS = 384
 """The longest reply to a prompt inside a plan, such as ``self``'s."""
 
@@ -69,9 +70,10 @@ class Orchestrator:
     prompt: a path to a file of them. ``repairs`` is how often a plan that can't be run
     is given back to the model.
 
-    Processes are started when they are first needed and kept for the next run; ``close``
-    ends them, as does the end of ``async with`` and the end of the program. Raises
-    ``FunctionError``, ``ModelError`` or ``ValueError`` for arguments that can't be.
+    Runs of one orchestrator take turns, so that its processors are each run's own; to
+    answer queries at once, use one each. Processes are started when they are first needed
+    and kept for the next run; ``close`` ends them, as does the end of ``async with`` and
+    the end of the program. Raises ``FunctionError``, ``ModelError`` or ``ValueError`` for arguments that can't be.
     """
 
     def __init__(
@@ -86,8 +88,8 @@ class Orchestrator:
         repairs: int = 2,
         base_url: str | None = None,
     ) -> None:
-        if processors is not None and processors < 1:
-            raise ValueError(f"processors is at least 1, not {processors}")
+        if processors is not None and not 1 <= processors <= MAX_PROCESSORS:
+            raise ValueError(f"processors is at least 1 and at most {MAX_PROCESSORS}, not {processors}")
         if technique not in TECHNIQUES:
             raise ValueError(f"there is no technique {technique!r}; there are {', '.join(TECHNIQUES)}")
         policy_named(policy)
@@ -107,6 +109,8 @@ class Orchestrator:
         """What the last run asked of the model, also when it came to no result."""
         self._pool: Pool | None = None
         self._inline: Inline | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._turn: asyncio.Lock
 
     async def __aenter__(self) -> Orchestrator:
         return self
@@ -148,7 +152,10 @@ class Orchestrator:
 
     def check(self, plan: str | Plan) -> Plan:
         """The plan, parsed and checked against the functions. Raises ``PlanError``."""
-        return check(parse(plan) if isinstance(plan, str) else plan, self.functions)
+        made = parse(plan) if isinstance(plan, str) else plan
+        if not made.calls:
+            raise EmptyPlan("the plan has no call")
+        return check(made, self.functions)
 
     def run_sync(self, query: str) -> Result:
         """``run``, for code without an event loop."""
@@ -182,6 +189,20 @@ class Orchestrator:
         query: str | None,
         observer: Observer | None,
     ) -> Result:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._turn = loop, asyncio.Lock()
+        async with self._turn:
+            return await self._play_alone(conversation, conversing, query=query, observer=observer)
+
+    async def _play_alone(
+        self,
+        conversation: Conversation[Outcome],
+        conversing: Conversing,
+        *,
+        query: str | None,
+        observer: Observer | None,
+    ) -> Result:
         self.usage = conversing.usage
         core = Orchestration(self.functions, processors=self.processors, policy=policy_named(self.policy))
         notes: dict[str, str] = {}
@@ -192,7 +213,7 @@ class Orchestrator:
                 self.functions,
                 inline=self._inout(notes),
                 workers=self._workers().workers,
-                ask=lambda prompt: _asked(conversing, prompt),
+                ask=lambda prompt: _asked(conversing, prompt, notes),
                 observer=observer,
             ) as execution:
                 outcome = await converse(conversation, conversing, self.functions, execution)
@@ -253,9 +274,16 @@ def _just(plan: Plan) -> Conversation[Outcome]:
     return outcome
 
 
-async def _asked(conversing: Conversing, prompt: str) -> str:
+async def _asked(conversing: Conversing, prompt: str, notes: dict[str, str]) -> str:
     request = ModelRequest((_ANSWERING, Message("user", prompt)), max_tokens=ANSWER_TOKENS)
-    return (await conversing.ask(request)).text.strip()
+    reply = await conversing.ask(request)
+    text = reply.text.strip()
+    shown = " ".join(prompt.split())[:60]
+    if not text:
+        raise ModelError(f"{conversing.model.name} replied with nothing to {shown!r}")
+    if reply.reason == "length":
+        notes[prompt] = f"the reply to {shown!r} was cut off after {ANSWER_TOKENS} tokens"
+    return text
 
 
 def _read_examples(path: Path) -> Any:

@@ -228,11 +228,14 @@ def json_value(value: Any) -> Any:
     """The value itself where JSON can hold it, else a bounded description of it."""
     try:
         json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        dumped = getattr(value, "model_dump", None)
-        if callable(dumped):
-            return json_value(dumped(mode="json"))
-        text = f"{type(value).__name__}: {value!r}"
+    except Exception:
+        try:
+            dumped = getattr(value, "model_dump", None)
+            if callable(dumped):
+                return json_value(dumped(mode="json"))
+            text = f"{type(value).__name__}: {value!r}"
+        except Exception:  # a value's own __repr__ may raise anything
+            text = f"{type(value).__name__}: it can't be shown"
         return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
     return value
 

@@ -137,7 +137,6 @@ REFUSED = [
     ("s1 = f(\n  x=1,\n  y=zz)", UndefinedId, 3, 5, "zz"),
     (f"s1 = f(x={'[' * 50}{']' * 50})", PlanTooLarge, 1, 49, "brackets"),
     (f"s1 = f(x={'-' * 90_000}1)", PlanTooLarge, 1, 1, "deeply"),
-    (f"s1 = f(x={'+'.join('1' * 5000)})", PlanTooLarge, 1, 1, "deeply"),
     (f"s1 = f(x={'+'.join('1' * 200)})", PlanTooLarge, 1, 10, "nested"),
     (f"s1 = f(x={'9' * 5000})", InvalidSyntax, 1, 1, "digits"),
     (f's1 = f(x="{"a" * 100_001}")', PlanTooLarge, 1, 1, "100,000"),

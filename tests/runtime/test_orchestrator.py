@@ -337,6 +337,85 @@ async def test_a_call_started_just_before_a_revision_is_cancelled_cleanly() -> N
         assert (await orchestrator.run("?")).answer == "<c>"
 
 
+class Unspeakable:
+    """A value whose text can't be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    __repr__ = __str__
+
+
+async def test_a_value_without_a_text_fails_the_calls_that_need_it_and_hangs_nothing() -> None:
+    """Such a value once ended the callback that had to report it, and the run never ended."""
+
+    @function
+    def odd() -> Any:
+        return Unspeakable()
+
+    @function
+    def deep() -> Any:
+        made: list[Any] = []
+        for _ in range(100_000):
+            made = [made]
+        return made
+
+    plan = 's1 = odd()\ns2 = deep()\ns3 = join(parts=["{s1}!"])\ns4 = join(parts=["{s2}!"])\ns5 = fetch(name="a")'
+    async with Orchestrator([odd, deep, join, fetch], model=ScriptedModel([])) as orchestrator:
+        result = await asyncio.wait_for(orchestrator.execute(plan), 20)
+    assert [call.status for call in result.calls] == [
+        "completed",
+        "completed",
+        "failed",
+        "failed",
+        "completed",
+    ]
+    assert "no words" in result.calls["s3"].error
+    assert result.as_json()["calls"][0]["result"] == "Unspeakable: it can't be shown"
+
+
+async def test_a_bomb_in_an_argument_is_refused_within_bounds() -> None:
+    began = time.monotonic()
+    result = await execute(
+        's1 = join(parts=["x{s2}"])'.replace("{s2}", "") + "\ns2 = count(n=round(5, -30000000))"
+    )
+    assert "round takes at most" in result.calls["s2"].error
+    result = await execute('s1 = join(parts=["a"], between=str([[[0] * 3000] * 3000] * 3000))')
+    assert "items can't be written as text" in result.error
+    assert time.monotonic() - began < 5
+
+
+async def test_runs_of_one_orchestrator_take_turns_and_cancelling_one_leaves_the_other() -> None:
+    async with scripted() as orchestrator:
+        first = asyncio.create_task(orchestrator.execute("s1 = spin(seconds=9)"))
+        second = asyncio.create_task(orchestrator.execute("s1 = square(n=3)"))
+        await asyncio.sleep(0.3)
+        first.cancel()
+        assert (await second).answer == 9
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+
+async def test_a_reply_that_is_empty_fails_its_call() -> None:
+    async with scripted("  ") as orchestrator:
+        result = await orchestrator.execute('s1 = self(prompt="say")')
+    assert result.error == "s1 (self) failed: scripted replied with nothing to 'say'"
+
+
+async def test_a_model_that_breaks_its_promise_is_a_model_error() -> None:
+    async with scripted(ValueError("boom")) as orchestrator:
+        with pytest.raises(ModelError, match="scripted: ValueError: boom"):
+            await orchestrator.run("?")
+
+
+async def test_a_plan_without_calls_is_refused() -> None:
+    from llmorch import Plan
+
+    async with scripted() as orchestrator:
+        with pytest.raises(PlanError, match="no call"):
+            await orchestrator.execute(Plan(()))
+
+
 def test_without_a_loop_there_are_plain_methods() -> None:
     orchestrator = scripted('s1 = fetch(name="a")')
     assert orchestrator.run_sync("a").answer == "<a>"

@@ -7,9 +7,9 @@ import sys
 
 def main() -> None:
     """The program ``llmorch``. Exits 0 answered, 1 not resolved, 2 usage, 130 interrupted."""
-    from llmorch.cli.app import app
-
     try:
+        from llmorch.cli.app import app
+
         app(prog_name="llmorch")
     except KeyboardInterrupt:
         sys.exit(130)

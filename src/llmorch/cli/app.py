@@ -7,12 +7,13 @@ import json
 import os
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmorch.errors import FunctionError, LLMOrchError
+from llmorch.errors import EvaluationError, FunctionError, LLMOrchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +51,9 @@ Technique = Annotated[str, typer.Option(help="How the model is asked.")]
 Policy = Annotated[str, typer.Option(help="critical, exclusive, greedy, barrier or sequential.")]
 Processors = Annotated[
     int | None,
-    typer.Option("--processors", "-p", min=1, help="Compute calls at once; by default, every core."),
+    typer.Option(
+        "--processors", "-p", min=1, max=1024, help="Compute calls at once; by default, every core."
+    ),
 ]
 Examples = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Queries and their plans, for the prompt.")
@@ -302,7 +305,9 @@ def _planned(planfile: str, functions: list[str] | None) -> tuple[Plan, dict[str
     made = parse(_read(planfile))
     known = {SELF: self_function("inout")}
     if functions:
-        known = as_functions(_offered(functions)) | known
+        # As in the paper's examples: what asks the model computes, since the default model is local.
+        offered = as_functions(_offered(functions)).items()
+        known |= {name: replace(item, kind="compute") if item.asks_model else item for name, item in offered}
         return check(made, known), known
     for name in dict.fromkeys(call.function for call in made):
         known.setdefault(name, Function(name, call=print, kind="compute"))
@@ -326,18 +331,26 @@ def _play(orchestrator: Orchestrator, progress: Any, work: Callable[[], Any]) ->
 
 def _finish(result: Result, output: TextIO, progress: Any, *, as_json: bool, save_trace: Path | None) -> None:
     from llmorch.plan.evaluate import as_text
+    from llmorch.result import json_value
 
-    if save_trace is not None:
-        from llmorch.cli.timeline import chrome_trace
-
-        save_trace.write_text(json.dumps(chrome_trace(result)), encoding="utf-8")
     for note in result.notes:
         typer.echo(f"note: {note}", err=True)
     if as_json:
         _print(output, json.dumps(result.as_json(), indent=2))
     elif result.status == "answered":
-        _print(output, as_text(result.answer))
+        try:
+            text = as_text(result.answer)
+        except EvaluationError:
+            text = str(json_value(result.answer))
+        _print(output, text)
     progress.conclude(result)
+    if save_trace is not None:
+        from llmorch.cli.timeline import chrome_trace
+
+        try:
+            save_trace.write_text(json.dumps(chrome_trace(result)), encoding="utf-8")
+        except OSError as error:
+            raise LLMOrchError(f"the trace can't be written to {save_trace}: {error.strerror}") from None
     if result.status != "answered":
         typer.echo(f"error: not resolved: {result.error}", err=True)
         raise typer.Exit(NOT_RESOLVED)
@@ -378,7 +391,7 @@ def _clean_output() -> Iterator[TextIO]:
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
-        with os.fdopen(kept, "w", encoding="utf-8", closefd=False) as output:
+        with os.fdopen(kept, "w", encoding="utf-8", errors="backslashreplace", closefd=False) as output:
             yield output
     finally:
         sys.stdout.flush()
@@ -393,7 +406,7 @@ def _print(output: TextIO, text: str) -> None:
 
 def _read(planfile: str) -> str:
     try:
-        return sys.stdin.read() if planfile == "-" else Path(planfile).read_text(encoding="utf-8")
+        return sys.stdin.read() if planfile == "-" else Path(planfile).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise typer.BadParameter(f"{planfile} can't be read: {reason}") from None
@@ -420,7 +433,7 @@ def _counts(text: str) -> list[int]:
         counts = [int(part) for part in text.split(",")]
     except ValueError:
         counts = [0]
-    if min(counts) < 1:
+    if min(counts) < 1 or max(counts) > 1_000_000:
         raise typer.BadParameter(f"{text!r} is not a list of processor counts, as in 1,2,4,8")
     return counts
 

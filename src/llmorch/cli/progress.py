@@ -45,6 +45,7 @@ class Progress:
         self._quiet = quiet
         self._terminal = sys.stderr.isatty() and not quiet
         self._rows: dict[CallId, _Row] = {}
+        self._before: dict[CallId, _Row] = {}
         self._draft = ""
         self._origin = time.monotonic()
         self._offset: float | None = None
@@ -96,10 +97,11 @@ class Progress:
         match message:
             case PlanExtended(calls):
                 for call in calls:
-                    kept = self._rows.pop(call.id, None)
-                    self._rows[call.id] = kept or _Row(_short(render_call(call)))
+                    text = _short(render_call(call))
+                    kept = self._before.pop(call.id, None)
+                    self._rows[call.id] = kept if kept is not None and kept.text == text else _Row(text)
             case PlanRevised():
-                self._draft = ""
+                self._before, self._rows, self._draft = self._before | self._rows, {}, ""
                 self._line("the plan is revised")
             case Dispatch(id_, attempt, processor):
                 row = self._rows[id_]
@@ -117,7 +119,9 @@ class Progress:
                 pass
 
     def _end(self, call: CallId, state: str, at: float, why: str = "") -> None:
-        row = self._rows[call]
+        row = self._rows.get(call) or self._before.get(call)
+        if row is None or row.state == "stopped":
+            return
         row.state, row.ended = state, at
         self._line(f"{at:8.2f} s  {state}: {call} after {at - row.began:.2f} s{why}")
 

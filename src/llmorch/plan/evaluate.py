@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
 MAX_LENGTH = 50_000_000
 """Characters or items in anything that an expression makes."""
+MAX_DIGITS = 300
+"""Digits that something may be rounded to."""
+MAX_ITEMS = 1_000_000
+"""Items in a value that is written as text."""
 MAX_BITS = 4_096
 """Bits in an integer that an expression makes."""
 
@@ -62,13 +67,11 @@ def evaluate(expression: Expression, results: Mapping[CallId, Any]) -> Any:
 
     Raises ``EvaluationError`` with a message of one line when it has none.
     """
-    match expression:  # the three that almost every argument is
+    match expression:  # the two that most arguments are
         case Constant(value):
             return value
         case Reference(id_):
             return results[id_]
-        case Template(parts):
-            return _template(parts, results)
     try:
         return _value(expression, results)
     except EvaluationError:
@@ -78,7 +81,14 @@ def evaluate(expression: Expression, results: Mapping[CallId, Any]) -> Any:
     except RecursionError:
         raise EvaluationError("the expression is nested too deeply") from None
     except Exception as error:  # a result's own operators may raise anything
-        raise EvaluationError(f"{type(error).__name__}: {error}"[:500]) from None
+        raise EvaluationError(f"{type(error).__name__}: {_message(error)}") from None
+
+
+def _message(error: Exception) -> str:
+    try:
+        return " ".join(str(error).split())[:500]
+    except Exception:
+        return "(its message can't be read)"
 
 
 def worded(expression: Expression) -> Expression:
@@ -99,15 +109,36 @@ def worded(expression: Expression) -> Expression:
 
 
 def as_text(value: object) -> str:
-    """A value as it stands inside a string: text as it is, the rest as JSON if it can be."""
+    """A value as it stands inside a string: text as it is, the rest as JSON if it can be.
+
+    Raises ``EvaluationError`` for what has no text, or too much of it.
+    """
     if isinstance(value, str):
         return value
-    if isinstance(value, Mapping | list | tuple):
-        try:
-            return json.dumps(value, ensure_ascii=False)
-        except (TypeError, ValueError):
-            pass
-    return str(value)
+    try:
+        if isinstance(value, Mapping | list | tuple):
+            _bound_items(value)
+            with suppress(TypeError, ValueError):
+                return json.dumps(value, ensure_ascii=False)
+        return str(value)
+    except EvaluationError:
+        raise
+    except Exception as error:  # a value's own __str__ may raise anything
+        raise EvaluationError(f"a {type(value).__name__} has no text: {_message(error)}") from None
+
+
+def _bound_items(value: object) -> None:
+    """Repeated lists are small in memory and endless as text: count before writing."""
+    left, stack = MAX_ITEMS, [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Mapping):
+            stack.extend(item.values())
+        elif isinstance(item, list | tuple):
+            stack.extend(item)
+        left -= 1
+        if left < 0 or len(stack) > MAX_ITEMS:
+            raise EvaluationError(f"a value of more than {MAX_ITEMS:,} items can't be written as text")
 
 
 def _template(parts: tuple[str | Expression, ...], results: Mapping[CallId, Any]) -> Any:
@@ -225,6 +256,8 @@ def _builtin(name: str, arguments: list[Any]) -> Any:
                 raise EvaluationError("sum takes a list of numbers")
             return _small(sum(*arguments))
         case "round":
+            if len(arguments) > 1 and isinstance(arguments[1], int) and abs(arguments[1]) > MAX_DIGITS:
+                raise EvaluationError(f"round takes at most {MAX_DIGITS} digits")
             return round(*arguments)
         case "abs":
             return abs(*arguments)

@@ -199,6 +199,7 @@ def start(cpu: int) -> Process:
             popen = subprocess.Popen(
                 [sys.executable, "-c", program],
                 stdin=subprocess.DEVNULL,
+                cwd=None if _has_folder() else "/",
                 stdout=outlet.writing,  # our standard output is the answer and nothing else
                 stderr=outlet.writing,
                 pass_fds=[theirs.fileno()],
@@ -211,6 +212,14 @@ def start(cpu: int) -> Process:
         outlet.start()
     ours.setblocking(False)
     return Process(popen, prepared(ours), outlet, path)
+
+
+def _has_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib asks the same
+    except OSError:
+        return False
+    return True
 
 
 def absolute(path: list[str]) -> list[str]:

@@ -67,11 +67,16 @@ class Conversing:
                         yield piece
                         return
                     yield piece.text[:left]
-                    left -= len(piece.text)
+                    left -= max(1, len(piece.text))
                     if left <= 0:
                         yield Finished("length", 0, 0)
                         return
             raise ModelError(f"{self.model.name} ended its reply without saying so")
+        except (ModelError, PlanError):
+            raise
+        except Exception as error:  # an adapter that breaks its promise
+            reason = " ".join(str(error).split())[:300]
+            raise ModelError(f"{self.model.name}: {type(error).__name__}: {reason}") from error
         finally:
             self.usage.seconds += time.monotonic() - began
 

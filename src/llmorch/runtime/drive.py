@@ -149,10 +149,16 @@ class Execution:
             return self._group.create_task(self._run(call, dispatch))
         try:
             args = self._arguments(call, function)
-        except CallError:
+        except Exception:
             return self._group.create_task(self._run(call, dispatch))  # where errors become events
 
         def done(result: Any, error: CallError | None) -> None:
+            try:
+                ended(result, error)
+            except Exception as defect:  # in a callback nobody would hear of it
+                self._group.create_task(_raised(defect))
+
+        def ended(result: Any, error: CallError | None) -> None:
             if error is not None:
                 self._handle(CallFailed(call.id, dispatch.attempt, str(error)))
             elif hasattr(type(result), "__await__"):
@@ -209,3 +215,7 @@ class Execution:
             sources = dict.fromkeys(reference.id for reference in references(expression))
             came = f" (from {', '.join(sources)}, a {type(value).__name__})" if sources else ""
             raise ValueError(f"{error}{came}") from None
+
+
+async def _raised(defect: Exception) -> None:
+    raise defect
