@@ -25,6 +25,18 @@ def spin(seconds: float) -> float:
     return seconds
 
 
+@function
+async def stubborn(seconds: float) -> str:
+    """Ignore every cancellation for a while."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            await asyncio.sleep(0.1)
+        except asyncio.CancelledError:
+            continue
+    return "done"
+
+
 @function(kind="compute")
 def broken() -> str:
     """Fail."""

@@ -175,6 +175,26 @@ def test_an_interrupt_stops_everything_within_a_second(wait) -> None:
     assert not any(worker.is_running() and worker.status() != "zombie" for worker in workers)
 
 
+def test_an_interrupt_does_not_wait_for_a_function_that_ignores_it() -> None:
+    command = [sys.executable, "-m", "llmorch", "execute", "-", "-f", FUNCTIONS, "-p", "2"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdin.write("s1 = spin(seconds=60)\ns2 = stubborn(seconds=30)\n")
+    process.stdin.close()
+    while "s2" not in process.stderr.readline():
+        pass
+    time.sleep(0.7)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(5) == 130
+    assert time.monotonic() - began < 1.5
+    assert "interrupted; stopped: s1, s2" in told
+    _, alive = psutil.wait_procs(workers, timeout=2)
+    assert alive == []
+
+
 def test_a_killed_run_leaves_no_process_behind() -> None:
     command = [sys.executable, "-m", "llmorch", "execute", "-", "-f", FUNCTIONS, "-p", "2"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from llmorch.result import Result
 
 NOT_RESOLVED, USAGE, INTERRUPTED = 1, 2, 130
+PATIENCE = 0.8
+"""Seconds that an interrupted run has to end by itself."""
 
 app = typer.Typer(
     name="llmorch",
@@ -319,7 +323,7 @@ def _play(orchestrator: Orchestrator, progress: Any, work: Callable[[], Any]) ->
 
     async def played() -> Any:
         async with orchestrator:
-            with progress:
+            with progress, _ended_in_time(progress):
                 return await work()
 
     try:
@@ -327,6 +331,32 @@ def _play(orchestrator: Orchestrator, progress: Any, work: Callable[[], Any]) ->
     except KeyboardInterrupt:
         typer.echo(f"interrupted; {progress.summary()}", err=True)
         raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _ended_in_time(progress: Any) -> Iterator[None]:
+    """See to it that an interrupt ends the program, also when a function ignores it.
+
+    The worker processes and the local model end with this process.
+    """
+    before = signal.getsignal(signal.SIGINT)
+
+    def give_up() -> None:
+        os.write(2, f"interrupted; {progress.summary()}\n".encode())
+        os._exit(INTERRUPTED)
+
+    def interrupted(*args: Any) -> None:
+        timer = threading.Timer(PATIENCE, give_up)
+        timer.daemon = True
+        timer.start()
+        if callable(before):
+            before(*args)
+
+    signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _finish(result: Result, output: TextIO, progress: Any, *, as_json: bool, save_trace: Path | None) -> None:
