@@ -101,6 +101,10 @@ class ModelError(LLMOrchError):
     """A model that failed, refused, or could not be reached."""
 
 
+class ToolsRefused(ModelError):
+    """A model that takes no native tool calls, which shows only when it is offered some."""
+
+
 class UnresolvedQuery(LLMOrchError):
     """A query for which no plan could be made; says what was tried."""
 

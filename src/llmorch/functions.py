@@ -119,7 +119,8 @@ class Function:
     ``kind`` is ``inout`` (waits on input and output) or ``compute`` (occupies a
     processor until it ends). ``declared`` tells whether somebody said so, or whether it
     was assumed. ``asks_model`` marks a function that returns a prompt, to which the
-    run's model replies: the reply is the call's result.
+    run's model replies: the reply is the call's result. A generator yields prompts and
+    receives the replies, and what it returns is the call's result.
     """
 
     name: str
@@ -214,7 +215,8 @@ def function(
     run says so when a synchronous one turns out to spend its time on the CPU.
     ``timeout``, in seconds, stops a call that takes longer: an async function or a
     compute one (a thread can't be stopped). ``asks_model=True`` makes the function's
-    result a prompt for the run's model, and the model's reply the call's result.
+    result a prompt for the run's model, and the model's reply the call's result; written
+    as a generator, the function yields prompts, receives the replies, and returns the result.
 
     The schema comes from the signature and the docstring (Google, NumPy or reST).
     Raises ``FunctionError`` for a function that can't be offered.
@@ -269,13 +271,13 @@ def declaration_of(
         kind=kind or "inout",
         description=text if description is None else description,
         parameters=parameters,
-        returns=hints.get("return", Any),
+        returns=_returned(call, hints),
         returns_description=(doc.returns.description or "") if doc.returns else "",
         timeout=timeout,
         declared=kind is not None,
         asks_model=asks_model,
     )
-    if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
+    if inspect.isasyncgenfunction(call) or (inspect.isgeneratorfunction(call) and not asks_model):
         raise FunctionError(f"{name}: a generator can't be offered; return a list")
     if timeout is not None and declared.kind == "inout" and not declared.is_async:
         raise FunctionError(
@@ -284,7 +286,8 @@ def declaration_of(
         )
     if asks_model and (declared.is_async or kind is not None):
         raise FunctionError(
-            f"{name}: a function with asks_model=True is a plain def that returns the prompt; its kind is the model's"
+            f"{name}: a function with asks_model=True is a plain def that returns or yields prompts; "
+            "its kind is the model's"
         )
     return declared
 
@@ -297,6 +300,15 @@ def _annotations(call: Callable[..., Any], name: str) -> tuple[dict[str, Any], i
     except (NameError, TypeError, ValueError) as error:
         raise FunctionError(f"{name}: its signature can't be read: {error}") from None
     return hints, signature
+
+
+def _returned(call: Callable[..., Any], hints: dict[str, Any]) -> Any:
+    """The annotation of a call's result; a generator's is what it returns at its end."""
+    annotation = hints.get("return", Any)
+    if not inspect.isgeneratorfunction(call):
+        return annotation
+    yields_sends_returns = typing.get_args(annotation)
+    return yields_sends_returns[2] if len(yields_sends_returns) == 3 else Any
 
 
 def _parameter(

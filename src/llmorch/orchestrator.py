@@ -6,16 +6,16 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmorch.errors import EmptyPlan, FunctionError, LLMOrchError, ModelError
+from llmorch.errors import EmptyPlan, FunctionError, LLMOrchError, ModelError, UnresolvedQuery
 from llmorch.functions import SELF, Function, as_functions, self_function
 from llmorch.machine import allowed_processors
 from llmorch.plan import check, parse
 from llmorch.requests import Message, ModelRequest
 from llmorch.result import Result, collect
-from llmorch.runtime.converse import Conversing, Usage, converse
+from llmorch.runtime.converse import Conversing, Usage, converse, first_plan
 from llmorch.runtime.drive import Execution
 from llmorch.schedule import Orchestration, policy_named
-from llmorch.techniques import TECHNIQUES, RunPlan, Task, parse_examples
+from llmorch.techniques import TECHNIQUES, RunPlan, Task, answer_of, parse_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llmorch.processors.inline import Inline
     from llmorch.processors.pool import Pool
     from llmorch.runtime.drive import Observer
-    from llmorch.techniques import Conversation, Outcome
+    from llmorch.techniques import Answer, Conversation, Outcome
 
     T = TypeVar("T")
 
@@ -66,9 +66,10 @@ class Orchestrator:
     ``functions`` are declared with ``@function`` or plain; ``self(prompt)`` is always
     offered. ``model`` is a name (see ``model_named``) or a ``Model``. ``processors``
     is how many compute calls may run at once, each in a process of its own; by default
-    as many as this process may use. ``examples`` are queries and their plans, for the
-    prompt: a path to a file of them. ``repairs`` is how often a plan that can't be run
-    is given back to the model.
+    as many as this process may use. ``technique`` is how the model is asked and ``policy``
+    how its calls are coordinated, by default as the technique's paper does. ``examples``
+    are queries and their plans, for the prompt: a path to a file of them. ``repairs`` is
+    how often a plan that can't be run is given back to the model.
 
     Runs of one orchestrator take turns, so that its processors are each run's own; to
     answer queries at once, use one each. Processes are started when they are first needed
@@ -83,7 +84,7 @@ class Orchestrator:
         model: str | Model = "local",
         technique: str = "llmorch",
         processors: int | None = None,
-        policy: str = "critical",
+        policy: str | None = None,
         examples: str | Path | None = None,
         repairs: int = 2,
         base_url: str | None = None,
@@ -92,11 +93,11 @@ class Orchestrator:
             raise ValueError(f"processors is at least 1 and at most {MAX_PROCESSORS}, not {processors}")
         if technique not in TECHNIQUES:
             raise ValueError(f"there is no technique {technique!r}; there are {', '.join(TECHNIQUES)}")
-        policy_named(policy)
+        self.policy = TECHNIQUES[technique].policy if policy is None else policy
+        policy_named(self.policy)
         self.model = model_named(model, base_url=base_url) if isinstance(model, str) else model
         self.technique = technique
         self.processors = processors or allowed_processors()
-        self.policy = policy
         self._repairs = repairs
         offered = as_functions(functions)
         kind = self.model.kind
@@ -144,11 +145,18 @@ class Orchestrator:
         return await self._play(_just(checked), Conversing(self.model), query=None, observer=observer)
 
     async def plan(self, query: str, *, wrote: Callable[[str], None] | None = None) -> Plan:
-        """The plan for a query, without running it. Raises as ``run`` does."""
-        outcome = await converse(
-            self._conversation(query), Conversing(self.model, wrote=wrote), self.functions, None
-        )
-        return outcome.plan
+        """The plan for a query, without running it.
+
+        Raises as ``run`` does, and ``UnresolvedQuery`` for a technique that makes no plan.
+        """
+        if not TECHNIQUES[self.technique].plans:
+            named = ", ".join(name for name, technique in TECHNIQUES.items() if technique.plans)
+            raise UnresolvedQuery(f"{self.technique} thinks in turns and makes no plan; these do: {named}")
+        conversing = Conversing(self.model, wrote=wrote)
+        plan = await first_plan(self._conversation(query), conversing, self.functions)
+        if plan is None:
+            raise UnresolvedQuery(f"{self.technique} found nothing to run")
+        return plan
 
     def check(self, plan: str | Plan) -> Plan:
         """The plan, parsed and checked against the functions. Raises ``PlanError``."""
@@ -175,15 +183,22 @@ class Orchestrator:
             await inline.close()
         await self.model.close()
 
-    def _conversation(self, query: str) -> Conversation[Outcome]:
+    def _conversation(self, query: str) -> Conversation[Answer]:
         if not query.strip():
             raise ValueError("the query is empty")
-        task = Task(query, self.functions, self._examples, self.model.constrains, self._repairs)
-        return TECHNIQUES[self.technique](task)
+        task = Task(
+            query,
+            self.functions,
+            self._examples,
+            constrains=self.model.constrains,
+            calls_tools=self.model.calls_tools,
+            repairs=self._repairs,
+        )
+        return TECHNIQUES[self.technique].play(task)
 
     async def _play(
         self,
-        conversation: Conversation[Outcome],
+        conversation: Conversation[Answer],
         conversing: Conversing,
         *,
         query: str | None,
@@ -197,7 +212,7 @@ class Orchestrator:
 
     async def _play_alone(
         self,
-        conversation: Conversation[Outcome],
+        conversation: Conversation[Answer],
         conversing: Conversing,
         *,
         query: str | None,
@@ -216,7 +231,7 @@ class Orchestrator:
                 ask=lambda prompt: _asked(conversing, prompt, notes),
                 observer=observer,
             ) as execution:
-                outcome = await converse(conversation, conversing, self.functions, execution)
+                played = await converse(conversation, conversing, self.functions, execution)
         except asyncio.CancelledError as cancelled:
             await asyncio.shield(self.close())
             if execution is not None:
@@ -226,7 +241,8 @@ class Orchestrator:
             error.add_note(_what_finished(core))
             raise
         return collect(
-            outcome.plan,
+            played.value,
+            played.plan,
             core,
             execution.results,
             query=query,
@@ -269,9 +285,9 @@ def _with_kind(function: Function, kind: Any) -> Function:
     return replace(function, kind=kind)
 
 
-def _just(plan: Plan) -> Conversation[Outcome]:
+def _just(plan: Plan) -> Conversation[Answer]:
     outcome: Outcome = yield RunPlan(plan)
-    return outcome
+    return answer_of(outcome)
 
 
 async def _asked(conversing: Conversing, prompt: str, notes: dict[str, str]) -> str:

@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-Role = Literal["system", "user", "assistant"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function as a model with native tool calls is offered it; ``schema`` is JSON schema."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A native tool call as the model wrote it: ``arguments`` is JSON text, not checked yet."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    An assistant's turn may hold ``calls``; a turn of role ``tool`` has the result of the
+    call whose id is ``answers``.
+    """
 
     role: Role
     text: str
+    calls: tuple[ToolCall, ...] = ()
+    answers: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +50,8 @@ class ModelRequest:
     ``grammar`` (GBNF) constrains the reply where the adapter's ``constrains`` is true
     and is ignored elsewhere. ``cached`` counts the messages at the beginning that stay
     the same from query to query, so that an adapter may keep what it computed for them.
+    ``stop`` are texts at which the reply ends, itself left out. ``tools`` are offered
+    where the adapter's ``calls_tools`` is true.
     """
 
     messages: tuple[Message, ...]
@@ -31,3 +60,5 @@ class ModelRequest:
     seed: int = 0
     grammar: str | None = None
     cached: int = 0
+    stop: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llmorch.relations import RelationGraph
     from llmorch.runtime.converse import Usage
     from llmorch.schedule import Orchestration, Status
+    from llmorch.techniques import Answer, Recovery
 
 MAX_SHOWN = 1_000
 """Characters of a value that JSON can't hold, in its place."""
@@ -92,8 +93,10 @@ class Calls(Sequence[CallRecord]):
 class Result:
     """What a run came to.
 
-    ``status`` is ``answered`` when the plan's last call completed; ``answer`` is its
-    result then, and ``None`` otherwise. What finished is kept in ``calls`` either way.
+    ``status`` is ``answered`` when the technique came to an answer, which is the result of
+    the plan's last call or what the model wrote in the end; ``answer`` is ``None``
+    otherwise. ``plan`` has every call that was made, of a technique that thinks in turns
+    as well. What finished is kept in ``calls`` either way.
     Times are in seconds; ``lower_bound`` is the larger of the critical path and the
     compute work shared by all processors, by the durations that were measured.
     """
@@ -110,7 +113,7 @@ class Result:
     lower_bound: float
     usage: Usage
     calls: Calls
-    recoveries: tuple[Mapping[str, Any], ...] = ()
+    recoveries: tuple[Recovery, ...] = ()
     notes: tuple[str, ...] = ()
     """What the run noticed and somebody should know."""
 
@@ -127,7 +130,7 @@ class Result:
             "makespan": _rounded(self.makespan),
             "lower_bound": _rounded(self.lower_bound),
             "usage": _spent(self.usage),
-            "recoveries": [dict(recovery) for recovery in self.recoveries],
+            "recoveries": [asdict(recovery) for recovery in self.recoveries],
             "calls": [record.as_json() for record in self.calls],
         }
 
@@ -157,6 +160,7 @@ def _spent(usage: Usage) -> dict[str, Any]:
 
 
 def collect(
+    answer: Answer,
     plan: Plan,
     core: Orchestration,
     results: Mapping[CallId, Any],
@@ -197,13 +201,12 @@ def collect(
         else 0.0
         for record in records
     }
-    answered = records[-1].status == "completed"
     return Result(
         query=query,
         technique=technique,
-        status="answered" if answered else "unresolved",
-        answer=records[-1].result,
-        error=None if answered else _why(records),
+        status="answered" if answer.answered else "unresolved",
+        answer=answer.value,
+        error=None if answer.answered else answer.error or _why(records),
         plan=plan,
         graph=graph,
         processors=processors,
@@ -211,6 +214,7 @@ def collect(
         lower_bound=lower_bound(graph, durations, processors),
         usage=usage,
         calls=Calls(records),
+        recoveries=answer.recoveries,
         notes=tuple(notes),
     )
 

@@ -10,7 +10,8 @@ from llmorch import function
 from llmorch.errors import FunctionError, PlanError, UnresolvedQuery
 from llmorch.functions import as_functions, self_function
 from llmorch.plan import check, parse, render
-from llmorch.techniques import Draft, Outcome, RunPlan, Task, WritePlan, llmorch, parse_examples
+from llmorch.techniques import Answer, Draft, Outcome, Recovery, RunPlan, Task, WritePlan, parse_examples
+from llmorch.techniques.llmorch import llmorch
 
 if TYPE_CHECKING:
     from llmorch.calls import Plan
@@ -49,8 +50,9 @@ def play(*texts: str, **changes: Any) -> tuple[Plan, list[WritePlan]]:
         effect = conversation.send(drafted(text))
     assert isinstance(effect, RunPlan)
     with pytest.raises(StopIteration) as stopped:
-        conversation.send(Outcome(effect.plan, {}, {}))
-    assert stopped.value.value.plan is effect.plan
+        conversation.send(Outcome(effect.plan, {effect.plan.answer: "large"}, {}))
+    answer = stopped.value.value
+    assert (answer.answered, answer.value) == (True, "large")
     return effect.plan, asked
 
 
@@ -79,6 +81,17 @@ def test_a_wrong_plan_is_repaired_with_the_error_in_the_prompt() -> None:
     assert "line 2, column 18: s7 is not defined" in shown
     assert "ids defined above this line: s1" in shown
     assert asked[1].request.messages[-2].text == WRONG
+
+
+def test_a_repair_is_recorded_with_its_reason_and_a_failed_answer_has_no_value() -> None:
+    conversation = llmorch(Task("How large is Texas?", FUNCTIONS, (), constrains=True))
+    next(conversation)
+    conversation.send(drafted(WRONG))
+    effect = conversation.send(drafted(RIGHT))
+    with pytest.raises(StopIteration) as stopped:
+        conversation.send(Outcome(effect.plan, {"s1": "Texas is large"}, {"s2": "503"}))
+    recovery = Recovery("repair", "s7 is not defined")
+    assert stopped.value.value == Answer(False, recoveries=(recovery,))
 
 
 def test_an_unused_result_is_given_back_once_and_then_put_into_the_last_prompt() -> None:

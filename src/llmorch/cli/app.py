@@ -51,8 +51,15 @@ Model = Annotated[
     typer.Option("--model", "-m", help="local, local:0.5b, local:FILE.gguf, openai:NAME or recorded:FILE."),
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="Where an openai: model is served.")]
-Technique = Annotated[str, typer.Option(help="How the model is asked.")]
-Policy = Annotated[str, typer.Option(help="critical, exclusive, greedy, barrier or sequential.")]
+Technique = Annotated[
+    str,
+    typer.Option("--technique", "-t", help="llmorch, react, parallel, toolcompiler, rewoo or llmcompiler."),
+]
+POLICIES = "critical, exclusive, greedy, barrier or sequential"
+Policy = Annotated[str, typer.Option(help=f"{POLICIES}.")]
+RunPolicy = Annotated[
+    str | None, typer.Option("--policy", help=f"{POLICIES}; by default the technique's own.")
+]
 Processors = Annotated[
     int | None,
     typer.Option(
@@ -79,7 +86,7 @@ def run(
     model: Model = "local",
     base_url: BaseUrl = None,
     technique: Technique = "llmorch",
-    policy: Policy = "critical",
+    policy: RunPolicy = None,
     processors: Processors = None,
     examples: Examples = None,
     as_json: Json = False,
@@ -265,7 +272,7 @@ def _orchestrator(
     base_url: str | None,
     progress: Any,
     technique: str = "llmorch",
-    policy: str = "critical",
+    policy: str | None = None,
     processors: int | None = None,
     examples: Path | None = None,
 ) -> Orchestrator:

@@ -19,7 +19,7 @@ from llmorch.errors import ModelError
 from llmorch.machine import allowed_processors
 from llmorch.models.child import Child
 from llmorch.models.fitting import fit
-from llmorch.models.model import Finished, ModelRequest, Text
+from llmorch.models.model import Finished, ModelRequest, Piece
 from llmorch.models.openai import OpenAIModel, package
 from llmorch.models.slots import Slots
 from llmorch.models.weights import Weights, cache_folder, choose, fetch, present
@@ -79,6 +79,10 @@ class LocalModel:
     def constrains(self) -> bool:
         return True
 
+    @property
+    def calls_tools(self) -> bool:
+        return False  # the default models write their calls wrong unless a grammar holds them
+
     async def start(self) -> None:
         """Load the weights, fetching them first if need be; does nothing when they are loaded.
 
@@ -87,7 +91,7 @@ class LocalModel:
         """
         await self._started()
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Text | Finished, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Reply to ``request``, piece by piece; a second request waits for the first."""
         # Two at once would each take twice as long, and push each other's prompt out of memory.
         async with self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from llmorch.requests import Message, ModelRequest, Role
+from llmorch.requests import Message, ModelRequest, Role, Tool, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from llmorch.functions import Kind
 
-__all__ = ["Finished", "Message", "Model", "ModelRequest", "Role", "Text"]
+__all__ = ["Finished", "Message", "Model", "ModelRequest", "Piece", "Role", "Text", "Tool", "ToolCall"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,19 @@ class Finished:
     output_tokens: int
 
 
+Piece: TypeAlias = Text | ToolCall | Finished
+"""What a reply arrives in."""
+
+
 class Model(Protocol):
     """A language model.
 
     An implementation promises four things, and ``tests/models`` holds every
     implementation to them:
 
-    * ``stream`` yields any number of ``Text`` and then one ``Finished``;
-    * whatever goes wrong is a ``ModelError`` with a message of one line;
+    * ``stream`` yields any number of ``Text`` and ``ToolCall`` and then one ``Finished``;
+    * whatever goes wrong is a ``ModelError`` with a message of one line, ``ToolsRefused``
+      where it is only that this model takes no tools;
     * closing the iterator early stops the generation, not only the reading;
     * ``close`` may be called twice, and leaves no process behind.
     """
@@ -59,7 +64,11 @@ class Model(Protocol):
     def constrains(self) -> bool:
         """Whether replies can be held to a GBNF grammar."""
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[Text | Finished]:
+    @property
+    def calls_tools(self) -> bool:
+        """Whether the model may be offered ``tools``, and reply with ``ToolCall``."""
+
+    def stream(self, request: ModelRequest) -> AsyncIterator[Piece]:
         """Reply to ``request``, piece by piece."""
 
     async def close(self) -> None:

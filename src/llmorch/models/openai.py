@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from llmorch.errors import ModelError
-from llmorch.models.model import Finished, ModelRequest, Text
+from llmorch.errors import ModelError, ToolsRefused
+from llmorch.models.model import Finished, Message, ModelRequest, Piece, Text, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
     from openai import AsyncOpenAI, AsyncStream, OpenAIError
     from openai.types.chat import ChatCompletionChunk
+    from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 
     from llmorch.functions import Kind
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 # What may be left out when an endpoint refuses it: newer models take no temperature, some
 # endpoints no seed, and old ones don't know the option that asks for the usage.
-_OPTIONAL = ("temperature", "seed", "stream_options")
+_OPTIONAL = ("temperature", "seed", "stream_options", "stop")
 _PREFIX = "openai:"
 _SHOWN = 300
 
@@ -80,7 +81,11 @@ class OpenAIModel:
     def constrains(self) -> bool:
         return False
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Text | Finished, None]:
+    @property
+    def calls_tools(self) -> bool:
+        return "tools" not in self._refused
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Reply to ``request``, piece by piece."""
         openai = await package()
         import httpx2  # what the openai package itself runs on
@@ -117,8 +122,13 @@ class OpenAIModel:
                 stream: AsyncStream[ChatCompletionChunk] = await client.chat.completions.create(
                     **self._body(request)
                 )
-            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                if not self._adapt(_reason(error)):
+            except openai.APIStatusError as error:
+                reason = _reason(error)
+                # Endpoints say so with 400, 404, 422 or 500, and all of them name the tools.
+                if request.tools and error.status_code not in (401, 403, 429) and "tool" in reason.lower():
+                    self._refused.add("tools")
+                    raise ToolsRefused(f"{self._label}: takes no tools ({reason})") from error
+                if error.status_code not in (400, 422) or not self._adapt(reason):
                     raise
             else:
                 return stream
@@ -129,9 +139,23 @@ class OpenAIModel:
             "seed": request.seed,
             "stream_options": {"include_usage": True},
         }
+        if request.stop:
+            optional["stop"] = list(request.stop)
+        if request.tools:
+            optional["tools"] = [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": tool.name,
+                        "description": tool.description,
+                        "parameters": dict(tool.schema),
+                    },
+                }
+                for tool in request.tools
+            ]
         return {
             "model": self._model,
-            "messages": [{"role": message.role, "content": message.text} for message in request.messages],
+            "messages": [_worded(message) for message in request.messages],
             "stream": True,
             self._limit: request.max_tokens,
             "extra_body": dict(self._extra(request)) if self._extra else None,
@@ -149,7 +173,8 @@ class OpenAIModel:
 
     async def _read(
         self, request: ModelRequest, chunks: AsyncStream[ChatCompletionChunk]
-    ) -> AsyncGenerator[Text | Finished, None]:
+    ) -> AsyncGenerator[Piece, None]:
+        calls: dict[int, ToolCall] = {}
         reason: str | None = None
         usage: tuple[int, int] | None = None
         refusal, length, heard = "", 0, False
@@ -161,6 +186,8 @@ class OpenAIModel:
             for choice in chunk.choices or ():
                 reason = choice.finish_reason or reason
                 refusal += choice.delta.refusal or ""
+                for delta in choice.delta.tool_calls or ():
+                    _extend(calls, delta)
                 if choice.delta.content:
                     length += len(choice.delta.content)
                     yield Text(choice.delta.content)
@@ -175,6 +202,9 @@ class OpenAIModel:
             raise self._failed("no reply in what arrived", self._is_it_compatible())
         if reason is None:
             raise self._failed("the reply broke off", "try again")
+        for call in calls.values():
+            length += len(call.arguments)
+            yield call
         if usage is None:  # not every endpoint counts; four characters a token is close enough to add up
             usage = (sum(len(message.text) for message in request.messages) // 4, length // 4)
         yield Finished("length" if reason == "length" else "stop", *usage)
@@ -238,6 +268,34 @@ class OpenAIModel:
 
     def _failed(self, what: str, advice: str) -> ModelError:
         return ModelError(f"{self._label}: {what}; {advice}")
+
+
+def _worded(message: Message) -> dict[str, Any]:
+    """A turn as the protocol has it."""
+    worded: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.answers is not None:
+        worded["tool_call_id"] = message.answers
+    if message.calls:
+        worded["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.calls
+        ]
+    return worded
+
+
+def _extend(calls: dict[int, ToolCall], delta: ChoiceDeltaToolCall) -> None:
+    """Add a piece of a tool call to those that have begun."""
+    begun = calls.get(delta.index) or ToolCall("", "", "")
+    function = delta.function
+    calls[delta.index] = ToolCall(
+        begun.id or delta.id or f"call_{delta.index}",
+        begun.name + ((function and function.name) or ""),
+        begun.arguments + ((function and function.arguments) or ""),
+    )
 
 
 async def package() -> Any:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from llmorch.errors import ModelError
-from llmorch.models.model import Finished, Message, Model, ModelRequest, Text
+from llmorch.models.model import Finished, Message, Model, ModelRequest, Piece, Role, Text, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -27,6 +27,7 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 @dataclass(frozen=True, slots=True)
 class _Exchange:
     chunks: tuple[str, ...]
+    calls: tuple[ToolCall, ...]
     finished: Finished
 
 
@@ -59,7 +60,11 @@ class RecordedModel:
     def constrains(self) -> bool:
         return self._record.constrains if self._record else bool(self._read()["constrains"])
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Text | Finished, None]:
+    @property
+    def calls_tools(self) -> bool:
+        return self._record.calls_tools if self._record else bool(self._read().get("calls_tools"))
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Reply to ``request``, piece by piece."""
         playing = self._play(request) if self._record is None else self._pass_on(self._record, request)
         async with aclosing(playing) as pieces:
@@ -71,7 +76,7 @@ class RecordedModel:
         if self._record is not None:
             await self._record.close()
 
-    async def _play(self, request: ModelRequest) -> AsyncGenerator[Text | Finished, None]:
+    async def _play(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         self._read()
         exchange = self._exact.get(_exact(request.messages)) or self._loose.get(_loose(request.messages))
         if exchange is None:
@@ -82,19 +87,22 @@ class RecordedModel:
             )
         for chunk in exchange.chunks:
             yield Text(chunk)
+        for call in exchange.calls:
+            yield call
         yield exchange.finished
 
-    async def _pass_on(self, model: Model, request: ModelRequest) -> AsyncGenerator[Text | Finished, None]:
+    async def _pass_on(self, model: Model, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         chunks: list[str] = []
+        calls: list[ToolCall] = []
         # A caller that has what it wants closes the iterator; a replay must serve it as well.
         finished = Finished("length", 0, 0)
         try:
-            async with aclosing(
-                cast("AsyncGenerator[Text | Finished, None]", model.stream(request))
-            ) as pieces:
+            async with aclosing(cast("AsyncGenerator[Piece, None]", model.stream(request))) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Text):
                         chunks.append(piece.text)
+                    elif isinstance(piece, ToolCall):
+                        calls.append(piece)
                     else:
                         finished = piece
                     yield piece
@@ -105,13 +113,16 @@ class RecordedModel:
             raise
         finally:
             if chunks or finished.reason == "stop":
-                self._append(request, chunks, finished)
+                self._append(request, chunks, calls, finished)
 
-    def _append(self, request: ModelRequest, chunks: Sequence[str], finished: Finished) -> None:
+    def _append(
+        self, request: ModelRequest, chunks: Sequence[str], calls: Sequence[ToolCall], finished: Finished
+    ) -> None:
         exchange = {
-            "messages": [[message.role, message.text] for message in request.messages],
+            "messages": [_turn(message) for message in request.messages],
             "max_tokens": request.max_tokens,
             "chunks": chunks,
+            "calls": [[call.id, call.name, call.arguments] for call in calls],
             "reason": finished.reason,
             "input_tokens": finished.input_tokens,
             "output_tokens": finished.output_tokens,
@@ -119,7 +130,15 @@ class RecordedModel:
         lines = [exchange]
         try:
             if not self._path.exists() or not self._path.stat().st_size:
-                lines.insert(0, {"model": self.name, "kind": self.kind, "constrains": self.constrains})
+                lines.insert(
+                    0,
+                    {
+                        "model": self.name,
+                        "kind": self.kind,
+                        "constrains": self.constrains,
+                        "calls_tools": self.calls_tools,
+                    },
+                )
             with self._path.open("a", encoding="utf-8") as file:
                 file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
         except OSError as error:
@@ -134,7 +153,8 @@ class RecordedModel:
                 head = json.loads(first)
                 for line in rest:
                     self._add(json.loads(line))
-                self._head = {"model": head["model"], "kind": head["kind"], "constrains": head["constrains"]}
+                self._head = {name: head[name] for name in ("model", "kind", "constrains")}
+                self._head["calls_tools"] = head.get("calls_tools", False)
             except OSError as error:
                 raise ModelError(f"can't read the recorded replies {self._path}: {error.strerror}") from error
             except (ValueError, TypeError, LookupError) as error:
@@ -142,15 +162,28 @@ class RecordedModel:
         return self._head
 
     def _add(self, line: dict[str, Any]) -> None:
-        messages = tuple(Message(role, text) for role, text in line["messages"])
+        messages = tuple(_message(*turn) for turn in line["messages"])
         finished = Finished(line["reason"], line["input_tokens"], line["output_tokens"])
-        exchange = _Exchange(tuple(line["chunks"]), finished)
+        calls = tuple(ToolCall(*call) for call in line.get("calls", ()))
+        exchange = _Exchange(tuple(line["chunks"]), calls, finished)
         self._exact[_exact(messages)] = self._loose[_loose(messages)] = exchange
 
 
+def _turn(message: Message) -> list[Any]:
+    """A message as the file has it: role and text, and what only tool calls need after them."""
+    turn: list[Any] = [message.role, message.text]
+    if message.calls or message.answers is not None:
+        turn += [[[call.id, call.name, call.arguments] for call in message.calls], message.answers]
+    return turn
+
+
+def _message(role: Role, text: str, calls: Sequence[Any] = (), answers: str | None = None) -> Message:
+    return Message(role, text, tuple(ToolCall(*call) for call in calls), answers)
+
+
 def _exact(messages: Sequence[Message]) -> str:
-    return json.dumps([[message.role, message.text] for message in messages])
+    return json.dumps([_turn(message) for message in messages])
 
 
 def _loose(messages: Sequence[Message]) -> str:
-    return json.dumps([[message.role, _NUMBER.sub("0", message.text)] for message in messages])
+    return json.dumps([_NUMBER.sub("0", json.dumps(_turn(message))) for message in messages])

@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from llmorch.errors import ModelError
-from llmorch.models.model import Finished, ModelRequest, Text
+from llmorch.models.model import Finished, ModelRequest, Piece, Text, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from llmorch.functions import Kind
 
-Reply = str | Exception | Sequence[str | Exception]
-"""A text, an exception to raise, or the pieces in which a reply arrives, an exception among them."""
+Reply = str | Exception | ToolCall | Sequence[str | Exception | ToolCall]
+"""A text, an exception to raise, a tool call, or the pieces in which a reply arrives, any of these."""
 
 
 class ScriptedModel:
@@ -26,7 +26,7 @@ class ScriptedModel:
 
     ``replies`` holds one reply a request, or is a function from request to reply.
     ``delay`` is the seconds before each piece, ``chunk`` the characters in a piece, and
-    ``requests`` has every request so far.
+    ``requests`` has every request so far. ``calls_tools`` says that it may be offered tools.
     """
 
     def __init__(
@@ -36,12 +36,14 @@ class ScriptedModel:
         delay: float = 0.0,
         kind: Kind = "inout",
         chunk: int = 12,
+        calls_tools: bool = False,
     ) -> None:
         self.requests: list[ModelRequest] = []
         self._replies = replies
         self._delay = delay
         self._kind = kind
         self._chunk = chunk
+        self._calls_tools = calls_tools
 
     @property
     def name(self) -> str:
@@ -55,7 +57,11 @@ class ScriptedModel:
     def constrains(self) -> bool:
         return False
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Text | Finished, None]:
+    @property
+    def calls_tools(self) -> bool:
+        return self._calls_tools
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Play the next reply, piece by piece."""
         self.requests.append(request)
         length = 0
@@ -63,6 +69,10 @@ class ScriptedModel:
             await asyncio.sleep(self._delay)
             if isinstance(piece, Exception):
                 raise piece
+            if isinstance(piece, ToolCall):
+                length += len(piece.arguments)
+                yield piece
+                continue
             length += len(piece)
             yield Text(piece)
         asked = sum(len(message.text) for message in request.messages)
@@ -71,7 +81,7 @@ class ScriptedModel:
     async def close(self) -> None:
         """Nothing to end."""
 
-    def _pieces(self, request: ModelRequest, number: int) -> Sequence[str | Exception]:
+    def _pieces(self, request: ModelRequest, number: int) -> Sequence[str | Exception | ToolCall]:
         if callable(self._replies):
             reply = self._replies(request)
         elif number <= len(self._replies):
@@ -84,4 +94,4 @@ class ScriptedModel:
             )
         if isinstance(reply, str):
             return [reply[i : i + self._chunk] for i in range(0, len(reply), self._chunk)]
-        return [reply] if isinstance(reply, Exception) else reply
+        return [reply] if isinstance(reply, Exception | ToolCall) else reply

@@ -2,18 +2,22 @@
 
 from llmorch.plan.check import Checker, check
 from llmorch.plan.evaluate import evaluate
+from llmorch.plan.literals import call_from_json, literal
 from llmorch.plan.parse import Parser, parse
-from llmorch.plan.passes import mention_unused, unused_results
+from llmorch.plan.passes import mention_unused, unused_results, with_ids
 from llmorch.plan.render import render, render_call
 
 __all__ = [
     "Checker",
     "Parser",
+    "call_from_json",
     "check",
     "evaluate",
+    "literal",
     "mention_unused",
     "parse",
     "render",
     "render_call",
     "unused_results",
+    "with_ids",
 ]

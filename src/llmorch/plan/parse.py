@@ -18,6 +18,8 @@ from llmorch.errors import DuplicateId, EmptyPlan, InvalidSyntax, PlanTooLarge, 
 from llmorch.plan.expressions import BUILTINS, ID, Source, to_expression
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from llmorch.calls import CallId, Expression, Position
 
 MAX_STATEMENT = 100_000
@@ -52,11 +54,13 @@ class Parser:
     """Reads a plan as its text arrives, whatever the pieces.
 
     ``feed`` hands on each call as soon as the line that ends its statement is complete.
-    After an error the parser takes nothing more.
+    After an error the parser takes nothing more. ``earlier`` are ids of calls that were
+    made before this text: it may use them, and define none of them again.
     """
 
-    def __init__(self) -> None:
-        self._known: dict[CallId, int] = {}
+    def __init__(self, earlier: Iterable[CallId] = ()) -> None:
+        self._known: dict[CallId, int] = dict.fromkeys(earlier, 0)
+        self._earlier = len(self._known)
         self._braced: dict[str, tuple[Position, str]] = {}
         self._partial = ""
         self._line = 0
@@ -67,7 +71,7 @@ class Parser:
 
     @property
     def ids(self) -> tuple[CallId, ...]:
-        """The ids defined so far, in order."""
+        """The ids that can be used so far, in order."""
         return tuple(self._known)
 
     def feed(self, text: str) -> list[FunctionCall]:
@@ -89,7 +93,7 @@ class Parser:
         if self._statement:
             # An open bracket or quote: Python's own parser says which.
             calls += self._end_statement()
-        if not self._known:
+        if len(self._known) == self._earlier:
             raise EmptyPlan("the plan has no call", hint=FORM)
         return calls
 
@@ -186,7 +190,8 @@ class Parser:
         if target in self._known:
             raise source.error(
                 DuplicateId,
-                f"{target} is defined twice, first on line {self._known[target]}",
+                f"{target} is defined twice, first "
+                + (f"on line {line}" if (line := self._known[target]) else "in an earlier plan"),
                 position,
                 hint=f"give this call an id of its own, such as s{len(self._known) + 1}",
             )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import Constant, ListOf, Plan, Reference, Template
 
@@ -64,3 +64,29 @@ def _mentioning(prompt: Expression, ids: list[CallId]) -> Expression:
             parts.append(lead)
         parts.append(Reference(id_))
     return Template(tuple(parts))
+
+
+def with_ids(plan: Plan, ids: Mapping[CallId, CallId]) -> Plan:
+    """The same plan with other ids for its calls; one that ``ids`` doesn't have stays."""
+    return Plan(
+        tuple(
+            replace(
+                call,
+                id=ids.get(call.id, call.id),
+                args={name: _renamed(value, ids) for name, value in call.args.items()},
+                positional=_renamed(call.positional, ids),
+            )
+            for call in plan
+        )
+    )
+
+
+def _renamed(node: Any, ids: Mapping[CallId, CallId]) -> Any:
+    """An expression, or part of one, that refers to calls by their other ids."""
+    if isinstance(node, Reference):
+        return replace(node, id=ids.get(node.id, node.id))
+    if isinstance(node, tuple):
+        return tuple(_renamed(item, ids) for item in node)
+    if is_dataclass(node) and not isinstance(node, type):
+        return replace(node, **{item.name: _renamed(getattr(node, item.name), ids) for item in fields(node)})
+    return node

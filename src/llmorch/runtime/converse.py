@@ -10,19 +10,20 @@ from __future__ import annotations
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, assert_never
+from typing import TYPE_CHECKING, Generic, TypeVar, assert_never
 
 from llmorch.calls import Plan
-from llmorch.errors import ModelError, PlanError, PlanTooLarge
-from llmorch.models.model import Finished
+from llmorch.errors import ModelError, PlanError, PlanTooLarge, ToolsRefused
+from llmorch.models.model import Finished, Text
 from llmorch.plan import Checker, Parser
+from llmorch.requests import ToolCall
 from llmorch.techniques import AskModel, Draft, Outcome, Reply, RunPlan, WritePlan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
     from typing import Any
 
-    from llmorch.calls import FunctionCall
+    from llmorch.calls import CallId, FunctionCall
     from llmorch.functions import Function
     from llmorch.models.model import Model
     from llmorch.requests import ModelRequest
@@ -53,7 +54,7 @@ class Conversing:
         self.usage = Usage()
         self._wrote = wrote
 
-    async def pieces(self, request: ModelRequest) -> AsyncGenerator[str | Finished, None]:
+    async def pieces(self, request: ModelRequest) -> AsyncGenerator[str | ToolCall | Finished, None]:
         """The reply, piece by piece, then how it ended; its cost is added up."""
         self.usage.requests += 1
         began = time.monotonic()
@@ -66,8 +67,12 @@ class Conversing:
                         self.usage.output_tokens += piece.output_tokens
                         yield piece
                         return
-                    yield piece.text[:left]
-                    left -= max(1, len(piece.text))
+                    text = piece.text if isinstance(piece, Text) else piece.name + piece.arguments
+                    if isinstance(piece, Text):
+                        yield text[:left]
+                    elif len(text) <= left:
+                        yield piece
+                    left -= max(1, len(text))
                     if left <= 0:
                         yield Finished("length", 0, 0)
                         return
@@ -82,20 +87,33 @@ class Conversing:
 
     async def ask(self, request: ModelRequest) -> Reply:
         """The whole reply."""
-        text, reason = [], None
-        async with aclosing(self.pieces(request)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Finished):
-                    reason = piece.reason
-                else:
-                    text.append(piece)
-        return Reply("".join(text), reason or "stop")
+        text, calls, reason = [], [], None
+        try:
+            async with aclosing(self.pieces(request)) as pieces:
+                async for piece in pieces:
+                    match piece:
+                        case Finished():
+                            reason = piece.reason
+                        case ToolCall():
+                            calls.append(piece)
+                        case _:
+                            text.append(piece)
+        except ToolsRefused:
+            return Reply("", refused=True)
+        return Reply("".join(text), reason or "stop", tuple(calls))
 
     async def write(
-        self, request: ModelRequest, functions: Mapping[str, Function], execution: Execution | None
+        self,
+        request: ModelRequest,
+        functions: Mapping[str, Function],
+        execution: Execution | None,
+        earlier: Iterable[CallId] = (),
     ) -> Draft:
-        """A plan, parsed and checked as it arrives; its calls start at once."""
-        parser, checker = Parser(), Checker(functions)
+        """A plan, parsed and checked as it arrives; its calls start at once.
+
+        ``earlier`` are the calls whose results it may use.
+        """
+        parser, checker = Parser(earlier), Checker(functions)
         text: list[str] = []
         calls: list[FunctionCall] = []
 
@@ -113,6 +131,8 @@ class Conversing:
                             raise _cut_off("".join(text), request.max_tokens)
                         take(parser.finish())
                         continue
+                    if isinstance(piece, ToolCall):
+                        continue  # none was offered
                     text.append(piece)
                     if self._wrote is not None:
                         self._wrote(piece)
@@ -133,59 +153,86 @@ def _cut_off(text: str, max_tokens: int) -> PlanError:
     )
 
 
+@dataclass(frozen=True)
+class Played(Generic[T]):
+    """What a technique returned, and every call that it had run."""
+
+    value: T
+    plan: Plan
+
+
 async def converse(
     conversation: Conversation[T],
     conversing: Conversing,
     functions: Mapping[str, Function],
-    execution: Execution | None,
-) -> T:
-    """Play a technique to its end and return what it returns.
-
-    Without an execution nothing runs: the plan is the outcome. Raises what the
-    technique raises, and ``ModelError``.
-    """
+    execution: Execution,
+) -> Played[T]:
+    """Play a technique to its end. Raises what the technique raises, and ``ModelError``."""
+    settled: tuple[FunctionCall, ...] = ()
     begun: Plan | None = None
-    # From the first question to the plan that is run, a local model belongs to the
-    # technique: a call that asks it too would hold up the plan.
+    # While a technique asks, a local model belongs to it: a call that asks it too would
+    # hold up what comes next.
     occupying = False
     reply: Any = None
     while True:
         try:
             effect = conversation.send(reply)
         except StopIteration as stop:
-            result: T = stop.value
-            return result
+            return Played(stop.value, Plan(settled))
         if not occupying and not isinstance(effect, RunPlan) and conversing.model.kind == "compute":
             occupying = True
-            if execution is not None:
-                execution.occupy()
+            execution.occupy()
         match effect:
             case AskModel(request):
                 reply = await conversing.ask(request)
             case WritePlan(request):
-                if begun is not None and execution is not None:
-                    execution.revise()
-                reply = await conversing.write(request, functions, execution)
+                if begun is not None:
+                    _revise(settled, execution)
+                earlier = [call.id for call in settled]
+                reply = await conversing.write(request, functions, execution, earlier)
                 begun = reply.plan or Plan(())
-            case RunPlan(plan) if execution is None:
-                reply = Outcome(plan, {}, {})
             case RunPlan(plan):
-                _settle(plan, begun, execution)
+                if begun is not None and begun != plan:
+                    _revise(settled, execution)
+                    begun = None
+                execution.extend(plan.calls if begun is None else (), complete=True)
+                begun = None
+                settled += plan.calls
                 if occupying:
                     execution.vacate()
                     occupying = False
                 await execution.finished()
-                reply = _outcome(plan, execution)
+                reply = _outcome(Plan(settled), execution)
             case _:
                 assert_never(effect)
 
 
-def _settle(plan: Plan, begun: Plan | None, execution: Execution) -> None:
-    """Make the execution's plan this one, and complete."""
-    if begun is not None and begun != plan:
-        execution.revise()
-        begun = None
-    execution.extend(plan.calls if begun is None else (), complete=True)
+async def first_plan(
+    conversation: Conversation[object], conversing: Conversing, functions: Mapping[str, Function]
+) -> Plan | None:
+    """The first plan that a technique would run, or ``None`` if it asks for none."""
+    reply: Any = None
+    while True:
+        try:
+            effect = conversation.send(reply)
+        except StopIteration:
+            return None
+        match effect:
+            case AskModel(request):
+                reply = await conversing.ask(request)
+            case WritePlan(request):
+                reply = await conversing.write(request, functions, None)
+            case RunPlan(plan):
+                return plan
+            case _:
+                assert_never(effect)
+
+
+def _revise(settled: tuple[FunctionCall, ...], execution: Execution) -> None:
+    """Take back the plan that was begun; what was run before it stays."""
+    execution.revise()
+    if settled:
+        execution.extend(settled)
 
 
 def _outcome(plan: Plan, execution: Execution) -> Outcome:

@@ -7,6 +7,8 @@ happens next is the core's to say. This module must not decide any order.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from llmorch.calls import references
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from llmorch.processors.inline import Inline
     from llmorch.processors.processor import Processor
     from llmorch.schedule import Command, Event, Orchestration
+
+MAX_PROMPTS = 20
+"""Prompts of one call: a function that never ends asking must not run for ever."""
 
 
 class Cancellable(Protocol):
@@ -96,10 +101,12 @@ class Execution:
 
     def extend(self, calls: tuple[FunctionCall, ...], *, complete: bool = False) -> None:
         """More of the plan is known; calls that are ready start before this returns."""
+        self._finished.clear()
         self._handle(PlanExtended(calls, complete))
 
     def revise(self) -> None:
         """The plan so far is void; ``extend`` tells the new one."""
+        self._finished.clear()
         self._handle(PlanRevised())
 
     def occupy(self) -> None:
@@ -111,7 +118,7 @@ class Execution:
         self._handle(ModelReleased())
 
     async def finished(self) -> None:
-        """Wait until nothing runs and nothing more can."""
+        """Wait until nothing runs and nothing more can, unless the plan goes on."""
         await self._finished.wait()
 
     def _now(self) -> float:
@@ -185,10 +192,32 @@ class Execution:
     async def _work(self, call: FunctionCall, dispatch: Dispatch) -> Any:
         function = self._functions[call.function]
         args = self._arguments(call, function)
-        if dispatch.processor is not None and not function.asks_model:
+        if function.asks_model:
+            return await self._asked(function, args)
+        if dispatch.processor is not None:
             return await self._workers[dispatch.processor].execute(function, args)
+        return await self._inline.execute(function, args)
+
+    async def _asked(self, function: Function, args: Mapping[str, Any]) -> Any:
+        """What a function that asks the model comes to: the reply, or what it makes of its replies."""
         made = await self._inline.execute(function, args)
-        return await self._ask(str(made)) if function.asks_model else made
+        if not isinstance(made, Generator):
+            return await self._ask(str(made))
+
+        def step(reply: str | None) -> tuple[bool, Any]:
+            try:
+                return False, made.send(reply)
+            except StopIteration as stop:
+                return True, stop.value
+
+        advance = replace(function, call=step)
+        reply = None
+        for _ in range(MAX_PROMPTS + 1):
+            returned, value = await self._inline.execute(advance, {"reply": reply})
+            if returned:
+                return value
+            reply = await self._ask(str(value))
+        raise CallError(f"{function.name} asked the model more than {MAX_PROMPTS} times")
 
     def _arguments(self, call: FunctionCall, function: Function) -> dict[str, Any]:
         args = {}

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlanExtended:
-    """More of the plan is known. ``complete`` says that no more will come."""
+    """More of the plan is known.
+
+    ``complete`` says that no more will come before all of it has ended. After that the
+    plan may go on: a technique that thinks in turns adds the calls of the next one.
+    """
 
     calls: tuple[FunctionCall, ...]
     complete: bool = False

@@ -79,7 +79,7 @@ class Orchestration:
         self._paths: dict[CallId, float] = {}
         self._open = 0
         self._complete = False
-        self._finished = False
+        self._cancelled = False
 
     def handle(self, event: Event, *, at: float) -> list[Command]:
         """Account for one event and say what to do about it.
@@ -88,11 +88,12 @@ class Orchestration:
         An event that the state rules out changes nothing and raises ``IllegalEvent``;
         one about an attempt that was given up is dropped.
         """
-        if self._finished:
+        if self._cancelled:
             if isinstance(event, CallCompleted | CallFailed | CancelRequested | ModelReleased):
                 return []
             raise IllegalEvent(f"{event} after the end")
         commands: list[Command] = []
+        finished = self._complete and self._open == 0
         match event:
             case CallCompleted(call, attempt):
                 if not self._runs(event, call, attempt):
@@ -108,12 +109,16 @@ class Orchestration:
                     for stopped in self._scheduler.fail(call):
                         self._skip(self.states[stopped], call)
             case PlanExtended(calls, complete):
-                if self._complete or any(call.id in self.graph for call in calls):
+                if (self._complete and not finished) or any(call.id in self.graph for call in calls):
                     raise IllegalEvent(
                         f"{', '.join(call.id for call in calls)}: there already, or after the end"
                     )
+                finished = self._complete = False
                 commands += self._extend(calls, complete, at)
             case PlanRevised():
+                if self._complete and not finished:
+                    raise IllegalEvent("a complete plan can't be revised while it runs")
+                finished = self._complete = False
                 self._revise()
             case ModelOccupied():
                 self._coordinator.occupy()
@@ -124,8 +129,7 @@ class Orchestration:
             case _:
                 assert_never(event)
         commands += self._dispatch(at)
-        if self._complete and self._open == 0:
-            self._finished = True
+        if self._complete and self._open == 0 and not finished:
             commands.append(Finish())
         return commands
 
@@ -206,8 +210,6 @@ class Orchestration:
         return commands
 
     def _revise(self) -> None:
-        if self._complete:
-            raise IllegalEvent("a complete plan can't be revised")
         # What runs keeps its processor until the new plan is known to make it or not.
         self._coordinator.withdraw()
         self._previous |= self.states
@@ -255,5 +257,5 @@ class Orchestration:
                 state.completed = at
             if state.status in ("planned", "submitted", "running"):
                 state.status = "cancelled"
-        self._finished = True
+        self._cancelled = True
         return [*commands, Finish()]

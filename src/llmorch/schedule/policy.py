@@ -53,7 +53,7 @@ class Policy(Protocol):
         """Hand out the next call to dispatch, or ``None`` if nothing may start now."""
 
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
-        """Take note of better estimates."""
+        """Take note of better estimates: the whole plan is known."""
 
     def clear(self) -> None:
         """Forget every waiting call."""
@@ -141,25 +141,33 @@ class Sequential(CriticalPath):
 
 
 class Barrier(Greedy):
-    """Parallel function calling's way: a batch runs, and the next waits for all of it."""
+    """Parallel function calling's way: a batch runs, and the next waits for all of it.
+
+    The first batch waits for the whole plan: else the order in which a model writes
+    would make a batch of every single call.
+    """
 
     name = "barrier"
 
     def __init__(self) -> None:
         super().__init__()
         self._next: list[Waiting] = []
+        self._known = False
 
     def push(self, calls: Sequence[Waiting]) -> None:
         self._next += calls
 
     def pop(self, fits: Callable[[Needs], bool], running: int) -> Waiting | None:
-        if not self._lanes and running == 0:
+        if self._known and not self._lanes and running == 0:
             batch, self._next = self._next, []
             super().push(batch)
         return self._lanes.pop(fits)
 
+    def reorder(self, urgency: Mapping[CallId, float]) -> None:
+        self._known = True
+
     def clear(self) -> None:
-        self._next = []
+        self._next, self._known = [], False
         super().clear()
 
 

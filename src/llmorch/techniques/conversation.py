@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llmorch.calls import CallId, Plan
     from llmorch.errors import PlanError
     from llmorch.functions import Function
-    from llmorch.requests import ModelRequest
+    from llmorch.requests import ModelRequest, ToolCall
     from llmorch.techniques.examples import Example
 
 T = TypeVar("T")
@@ -31,8 +31,14 @@ class Task:
     examples: tuple[Example, ...]
     constrains: bool
     """Whether the model's replies can be held to a grammar."""
+    calls_tools: bool = False
+    """Whether the model can be offered tools, and call them natively."""
     repairs: int = 2
     """How often a plan that can't be run is given back to the model."""
+    turns: int = 25
+    """How often a technique that thinks in turns asks the model."""
+    replans: int = 2
+    """How often a technique may plan again in the light of results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class WritePlan:
     """Ask for a plan. The reply is a ``Draft``.
 
     Calls may start while the text still arrives; a later ``WritePlan`` or ``RunPlan``
-    revises what was begun.
+    revises what was begun. The plan may use the results of plans that were run before.
     """
 
     request: ModelRequest
@@ -55,17 +61,22 @@ class WritePlan:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """Run this plan to its end. The reply is an ``Outcome``."""
+    """Run this plan to its end, after those before it. The reply is an ``Outcome``."""
 
     plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A model's reply; ``reason`` is ``length`` when the limit of tokens cut it off."""
+    """A model's reply; ``reason`` is ``length`` when the limit of tokens cut it off.
+
+    ``refused`` says that the model takes no tools after all: ask without.
+    """
 
     text: str
     reason: Literal["stop", "length"] = "stop"
+    calls: tuple[ToolCall, ...] = ()
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +90,35 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What running a plan came to: results by call id, and errors of what failed."""
+    """What running came to, of every plan so far: results by call id, and errors of what failed."""
 
     plan: Plan
     results: Mapping[CallId, Any]
     errors: Mapping[CallId, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """One attempt to go on after something went wrong: ``repair`` of a text, or ``replan``."""
+
+    kind: Literal["repair", "replan"]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a technique comes to: an answer, or why there is none."""
+
+    answered: bool
+    value: Any = None
+    error: str | None = None
+    recoveries: tuple[Recovery, ...] = ()
+
+
+def answer_of(outcome: Outcome, recoveries: tuple[Recovery, ...] = ()) -> Answer:
+    """The result of a plan's last call; without it, the errors tell why."""
+    last = outcome.plan.answer
+    return Answer(last in outcome.results, outcome.results.get(last), recoveries=recoveries)
 
 
 Effect: TypeAlias = AskModel | WritePlan | RunPlan

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 MAX_CALLS = 40
 """Lines in a plan: a small model that loops must come to an end."""
 
-_SHARED = r"""
-id ::= "s" [1-9] [0-9]?
-ref ::= id path{0,3}
-path ::= "[" (string | integer) "]" | "." [a-z] [a-z0-9_]{0,30}
-string ::= "\"" char* "\""
+_REFERENCE = (
+    "ref ::= id path{0,3}",
+    r'path ::= "[" (string | integer) "]" | "." [a-z] [a-z0-9_]{0,30}',
+)
+_VALUES = r"""string ::= "\"" char* "\""
 char ::= [^"\\\x00-\x1F\x7F] | "\\" ["\\nt]
 integer ::= "-"? ("0" | [1-9] [0-9]{0,15})
 number ::= integer ("." [0-9]{1,15})?
@@ -40,84 +40,142 @@ dict ::= "{" (string ": " any (", " string ": " any)*)? "}"
 any ::= string | expr | boolean | "None" | list | dict
 """
 
+LINE = r"[^\x00-\x1F\x7F]{1,400}"
+"""One line of free text, such as a thought."""
+TEXT = r"[^\x00-\x09\x0B-\x1F\x7F]{1,1200}"
+"""Free text of any lines, such as an answer."""
 
-def plan_grammar(functions: Mapping[str, Function]) -> str:
-    """The grammar of plans that call only ``functions``."""
+
+def plan_grammar(
+    functions: Mapping[str, Function], *, ids: str = "s", first: int = 1, why: bool = False
+) -> str:
+    """The grammar of plans that call only ``functions``.
+
+    ``ids`` is the letter before an id's number, ``first`` the lowest number, and ``why``
+    has each call stand below a comment that says why.
+    """
     # The newline stands between lines and may be left out at the end: a model that has
     # seen plans end without one is driven on for ever if it must write it.
-    rules = [f'root ::= line ("\\n" line){{0,{MAX_CALLS - 1}}} "\\n"?', 'line ::= id " = " call']
-    rules.append(f"call ::= {' | '.join(f'call{at}' for at in range(len(functions)))}")
-    rules += [f"call{at} ::= {_call(function)}" for at, function in enumerate(functions.values())]
-    return "\n".join(rules) + _SHARED
+    rules = [f'root ::= line ("\\n" line){{0,{MAX_CALLS - 1}}} "\\n"?']
+    rules.append(f'line ::= {"why " if why else ""}new " = " call')
+    if why:
+        rules.append(f'why ::= "# " {LINE} "\\n"')
+    rules.append(f"new ::= {_new_id(ids, first)}")
+    rules.append(f'id ::= "{ids}" [1-9] [0-9]?')
+    return "\n".join([*rules, *_Rules(references=True).calls(functions)])
 
 
-def _call(function: Function) -> str:
-    required = [item for item in function.parameters if item.required]
-    optional = [item for item in function.parameters if not item.required]
-    opening = f'"{function.name}("'
-    if required:
-        arguments = ' ", " '.join(_argument(item) for item in required)
-        arguments += "".join(f' (", " {_argument(item)})?' for item in optional)
-        return f'{opening} {arguments} ")"'
-    # Without a required argument any optional one may come first.
-    starts = []
-    for at, item in enumerate(optional):
-        rest = "".join(f' (", " {_argument(other)})?' for other in optional[at + 1 :])
-        starts.append(f"{_argument(item)}{rest}")
-    return f'{opening} ({" | ".join(starts)})? ")"' if starts else f'{opening} ")"'
+def step_grammar(functions: Mapping[str, Function]) -> str:
+    """A thought, then one call or the answer; arguments are literals."""
+    rules = [
+        f'root ::= "Thought: " {LINE} "\\n" (action | answer)',
+        'action ::= "Action: " call',
+        f'answer ::= "Answer: " {TEXT}',
+    ]
+    return "\n".join([*rules, *_Rules(references=False).calls(functions)])
 
 
-def _argument(parameter: Parameter) -> str:
-    schema = parameter.schema
-    return f'"{parameter.name}=" ({_value(schema, schema.get("$defs", {}), 0)})'
+def batch_grammar(functions: Mapping[str, Function]) -> str:
+    """Calls, one a line, or the answer; arguments are literals."""
+    rules = [
+        f'root ::= call ("\\n" call){{0,{MAX_CALLS - 1}}} "\\n"? | answer',
+        f'answer ::= "Answer: " {TEXT}',
+    ]
+    return "\n".join([*rules, *_Rules(references=False).calls(functions)])
 
 
-def _value(schema: Mapping[str, Any], definitions: Mapping[str, Any], depth: int) -> str:
-    """The alternatives for one value: its literals, or a reference."""
-    if "$ref" in schema:
-        schema = definitions.get(str(schema["$ref"]).rsplit("/", 1)[-1], {})
-    if depth > 4 or not schema:
-        return "any"
-    depth += 1
-    if "const" in schema:
-        return f"{_literal(schema['const'])} | ref"
-    if "enum" in schema:
-        return " | ".join([*(_literal(item) for item in schema["enum"]), "ref"])
-    if "anyOf" in schema:
-        return " | ".join(f"({_value(item, definitions, depth)})" for item in schema["anyOf"])
-    match schema.get("type"):
-        case "string":
-            return "string | ref"
-        case "integer":
-            return "whole"
-        case "number":
-            return "expr"
-        case "boolean":
-            return "boolean | ref"
-        case "null":
-            return '"None"'
-        case "array":
-            item = _value(schema.get("items", {}), definitions, depth)
-            return f'"[" (({item}) (", " ({item}))*)? "]" | ref'
-        case "object":
-            return _object(schema, definitions, depth)
-        case _:
+def join_grammar(*, last: bool) -> str:
+    """A thought, then the answer or, unless this is the last chance, what to plan again."""
+    again = "" if last else f' | "Replan: " {LINE}'
+    return f'root ::= "Thought: " {LINE} "\\n" ("Answer: " {TEXT}{again})'
+
+
+def _new_id(letter: str, first: int) -> str:
+    """Ids that may be defined; those below ``first`` are earlier calls'."""
+    if first == 1:
+        return f'"{letter}" [1-9] [0-9]?'
+    return " | ".join(f'"{letter}{number}"' for number in range(first, first + MAX_CALLS))
+
+
+class _Rules:
+    """The rules of calls; with or without results of earlier calls in their arguments."""
+
+    def __init__(self, *, references: bool) -> None:
+        self._or_ref = " | ref" if references else ""
+
+    def calls(self, functions: Mapping[str, Function]) -> list[str]:
+        """One rule a function, the rule ``call``, and all that they use."""
+        rules = [f"call ::= {' | '.join(f'call{at}' for at in range(len(functions)))}"]
+        rules += [f"call{at} ::= {self._call(function)}" for at, function in enumerate(functions.values())]
+        return [*rules, *(_REFERENCE if self._or_ref else ()), _VALUES.replace(" | ref", self._or_ref)]
+
+    def _call(self, function: Function) -> str:
+        required = [item for item in function.parameters if item.required]
+        optional = [item for item in function.parameters if not item.required]
+        opening = f'"{function.name}("'
+        if required:
+            arguments = ' ", " '.join(self._argument(item) for item in required)
+            arguments += "".join(f' (", " {self._argument(item)})?' for item in optional)
+            return f'{opening} {arguments} ")"'
+        # Without a required argument any optional one may come first.
+        starts = []
+        for at, item in enumerate(optional):
+            rest = "".join(f' (", " {self._argument(other)})?' for other in optional[at + 1 :])
+            starts.append(f"{self._argument(item)}{rest}")
+        return f'{opening} ({" | ".join(starts)})? ")"' if starts else f'{opening} ")"'
+
+    def _argument(self, parameter: Parameter) -> str:
+        schema = parameter.schema
+        return f'"{parameter.name}=" ({self._value(schema, schema.get("$defs", {}), 0)})'
+
+    def _value(self, schema: Mapping[str, Any], definitions: Mapping[str, Any], depth: int) -> str:
+        """The alternatives for one value: its literals, or a reference."""
+        if "$ref" in schema:
+            schema = definitions.get(str(schema["$ref"]).rsplit("/", 1)[-1], {})
+        if depth > 4 or not schema:
             return "any"
+        depth += 1
+        if "const" in schema:
+            return f"{_literal(schema['const'])}{self._or_ref}"
+        if "enum" in schema:
+            return " | ".join(_literal(item) for item in schema["enum"]) + self._or_ref
+        if "anyOf" in schema:
+            return " | ".join(f"({self._value(item, definitions, depth)})" for item in schema["anyOf"])
+        match schema.get("type"):
+            case "string":
+                return f"string{self._or_ref}"
+            case "integer":
+                return "whole"
+            case "number":
+                return "expr"
+            case "boolean":
+                return f"boolean{self._or_ref}"
+            case "null":
+                return '"None"'
+            case "array":
+                item = self._value(schema.get("items", {}), definitions, depth)
+                return f'"[" (({item}) (", " ({item}))*)? "]"{self._or_ref}'
+            case "object":
+                return self._object(schema, definitions, depth)
+            case _:
+                return "any"
 
-
-def _object(schema: Mapping[str, Any], definitions: Mapping[str, Any], depth: int) -> str:
-    properties = schema.get("properties", {})
-    if not properties:
-        return "dict | ref"
-    required = [name for name in properties if name in schema.get("required", ())]
-    optional = [name for name in properties if name not in required]
-    if not required:
-        return "dict | ref"
-    shown = [f'{_literal(name)} ": " ({_value(properties[name], definitions, depth)})' for name in required]
-    inner = ' ", " '.join(shown)
-    for name in optional:
-        inner += f' (", " {_literal(name)} ": " ({_value(properties[name], definitions, depth)}))?'
-    return f'"{{" {inner} "}}" | ref'
+    def _object(self, schema: Mapping[str, Any], definitions: Mapping[str, Any], depth: int) -> str:
+        properties = schema.get("properties", {})
+        if not properties:
+            return f"dict{self._or_ref}"
+        required = [name for name in properties if name in schema.get("required", ())]
+        optional = [name for name in properties if name not in required]
+        if not required:
+            return f"dict{self._or_ref}"
+        shown = [
+            f'{_literal(name)} ": " ({self._value(properties[name], definitions, depth)})'
+            for name in required
+        ]
+        inner = ' ", " '.join(shown)
+        for name in optional:
+            inner += f' (", " {_literal(name)} ": " ({self._value(properties[name], definitions, depth)}))?'
+        return f'"{{" {inner} "}}"{self._or_ref}'
 
 
 def _literal(value: object) -> str:

@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING
 
 from llmorch.errors import PlanError, UnresolvedQuery, UnusedResult
 from llmorch.plan import mention_unused, unused_results
-from llmorch.techniques.conversation import RunPlan, WritePlan
+from llmorch.techniques.conversation import Recovery, RunPlan, WritePlan, answer_of
 from llmorch.techniques.prompts.plan import repair, translate
 
 if TYPE_CHECKING:
     from llmorch.calls import Plan
-    from llmorch.techniques.conversation import Conversation, Draft, Outcome, Task
+    from llmorch.techniques.conversation import Answer, Conversation, Draft, Outcome, Task
 
 
-def llmorch(task: Task) -> Conversation[Outcome]:
+def llmorch(task: Task) -> Conversation[Answer]:
     """Translate the query into a plan and run it. Raises ``UnresolvedQuery``."""
-    plan = yield from _translated(task)
+    tried: list[str] = []
+    plan = yield from _translated(task, tried)
     outcome: Outcome = yield RunPlan(mention_unused(plan, task.functions))
-    return outcome
+    return answer_of(outcome, tuple(Recovery("repair", why) for why in tried))
 
 
-def _translated(task: Task) -> Conversation[Plan]:
+def _translated(task: Task, tried: list[str]) -> Conversation[Plan]:
     request = translate(task)
     best: Plan | None = None
-    tried: list[str] = []
     for _ in range(1 + task.repairs):
         draft: Draft = yield WritePlan(request)
         error: PlanError | None = draft.error

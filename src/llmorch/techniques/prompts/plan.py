@@ -13,6 +13,8 @@ from llmorch.techniques.examples import Example
 from llmorch.techniques.grammar import plan_grammar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llmorch.errors import PlanError
     from llmorch.functions import Function
     from llmorch.techniques.conversation import Task
@@ -97,7 +99,7 @@ DEFAULT_EXAMPLES = (
 
 def translate(task: Task) -> ModelRequest:
     """Ask for a plan that answers the query."""
-    messages = [Message("system", f"{_RULES}\n\nFunctions:\n{_listed(task)}")]
+    messages = [Message("system", f"{_RULES}\n\nFunctions:\n{listed(task.functions)}")]
     if task.examples:
         for example in task.examples:
             messages += [Message("user", f"Query: {example.query}"), Message("assistant", example.plan)]
@@ -127,8 +129,9 @@ def repair(task: Task, text: str, error: PlanError) -> ModelRequest:
     return ModelRequest(messages, max_tokens=MAX_TOKENS, grammar=first.grammar, cached=first.cached)
 
 
-def _listed(task: Task) -> str:
-    return "\n".join(_one(function) for function in task.functions.values())
+def listed(functions: Mapping[str, Function]) -> str:
+    """The functions as a model reads them, one a line."""
+    return "\n".join(_one(function) for function in functions.values())
 
 
 def _one(function: Function) -> str:

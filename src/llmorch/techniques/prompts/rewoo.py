@@ -1,0 +1,71 @@
+"""The prompts of ReWOO: a plan whose results are evidence, and the question to the solver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmorch.plan import parse, render, with_ids
+from llmorch.requests import Message, ModelRequest
+from llmorch.techniques.grammar import plan_grammar
+from llmorch.techniques.prompts.plan import DEFAULT_EXAMPLES, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmorch.techniques.conversation import Task
+
+MAX_TOKENS = 1024
+ANSWER_TOKENS = 384
+
+_RULES = """\
+You make a plan that collects the evidence that a query needs. For each step write two lines:
+# why the step is needed
+E1 = function(name="argument")
+The evidence is called E1, E2, E3 and so on. A later step uses the evidence E1 by writing {E1} inside a string, or \
+E1 as an argument. Call only the functions below. Another model answers the query from the evidence. \
+Write only the plan."""
+
+_SOLVE = Message(
+    "system",
+    "Answer the query from the evidence that a plan has collected. Where the evidence is wrong or missing, use "
+    "what you know. Write only the answer, exact and brief.",
+)
+
+
+def plan_with_evidence(task: Task) -> ModelRequest:
+    """Ask for the plan."""
+    messages = [Message("system", f"{_RULES}\n\nFunctions:\n{listed(task.functions)}")]
+    offered = ""
+    if task.examples:
+        shown = [(f"Query: {example.query}", example.plan) for example in task.examples]
+    else:
+        # The examples have functions of their own, so the query repeats which are offered.
+        offered = f"Functions: {', '.join(item.signature for item in task.functions.values())}\n"
+        shown = [
+            (f"Functions: {functions}\nQuery: {example.query}", example.plan)
+            for functions, example in DEFAULT_EXAMPLES
+        ]
+    for asked, plan in shown:
+        messages += [Message("user", asked), Message("assistant", _evidence(plan))]
+    cached = len(messages)
+    messages.append(Message("user", f"{offered}Query: {task.query}"))
+    grammar = plan_grammar(task.functions, ids="E", why=True) if task.constrains else None
+    return ModelRequest(tuple(messages), max_tokens=MAX_TOKENS, grammar=grammar, cached=cached)
+
+
+def solve(task: Task, evidence: Sequence[tuple[str, str]]) -> ModelRequest:
+    """Ask for the answer, given each call and what it returned."""
+    told = "\n".join(f"{call}\nEvidence: {result}" for call, result in evidence)
+    asked = f"{told}\n\nQuery: {task.query}\nAnswer:"
+    return ModelRequest((_SOLVE, Message("user", asked)), max_tokens=ANSWER_TOKENS, cached=1)
+
+
+def _evidence(plan: str) -> str:
+    """An example's plan with evidence variables, each step below what it is for."""
+    calls = parse(plan).calls
+    renamed = with_ids(parse(plan), {call.id: f"E{at}" for at, call in enumerate(calls, 1)})
+    lines = []
+    for call, text in zip(renamed, render(renamed).split("\n"), strict=True):
+        why = f"from {' and '.join(call.uses)}" if call.uses else "from its own source"
+        lines.append(f"# {call.id} comes {why}, by {call.function}\n{text}")
+    return "\n".join(lines)

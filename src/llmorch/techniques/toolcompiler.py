@@ -1,0 +1,195 @@
+"""LLM-Tool Compiler (arXiv 2405.17438): similar functions become one before the model sees them.
+
+The model calls the fused function once, with a list of operations; they are taken apart
+and run together. Which functions are similar follows from what they do (the words of
+their descriptions), what they take, and what they return.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+from llmorch.calls import Constant, DictOf, FunctionCall, ListOf
+from llmorch.errors import InvalidArgument, PlanError
+from llmorch.functions import SELF, Function, Parameter
+from llmorch.techniques.parallel import in_batches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from llmorch.calls import Expression
+    from llmorch.techniques.conversation import Answer, Conversation, Task
+    from llmorch.techniques.turns import Wanted
+
+SIMILAR = 0.5
+"""How alike the words of two functions are, from 0 to 1, for them to be fused."""
+_SAME_VERB = 0.2
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_EMPTY = frozenset(
+    "a an and any are as at be by for from given in into is it its of on one or that the this to with".split()  # noqa: SIM905
+)
+
+
+def toolcompiler(task: Task) -> Conversation[Answer]:
+    """Fuse similar functions, then answer the query as ``parallel`` does."""
+    fusion = fuse(task.functions)
+    return (yield from in_batches(task, fusion.offered, fusion.taken_apart))
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """The functions that a model is offered, and which of them stand for several."""
+
+    offered: Mapping[str, Function]
+    groups: Mapping[str, Mapping[str, Function]]
+    """The functions behind each fused one, by its name."""
+
+    def taken_apart(self, wanted: Wanted) -> Sequence[Wanted]:
+        """The operations of a fused call, each a call of its own; any other call as it is."""
+        if isinstance(wanted, PlanError) or wanted.function not in self.groups:
+            return (wanted,)
+        group = self.groups[wanted.function]
+        given = wanted.args.get("operations") or next(iter(wanted.positional), None)
+        if not isinstance(given, ListOf) or not given.items:
+            return (_invalid(wanted, group, "takes a list of operations"),)
+        return tuple(_operation(wanted, group, item) for item in given.items)
+
+
+def fuse(functions: Mapping[str, Function]) -> Fusion:
+    """Group the functions that are alike, every two of a group; ``self`` stays alone."""
+    groups: list[list[Function]] = []
+    for function in functions.values():
+        for group in groups:
+            if all(similar(function, other) for other in group):
+                group.append(function)
+                break
+        else:
+            groups.append([function])
+    taken = set(functions)
+    offered: dict[str, Function] = {}
+    fused: dict[str, dict[str, Function]] = {}
+    for group in groups:
+        if len(group) == 1:
+            offered[group[0].name] = group[0]
+            continue
+        name = _name(group, taken)
+        taken.add(name)
+        offered[name] = _fused(name, group)
+        fused[name] = {function.name: function for function in group}
+    return Fusion(offered, fused)
+
+
+def similar(one: Function, other: Function) -> bool:
+    """Whether two functions do alike things with alike arguments."""
+    if SELF in (one.name, other.name) or one.kind != other.kind or one.returns != other.returns:
+        return False
+    return _take_alike(one, other) and _do_alike(one, other) >= SIMILAR
+
+
+def _take_alike(one: Function, other: Function) -> bool:
+    """The same types, and half of the names or more."""
+    if _types(one) != _types(other):
+        return False
+    names, others = set(one.required), set(other.required)
+    # A single argument of one type is alike whatever its name: query, term, title.
+    return len(names) <= 1 or 2 * len(names & others) >= len(names | others) / 2
+
+
+def _types(function: Function) -> list[str]:
+    return sorted(str(item.annotation) for item in function.parameters if item.required)
+
+
+def _do_alike(one: Function, other: Function) -> float:
+    words, others = _words(one), _words(other)
+    if not words or not others:
+        return 0.0
+    shared = len(set(words) & set(others)) / len(set(words) | set(others))
+    return shared + _SAME_VERB * (words[0] == others[0])
+
+
+def _words(function: Function) -> list[str]:
+    """The words that say what a function does; its name's where it has no description."""
+    first = re.split(r"(?<=[.;])\s|\n\n", function.description.strip(), maxsplit=1)[0]
+    found = (word.lower() for word in _WORD.findall(first or function.name))
+    return [_stem(word) for word in found if word not in _EMPTY]
+
+
+def _stem(word: str) -> str:
+    for ending in ("ies", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
+            return word[: -len(ending)] + ("y" if ending == "ies" else "")
+    return word
+
+
+def _name(group: Sequence[Function], taken: Iterable[str]) -> str:
+    """What the names share, or all of them."""
+    parts = [function.name.split("_") for function in group]
+    shared = [part for part in parts[0] if all(part in other for other in parts[1:])]
+    name = "_".join(shared) or "_or_".join(function.name for function in group)
+    name = name if len(name) <= 50 else f"{group[0].name[:40]}_and_similar"
+    while name in taken:
+        name += "_many"
+    return name
+
+
+def _fused(name: str, group: Sequence[Function]) -> Function:
+    from pydantic import WithJsonSchema
+
+    alternatives = [
+        {
+            "type": "object",
+            "properties": {"function": {"const": function.name}, "arguments": function.schema},
+            "required": ["function", "arguments"],
+            "additionalProperties": False,
+        }
+        for function in group
+    ]
+    schema = {"type": "array", "items": {"anyOf": alternatives}, "minItems": 1}
+    listed = "; ".join(f"{item.signature}: {' '.join(item.description.split())}" for item in group)
+    example = '[{"function": "' + group[0].name + '", "arguments": {...}}, ...]'
+    return replace(
+        group[0],
+        name=name,
+        description=f"Run any number of these operations at once, as {example}: {listed}",
+        parameters=(
+            Parameter(
+                "operations",
+                Annotated[list[dict[str, Any]], WithJsonSchema(schema)],
+                description="Every operation that can be run now.",
+            ),
+        ),
+        returns=list,
+        returns_description="",
+    )
+
+
+def _operation(call: FunctionCall, group: Mapping[str, Function], item: Expression) -> Wanted:
+    """One operation as a call."""
+    if not isinstance(item, DictOf):
+        return _invalid(call, group, "takes operations that are objects")
+    fields = {key.value: value for key, value in item.items if isinstance(key, Constant)}
+    function = fields.pop("function", None)
+    if not isinstance(function, Constant) or function.value not in group:
+        return _invalid(call, group, "has an operation without one of its functions")
+    arguments = fields.pop("arguments", None)
+    if isinstance(arguments, DictOf) and not fields:
+        given = {key.value: value for key, value in arguments.items if isinstance(key, Constant)}
+    elif arguments is None:  # written beside the function's name
+        given = fields
+    else:
+        return _invalid(call, group, "has an operation whose arguments are no object")
+    args = {str(name): value for name, value in given.items()}
+    return replace(call, function=str(function.value), args=args, positional=())
+
+
+def _invalid(call: FunctionCall, group: Mapping[str, Function], message: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"{call.function} {message}",
+        line=call.position[0],
+        column=call.position[1],
+        text=call.text.split("\n")[0],
+        hint=f'write operations=[{{"function": "{next(iter(group))}", "arguments": {{...}}}}]; '
+        f"functions: {', '.join(group)}",
+    )

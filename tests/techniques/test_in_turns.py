@@ -1,0 +1,217 @@
+"""ReAct, parallel function calling and LLM-Tool Compiler with canned replies."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from llmorch import function
+from llmorch.functions import as_functions, self_function
+from llmorch.requests import ToolCall
+from llmorch.techniques import Example, Reply
+from llmorch.techniques.parallel import parallel
+from llmorch.techniques.react import react
+from llmorch.techniques.toolcompiler import fuse, toolcompiler
+from tests.techniques.playing import FUNCTIONS, play
+
+
+def test_react_makes_one_call_a_turn_and_sees_what_it_returned() -> None:
+    played = play(
+        react,
+        [
+            'Thought: first\nAction: search(query="A")',
+            'Thought: second\nAction: search(query="B")',
+            "Thought: done\nAnswer: B",
+        ],
+    )
+    assert played.runs == ['s1 = search(query="A")', 's2 = search(query="B")']
+    assert played.told == "Observation: search of B"
+    assert (played.answer.answered, played.answer.value, played.answer.recoveries) == (True, "B", ())
+
+
+def test_what_the_model_imagines_as_an_observation_is_cut_off() -> None:
+    played = play(
+        react, ['Thought: a\nAction: search(query="A")\nObservation: invented\nAnswer: 3', "Answer: 4"]
+    )
+    assert played.answer.value == "4"
+    assert played.requests[1].messages[-2].text == 'Thought: a\nAction: search(query="A")'
+    assert played.requests[0].stop == ("\nObservation:",)
+
+
+def test_a_call_that_fails_is_an_observation() -> None:
+    played = play(react, ['Action: search(query="nowhere")', "Answer: unknown"])
+    assert played.told == "Observation: Error: there is no nowhere"
+    assert played.answer.answered
+
+
+def test_an_action_that_cannot_be_run_is_told_with_the_reason() -> None:
+    played = play(
+        react,
+        ["Action: fly(to=1)", 'Action: search(query="A")', "Action: search(query=5)", "Answer: x"],
+    )
+    assert [recovery.kind for recovery in played.answer.recoveries] == ["repair", "repair"]
+    assert "there is no function fly" in played.answer.recoveries[0].why
+    assert "query of search" in played.told
+
+
+def test_react_stops_when_it_repeats_an_action_and_never_runs_it_twice() -> None:
+    played = play(react, ['Thought: a\nAction: search(query="A")'] * 3)
+    assert played.runs == ['s1 = search(query="A")']
+    assert not played.answer.answered
+    assert played.answer.error == 'the model repeated search(query="A")'
+
+
+def test_react_stops_when_it_goes_back_and_forth() -> None:
+    one, other = 'Action: search(query="A")', 'Action: search(query="B")'
+    played = play(react, [one, other, one, other])
+    assert len(played.runs) == 2
+    assert not played.answer.answered
+
+
+def test_react_ends_at_the_limit_of_turns() -> None:
+    played = play(react, [f'Action: search(query="{at}")' for at in range(5)], turns=5)
+    assert played.answer.error == "no answer in 5 turns"
+    assert len(played.runs) == 5
+
+
+@pytest.mark.parametrize("text", ["", "I don't know.", "Action:", "Action: ???", "Answer:"])
+def test_a_model_that_writes_neither_is_told_once_and_then_stopped(text) -> None:
+    played = play(react, [text, text])
+    assert not played.answer.answered
+    assert "nothing that can be run" in played.answer.error
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Answer: Paris", "Thought: clear\nFinal Answer: Paris", "Action: Finish[Paris]", "**Answer:** Paris"],
+)
+def test_the_ways_to_answer(text) -> None:
+    assert play(react, [text]).answer.value == "Paris"
+
+
+def test_examples_tell_a_turn_what_similar_queries_began_with() -> None:
+    example = Example("Which?", 's1 = search(query="X")\ns2 = self(prompt="{s1}")')
+    first = play(react, ["Answer: x"], examples=(example,)).requests[0].messages[0].text
+    assert first.endswith('Query: Which?\nsearch(query="X")\n')
+
+
+def test_parallel_runs_a_batch_together_and_its_text_goes_on_with_the_results() -> None:
+    played = play(parallel, ['search(query="A")\nsearch(query="B")', "Answer: both"])
+    assert played.runs == ['s1 = search(query="A")\ns2 = search(query="B")']
+    assert played.told == 'Result of search(query="A"): search of A\nResult of search(query="B"): search of B'
+    assert played.answer.value == "both"
+
+
+def test_native_tools_are_offered_with_their_schemas_and_answered_by_id() -> None:
+    calls = (
+        ToolCall("c1", "search", '{"query": "A"}'),
+        ToolCall("c2", "measure", '{"image": "a.png"}'),
+        ToolCall("c3", "search", "{"),
+    )
+    played = play(parallel, [Reply("", calls=calls), Reply("both")], calls_tools=True)
+    assert [tool.name for tool in played.requests[0].tools] == list(FUNCTIONS)
+    assert played.requests[0].tools[0].schema["required"] == ["query"]
+    assert played.runs == ['s1 = search(query="A")\ns2 = measure(image="a.png")']
+    said = played.requests[1].messages
+    assert said[-4].calls == calls
+    assert [message.answers for message in said[-3:]] == ["c1", "c2", "c3"]
+    assert said[-3].text == "search of A"
+    assert said[-1].text.startswith("Error: ")
+    assert played.answer.value == "both"
+
+
+def test_text_in_a_tool_call_is_never_a_reference() -> None:
+    calls = (ToolCall("c1", "search", json.dumps({"query": "costs $1 {s1}"})),)
+    played = play(parallel, [Reply("", calls=calls), Reply("x")], calls_tools=True)
+    assert played.requests[1].messages[-1].text == "search of costs $1 {s1}"
+
+
+def test_a_model_that_refuses_tools_is_asked_in_text() -> None:
+    played = play(parallel, [Reply("", refused=True), 'search(query="A")', "Answer: a"], calls_tools=True)
+    assert played.answer.value == "a"
+    assert not played.requests[1].tools
+
+
+def test_the_same_call_twice_in_a_batch_is_made_once() -> None:
+    played = play(parallel, ['search(query="A")\nsearch(query="A")', "Answer: a"])
+    assert played.runs == ['s1 = search(query="A")']
+    assert played.told.count("search of A") == 2
+    assert "already" not in played.told
+
+
+def test_one_call_that_cannot_be_read_spoils_no_other() -> None:
+    played = play(parallel, ['search(query="A")\nsearch(query="B"\nmeasure(image="c")', "Answer: a"])
+    assert played.runs[0].startswith('s1 = search(query="A")')
+    assert "Error" in played.told
+
+
+@function
+async def wiki(term: str) -> str:
+    """Look a term up in the encyclopedia."""
+
+
+@function
+async def lexicon(word: str) -> str:
+    """Look a word up in the lexicon."""
+
+
+@function
+async def write(path: str, text: str) -> None:
+    """Write a text to a file."""
+
+
+@function(kind="compute")
+def render_scene(term: str) -> str:
+    """Look a term up in the scene."""
+
+
+def test_functions_that_do_and_take_alike_are_fused_whatever_their_names() -> None:
+    offered = fuse(as_functions([wiki, lexicon, write, render_scene]) | {"self": self_function("inout")})
+    assert list(offered.offered) == ["wiki_or_lexicon", "write", "render_scene", "self"]
+    assert list(offered.groups) == ["wiki_or_lexicon"]
+    assert offered.offered["write"].parameters[0].name == "path"
+
+
+def test_functions_that_take_or_return_other_things_stay_apart() -> None:
+    @function
+    async def search_all(query: str, k: int) -> str:
+        """Search the encyclopedia for a topic."""
+
+    @function
+    async def search_ids(query: str) -> list[int]:
+        """Search the encyclopedia for a topic."""
+
+    assert fuse(FUNCTIONS | as_functions([search_all, search_ids])).groups.keys() == {"search_many"}
+
+
+def test_a_fused_call_is_taken_apart_and_run_together() -> None:
+    operations = [
+        {"function": "search", "arguments": {"query": "A"}},
+        {"function": "search_news", "arguments": {"query": "B"}},
+        {"function": "search_news", "query": "C"},
+        {"function": "measure", "arguments": {}},
+    ]
+    text = f"search_many(operations={json.dumps(operations)})"
+    played = play(toolcompiler, [text, "Answer: a"])
+    assert played.runs == ['s1 = search(query="A")\ns2 = search_news(query="B")\ns3 = search_news(query="C")']
+    assert "search_news of C" in played.told
+    assert "search_many has an operation without one of its functions" in played.told
+
+
+def test_a_fused_native_tool_call_is_answered_once_with_all_its_results() -> None:
+    operations = [{"function": "search", "arguments": {"query": name}} for name in "AB"]
+    call = ToolCall("c1", "search_many", json.dumps({"operations": operations}))
+    played = play(toolcompiler, [Reply("", calls=(call,)), Reply("done")], calls_tools=True)
+    schema = played.requests[0].tools[0].schema
+    assert len(schema["properties"]["operations"]["items"]["anyOf"]) == 2
+    assert played.requests[1].messages[-1].text == "search of A\nsearch of B"
+
+
+@pytest.mark.parametrize(
+    "written", ["search_many()", "search_many(operations=[])", "search_many(operations=[3])"]
+)
+def test_a_fused_call_without_operations_is_an_error(written) -> None:
+    played = play(toolcompiler, [written, "Answer: a"])
+    assert played.runs == []
+    assert "search_many takes" in played.told

@@ -1,0 +1,119 @@
+"""ReWOO and LLMCompiler with canned replies."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmorch.errors import UnresolvedQuery
+from llmorch.techniques import Example, Recovery, Reply
+from llmorch.techniques.llmcompiler import llmcompiler
+from llmorch.techniques.rewoo import rewoo
+from tests.techniques.playing import play
+
+PLAN = 's1 = search(query="A")\ns2 = search_news(query="{s1}")'
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        '# why\nE1 = search(query="A")\n# then\nE2 = search_news(query="about {E1}")',
+        'Plan: find it #E1 = search(query="A")\nPlan: then #E2 = search_news(query="about #E1")',
+        'Plan: find it\n#E1 = search("A")\nPlan: then\n#E2 = search_news("about #E1")',
+        's1 = search(query="A")\ns2 = search_news(query="about {s1}")',
+    ],
+)
+def test_rewoo_runs_all_of_its_plan_and_asks_the_solver_once(plan) -> None:
+    played = play(rewoo, [plan, "Answer: it is A"])
+    assert len(played.runs) == 1
+    assert len(played.requests) == 2
+    assert "Evidence: search of A" in played.told
+    assert "Evidence: search_news of about search of A" in played.told
+    assert played.answer.value == "it is A"
+
+
+def test_rewoo_tells_the_solver_what_failed() -> None:
+    played = play(rewoo, ['E1 = search(query="nowhere")', "unknown"])
+    assert "Evidence: Error: there is no nowhere" in played.told
+    assert played.answer.answered
+
+
+@pytest.mark.parametrize("text", ["", "I can't", "E1 = fly()", Reply("E1 = se", "length")])
+def test_rewoo_does_not_repair_its_plan(text) -> None:
+    with pytest.raises(UnresolvedQuery):
+        play(rewoo, [text])
+
+
+def test_rewoo_shows_examples_with_evidence_variables() -> None:
+    shown = play(rewoo, ['E1 = search(query="A")', "x"], examples=(Example("Which?", PLAN),)).requests[0]
+    assert 'E2 = search_news(query="{E1}")' in shown.messages[2].text
+
+
+def test_llmcompiler_joins_when_all_has_ended() -> None:
+    played = play(llmcompiler, [PLAN, "Thought: seen\nAnswer: A"])
+    assert played.runs == [PLAN]
+    assert "Result: search_news of search of A" in played.told
+    assert (played.answer.value, played.answer.recoveries) == ("A", ())
+
+
+def test_a_new_plan_uses_the_old_results_by_their_ids() -> None:
+    played = play(
+        llmcompiler,
+        [PLAN, "Thought: more\nReplan: the date is missing", 's3 = search(query="{s2}")', "Answer: B"],
+    )
+    assert played.runs == [PLAN, 's3 = search(query="{s2}")']
+    assert "search of search_news of search of A" in played.told
+    assert played.answer.recoveries == (Recovery("replan", "the date is missing"),)
+    replanned = played.requests[2].messages[-1].text
+    assert "s2 = search_news" in replanned
+    assert "the next id is s3" in replanned
+
+
+def test_llmcompiler_accepts_its_own_notation() -> None:
+    plan = '1. search(query="A")\n2. search_news(query="$1")\n3. join()<END_OF_PLAN>'
+    assert play(llmcompiler, [plan, "Action: Finish(A)"]).runs == [PLAN]
+
+
+def test_a_call_that_fails_is_told_to_the_joiner_with_what_it_stopped() -> None:
+    played = play(
+        llmcompiler,
+        [
+            's1 = search(query="nowhere")\ns2 = search(query="B")',
+            "Replan: s1 failed",
+            's3 = search(query="C")',
+            "Answer: C",
+        ],
+    )
+    assert "Error: there is no nowhere" in played.requests[1].messages[-1].text
+    assert "search of B" in played.requests[1].messages[-1].text
+    assert played.answer.value == "C"
+
+
+def test_a_plan_that_cannot_be_run_is_planned_again() -> None:
+    played = play(llmcompiler, ["nonsense", PLAN, "Answer: A"])
+    assert "this is not a call with an id" in played.answer.recoveries[0].why
+    assert "this is not a call with an id" in played.requests[1].messages[-1].text
+
+
+def test_the_last_joiner_may_only_answer_and_then_it_ends() -> None:
+    replies = []
+    for at in range(3):
+        replies += [f's{at + 1} = search(query="{at}")', "Replan: more"]
+    played = play(llmcompiler, replies, constrains=True)
+    assert "Replan" in played.requests[1].grammar
+    assert "Replan" not in played.requests[5].grammar
+    assert not played.answer.answered
+    assert len(played.answer.recoveries) == 2
+
+
+def test_an_id_of_an_earlier_plan_cannot_be_defined_again() -> None:
+    played = play(
+        llmcompiler,
+        [
+            PLAN,
+            "Replan: more",
+            's1 = search(query="C")',
+            PLAN.replace("s1", "s3").replace("s2", "s4"),
+            "Answer: x",
+        ],
+    )
+    assert "s1 is defined twice, first in an earlier plan" in played.answer.recoveries[1].why
