@@ -4,84 +4,143 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
-from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.figures import shown
+from benchmarks import costs
+from benchmarks.asking import Settings
+from benchmarks.questions import DataMissing
+from llmorch import TECHNIQUES, LLMOrchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.figures import Figure
+COSTS = ("compute", "sleeping", "overhead", "array", "plan", "dispatch", "startup")
+SETS = ("hotpotqa", "movierec", "parallelqa", "kitti", "agnews", "cases", "game24")
+TABLES = ("schedule", "scaling", "peers")
+REPORT = "report"
+INTERRUPTED = 130
 
-NAMES = ("compute", "sleeping", "overhead", "array", "plan", "dispatch", "startup")
+_EPILOG = f"""\
+what LLMOrch costs, each figure beside a floor: {" ".join(COSTS)} (without a NAME, these)
+every technique on questions of --data:         {" ".join(SETS)}
+policies, processors, and other executors:      {" ".join(TABLES)}
+all of what --out has, written to RESULTS.md:   {REPORT}
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmarks that were asked for. A missed figure is a result, not an error."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"which to run: {', '.join(NAMES)}; default all"
-    )
-    parser.add_argument("--repeats", type=int, default=5, help="how often each is measured (default 5)")
-    parser.add_argument(
-        "--quick", action="store_true", help="tiny sizes, to see that it works; the times say nothing"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser = _parser()
     options = parser.parse_args(arguments)
-    for name in options.names:
-        if name not in NAMES:
-            parser.error(f"there is no benchmark {name!r}; there are {', '.join(NAMES)}")
-    if options.repeats < 1:
-        parser.error("--repeats is at least 1")
-
-    load = os.getloadavg()[0]
-    figures: list[Figure] = []
-    for name in options.names or NAMES:
-        print(f"{name} ...", file=sys.stderr)
-        measured = import_module(f"benchmarks.{name}").measure(options.repeats, quick=options.quick)
-        figures += measured
-        if not options.json:
-            print("\n".join(_lines(measured)), flush=True)
-    if options.json:
-        print(json.dumps(_report(figures, load, options.repeats, quick=options.quick), indent=2))
-    else:
-        print(_verdict(figures, load))
-
-
-def _lines(figures: Sequence[Figure]) -> list[str]:
-    lines = []
-    for figure in figures:
-        verdict = {True: "met", False: "MISSED", None: ""}[figure.met]
-        lines.append(f"{figure.name}: {figure.measured} {figure.unit}  {figure.wanted}  {verdict}".rstrip())
-        lines.append(f"    {figure.what}")
-        lines += [f"    floor: {name}: {floor}" for name, floor in figure.floors.items()]
-    return lines
+    try:
+        settings = _settings(options)
+        for name in options.names:
+            if name not in (*COSTS, *SETS, *TABLES, REPORT):
+                raise ValueError(
+                    f"there is no benchmark {name!r}; there are {', '.join((*COSTS, *SETS, *TABLES))}"
+                )
+        if options.names and options.data is None and set(options.names) - {*COSTS, "peers", "cases", REPORT}:
+            raise ValueError("say by --data where the questions are, as in --data ../shared/data")
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        _run(options, settings)
+    except (DataMissing, LLMOrchError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
-def _verdict(figures: Sequence[Figure], load: float) -> str:
-    wanted = [figure for figure in figures if figure.met is not None]
-    missed = [figure.name for figure in wanted if not figure.met]
-    return (
-        f"{len(wanted) - len(missed)} of {len(wanted)} met"
-        + (f"; missed: {'; '.join(missed)}" if missed else "")
-        + f"; load {shown(load)} before"
+def _run(options: argparse.Namespace, settings: Settings) -> None:
+    names = options.names or COSTS
+    if wanted := [name for name in names if name in COSTS]:
+        costs.run(wanted, options.repeats or 5, quick=options.quick, as_json=options.json)
+    for name in names:
+        if name in SETS:
+            from benchmarks import comparing
+
+            text = comparing.run(name, settings, record=options.record)
+        elif name in TABLES:
+            from benchmarks import others
+
+            text = others.run(name, settings, quick=options.quick, peers=options.peers)
+        elif name == REPORT:
+            from benchmarks.report import report
+
+            text = report(settings.out)
+        else:
+            continue
+        if options.json:
+            text = json.dumps({"benchmark": name, "table": text})
+        print(text, flush=True)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    techniques = options.techniques.split(",") if options.techniques else list(TECHNIQUES)
+    for name in techniques:
+        if name not in TECHNIQUES:
+            raise ValueError(f"there is no technique {name!r}; there are {', '.join(TECHNIQUES)}")
+    try:
+        processors = [int(part) for part in options.processors.split(",")] if options.processors else []
+    except ValueError:
+        processors = [0]
+    if processors and min(processors) < 1:
+        raise ValueError(f"--processors is a list of numbers, as in 1,2,4, not {options.processors!r}")
+    for name in ("repeats", "limit"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            raise ValueError(f"--{name} is at least 1")
+    recorded = options.model == "recorded"
+    return Settings(
+        data=options.data or Path(),
+        out=options.out,
+        model=options.model,
+        techniques=techniques,
+        processors=processors,
+        policy=options.policy,
+        limit=options.limit,
+        repeats=options.repeats or 1,
+        seed=options.seed,
+        delay=(0.0 if recorded else 0.5) if options.delay is None else options.delay,
     )
 
 
-def _report(figures: Sequence[Figure], load: float, repeats: int, *, quick: bool) -> dict[str, object]:
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpus": os.cpu_count(),
-        "load": load,
-        "repeats": repeats,
-        "quick": quick,
-        "figures": [figure.as_json() for figure in figures],
-    }
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="which to run, see below")
+    add("--data", type=Path, metavar="DIR", help="the folder of questions and pages")
+    add("--techniques", metavar="A,B", help=f"of {', '.join(TECHNIQUES)}; default all")
+    add(
+        "--model",
+        default="local",
+        help="local, openai:NAME, ..., or recorded: what is kept in the repository",
+    )
+    add("--processors", metavar="1,2,4", help="default: what the paper grants, or this machine's if fewer")
+    add("--policy", help="coordinate every technique by this policy; default each by its own")
+    add("--limit", type=int, metavar="N", help="questions of each set; default all")
+    add("--repeats", type=int, metavar="N", help="how often each is run (default 1; costs: 5)")
+    add("--seed", type=int, default=0, help="which questions, and in what order")
+    add("--delay", type=float, metavar="S", help="seconds added to a remote lookup (0.5; recorded: 0)")
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        default=Path("benchmark-results"),
+        help="JSON lines, tables, charts",
+    )
+    add("--peers", metavar="A,B", help="peers: which of them; default all")
+    add("--quick", action="store_true", help="tiny sizes, to see that it works; the times say nothing")
+    add("--json", action="store_true", help="print JSON instead of a table")
+    add("--record", action="store_true", help="keep the model's replies for --model recorded")
+    return parser
 
 
 if __name__ == "__main__":

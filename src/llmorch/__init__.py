@@ -19,15 +19,17 @@ if TYPE_CHECKING:
         UnresolvedQuery,
     )
     from llmorch.functions import Function, function
-    from llmorch.orchestrator import Orchestrator
+    from llmorch.orchestrator import Orchestrator, model_named
     from llmorch.plan import check, parse, render
     from llmorch.relations import RelationGraph, discover
     from llmorch.result import CallRecord, Result
     from llmorch.runtime.simulate import Simulation, simulate
+    from llmorch.techniques import TECHNIQUES
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "TECHNIQUES": "techniques",
     "CallError": "errors",
     "CallRecord": "result",
     "Function": "functions",
@@ -45,12 +47,14 @@ _HOMES = {
     "check": "plan",
     "discover": "relations",
     "function": "functions",
+    "model_named": "orchestrator",
     "parse": "plan",
     "render": "plan",
     "simulate": "runtime.simulate",
 }
 
 __all__ = [
+    "TECHNIQUES",
     "CallError",
     "CallRecord",
     "Function",
@@ -68,6 +72,7 @@ __all__ = [
     "check",
     "discover",
     "function",
+    "model_named",
     "parse",
     "render",
     "simulate",

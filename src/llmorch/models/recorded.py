@@ -6,6 +6,7 @@ request is about, except that its numbers may differ from run to run.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from contextlib import aclosing
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from llmorch.errors import ModelError
-from llmorch.models.model import Finished, Message, Model, ModelRequest, Piece, Role, Text, ToolCall
+from llmorch.models.model import Finished, Message, Model, ModelRequest, Piece, Text, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -38,7 +39,9 @@ class RecordedModel:
     none, with the same messages but for the numbers in them: measured times differ from
     run to run. An exchange may be used any number of times.
 
-    The file has one JSON object a line: first what the model is, then each exchange.
+    The file has one JSON object a line: first what the model is, then each exchange. Of a
+    request it keeps two digests and the beginning of its last message, not its text: that
+    is long, and may not be ours to keep.
     """
 
     def __init__(self, path: str | Path, record: Model | None = None) -> None:
@@ -80,9 +83,8 @@ class RecordedModel:
         self._read()
         exchange = self._exact.get(_exact(request.messages)) or self._loose.get(_loose(request.messages))
         if exchange is None:
-            asked = " ".join(request.messages[-1].text.split())[:80] if request.messages else ""
             raise ModelError(
-                f"{self._path} has no reply to the request {asked!r}: "
+                f"{self._path} has no reply to the request {_asked(request, 80)!r}: "
                 "record it with RecordedModel(path, record=another_model)"
             )
         for chunk in exchange.chunks:
@@ -119,8 +121,9 @@ class RecordedModel:
         self, request: ModelRequest, chunks: Sequence[str], calls: Sequence[ToolCall], finished: Finished
     ) -> None:
         exchange = {
-            "messages": [_turn(message) for message in request.messages],
-            "max_tokens": request.max_tokens,
+            "exact": _exact(request.messages),
+            "loose": _loose(request.messages),
+            "asked": _asked(request, 60),
             "chunks": chunks,
             "calls": [[call.id, call.name, call.arguments] for call in calls],
             "reason": finished.reason,
@@ -162,28 +165,31 @@ class RecordedModel:
         return self._head
 
     def _add(self, line: dict[str, Any]) -> None:
-        messages = tuple(_message(*turn) for turn in line["messages"])
         finished = Finished(line["reason"], line["input_tokens"], line["output_tokens"])
         calls = tuple(ToolCall(*call) for call in line.get("calls", ()))
         exchange = _Exchange(tuple(line["chunks"]), calls, finished)
-        self._exact[_exact(messages)] = self._loose[_loose(messages)] = exchange
+        self._exact[line["exact"]] = self._loose[line["loose"]] = exchange
+
+
+def _asked(request: ModelRequest, length: int) -> str:
+    """The beginning of a request's last message, for people to read."""
+    return " ".join(request.messages[-1].text.split())[:length] if request.messages else ""
 
 
 def _turn(message: Message) -> list[Any]:
-    """A message as the file has it: role and text, and what only tool calls need after them."""
     turn: list[Any] = [message.role, message.text]
     if message.calls or message.answers is not None:
         turn += [[[call.id, call.name, call.arguments] for call in message.calls], message.answers]
     return turn
 
 
-def _message(role: Role, text: str, calls: Sequence[Any] = (), answers: str | None = None) -> Message:
-    return Message(role, text, tuple(ToolCall(*call) for call in calls), answers)
-
-
 def _exact(messages: Sequence[Message]) -> str:
-    return json.dumps([_turn(message) for message in messages])
+    return _digest(json.dumps([_turn(message) for message in messages]))
 
 
 def _loose(messages: Sequence[Message]) -> str:
-    return json.dumps([_NUMBER.sub("0", json.dumps(_turn(message))) for message in messages])
+    return _digest(json.dumps([_NUMBER.sub("0", json.dumps(_turn(message))) for message in messages]))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

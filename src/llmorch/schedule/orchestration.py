@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, assert_never
 
 from llmorch.errors import IllegalEvent
 from llmorch.relations import RelationGraph, remaining_path
+from llmorch.schedule.ahead import foreseen
 from llmorch.schedule.coordinator import Coordinator
 from llmorch.schedule.messages import (
     CallCompleted,
@@ -21,7 +22,7 @@ from llmorch.schedule.messages import (
     PlanExtended,
     PlanRevised,
 )
-from llmorch.schedule.policy import Needs, Waiting
+from llmorch.schedule.policy import CriticalPath, Needs, Waiting
 from llmorch.schedule.scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Orchestration:
         self._durations = durations or {}
         self._scheduler = Scheduler(self.graph)
         self._coordinator = Coordinator(processors, policy)
+        self._processors = processors
+        self._looks_ahead = policy.name == CriticalPath.name
         self._previous: dict[CallId, CallState] = {}
         self._kept: set[CallId] = set()
         self._attempts: dict[CallId, int] = {}
@@ -186,6 +189,18 @@ class Orchestration:
         """The chain of work that begins with a call, as far as the plan is known."""
         return self._paths[call] if self._complete else self._expected(call)
 
+    def _urgencies(self) -> dict[CallId, float]:
+        expected = {call: self._expected(call) for call in self.graph}
+        paths = remaining_path(self.graph, expected)
+        if not self._looks_ahead or any(
+            state.status != "planned"
+            or (call not in self._durations and state.call.function not in self._durations)
+            for call, state in self.states.items()
+        ):
+            return paths
+        needs = {call: self._needs(state.call) for call, state in self.states.items()}
+        return dict(foreseen(self.graph, needs, expected, self._processors, paths))
+
     def _extend(self, calls: tuple[FunctionCall, ...], complete: bool, at: float) -> list[Command]:
         commands: list[Command] = []
         ready = []
@@ -204,7 +219,7 @@ class Orchestration:
             for call_id in list(self._previous):
                 commands += self._drop(call_id, at)
             self._complete = True
-            self._paths = remaining_path(self.graph, {call: self._expected(call) for call in self.graph})
+            self._paths = self._urgencies()
             self._coordinator.reorder(self._paths)
         self._submit(ready, at)
         return commands

@@ -1,0 +1,226 @@
+"""Asks every question of a set in every technique, and records what came of it.
+
+The order of the runs interleaves the techniques, so that what disturbs the machine for a
+while disturbs them alike. The same seed gives the same runs in the same order, and runs
+that a file has already are not made again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.records import Job, Run, Runs
+from llmorch import TECHNIQUES, LLMOrchError, Orchestrator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from benchmarks.questions import Question, QuestionSet
+    from llmorch import Result
+    from llmorch.models.model import Model
+
+MAX_ANSWER = 2_000
+"""Characters of an answer that a record keeps."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is to be run; ``policy`` is each technique's own if it isn't given."""
+
+    data: Path
+    out: Path
+    model: str = "local"
+    techniques: Sequence[str] = tuple(TECHNIQUES)
+    processors: Sequence[int] = (2,)
+    policy: str | None = None
+    limit: int | None = None
+    repeats: int = 1
+    seed: int = 0
+    delay: float = 0.5
+    """Seconds that a remote function would take, added to those that look things up here."""
+    deadline: float = 600.0
+    """Seconds after which a run is given up, as a failure."""
+
+
+@dataclass
+class Asked:
+    """A plan of work: the jobs in order, and the questions by their ids."""
+
+    jobs: list[Job]
+    questions: dict[str, Question] = field(default_factory=dict)
+
+
+def plan_of_work(chosen: QuestionSet, settings: Settings) -> Asked:
+    """Every run, in the order in which they are made. Raises ``DataMissing``."""
+    questions = chosen.questions(settings.data)
+    random.Random(settings.seed).shuffle(questions)
+    questions = questions[: settings.limit]
+    jobs = []
+    for repeat in range(settings.repeats):
+        for at, question in enumerate(questions):
+            for processors in settings.processors:
+                turn = (at + repeat) % len(settings.techniques)
+                for technique in [*settings.techniques[turn:], *settings.techniques[:turn]]:
+                    policy = settings.policy or TECHNIQUES[technique].policy
+                    jobs.append(
+                        Job(
+                            chosen.name,
+                            technique,
+                            policy,
+                            settings.model,
+                            processors,
+                            question.id,
+                            repeat,
+                        )
+                    )
+    return Asked(jobs, {question.id: question for question in questions})
+
+
+async def ask(
+    chosen: QuestionSet,
+    model: Model,
+    settings: Settings,
+    runs: Runs,
+    *,
+    told: Callable[[int, int, Run | None], None] = lambda *_: None,
+) -> list[Run]:
+    """Make every run that isn't recorded yet; return all runs of this plan of work.
+
+    ``told(done, total, run)`` hears of each run, and once at the start with no run.
+    """
+    work = plan_of_work(chosen, settings)
+    left = [job for job in work.jobs if job not in runs]
+    told(len(work.jobs) - len(left), len(work.jobs), None)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(model.close)
+        asker = _Asker(chosen, model, settings, stack)
+        for done, job in enumerate(left, len(work.jobs) - len(left) + 1):
+            run = await asker.run(job, work.questions[job.question])
+            runs.add(run)
+            told(done, len(work.jobs), run)
+    wanted = {job.key for job in work.jobs}
+    return [run for run in runs.all if run.job.key in wanted]
+
+
+class _Asker:
+    """The orchestrators of a benchmark, one for each way to run it, kept from run to run."""
+
+    def __init__(self, chosen: QuestionSet, model: Model, settings: Settings, stack: AsyncExitStack) -> None:
+        self._chosen = chosen
+        self._model = model
+        self._settings = settings
+        self._stack = stack
+        self._kept: dict[tuple[str, str, int], tuple[Orchestrator, Path]] = {}
+
+    async def run(self, job: Job, question: Question) -> Run:
+        """One question in one way, from a fresh folder to a record."""
+        own = question.details.get("set")
+        if own is None:
+            orchestrator, work = await self._kept_for(job)
+            return await self._recorded(job, question, self._chosen, orchestrator, work)
+        # A question with functions of its own, which lie in the folder that they write to.
+        async with AsyncExitStack() as stack:
+            orchestrator, work = await self._made(own, job, stack)
+            return await self._recorded(job, question, own, orchestrator, work)
+
+    async def _recorded(
+        self, job: Job, question: Question, chosen: QuestionSet, orchestrator: Orchestrator, work: Path
+    ) -> Run:
+        began, result, error = time.monotonic(), None, None
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        try:
+            async with asyncio.timeout(self._settings.deadline):
+                result = await orchestrator.run(question.text)
+        except LLMOrchError as unresolved:
+            error = str(unresolved)
+        except TimeoutError:
+            error = f"no answer in {self._settings.deadline:g} s"
+        seconds = time.monotonic() - began
+        right = (
+            result is not None and result.status == "answered" and chosen.right(question, result.answer, work)
+        )
+        usage = orchestrator.usage
+        return Run(
+            job=job,
+            status="unresolved" if result is None else result.status,
+            right=right,
+            answer="" if result is None else str(result.answer)[:MAX_ANSWER],
+            error=error if result is None else result.error,
+            seconds=round(seconds, 4),
+            executing=0.0 if result is None else round(executing(result), 4),
+            model_seconds=round(usage.seconds, 4),
+            lower_bound=0.0 if result is None else round(result.lower_bound, 4),
+            requests=usage.requests,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            errors=0 if result is None else sum(call.status == "failed" for call in result.calls),
+            recoveries=0 if result is None else len(result.recoveries),
+            began=started,
+            plan="" if result is None else str(result.as_json()["plan"])[: 2 * MAX_ANSWER],
+            calls=[] if result is None else _calls(result),
+        )
+
+    async def _kept_for(self, job: Job) -> tuple[Orchestrator, Path]:
+        """The orchestrator for this way to run the set, and its folder, emptied."""
+        key = (job.technique, job.policy, job.processors)
+        if key not in self._kept:
+            self._kept[key] = await self._made(self._chosen, job, self._stack)
+        orchestrator, work = self._kept[key]
+        for path in work.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return orchestrator, work
+
+    async def _made(self, chosen: QuestionSet, job: Job, stack: AsyncExitStack) -> tuple[Orchestrator, Path]:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmorch-")))
+        orchestrator = Orchestrator(
+            chosen.functions(self._settings.data, work),
+            model=_Shared(self._model),
+            technique=job.technique,
+            policy=job.policy,
+            processors=job.processors,
+            examples=chosen.examples,
+        )
+        return await stack.enter_async_context(orchestrator), work
+
+
+class _Shared:
+    """A model that several orchestrators use: none of them ends it."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.name, self.kind = model.name, model.kind
+        self.constrains, self.calls_tools = model.constrains, model.calls_tools
+
+    def stream(self, request: Any) -> Any:
+        return self._model.stream(request)
+
+    async def close(self) -> None:
+        """The model goes on for the others."""
+
+
+def executing(result: Result) -> float:
+    """Seconds in which at least one call ran."""
+    spans = sorted(
+        (call.dispatched, call.completed)
+        for call in result.calls
+        if call.dispatched is not None and call.completed is not None
+    )
+    total, end = 0.0, 0.0
+    for start, stop in spans:
+        total += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    return total
+
+
+def _calls(result: Result) -> list[dict[str, Any]]:
+    kept = ("id", "function", "kind", "uses", "status", "processor", "dispatched", "completed", "error")
+    return [{name: call.as_json()[name] for name in kept} for call in result.calls]

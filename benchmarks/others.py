@@ -1,0 +1,66 @@
+"""The benchmarks that ask no model: policies, processors, and other executors."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.asking import Settings
+
+
+def run(name: str, settings: Settings, *, quick: bool, peers: str | None) -> str:
+    """Run one of them; its table as Markdown is returned, and kept in ``settings.out``."""
+    settings.out.mkdir(parents=True, exist_ok=True)
+    text = (
+        {"schedule": _schedule, "scaling": _scaling}[name](settings)
+        if name != "peers"
+        else _peers(settings, peers, quick=quick)
+    )
+    (settings.out / f"{name}.md").write_text(text, encoding="utf-8")
+    return text
+
+
+def _schedule(settings: Settings) -> str:
+    from benchmarks import schedule
+
+    plans = schedule.plans(settings.data)[: settings.limit]
+    made = schedule.rows(plans, *([settings.processors] if settings.processors else []))
+    return f"{schedule.markdown(made)}\n"
+
+
+def _scaling(settings: Settings) -> str:
+    from benchmarks import charts, scaling
+
+    with tempfile.TemporaryDirectory() as work:
+        runs = scaling.measured(
+            settings.data, Path(work), repeats=settings.repeats, processors=settings.processors or None
+        )
+    simulated = scaling.simulated(scaling.durations_of(runs))
+    charts.speedups(
+        scaling.speedups(simulated), settings.out / "scaling", title="KITTI*: speed-up by processors"
+    )
+    return "\n\n".join(
+        [
+            "**Simulated**, with the durations that were measured",
+            scaling.markdown(simulated),
+            "**Run for real**",
+            scaling.markdown(scaling.rows(runs)),
+            "**The simulation checked against the real runs**",
+            scaling.markdown_checked(scaling.checked(runs)) + "\n",
+        ]
+    )
+
+
+def _peers(settings: Settings, peers: str | None, *, quick: bool) -> str:
+    from benchmarks.peers import markdown, measure
+
+    def told(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    rows = measure(
+        peers.split(",") if peers else None, settings.repeats, settings.out / "peers", told, quick=quick
+    )
+    return f"{markdown(rows)}\n"

@@ -1,0 +1,106 @@
+"""The runs of a benchmark as JSON lines: written as each ends, read to go on after an interruption."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Key: TypeAlias = tuple[str, str, str, str, int, str, int]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run that is to be made: everything that tells it from another."""
+
+    benchmark: str
+    technique: str
+    policy: str
+    model: str
+    processors: int
+    question: str
+    repeat: int
+
+    @property
+    def key(self) -> Key:
+        return (
+            self.benchmark,
+            self.technique,
+            self.policy,
+            self.model,
+            self.processors,
+            self.question,
+            self.repeat,
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run came to; times in seconds, and of a run without an answer none is a latency."""
+
+    job: Job
+    status: str
+    right: bool
+    answer: str
+    error: str | None
+    seconds: float
+    """From the query to the answer."""
+    executing: float
+    """Of those, how long at least one call ran."""
+    model_seconds: float
+    lower_bound: float
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    errors: int
+    """Calls that failed."""
+    recoveries: int
+    began: str
+    """Date and time, in UTC."""
+    plan: str = ""
+    calls: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def answered(self) -> bool:
+        return self.status == "answered"
+
+
+class Runs:
+    """A file of runs. A line that a killed program left half written is dropped."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.all: list[Run] = []
+        self._keys: set[Key] = set()
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").split("\n"):
+                run = _read(line)
+                if run is not None and run.job.key not in self._keys:
+                    self.all.append(run)
+                    self._keys.add(run.job.key)
+
+    def __contains__(self, job: Job) -> bool:
+        return job.key in self._keys
+
+    def add(self, run: Run) -> None:
+        """Keep a run, in memory and in the file."""
+        self.all.append(run)
+        self._keys.add(run.job.key)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        whole = not self.path.exists() or self.path.read_bytes()[-1:] in (b"", b"\n")
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(("" if whole else "\n") + json.dumps(asdict(run), ensure_ascii=False) + "\n")
+
+
+def _read(line: str) -> Run | None:
+    try:
+        data = json.loads(line)
+        known = {item.name for item in fields(Run)}
+        return Run(
+            **{name: value for name, value in data.items() if name in known} | {"job": Job(**data["job"])}
+        )
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,76 @@
+"""Looking ahead: in which order a plan's calls finish first, where every duration is known.
+
+The longest remaining path first is nearly always the best order, and now and then it is
+longer than starting calls as they become ready (Graham's anomalies). Both are played, with
+the same scheduler and coordinator as the run itself, and the shorter one is kept.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+from llmorch.relations import lower_bound
+from llmorch.schedule.coordinator import Coordinator
+from llmorch.schedule.policy import CriticalPath, Greedy, Waiting
+from llmorch.schedule.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmorch.calls import CallId
+    from llmorch.relations import RelationGraph
+    from llmorch.schedule.policy import Needs, Policy
+
+_ROUNDING = 1e-9
+
+
+def foreseen(
+    graph: RelationGraph,
+    needs: Mapping[CallId, Needs],
+    durations: Mapping[CallId, float],
+    processors: int,
+    paths: Mapping[CallId, float],
+) -> Mapping[CallId, float]:
+    """How urgent each call is: its remaining path, unless first come, first served is shorter.
+
+    In that case the earlier a call would start, the more urgent it is, which makes the
+    same schedule again. Nothing of the plan may have started.
+    """
+    if sum(need.processors for need in needs.values()) <= processors and not any(
+        need.model for need in needs.values()
+    ):
+        return paths  # nothing ever waits for anything but its data
+    makespan, _ = _played(graph, needs, durations, processors, CriticalPath(), paths)
+    if makespan <= lower_bound(graph, durations, processors) * (1 + _ROUNDING):
+        return paths
+    other, started = _played(graph, needs, durations, processors, Greedy(), paths)
+    if other >= makespan * (1 - _ROUNDING):
+        return paths
+    return {call: float(len(started) - place) for place, call in enumerate(started)}
+
+
+def _played(
+    graph: RelationGraph,
+    needs: Mapping[CallId, Needs],
+    durations: Mapping[CallId, float],
+    processors: int,
+    policy: Policy,
+    urgency: Mapping[CallId, float],
+) -> tuple[float, list[CallId]]:
+    """The makespan under a policy, and the calls in the order in which they start."""
+    scheduler, coordinator = Scheduler(graph), Coordinator(processors, policy)
+    ready = [call for call in graph if scheduler.add(call)]
+    started: list[CallId] = []
+    ends: list[tuple[float, int, CallId]] = []
+    now = 0.0
+    while True:
+        coordinator.submit([Waiting(call, graph.order(call), needs[call], urgency[call]) for call in ready])
+        for call, _ in coordinator.dispatch():
+            started.append(call)
+            heappush(ends, (now + durations[call], len(started), call))
+        if not ends:
+            return now, started
+        now, _, ended = heappop(ends)
+        coordinator.release(ended)
+        ready = scheduler.complete(ended)

@@ -1,0 +1,373 @@
+"""The question sets whose functions compute, on a rendered scene, invented news and the examples."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+import random
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks.questions import DataMissing
+from benchmarks.sets import agnews, cases, kitti
+from llmorch import Orchestrator
+from llmorch.testing import RecordedModel, ScriptedModel
+from tests.examples.record import RECORDED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from benchmarks.questions import Question, QuestionSet
+
+TURNS = (1.5, 1.5, -2.0, 0.5, 3.0, 0.0, -1.0, 2.5, 0.25, 1.0, -0.5)
+FOCAL, BASELINE, WIDTH, HEIGHT = 300.0, 0.5, 360, 140
+SUBJECTS = {
+    "1": ["treaty", "minister", "border", "election", "embassy", "parliament"],
+    "2": ["goal", "coach", "stadium", "season", "referee", "tournament"],
+    "3": ["shares", "profit", "bank", "merger", "dividend", "retailer"],
+    "4": ["software", "galaxy", "browser", "chip", "satellite", "laboratory"],
+}
+
+
+def offered(questions: QuestionSet, data: Path, work: Path) -> dict[str, Callable[..., Any]]:
+    return {call.__name__: call for call in questions.functions(data, work)}
+
+
+def write_frames(folder: Path) -> list[tuple[Any, Any]]:
+    """Poses and calibration of frames that turn by ``TURNS``, and a name for each image; no images."""
+    headings = [0.0, *itertools.accumulate(math.radians(turn) for turn in TURNS)]
+    places = [(0.05 * number, 0.0, 0.2 * number) for number in range(len(headings))]
+    for side in ("image_l", "image_r"):
+        (folder / side).mkdir(parents=True)
+        for number in range(len(headings)):
+            (folder / side / f"{number:06d}.png").touch()
+    poses = []
+    for heading, (x, y, z) in zip(headings, places, strict=True):
+        sine, cosine = math.sin(heading), math.cos(heading)
+        poses.append(f"{cosine} 0 {sine} {x} 0 1 0 {y} {-sine} 0 {cosine} {z}")
+    (folder / "poses.txt").write_text("\n".join(poses))
+    matrix = f"{FOCAL} 0 {WIDTH / 2} %s 0 {FOCAL} {HEIGHT / 2} 0 0 0 1 0\n"
+    (folder / "calib.txt").write_text("P0: " + matrix % 0 + "P1: " + matrix % (-FOCAL * BASELINE))
+    return list(zip(headings, places, strict=True))
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Path:
+    write_frames(tmp_path / "kitti")
+    return tmp_path
+
+
+@pytest.fixture
+def seen_drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A drive past two textured walls, one behind the other, of which the first and the last two images are seen."""
+    cv2, np = pytest.importorskip("cv2"), pytest.importorskip("numpy")
+    from benchmarks.sets import stereo
+
+    monkeypatch.setattr(stereo, "DISPARITIES", 48)
+    chance = np.random.default_rng(1)
+    texture = sum(
+        cv2.resize(chance.random((size, size), dtype=np.float32), (1024, 1024), interpolation=cv2.INTER_CUBIC)
+        for size in (64, 256, 1024)
+    )
+    poses = write_frames(tmp_path / "kitti")
+    columns, rows = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
+    rays = np.stack([(columns - WIDTH / 2) / FOCAL, (rows - HEIGHT / 2) / FOCAL, np.ones_like(rows, float)])
+    for number in (0, 1, len(poses) - 2, len(poses) - 1):
+        heading, place = poses[number]
+        sine, cosine = math.sin(heading), math.cos(heading)
+        turn = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
+        for side, aside in (("image_l", 0.0), ("image_r", BASELINE)):
+            start = np.array(place) + turn @ (aside, 0, 0)
+            toward = np.tensordot(turn, rays, 1)
+            near, far = (
+                start[:, None, None] + toward * ((depth - start[2]) / toward[2]) for depth in (7.0, 11.0)
+            )
+            hit = np.where(near[0] < place[0], near, far)
+            place_in = [((hit[axis] + 30) * 60 % 1000).astype(np.float32) for axis in (0, 1)]
+            image = cv2.remap(texture, *place_in, cv2.INTER_LINEAR)
+            cv2.imwrite(
+                str(tmp_path / "kitti" / side / f"{number:06d}.png"),
+                (image * 80).clip(0, 255).astype("uint8"),
+            )
+    return tmp_path
+
+
+def test_the_computed_turn_is_that_of_the_poses(seen_drive) -> None:
+    turn_angle = offered(kitti.SET, seen_drive, seen_drive)["turn_angle"]
+    assert turn_angle(image="000000.png") == pytest.approx(TURNS[0], abs=0.1)
+    last = len(TURNS)
+    assert turn_angle(image=f"{last:06d}.png") == pytest.approx(TURNS[-1], abs=0.1)  # from the one before it
+    assert kitti.turns_of(seen_drive / "kitti")[f"{last:06d}.png"] == pytest.approx(TURNS[-1])
+
+
+def test_a_turn_is_computed_in_a_process_of_its_own(seen_drive) -> None:
+    functions = kitti.SET.functions(seen_drive, seen_drive)
+    orchestrator = Orchestrator(functions, model=ScriptedModel([]), processors=1)
+    result = orchestrator.execute_sync('s1 = turn_angle(image="000000.png")\ns2 = difference(a=s1, b=1)')
+    assert result.answer == pytest.approx(TURNS[0] - 1, abs=0.15)
+
+
+def test_images_with_nothing_on_them_have_no_turn(drive) -> None:
+    cv2, np = pytest.importorskip("cv2"), pytest.importorskip("numpy")
+    turn_angle = offered(kitti.SET, drive, drive)["turn_angle"]
+    with pytest.raises(ValueError, match=r"000003\.png: can't be read as an image"):
+        turn_angle(image="000003.png")
+    for path in drive.rglob("*.png"):
+        cv2.imwrite(str(path), np.zeros((HEIGHT, WIDTH), "uint8"))
+    with pytest.raises(ValueError, match="0 features in one of the images"):
+        turn_angle(image="000003.png")
+
+
+def test_an_image_that_is_not_there_is_answered_with_those_that_are(drive) -> None:
+    images = kitti.images_of(drive / "kitti")
+    with pytest.raises(LookupError, match=r"there are 000000\.png to 000011\.png"):
+        kitti.step_of("000012.png", images)
+    with pytest.raises(LookupError, match="neither the image after it nor the one before it is there"):
+        kitti.step_of("000003.png", ["000001.png", "000003.png", "000005.png"])
+
+
+def test_the_questions_are_the_same_each_time_and_differ_from_each_other(drive) -> None:
+    questions = kitti.SET.questions(drive)
+    assert questions == kitti.SET.questions(drive)
+    assert len({question.text for question in questions}) == len(questions) == kitti.COUNT
+    assert len({question.id for question in questions}) == len(questions)
+
+
+def test_a_question_is_answered_by_the_difference_of_the_groups_averages(drive) -> None:
+    turns = {f"{number:06d}.png": turn for number, turn in enumerate([*TURNS, TURNS[-1]])}
+    average, difference = (offered(kitti.SET, drive, drive)[name] for name in ("average", "difference"))
+    for question in kitti.SET.questions(drive):
+        a, b = question.details["a"], question.details["b"]
+        assert len(a) == len(b) in (3, 4)
+        assert not set(a) & set(b)
+        right = difference(average([turns[image] for image in a]), average([turns[image] for image in b]))
+        assert question.answer == pytest.approx(right, abs=1e-3)
+        assert kitti.SET.right(question, right, drive)
+        assert kitti.SET.right(question, f"System A ({a[0]}) turns by {right:.3f} degrees more.", drive)
+        for wrong in (right + 0.3 + 0.2 * abs(right), "no idea", None, True, math.nan, "000012.png"):
+            assert not kitti.SET.right(question, wrong, drive)
+
+
+def test_no_example_is_about_images_of_a_drive(drive) -> None:
+    text = kitti.SET.examples.read_text(encoding="utf-8")
+    named = [int(image) for image in re.findall(r"(\d+)\.png", text)]
+    assert min(named) > 100_000  # no drive of the set has as many
+
+
+@pytest.mark.parametrize("side", ["image_l", "image_r"])
+def test_a_folder_of_images_that_is_missing_is_named(tmp_path, side) -> None:
+    (tmp_path / "kitti" / ("image_r" if side == "image_l" else "image_l")).mkdir(parents=True)
+    with pytest.raises(DataMissing, match=rf"{side}: there is no such folder; .*https://"):
+        kitti.SET.questions(tmp_path)
+
+
+def test_a_pose_that_is_none_is_named_with_its_line(drive) -> None:
+    path = drive / "kitti" / "poses.txt"
+    path.write_text(path.read_text().replace("0 1 0", "0 1", 1))
+    with pytest.raises(
+        DataMissing, match=r"poses\.txt, line 1: not the 12 numbers of a 3x4 matrix; .*https://"
+    ):
+        kitti.SET.questions(drive)
+    path.unlink()
+    with pytest.raises(DataMissing, match=r"poses\.txt: can't be read"):
+        kitti.SET.questions(drive)
+
+
+def test_too_few_images_are_no_question(drive) -> None:
+    (drive / "kitti" / "poses.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n" * 5)
+    with pytest.raises(DataMissing, match="4 images have a pose and a neighbour, and a question needs 6"):
+        kitti.SET.questions(drive)
+
+
+@pytest.fixture
+def news(tmp_path: Path) -> Path:
+    """Sixty news of four classes, in which nothing is true."""
+    chance = random.Random(4)
+    (tmp_path / "agnews").mkdir()
+    with (tmp_path / "agnews" / "some.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, quoting=csv.QUOTE_ALL)
+        for number in range(60):
+            kind = str(number % 4 + 1)
+            words = chance.choices(SUBJECTS[kind], k=12)
+            rows.writerow([kind, f"{words[0]} and {words[1]}", f"Number #39;{number}: {' '.join(words)}"])
+    return tmp_path
+
+
+@pytest.fixture
+def answered(news: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Question, Path, dict[str, Any]]:
+    """A question whose five calls were made, one after the other."""
+    for module in ("sklearn", "matplotlib"):
+        pytest.importorskip(module)
+    from benchmarks.sets import topics
+
+    monkeypatch.setattr(topics, "MOVES", 250)
+    monkeypatch.setattr(topics, "PASSES", 5)
+    monkeypatch.setattr(agnews, "ROWS", 30)
+    question, work = agnews.SET.questions(news)[1], news / "work"
+    functions = offered(agnews.SET, news, work)
+    rows = functions["read"]("some.csv", start=30, rows=30)
+    report = f"{'First prepare the texts. ' * 8}\n{functions['tsne'](rows)}\n{functions['lda'](rows)}"
+    functions["write"]("result/report.txt", report)
+    return question, work, functions
+
+
+def test_every_block_is_asked_about_in_every_wording(news, monkeypatch) -> None:
+    monkeypatch.setattr(agnews, "ROWS", 25)
+    questions = agnews.SET.questions(news)
+    assert len(questions) == 2 * len(agnews.WORDINGS) == len({question.text for question in questions})
+    assert "25 rows of some.csv, starting at row 25" in questions[1].text
+    assert [question.answer for question in questions[:2]] == [question.answer for question in questions[2:4]]
+    monkeypatch.setattr(agnews, "ROWS", 1000)
+    assert [question.answer[:8] for question in agnews.SET.questions(news)] == ["60 texts"] * len(
+        agnews.WORDINGS
+    )
+
+
+def test_pictures_and_a_report_of_the_right_rows_are_right(answered) -> None:
+    question, work, functions = answered
+    assert agnews.SET.right(question, None, work)
+    assert sorted(path.name for path in work.rglob("*.*")) == ["lda.png", "report.txt", "tsne.png"]
+    report = (work / "result" / "report.txt").read_text(encoding="utf-8")
+    assert "tsne.png: 30 texts of 4 classes" in report
+    assert report.count("topic ") == 8
+    (work / "result" / "report.txt").write_text(report[: report.index("topic 1")], encoding="utf-8")
+    assert not agnews.SET.right(question, None, work)
+    functions["write"]("result/report.txt", report[report.index("lda.png") :])
+    assert not agnews.SET.right(question, None, work)  # no procedure
+    (work / "result" / "report.txt").unlink()
+    assert not agnews.SET.right(question, None, work)
+
+
+def test_half_a_picture_and_one_of_other_rows_are_wrong(answered) -> None:
+    question, work, functions = answered
+    content = (work / "lda.png").read_bytes()
+    (work / "lda.png").write_bytes(content[: len(content) // 2])
+    assert not agnews.SET.right(question, None, work)
+    (work / "lda.png").write_bytes(content)
+    assert agnews.SET.right(question, None, work)
+    functions["tsne"](functions["read"]("some.csv", start=29, rows=30))
+    assert not agnews.SET.right(question, None, work)
+
+
+def test_the_same_texts_have_the_same_topics_and_picture(answered) -> None:
+    _, work, functions = answered
+    before = (work / "tsne.png").read_bytes(), (work / "lda.png").read_bytes()
+    rows = functions["read"]("some.csv", start=30, rows=30)
+    assert functions["lda"](rows) == functions["lda"](rows)
+    functions["tsne"](rows)
+    assert before == ((work / "tsne.png").read_bytes(), (work / "lda.png").read_bytes())
+
+
+def test_too_few_news_are_not_analysed(news) -> None:
+    pytest.importorskip("sklearn")
+    functions = offered(agnews.SET, news, news)
+    for name in ("tsne", "lda"):
+        with pytest.raises(ValueError, match="3 texts are too few"):
+            functions[name](functions["read"]("some.csv", rows=3))
+
+
+def test_remains_of_markup_are_no_words() -> None:
+    pytest.importorskip("sklearn")
+    from benchmarks.sets.topics import plain
+
+    assert (
+        plain(r'a\b #36;10 &lt;A HREF="x"&gt;c&lt;/A&gt; it#39;s &quot;d quot;') == 'a b $10  c  it\'s "d "'
+    )
+
+
+@pytest.mark.parametrize("path", ["../outside.txt", "/outside.txt", ".", ""])
+def test_nothing_is_written_outside_the_folder_of_a_run(news, path) -> None:
+    (news / "work").mkdir()
+    write = offered(agnews.SET, news, news / "work")["write"]
+    with pytest.raises(ValueError, match="only files below the folder of this run can be written"):
+        write(path, "text")
+    assert [*(news / "work").iterdir()] == []
+    assert not (news / "outside.txt").exists()
+
+
+def test_a_file_that_is_not_there_is_answered_with_the_news_that_are(news) -> None:
+    read = offered(agnews.SET, news, news)["read"]
+    with pytest.raises(FileNotFoundError, match=r"other\.csv: there is no such file; there are some\.csv"):
+        read("other.csv")
+    with pytest.raises(ValueError, match="start is at least 0"):
+        read("some.csv", start=-1)
+    assert [row["class"] for row in read("some.csv", start=58)] == ["3", "4"]
+
+
+def test_news_that_are_none_are_named_with_their_line(news) -> None:
+    path = news / "agnews" / "some.csv"
+    content = path.read_text(encoding="utf-8")
+    path.write_text("Class,Title,Text\n" + content, encoding="utf-8")
+    assert len(agnews.news_in(path)) == 60
+    path.write_text(content + '"1","no text"\n', encoding="utf-8")
+    with pytest.raises(DataMissing, match=r"some\.csv, line 61: not a class, a title and a text; .*https://"):
+        agnews.SET.questions(news)
+    path.unlink()
+    with pytest.raises(DataMissing, match=r"agnews: there is no file \*\.csv; .*https://"):
+        agnews.SET.questions(news)
+
+
+@pytest.mark.parametrize("name", ["kitti", "agnews"])
+def test_every_example_plan_can_be_run(name, drive, news) -> None:
+    module = {"kitti": kitti, "agnews": agnews}[name]
+    orchestrator = Orchestrator(
+        module.SET.functions(drive, drive), model=ScriptedModel([]), examples=module.SET.examples
+    )
+    for block in module.SET.examples.read_text(encoding="utf-8").split("\n\n"):
+        plan = orchestrator.check("\n".join(line for line in block.splitlines() if not line.startswith("#")))
+        *others, last = plan.calls
+        used = {name for call in [*others, last] for name in call.uses}
+        assert {call.id for call in others} == used
+
+
+def test_each_case_is_a_set_with_its_own_functions_and_examples(tmp_path) -> None:
+    questions = cases.SET.questions(tmp_path)
+    assert [question.id for question in questions] == ["seo_audit", "purchase_intent", "encryption"]
+    for question in questions:
+        case = question.details["set"]
+        assert case.questions(tmp_path) == [question]
+        assert case.examples == question.details["examples"]
+        names = [*offered(case, tmp_path, tmp_path / question.id)]
+        assert names == (
+            ["chatbot", "aes"] if question.id == "encryption" else ["search", "chatbot", "python"]
+        )
+        assert not cases.SET.right(question, "Done.", tmp_path)
+        assert not cases.SET.right(question, "I can't do that. " * 20, tmp_path)
+    with pytest.raises(TypeError, match="the functions differ"):
+        cases.SET.functions(tmp_path, tmp_path)
+
+
+def test_a_case_is_answered_in_the_copy_of_its_folder(tmp_path) -> None:
+    question = cases.SET.questions(tmp_path)[0]
+    case = question.details["set"]
+    orchestrator = Orchestrator(
+        case.functions(tmp_path, tmp_path),
+        model=RecordedModel(RECORDED / f"{question.id}.jsonl"),
+        processors=case.processors,
+        examples=case.examples,
+    )
+    result = orchestrator.run_sync(question.text)
+    assert cases.SET.right(question, result.answer, tmp_path)
+    assert (tmp_path / "seo_audit" / "seo.py").is_file()
+
+
+def test_the_encryption_is_right_when_both_files_are_encrypted(tmp_path, monkeypatch) -> None:
+    pytest.importorskip("cryptography")
+    question = cases.SET.questions(tmp_path)[2]
+    aes = offered(question.details["set"], tmp_path, tmp_path)["aes"]
+    monkeypatch.setitem(aes.__globals__, "VIDEO_MIB", 2)
+    monkeypatch.setitem(aes.__globals__["SCRYPT"], "n", 1 << 10)
+    answer = "The video and the chat text are encrypted; their entropy is close to eight bits a byte. " * 3
+    aes("encrypt", "myvideo.mp4", "key")
+    assert not cases.SET.right(question, answer, tmp_path)
+    aes("encrypt", "chat.txt", "key")
+    assert cases.SET.right(question, answer, tmp_path)
+    assert {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*.aes")} == {"encryption"}
+    secret = tmp_path / "encryption" / ".llmorch" / "chat.txt.aes"
+    plain = (cases.EXAMPLES / "encryption" / "chat.txt").read_bytes()
+    secret.write_bytes(plain + bytes(44))
+    assert not cases.SET.right(question, answer, tmp_path)

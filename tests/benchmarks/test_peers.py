@@ -1,0 +1,327 @@
+"""The benchmark of peers: what it asks, what it calls right, and that our row can be measured."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks.peers import columns, load, markdown, measure, measuring, tasks
+from benchmarks.peers.columns import COLUMNS, QUICK, NoLimitError, Script, Setup
+from benchmarks.peers.environments import PEERS, NotInstalledError, Peer, python_of, reason_in
+from benchmarks.peers.table import PeerRow, is_right, save, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parents[2]
+
+
+def called(setup: Setup, text: str, mapped: Callable[..., Any]) -> list[str]:
+    """Ask the script, run its calls, and tell what they returned."""
+    functions = {function.__name__: function for function in setup.functions}
+    calls = setup.script.request(text)
+    return list(mapped(lambda call: functions[call.function](**call.arguments), calls))
+
+
+def one_by_one(setup: Setup) -> Callable[[], object]:
+    """An executor that calls in turn, ends at the first failure and knows no limits."""
+    if setup.limit is not None:
+        raise NoLimitError
+    return lambda: called(setup, repr(called(setup, "go", map)), map)
+
+
+def on_threads(setup: Setup) -> Callable[[], object]:
+    """An executor that calls all at once, and waits for each no longer than its limit."""
+
+    def told(call: Callable[[], str]) -> str:
+        try:
+            return call()
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+
+    def run() -> None:
+        pool = ThreadPoolExecutor(40)
+        functions = {function.__name__: function for function in setup.functions}
+        running = [
+            pool.submit(functions[call.function], **call.arguments) for call in setup.script.request("go")
+        ]
+        results = [told(lambda future=future: future.result(setup.limit)) for future in running]
+        pool.shutdown(wait=setup.limit is None)
+        setup.script.request(repr(results))
+
+    return run
+
+
+def outcome(column: str, adapter: columns.Adapter, folder: Path) -> dict[str, Any]:
+    return columns.measure(column, adapter, folder, QUICK, option=False)
+
+
+def test_a_script_gives_its_calls_once_and_then_hears_what_came_of_them() -> None:
+    script = Script()
+    script.begin([(tasks.step, {"number": 1}), (tasks.step, {"number": 3})])
+    assert [(call.id, call.function, call.arguments) for call in script.request("go")] == [
+        ("call001", "step", {"number": 1}),
+        ("call002", "step", {"number": 3}),
+    ]
+    assert script.told is None
+    assert not script.heard(tasks.stepped(1))
+    assert script.request(f"results: {tasks.stepped(1)}") == ()
+    assert script.heard(tasks.stepped(1))
+    assert not script.heard(tasks.stepped(3))
+    script.begin([(tasks.step, {"number": 1})])
+    assert [call.id for call in script.request("go")] == ["call003"]
+    assert not script.heard(tasks.stepped(1))
+
+
+def test_every_result_says_which_call_it_is_of(tmp_path) -> None:
+    path = tmp_path / "value.txt"
+    assert tasks.burn(3, 1) == tasks.burnt(3, 3)
+    assert tasks.doze(4, 0.0) == tasks.dozed(4)
+    assert tasks.write(5, str(path), "new", 0.0) != tasks.write(6, str(path), "new", 0.0)
+    assert tasks.read(5, str(path)) == tasks.found(5, "new")
+    assert tasks.step(1) == tasks.stepped(1)
+    with pytest.raises(ValueError, match="step 2 can't be done"):
+        tasks.step(tasks.FAILING)
+
+
+def test_calls_in_turn_read_the_new_value_and_calls_at_once_the_old_one(tmp_path) -> None:
+    in_turn = outcome("order", one_by_one, tmp_path)
+    at_once = outcome("order", on_threads, tmp_path)
+    assert in_turn == {"reads": ["new", "new"], "ended": "answered"}
+    assert at_once == {"reads": ["old", "old"], "ended": "answered"}
+    assert is_right("order", [in_turn])
+    assert not is_right("order", [in_turn, at_once])
+
+
+def test_a_failure_that_ends_the_run_keeps_nothing_for_the_model(tmp_path) -> None:
+    ending = outcome("failure", one_by_one, tmp_path)
+    assert ending["ended"].startswith("ValueError: ")
+    assert (ending["kept"], ending["wanted"], is_right("failure", [ending])) == (0, 3, False)
+    going_on = outcome("failure", on_threads, tmp_path)
+    assert (going_on["kept"], going_on["ended"], is_right("failure", [going_on])) == (3, "answered", True)
+
+
+def test_a_call_that_is_reported_in_time_but_runs_on_is_not_stopped(tmp_path) -> None:
+    reported = outcome("timeout", on_threads, tmp_path)
+    assert reported["offered"]
+    assert reported["reported"] < QUICK.late
+    assert reported["file"]
+    assert not is_right("timeout", [reported])
+    assert words("timeout", [reported]) == "reported after 0.15 s, runs on"
+    unlimited = outcome("timeout", one_by_one, tmp_path)
+    assert words("timeout", [unlimited]) == "no limit offered"
+    assert not is_right("timeout", [unlimited])
+
+
+def test_a_limit_that_an_executor_refuses_is_an_outcome(tmp_path) -> None:
+    def refusing(setup: Setup) -> Callable[[], object]:
+        raise ValueError("only for async functions")
+
+    refused = outcome("timeout", refusing, tmp_path)
+    assert refused["refused"] == "ValueError: only for async functions"
+    assert words("timeout", [refused]) == "refused for a synchronous function"
+    assert not is_right("timeout", [refused])
+
+
+def test_sleeping_calls_are_complete_only_if_the_model_heard_of_each(tmp_path) -> None:
+    def forgetful(setup: Setup) -> Callable[[], object]:
+        return lambda: called(setup, repr(called(setup, "go", map)[1:]), map)
+
+    assert outcome("sleep", on_threads, tmp_path)["complete"]
+    lost = outcome("sleep", forgetful, tmp_path)
+    assert not lost["complete"]
+    assert words("sleep", [lost]) == "incomplete: answered"
+
+
+def test_the_computing_calls_stand_beside_bare_processes_of_the_same_run(tmp_path) -> None:
+    measured = outcome("cpu", one_by_one, tmp_path)
+    assert measured["complete"]
+    assert all(measured[name] > 0 for name in ("serial", "together", "floor"))
+
+
+RIGHT = PeerRow(
+    "swift",
+    "swift==1",
+    "1.0",
+    outcomes={
+        "cpu": [{"serial": 4.0, "together": 2.0, "floor": 2.0, "ended": "answered", "complete": True}],
+        "sleep": [{"seconds": 0.6, "sleep": 0.5, "ended": "answered", "complete": True}] * 2,
+        "order": [{"reads": ["new", "new"], "ended": "answered"}],
+        "failure": [{"ended": "answered", "wanted": 3, "kept": 3, "left": 0}],
+        "timeout": [
+            {
+                "limit": 0.3,
+                "late": 1.5,
+                "offered": True,
+                "refused": None,
+                "reported": 0.31,
+                "seconds": 0.31,
+                "ended": "answered",
+                "file": False,
+            }
+        ],
+    },
+)
+WRONG = PeerRow(
+    "slow",
+    "slow==2",
+    "2.0",
+    outcomes={
+        "cpu": [{"hangs": 60.0}],
+        "sleep": [{"seconds": 3.5, "sleep": 0.5, "ended": "answered", "complete": True}],
+        "order": [{"reads": ["old", "new"], "ended": "answered"}],
+        "failure": [{"ended": "ValueError: no", "wanted": 3, "kept": 0, "left": 3}],
+        "timeout": [{"failed": "ImportError: <gone> | away"}],
+    },
+    options={"sleep": "threads=40"},
+    with_option={"sleep": [{"seconds": 0.55, "sleep": 0.5, "ended": "answered", "complete": True}]},
+)
+
+
+def test_the_table_says_marks_and_counts_what_is_right() -> None:
+    absent = PeerRow("absent", "absent==3", problem="not installed: ERROR: no matching distribution")
+    lines = markdown([RIGHT, WRONG, absent]).splitlines()
+    assert lines[2:] == [
+        "| swift 1.0 | 2.00x; two processes 2.00x **✓** | 0.60 (0.60-0.60) s **✓** | new 2 of 2 **✓** "
+        "| goes on, 3 of 3 kept **✓** | reported after 0.3 s, stopped **✓** | 5 of 5 |",
+        "| slow 2.0 | hangs: nothing after 60 s | 3.50 s<br>with threads=40: 0.55 s **✓** "
+        "| old 1 of 2 and new 1 of 2 | ends, 0 of 3 kept, 3 left to the caller "
+        "| failed: ImportError: &lt;gone> \\| away | 0 of 5 |",
+        "| absent | not installed: ERROR: no matching distribution | | | | | |",
+    ]
+    assert {line.replace("\\|", "").count("|") for line in lines} == {8}
+
+
+def test_a_speed_up_is_right_by_the_processes_of_the_same_repeat() -> None:
+    fast_machine = {"serial": 4.0, "together": 2.0, "floor": 1.9, "ended": "answered", "complete": True}
+    busy_machine = fast_machine | {"together": 3.9, "floor": 3.8}
+    serial = fast_machine | {"together": 4.0}
+    assert is_right("cpu", [fast_machine, busy_machine])
+    assert is_right("cpu", [fast_machine, serial, busy_machine])
+    assert not is_right("cpu", [serial, serial, fast_machine])
+    assert not is_right("cpu", [fast_machine | {"complete": False}])
+
+
+def test_nothing_measured_is_not_right() -> None:
+    assert PeerRow("none").right == []
+    assert words("sleep", []) == "not measured"
+
+
+def test_rows_are_read_back_as_they_were_written(tmp_path) -> None:
+    save([RIGHT, WRONG], tmp_path / "peers.json")
+    assert load(tmp_path / "peers.json") == [RIGHT, WRONG]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", '[{"nobody": 1}]', '[{"name": "a", "outcomes": {"sleep": [{"seconds": 1}]}}]']
+)
+def test_a_file_that_holds_no_rows_is_refused_in_one_line(tmp_path, text) -> None:
+    path = tmp_path / "peers.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="holds no rows of peers") as caught:
+        load(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_our_row_is_measured_in_every_column(tmp_path) -> None:
+    told: list[str] = []
+    (row,) = measure(["llmorch"], 1, tmp_path, told.append, quick=True)
+    assert not row.problem
+    assert {column: len(outcomes) for column, outcomes in row.outcomes.items()} == dict.fromkeys(COLUMNS, 1)
+    assert not [outcomes for outcomes in row.outcomes.values() if {"failed", "hangs"} & outcomes[0].keys()]
+    assert row.outcomes["cpu"][0]["complete"]
+    assert row.outcomes["sleep"][0]["complete"]
+    assert None not in row.outcomes["order"][0]["reads"]
+    assert "timeout" in row.right
+    assert load(tmp_path / "peers.json") == [row]
+    assert told == ["llmorch: this checkout", *(f"llmorch: {column}" for column in COLUMNS)]
+
+
+def test_a_peer_that_hangs_or_breaks_has_that_in_its_row(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(measuring, "PEERS", {"slow": PEERS["llmorch"], "broken": Peer("broken", "run_none")})
+    monkeypatch.setattr(measuring, "COLUMNS", ("order",))
+    (broken,) = measure(["broken"], 1, tmp_path, str, quick=True)
+    assert "No module named benchmarks.peers.run_none" in broken.outcomes["order"][0]["failed"]
+    monkeypatch.setattr(measuring, "HANGING", 0.01)
+    (slow,) = measure(["slow"], 1, tmp_path, str, quick=True)
+    assert slow.outcomes == {"order": [{"hangs": 0.01}]}
+
+
+def test_a_peer_that_can_not_be_installed_has_the_reason_in_its_row(tmp_path, monkeypatch) -> None:
+    def failing(*_: object) -> Path:
+        raise NotInstalledError("ERROR: no matching distribution")
+
+    monkeypatch.setattr(measuring, "python_of", failing)
+    (row,) = measure(["smolagents"], 1, tmp_path, str)
+    assert row.problem == "not installed: ERROR: no matching distribution"
+    assert row.outcomes == {}
+
+
+def test_an_environment_is_reused_only_if_it_is_complete_and_of_the_same_package(
+    tmp_path, monkeypatch
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr("benchmarks.peers.environments._asked", asked.append)
+    peer = Peer("some", "run_some", "some==1")
+    python = tmp_path / "run_some" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    (tmp_path / "run_some" / "complete.txt").write_text("some==1", encoding="utf-8")
+    assert python_of(peer, tmp_path) == python
+    assert asked == []
+    with pytest.raises(FileNotFoundError):  # nothing was made by what only notes what it is asked
+        python_of(Peer("some", "run_some", "some==2"), tmp_path)
+    assert asked[-1][-1] == "some==2"
+    assert not python.exists()
+
+
+def test_the_reason_in_an_output_is_its_error_or_its_last_line() -> None:
+    assert reason_in("ERROR: no such package\nnotice: upgrade pip\n") == "ERROR: no such package"
+    assert reason_in("Traceback\n  File x\nImportError: gone\n\n") == "ImportError: gone"
+    assert reason_in("") == "it failed without a word"
+
+
+def test_every_peer_has_an_adapter_that_is_a_program() -> None:
+    for peer in PEERS.values():
+        source = (ROOT / "benchmarks" / "peers" / f"{peer.adapter}.py").read_text(encoding="utf-8")
+        names = {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+        assert "adapter" in names, peer.name
+        assert source.rstrip().splitlines()[-1].strip().startswith("main(adapter, "), peer.name
+        assert set(peer.options) <= set(COLUMNS), peer.name
+
+
+def test_what_runs_in_a_peers_environment_needs_only_the_standard_library() -> None:
+    code = "import benchmarks.peers, benchmarks.peers.columns, benchmarks.peers.__main__"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--peers", "magic"], "there is no peer 'magic'"),
+        (["--repeats", "0"], "--repeats is at least 1"),
+        (["--keep"], "--keep needs --out"),
+        (["--show", "nowhere.json"], "nowhere.json can't be read"),
+    ],
+)
+def test_an_argument_that_can_not_be_is_refused(arguments, says) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.peers", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,267 @@
+"""Policies on plans of known durations, the exact optimum, and the tables of overhead and scaling."""
+
+from __future__ import annotations
+
+import json
+import random
+from itertools import permutations, product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks import overhead, scaling, schedule
+from benchmarks.policies import POLICIES, shortest
+from benchmarks.questions import DataMissing
+from benchmarks.schedule import TimedPlan
+from llmorch import render
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SHORT_FIRST = TimedPlan.of({"a": 2, "b": 2, "c": 4}, [], 4)
+"""Fifo starts the long step last: 6 seconds on two processors, where 4 are enough."""
+DIAMOND = TimedPlan.of({"end": 1, "left": 3, "start": 2, "right": 1}, [], 3)
+
+
+def written(data: Path, content: object) -> Path:
+    path = data / "asynchow" / "plans.json"
+    path.parent.mkdir()
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_steps_keep_their_order_as_far_as_their_edges_allow() -> None:
+    plan = TimedPlan.of(
+        {"end": 1, "left": 3, "start": 2, "right": 1},
+        [("start", "left"), ("start", "right"), ("left", "end"), ("right", "end")],
+        6,
+    )
+    assert render(plan.plan) == (
+        "s1 = step(after=[])\ns2 = step(after=[s1])\ns3 = step(after=[s1])\ns4 = step(after=[s2, s3])"
+    )
+    assert plan.durations == {"s1": 2, "s2": 3, "s3": 1, "s4": 1}
+    assert plan.uses == [[], [0], [0], [1, 2]]
+    assert plan.simulated("critical", 2) == (6, 6)
+
+
+def test_a_row_says_how_far_a_policy_is_from_what_is_possible() -> None:
+    made = schedule.rows([SHORT_FIRST, DIAMOND], processors=[2])
+    rows = {(row["policy"], row["processors"]): row for row in made}
+    assert set(rows) == {(policy, count) for policy in POLICIES for count in ("unlimited", 2)}
+    assert rows["critical", 2] == {
+        "policy": "critical",
+        "processors": 2,
+        "plans": 2,
+        "mean_to_bound": (1 + 4 / 3.5) / 2,
+        "worst_to_bound": 4 / 3.5,
+        "optimum_known": 2,
+        "at_optimum": 2,
+        "mean_to_optimum": 1.0,
+        "worst_to_optimum": 1.0,
+        "worse_than_fifo": 0,
+        "worst_to_fifo": 1.0,
+        "worse_than_ranks": 0,
+        "worst_to_ranks": 1.0,
+        "best_of_all": 2,
+    }
+    assert rows["greedy", 2] | {"mean_to_bound": 0, "worst_to_bound": 0} == {
+        "policy": "greedy",
+        "processors": 2,
+        "plans": 2,
+        "mean_to_bound": 0,
+        "worst_to_bound": 0,
+        "optimum_known": 2,
+        "at_optimum": 1,
+        "mean_to_optimum": 1.25,
+        "worst_to_optimum": 1.5,
+        "worse_than_fifo": 0,
+        "worst_to_fifo": 1.0,
+        "worse_than_ranks": 0,
+        "worst_to_ranks": 1.0,
+        "best_of_all": 1,
+    }
+    assert rows["sequential", "unlimited"]["worst_to_fifo"] == 7 / 3
+    assert rows["critical", "unlimited"]["at_optimum"] == 2
+
+
+def test_the_figures_ask_for_the_optimum_and_for_no_worse_than_the_others() -> None:
+    figures = schedule.figures(schedule.rows([SHORT_FIRST], processors=[2, 8]))
+    assert [(figure.name, figure.wanted, figure.met) for figure in figures] == [
+        ("schedule, unlimited: share of plans at the published optimum", "at least 1", True),
+        ("schedule, 2: mean of the lower bound", "at most 1.05", True),
+        ("schedule, 2: worst against fifo", "at most 1", True),
+        ("schedule, 2: worst against the paper's ranks", "at most 1", True),
+    ]
+    assert figures[1].floors["greedy"].median == 1.5
+
+
+def test_the_table_has_a_line_for_each_policy_and_number_of_processors() -> None:
+    lines = schedule.markdown(schedule.rows([SHORT_FIRST], processors=[2])).splitlines()
+    assert "**unlimited processors**, 1 plans (optimum: published)" in lines
+    assert "| critical | 100.0% | 1.000 / 1.00 | 1.000 / 1.00 | 0 | 0 | 1 |" in lines
+    assert "| barrier | 0.0% | 1.500 / 1.50 | 1.500 / 1.50 | 0 | 0 | 0 |" in lines
+    assert "| sequential | 0.0% | 2.000 / 2.00 | 2.000 / 2.00 | 1 (1.33) | 1 (1.33) | 0 |" in lines
+
+
+def test_plans_of_a_file_are_read_whatever_their_steps_are_called(tmp_path) -> None:
+    written(
+        tmp_path, [{"durations": {"boil": 60, "brew": 180.5}, "edges": [["boil", "brew"]], "optimum": 240.5}]
+    )
+    (plan,) = schedule.plans(tmp_path)
+    assert (plan.durations, plan.uses, plan.optimum) == ({"s1": 60.0, "s2": 180.5}, [[], [0]], 240.5)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "can't be read"),
+        ("[{", "can't be read"),
+        ({}, "is not a list of plans"),
+        ([{"edges": [], "optimum": 1}], "plan 1: 'durations' is missing"),
+        ([{"durations": {"a": 1}, "edges": [["a", "b"]], "optimum": 1}], "plan 1: an edge from 'a' to 'b'"),
+        (
+            [{"durations": {"a": 1, "b": 1}, "edges": [["a", "b"], ["b", "a"]], "optimum": 1}],
+            "plan 1: the steps a, b wait for each other",
+        ),
+        ([{"durations": {"a": -1}, "edges": [], "optimum": 1}], "plan 1: durations are numbers of seconds"),
+        ([{"durations": {"a": "long"}, "edges": [], "optimum": 1}], "plan 1: could not convert"),
+        ([7], "plan 1: "),
+    ],
+)
+def test_a_file_that_can_not_be_used_is_named_in_one_line(tmp_path, content, says) -> None:
+    path = tmp_path / "asynchow" / "plans.json" if content is None else written(tmp_path, content)
+    with pytest.raises(DataMissing) as caught:
+        schedule.plans(tmp_path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert says in message
+    assert "https://github.com/fangru-lin/graph-llm-asynchow-plan" in message
+    assert "\n" not in message
+
+
+def test_the_optimum_may_leave_a_processor_idle_on_purpose() -> None:
+    # No order of starting whatever is ready takes less than 7: s1 would be in the way of s3 or s4.
+    seconds, uses = [2, 1, 1, 1, 4], [[], [], [1], [1], [2, 3]]
+    assert shortest(seconds, uses, 2, bound=6, found=7) == 6
+
+
+def test_the_optimum_is_what_trying_every_order_on_every_processor_finds() -> None:
+    chance = random.Random(11)
+    for _ in range(60):
+        calls = chance.randint(2, 5)
+        seconds = [chance.choice([0.5, 1, 2, 3, 5]) for _ in range(calls)]
+        uses = [[used for used in range(call) if chance.random() < 0.3] for call in range(calls)]
+        assert shortest(seconds, uses, 2, bound=0, found=sum(seconds)) == tried(seconds, uses, 2)
+
+
+def tried(seconds: Sequence[float], uses: Sequence[Sequence[int]], processors: int) -> float:
+    calls = range(len(seconds))
+    spans = []
+    for order in permutations(calls):
+        if any(order.index(used) > order.index(call) for call in calls for used in uses[call]):
+            continue
+        for places in product(range(processors), repeat=len(seconds)):
+            free, ends = [0.0] * processors, dict.fromkeys(calls, 0.0)
+            for call in order:
+                start = max(free[places[call]], *(ends[used] for used in uses[call]), 0.0)
+                free[places[call]] = ends[call] = start + seconds[call]
+            spans.append(max(free))
+    return min(spans)
+
+
+def test_a_search_that_takes_too_long_says_nothing() -> None:
+    seconds = [3.0, 5.0, 7.0, 2.0, 4.0, 6.0]
+    assert shortest(seconds, [[]] * 6, 2, bound=0, found=100, states=3) is None
+    assert shortest([1.0] * 500, [[]] * 500, 2, bound=250, found=251) is None
+    assert shortest([1.0] * 500, [[]] * 500, 2, bound=250, found=250) == 250
+
+
+def test_the_overhead_table_has_every_policy_and_floor_by_size_and_shape() -> None:
+    rows = overhead.rows(1, quick=True, sizes=(3, 5))
+    names = [*POLICIES, "floor: asyncio tasks", "floor: thread hops", "floor: pipe round trips"]
+    assert [(row["calls"], row["shape"]) for row in rows if row["name"] == "critical"] == [
+        (3, "flat"),
+        (3, "chained"),
+        (5, "flat"),
+        (5, "chained"),
+    ]
+    assert [row["name"] for row in rows[: len(names)]] == names
+    assert all(0 < row["us"] <= row["all_us"] for row in rows)
+    table = overhead.markdown(rows).splitlines()
+    assert table[0] == "| µs a call | 3 flat | 3 chained | 5 flat | 5 chained |"
+    assert [line.split(" | ")[0].removeprefix("| ") for line in table[2:]] == names
+
+
+def test_the_simulated_graph_scales_until_its_calls_can_not_be_divided() -> None:
+    rows = scaling.simulated({"turn_angle": 3.0, "average": 0.5, "difference": 1.0})
+    lines = scaling.speedups(rows)
+    whole = 8 * 3 + 2 * 0.5 + 1
+    assert lines["react"] == dict.fromkeys(range(1, 9), 1.0)
+    assert lines["llmcompiler on one thread"] == dict.fromkeys(range(1, 9), whole / 25.5)
+    assert lines["llmorch"] == {
+        count: whole / (3 * waves + 1.5)
+        for count, waves in zip(range(1, 9), (8, 4, 3, 2, 2, 2, 2, 1), strict=True)
+    }
+    assert lines["lower bound"] == {count: whole / max(4.5, 24 / count) for count in range(1, 9)}
+
+
+def test_the_longest_call_first_shortens_the_graph_where_calls_differ() -> None:
+    seconds: dict[str, float] = {f"s{number}": 1.0 for number in range(1, 8)} | {"s8": 4.0}
+    rows = {
+        (row["technique"], row["processors"]): row["makespan"]
+        for row in scaling.simulated(seconds, (2, 4), scaling.TECHNIQUES)
+    }
+    assert (rows["llmorch", 2], rows["llmorch", 4]) == (6, 4)
+    assert (rows["llmorch by ranks", 2], rows["llmcompiler", 4]) == (7, 5)
+    assert rows["lower bound", 2] == 5.5
+
+
+def test_the_table_of_scaling_has_a_column_for_each_number_of_processors() -> None:
+    rows = scaling.simulated({"turn_angle": 1.0}, (1, 2), scaling.TECHNIQUES[-1:])
+    assert scaling.markdown(rows).splitlines() == [
+        "| processors | 1 | 2 |",
+        "|---|---:|---:|",
+        "| llmorch | 8 s, 1.00x | 4 s, 2.00x |",
+        "| lower bound | 8 s, 1.00x | 4 s, 2.00x |",
+    ]
+
+
+def test_a_real_run_is_checked_against_the_simulation_with_its_own_durations() -> None:
+    def run(policy: str, makespan: float, **durations: float) -> scaling.Run:
+        return scaling.Run(policy, 2, makespan, {f"s{n}": 1.0 for n in range(1, 9)} | durations)
+
+    runs = [run("greedy", 4.0), run("greedy", 5.0), run("sequential", 8.0), run("critical", 10.0, s8=4.0)]
+    expected: list[dict[str, Any]] = [
+        {"policy": "greedy", "processors": 2, "runs": 2, "real": 4.5, "simulated": 4.0, "error": -0.2},
+        {"policy": "sequential", "processors": 2, "runs": 1, "real": 8.0, "simulated": 8.0, "error": 0.0},
+        # A run does not know beforehand that s8 is the longest, so it starts last.
+        {"policy": "critical", "processors": 2, "runs": 1, "real": 10.0, "simulated": 7.0, "error": -0.3},
+    ]
+    rows = scaling.checked(runs)
+    assert [row | {"error": pytest.approx(row["error"])} for row in expected] == rows
+    assert "| greedy | 2 | 4.5 s | 4 s | -20.00% |" in scaling.markdown_checked(rows).splitlines()
+    assert [(row["technique"], row["speedup"]) for row in scaling.rows(runs)] == [
+        ("react", 1.0),
+        ("llmcompiler", 8 / 4.5),
+        ("llmorch", 0.8),
+    ]
+
+
+def test_durations_are_those_of_the_runs_on_the_fewest_processors() -> None:
+    runs = [
+        scaling.Run("greedy", 2, 1.0, {"s1": 9.0}),
+        *(scaling.Run("greedy", 1, 1.0, {"s1": seconds}) for seconds in (1.0, 4.0, 2.0)),
+    ]
+    assert scaling.durations_of(runs) == {"s1": 2.0}
+
+
+def test_a_folder_without_images_is_missing_data(tmp_path) -> None:
+    for side in ("image_l", "image_r"):
+        (tmp_path / "kitti" / side).mkdir(parents=True)
+    for name in ("calib.txt", "poses.txt"):
+        matrices = "1 0 0 0 0 1 0 0 0 0 1 0\n" * 2
+        (tmp_path / "kitti" / name).write_text(matrices, encoding="utf-8")
+    pytest.importorskip("cv2")
+    with pytest.raises(DataMissing, match="no image has a pose and a neighbour"):
+        scaling.measured(tmp_path, tmp_path, repeats=1)
