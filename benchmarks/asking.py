@@ -182,7 +182,7 @@ class _Asker:
     async def _made(self, chosen: QuestionSet, job: Job, stack: AsyncExitStack) -> tuple[Orchestrator, Path]:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmorch-")))
         orchestrator = Orchestrator(
-            chosen.functions(self._settings.data, work),
+            chosen.functions(self._settings.data, work, self._settings.delay),
             model=_Shared(self._model),
             technique=job.technique,
             policy=job.policy,

@@ -1,0 +1,135 @@
+"""Writes ``benchmarks/RESULTS.md`` from what the benchmarks left in one folder: tables, and what was wanted."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks import comparing, tables
+from benchmarks.figures import Figure, Series
+from benchmarks.records import Runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.records import Run
+
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+SETS = ("hotpotqa", "movierec", "parallelqa", "kitti", "agnews", "cases", "game24")
+OTHERS = ("scaling", "schedule", "peers")
+OURS = "llmorch"
+_PLACES = "--data ../shared/data --out DIR\n"
+
+FASTER = {"hotpotqa": 2.0, "movierec": 3.0, "parallelqa": 2.0}
+"""How many times faster than ReAct, from the query to the answer."""
+CHEAPER = 3.0
+EXECUTES_FASTER = {"kitti": 1.9, "agnews": 1.8}
+TO_BOUND = 1.10
+
+
+def report(out: Path) -> str:
+    """Write the report and return it. What ``out`` doesn't have is left out."""
+    parts = [
+        "# Results\n\nMade by `python -m benchmarks report --out DIR`, from what these commands left in DIR; each "
+        "goes on where it was interrupted:\n\n```sh\n"
+        f"python -m benchmarks {' '.join(SETS[:3])} --limit 40 --repeats 3 --processors 2 {_PLACES}"
+        f"python -m benchmarks {' '.join(SETS[3:])} --limit 10 --repeats 3 --processors 2 {_PLACES}"
+        f"python -m benchmarks {' '.join(OTHERS)} --repeats 3 {_PLACES}```\n",
+        f"Machine: {machine()}. Times are in seconds and means over the questions that were answered; of several "
+        "runs the median and, in brackets, the range. A run without an answer is a failure and no latency. A "
+        "remote lookup is given 0.5 s. Speed-ups and savings are against ReAct, over the questions that both "
+        "answered.\n",
+    ]
+    for name in SETS:
+        runs = _of_the_most_common_kind(Runs(out / f"{name}.jsonl").all)
+        if runs:
+            parts += [f"## {name}\n", comparing.written(name, runs, out)]
+            parts += [verdicts(wanted(name, runs))]
+    for name in OTHERS:
+        path = out / f"{name}.md"
+        if path.exists():
+            parts += [f"## {name}\n", path.read_text(encoding="utf-8")]
+    text = "\n".join(part for part in parts if part)
+    RESULTS.write_text(text, encoding="utf-8")
+    return text
+
+
+def machine() -> str:
+    """The processor, how many, and the Python that ran."""
+    named = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        named = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return f"{os.cpu_count()} processors, {named}, {platform.system()}, Python {platform.python_version()}"
+
+
+def wanted(name: str, runs: Sequence[Run]) -> list[Figure]:
+    """What is wanted of our technique on this set, and what it came to."""
+    rows = {row.technique: row for row in tables.rows(runs)}
+    ours, first = rows.get(OURS), rows.get(tables.FIRST)
+    if ours is None or first is None or ours.faster is None or ours.cheaper is None:
+        return []
+    figures = []
+    if name in FASTER:
+        # Within the spread: what the first technique reached in its worst repeat.
+        figures += [
+            Figure(
+                "right",
+                "share of the questions, against ReAct's lowest run",
+                "",
+                ours.right,
+                {"ReAct": first.right},
+                at_least=min(first.right.values),
+            ),
+            Figure("speed-up", "from query to answer", "x", ours.faster, at_least=FASTER[name]),
+            Figure("fewer tokens", "in and out", "x", ours.cheaper, at_least=CHEAPER),
+        ]
+    if name in EXECUTES_FASTER and ours.executes_faster is not None:
+        figures.append(
+            Figure(
+                "speed-up of the execution",
+                "time in which calls ran",
+                "x",
+                ours.executes_faster,
+                at_least=EXECUTES_FASTER[name],
+            )
+        )
+    if name in EXECUTES_FASTER:
+        figures.append(
+            Figure(
+                "above the lower bound",
+                "time in which calls ran",
+                "x",
+                _to_bound([run for run in runs if run.job.technique == OURS and run.answered]),
+                at_most=TO_BOUND,
+            )
+        )
+    return figures
+
+
+def verdicts(figures: Sequence[Figure]) -> str:
+    """A line for each figure: what was wanted, measured, and whether it is met."""
+    lines = [
+        f"- {figure.name} ({figure.what}): {figure.measured}{figure.unit}, wanted {figure.wanted}"
+        f"{figure.unit}: {'met' if figure.met else '**missed**'}"
+        for figure in figures
+    ]
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def _to_bound(runs: Sequence[Run]) -> Series:
+    ratios = [run.executing / run.lower_bound for run in runs if run.lower_bound > 0]
+    return Series([median(ratios)] if ratios else [float("nan")])
+
+
+def _of_the_most_common_kind(runs: Sequence[Run]) -> list[Run]:
+    """The runs on the model that most of them have: a recorded one says nothing about time."""
+    models = [run.job.model for run in runs if run.job.model != "recorded"]
+    chosen = max(set(models), key=models.count) if models else None
+    return [run for run in runs if run.job.model == chosen]

@@ -1,0 +1,225 @@
+"""AGNews*: read 1,000 news, draw them by t-SNE and LDA, and write a report.
+
+As in the paper, a query is five calls: ``read``, then the compute calls ``tsne`` and ``lda``
+at once, meanwhile ``self`` for a sample procedure, and ``write`` when all is there.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import zlib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.questions import DataMissing, Question, QuestionSet
+from llmorch import function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ROWS = 1000
+LEAST = 50
+"""Rows that a file needs for a question; one with less than ``ROWS`` is asked about as a whole."""
+COLUMNS = ("class", "title", "text")
+PUBLISHED = "AG News is published at https://huggingface.co/datasets/fancyzhx/ag_news, 3 columns a row"
+SMALLEST = 300
+"""Pixels; a picture that was drawn is wider and higher."""
+SHARE = 0.8
+"""Of the topics' words, what a report needs: a model that writes it itself leaves some out."""
+RESULT = frozenset(("tsne", "sne", "lda", "png", "texts", "of", "classes", "topic", "topics"))
+"""The other words of what ``tsne`` and ``lda`` return."""
+PROCEDURE = 20
+"""Words that a report needs beside the topics: the sample procedure."""
+
+News = list[dict[str, str]]
+
+WORDINGS = (
+    (
+        "I want to visualize the collected news data. I will read {rows} rows of {file}, starting at row {start}. "
+        "Then use tsne to visualize the distribution of the texts, and lda to visualize their topics. "
+        "Meanwhile, I need a brief sample procedure for t-SNE and LDA analysis on NLP tasks from the chatbot. "
+        "Finally, all outputs should be saved in {report}.",
+        "result/report.txt",
+    ),
+    (
+        "Ask the chatbot for a short guideline to t-SNE and LDA on texts. Read the {rows} news of {file} from "
+        "row {start} on, run tsne and lda on them, and write the guideline and both results to {report}.",
+        "analysis.txt",
+    ),
+    (
+        "What are the news in {file} about? Read {rows} rows of it from row {start} on, draw them with tsne, find "
+        "their topics with lda, let the chatbot write a few steps that explain how t-SNE and LDA work, and save "
+        "everything in the file {report}.",
+        "out/news.md",
+    ),
+)
+
+
+class AgNews:
+    """Visualizations of blocks of rows of the files ``agnews/*.csv``."""
+
+    name = "agnews"
+    examples = Path(__file__).parent / "examples" / "agnews.plans"
+    processors = 2
+
+    def questions(self, data: Path) -> list[Question]:
+        """Every block of 1,000 rows in the first wording, then every block in the next one."""
+        blocks = []
+        for path in _files(data / "agnews"):
+            news = news_in(path)
+            starts = range(0, len(news) - ROWS + 1, ROWS)
+            if len(news) >= LEAST:
+                blocks += [(path.name, start, news[start : start + ROWS]) for start in starts or [0]]
+        if not blocks:
+            raise DataMissing(f"{data / 'agnews'}: no file has {LEAST} rows; {PUBLISHED}")
+        return [
+            Question(
+                f"agnews-{number * len(blocks) + at + 1}",
+                wording.format(rows=len(news), file=file, start=start, report=report),
+                fingerprint(news),
+                {"report": report},
+            )
+            for number, (wording, report) in enumerate(WORDINGS)
+            for at, (file, start, news) in enumerate(blocks)
+        ]
+
+    def functions(self, data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
+        """``tsne`` and ``lda`` compute for a few seconds on one core; all files go below ``work``."""
+        folder = (data / "agnews").resolve()
+        made = work.resolve()
+        missing = [name for name in ("matplotlib", "sklearn") if find_spec(name) is None]
+        if missing:
+            raise DataMissing(
+                f"agnews: not installed: {', '.join(missing)}; pip install matplotlib scikit-learn"
+            )
+
+        @function(kind="inout")
+        def read(file: str, start: int = 0, rows: int = ROWS) -> list[dict[str, str]]:
+            """Read news from a file: the class, the title and the text of each.
+
+            Args:
+                file: The name of the file, such as "news.csv".
+                start: The first row to read; a file begins with row 0.
+                rows: How many rows to read.
+            """
+            there = {path.name: path for path in _files(folder)}
+            if file not in there:
+                raise FileNotFoundError(f"{file}: there is no such file; there are {', '.join(there)}")
+            if start < 0 or rows < 1:
+                raise ValueError("start is at least 0, and rows at least 1")
+            return news_in(there[file])[start : start + rows]
+
+        @function(kind="compute")
+        def tsne(news: list[dict[str, str]]) -> str:
+            """Draw the distribution of news by t-SNE. Returns the picture's name.
+
+            Args:
+                news: The news, as read gives them.
+            """
+            from benchmarks.sets.topics import scatter
+
+            classes = [item["class"] for item in news]
+            scatter(texts_of(news), classes, made / "tsne.png", fingerprint(news))
+            return f"tsne.png: {len(news)} texts of {len(set(classes))} classes"
+
+        @function(kind="compute")
+        def lda(news: list[dict[str, str]]) -> str:
+            """Find the topics of news by LDA and draw them. Returns the picture's name and each topic's words.
+
+            Args:
+                news: The news, as read gives them.
+            """
+            from benchmarks.sets.topics import topics
+
+            found = topics(texts_of(news), made / "lda.png", fingerprint(news))
+            lines = [f"topic {number}: {', '.join(words)}" for number, words in enumerate(found, 1)]
+            return "\n".join([f"lda.png: {len(found)} topics", *lines])
+
+        @function(kind="inout")
+        def write(path: str, text: str) -> str:
+            """Write a text to a file.
+
+            Args:
+                path: The file to write, such as "report.txt".
+                text: What to write.
+            """
+            target = (made / path).resolve()
+            if made not in target.parents:
+                raise ValueError(
+                    f"{path}: only files below the folder of this run can be written; use a relative path"
+                )
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+            return f"{path}: {len(text)} characters written"
+
+        return [read, tsne, lda, write]
+
+    def right(self, question: Question, answer: Any, work: Path) -> bool:
+        """Whether both pictures are of the right texts, and the report has the topics and a procedure."""
+        try:
+            report = (work / question.details["report"]).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return False
+        notes = {note["Title"]: note for path in work.rglob("*.png") if (note := _note_of(path))}
+        if {title: note["Description"] for title, note in notes.items()} != dict.fromkeys(
+            ("t-SNE", "LDA"), question.answer
+        ):
+            return False
+        words = set(notes["LDA"]["Comment"].split())
+        written = re.findall(r"[^\W\d_]+", report.lower())
+        kept = len(words & set(written)) / len(words)
+        return kept >= SHARE and sum(word not in words | RESULT for word in written) >= PROCEDURE
+
+
+def news_in(path: Path) -> News:
+    """The rows of a file of news; a first row of column names is skipped."""
+    news = []
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            rows = csv.reader(lines, strict=True)
+            for number, row in enumerate(rows):
+                if len(row) == len(COLUMNS) and row[0].strip().isdecimal():
+                    news.append(dict(zip(COLUMNS, row, strict=True)))
+                elif number:
+                    raise csv.Error("not a class, a title and a text")
+    except csv.Error as error:
+        raise DataMissing(f"{path}, line {rows.line_num}: {error}; {PUBLISHED}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataMissing(f"{path}: can't be read ({type(error).__name__}); {PUBLISHED}") from None
+    return news
+
+
+def texts_of(news: News) -> list[str]:
+    """What is analysed of each: title and text."""
+    return [f"{item['title']}. {item['text']}" for item in news]
+
+
+def fingerprint(news: News) -> str:
+    """Says of which news a picture is, without the news."""
+    return f"{len(news)} texts {zlib.crc32(''.join(texts_of(news)).encode()):08x}"
+
+
+def _files(folder: Path) -> Sequence[Path]:
+    files = sorted(folder.glob("*.csv"))
+    if not files:
+        raise DataMissing(f"{folder}: there is no file *.csv; {PUBLISHED}")
+    return files
+
+
+def _note_of(path: Path) -> dict[str, str]:
+    """What ``topics`` noted in a picture; empty for what is none of its pictures."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            note = {str(key): str(value) for key, value in picture.info.items()}
+            drawn = min(picture.size) >= SMALLEST
+    except (OSError, SyntaxError, ValueError):
+        return {}
+    return note if drawn and {"Title", "Description"} <= set(note) else {}
+
+
+SET: QuestionSet = AgNews()

@@ -1,0 +1,176 @@
+"""HotpotQA: questions that compare two things, each with a page of its own.
+
+Two searches at a time and then the model: the least parallel of the paper's question sets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.questions import Question
+from benchmarks.sets.answers import chosen, contains, near, number_in, says, words
+from benchmarks.sets.pages import Page, Pages, name_of, records, shortened
+from llmorch import function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PUBLISHED = "HotpotQA is published at https://hotpotqa.github.io (CC BY-SA 4.0); the set takes its comparison questions"
+MOST_WORDS = 150
+"""Of a page: its first paragraph says what comparison questions ask."""
+
+_CONNECTING = frozenset({"a", "an", "the", "of", "in", "on", "at", "and", "for", "to", "vs", "v"})
+
+
+class HotpotQA:
+    """The question set; see ``benchmarks.questions.QuestionSet``."""
+
+    name = "hotpotqa"
+    examples = Path(__file__).parent / "examples" / "hotpotqa.plans"
+    processors = 2
+
+    def questions(self, data: Path) -> list[Question]:
+        """Every question; its details are the titles of the pages that answer it, where known."""
+        found = records(data / "hotpotqa" / "questions.json", PUBLISHED, question=str, answer=str)
+        return [
+            Question(
+                str(item.get("id", number)),
+                " ".join(item["question"].split()),
+                item["answer"],
+                {"titles": [title for title in item.get("gold_titles") or [] if isinstance(title, str)]},
+            )
+            for number, item in enumerate(found, 1)
+        ]
+
+    def functions(self, data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
+        """``search``, over all pages of the corpus."""
+        del work
+        path = data / "hotpotqa" / "pages.jsonl"
+        pages = _pages(path, path.stat().st_mtime_ns if path.is_file() else 0)
+
+        @function(kind="inout")
+        async def search(query: str) -> str:
+            """Search the encyclopedia and obtain the page that fits best.
+
+            Args:
+                query: The name of one person, place or thing.
+            """
+            await asyncio.sleep(delay)
+            return found_for(query, pages)
+
+        return [search]
+
+    def right(self, question: Question, answer: Any, work: Path) -> bool:
+        """Whether an answer says what the label says.
+
+        LLMCompiler's evaluation wants the label and nothing else, in lower case and without
+        articles and punctuation. A model that isn't tuned to that answers in sentences, so
+        here it depends on what is asked:
+
+        * yes or no: the answer begins or concludes by the word, and never by both;
+        * one of two things: it names the right one, and if it names both, it begins by the right
+          one alone, concludes by it, or says of it alone what was asked (``answers.chosen``);
+        * a number: the number that it states is within 10 %, a year the same;
+        * anything else: it contains each word of the label that the question hasn't.
+        """
+        del work
+        label = str(question.answer)
+        if words(label) in (["yes"], ["no"]):
+            return says(answer) is (words(label) == ["yes"])
+        names = compared(question)
+        matching = [index for index, forms in enumerate(names) if any(_same(label, form) for form in forms)]
+        if len(names) > 1 and len(matching) == 1:
+            right = matching[0]
+            names[right] = [*names[right], label]
+            return chosen(answer, names, asked=question.text, shortened=True) == right
+        number = number_in(label)
+        if number is not None and (
+            re.search(r"\bhow (?:many|much)\b|\bwhen\b", question.text, re.IGNORECASE)
+        ):
+            # A tenth of a year is two centuries.
+            year = re.fullmatch(r"\W*[12]\d{3}\W*", label)
+            return near(answer, number[1], margin=0.0 if year else 0.1)
+        return contains(answer, label, asked=question.text)
+
+
+SET = HotpotQA()
+
+
+def found_for(query: str, pages: Pages) -> str:
+    """The page for a query as text, and the titles of those with the same name."""
+    found = pages.find(query, limit=4)
+    if not found:
+        raise LookupError(f"nothing found for {query!r}; search for the name of one person, place or thing")
+    best = found[0]
+    alike = [page.title for page in found[1:] if words(name_of(page.title)) == words(name_of(best.title))]
+    see = f" (See also: {'; '.join(alike[:2])}.)" if alike else ""
+    return f"{best.title}: {shortened(best.text, MOST_WORDS)}{see}"
+
+
+def compared(question: Question) -> list[list[str]]:
+    """The things that a question compares, each in all the ways that it is called.
+
+    They are what stands on either side of "or" with a capital, else the titles of its pages.
+    """
+    titles = [name_of(title) for title in question.details.get("titles", ())]
+    for found in re.finditer(r",?\s+or\s+", question.text):
+        sides = [_last_name(question.text[: found.start()]), _first_name(question.text[found.end() :])]
+        if all(sides):
+            return [_forms(side, titles) for side in sides]
+    return [[title] for title in titles]
+
+
+def _forms(side: str, titles: list[str]) -> list[str]:
+    """A side and the titles that mean it; without the side where it took in what stands before a title."""
+    meant = [title for title in titles if _same(title, side)]
+    within = any(len(words(title)) < len(words(side)) and side.endswith(title) for title in meant)
+    return meant if within else [side, *meant]
+
+
+def _last_name(text: str) -> str:
+    """The words with a capital at the end of a text, and what connects them."""
+    return " ".join(reversed(_run(list(reversed(text.split())))))
+
+
+def _first_name(text: str) -> str:
+    return " ".join(_run(re.split(r"[?;:]", text, maxsplit=1)[0].split()))
+
+
+def _run(tokens: list[str]) -> list[str]:
+    """Leading words that belong to a name; words that only connect don't end it."""
+    taken: list[str] = []
+    for token in tokens:
+        bare = token.strip(".,\"'()!?")
+        if not (bare[:1].isupper() or bare[:1].isdigit() or bare.lower() in _CONNECTING):
+            break
+        taken.append(token)
+    while taken and taken[-1].strip(".,\"'()!?").lower() in _CONNECTING - {"the"}:
+        taken.pop()
+    return taken if any(token.lower() not in _CONNECTING for token in taken) else []
+
+
+def _same(label: str, name: str) -> bool:
+    """Whether a label means a name: it is it, a part of it, or it with more names or a sentence."""
+    said, named = words(label), words(name)
+    if not said or not named:
+        return False
+    if said[: len(named)] == named:
+        return True
+    joined = f" {' '.join(named)} "
+    if f" {' '.join(said)} " in joined:
+        return True
+    rest = iter(said)
+    return len(said) <= len(named) + 3 and all(
+        any(one == word or (len(word) == 1 and one.startswith(word)) for one in rest) for word in named
+    )
+
+
+@lru_cache(maxsize=1)
+def _pages(path: Path, changed: int) -> Pages:
+    """The pages of a file, read once as long as it stays as it is."""
+    del changed
+    return Pages(Page(item["title"], item["text"]) for item in records(path, PUBLISHED, title=str, text=str))

@@ -1,0 +1,187 @@
+"""The runs of a question set: their order, their records, and going on after an interruption."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import tables
+from benchmarks.asking import Settings, ask, executing, plan_of_work
+from benchmarks.questions import Question
+from benchmarks.records import Job, Run, Runs
+from benchmarks.report import wanted
+from llmorch import Orchestrator, function
+from llmorch.testing import ScriptedModel
+
+pytestmark = pytest.mark.anyio
+
+
+class Capitals:
+    """Three questions; the second has no right answer, the third no answer at all."""
+
+    name = "capitals"
+    examples = Path(__file__).parent / "capitals.plans"
+    processors = 2
+
+    def questions(self, data: Path) -> list[Question]:
+        return [Question(f"q{at}", f"Capital of {name}?", name) for at, name in enumerate(("A", "B", "no"))]
+
+    def functions(self, data: Path, work: Path, delay: float = 0.0) -> list[Any]:
+        @function
+        async def search(query: str) -> str:
+            """Search the atlas."""
+            await asyncio.sleep(delay)
+            (work / "seen.txt").write_text(query, encoding="utf-8")
+            return query
+
+        return [search]
+
+    def right(self, question: Question, answer: Any, work: Path) -> bool:
+        return answer == "A" and [path.name for path in work.iterdir()] == ["seen.txt"]
+
+
+def said(request: Any) -> str:
+    asked = request.messages[-1].text
+    name = next(part for part in ("A", "B", "no") if f"of {part}" in str(request.messages))
+    if asked.startswith("Observation"):
+        return "nothing" if name == "no" else f"Answer: {name}"
+    if "step by step" in request.messages[0].text:
+        return f'Action: search(query="{name}")'
+    return "nothing" if name == "no" else f's1 = search(query="{name}")'
+
+
+def settings_in(folder: Path) -> Settings:
+    return Settings(folder, folder / "out", techniques=("llmorch", "react"), repeats=2, delay=0.01)
+
+
+async def test_every_run_is_recorded_and_judged(tmp_path: Path) -> None:
+    runs = Runs(tmp_path / "runs.jsonl")
+    told: list[tuple[int, int]] = []
+    made = await ask(
+        Capitals(),
+        ScriptedModel(said),
+        settings_in(tmp_path),
+        runs,
+        told=lambda done, total, run: told.append((done, total)),
+    )
+    assert told == [(at, 12) for at in range(13)]
+    by_place = {(run.job.technique, run.job.question, run.job.repeat): run for run in made}
+    assert len(by_place) == 12
+    assert by_place["llmorch", "q0", 0].right
+    assert by_place["react", "q0", 1].right
+    assert not by_place["react", "q1", 0].right
+    assert by_place["react", "q1", 0].status == "answered"
+    failed = by_place["llmorch", "q2", 0]
+    assert (failed.status, failed.right, failed.requests) == ("unresolved", False, 3)
+    assert "no plan that can be run" in str(failed.error)
+    assert by_place["react", "q2", 0].status == "unresolved"
+    first = by_place["llmorch", "q0", 0]
+    assert first.plan == 's1 = search(query="A")'
+    assert 0.01 <= first.executing <= first.seconds
+    assert first.calls[0]["function"] == "search"
+    assert first.input_tokens > 0
+
+
+async def test_runs_that_are_recorded_are_not_made_again(tmp_path: Path) -> None:
+    path, settings = tmp_path / "runs.jsonl", settings_in(tmp_path)
+    await ask(Capitals(), ScriptedModel(said), settings, Runs(path))
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    # Killed in the middle of a line, after five runs.
+    path.write_text("".join(lines[:5]) + lines[5][:40], encoding="utf-8")
+    model = ScriptedModel(said)
+    made = await ask(Capitals(), model, settings, Runs(path))
+    assert len(made) == 12
+    again = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    assert len(again) == 12
+    assert len({json.dumps(line["job"]) for line in again}) == 12
+
+
+def test_the_same_seed_gives_the_same_work_and_interleaves_the_techniques(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    one, same = plan_of_work(Capitals(), settings).jobs, plan_of_work(Capitals(), settings).jobs
+    assert one == same
+    assert {job.question for job in one} == {"q0", "q1", "q2"}
+    orders = {
+        tuple(job.question for job in plan_of_work(Capitals(), replace(settings, seed=seed)).jobs)
+        for seed in range(8)
+    }
+    assert len(orders) > 1
+    assert len(plan_of_work(Capitals(), replace(settings, limit=1)).jobs) == 4
+    assert [job.technique for job in one[:4]] == ["llmorch", "react", "react", "llmorch"]
+    assert {job.policy for job in one} == {"critical", "sequential"}
+
+
+def run(technique: str, question: str, repeat: int = 0, **changes: Any) -> Run:
+    job = Job("set", technique, "p", "local", 2, question, repeat)
+    made = Run(
+        job=job,
+        status="answered",
+        right=True,
+        answer="x",
+        error=None,
+        seconds=2.0,
+        executing=1.0,
+        model_seconds=1.0,
+        lower_bound=1.0,
+        requests=2,
+        input_tokens=80,
+        output_tokens=20,
+        errors=0,
+        recoveries=0,
+        began="2026-01-01T00:00:00+00:00",
+    )
+    return replace(made, **changes)
+
+
+def test_a_failure_is_a_column_of_its_own_and_never_a_latency() -> None:
+    runs = [
+        run("llmorch", "a"),
+        run("llmorch", "b", status="unresolved", right=False, seconds=600.0),
+        run("react", "a", seconds=6.0, executing=3.0, input_tokens=380),
+        run("react", "b", seconds=8.0),
+    ]
+    ours, react = tables.rows(runs)
+    assert (ours.failures, ours.right.median, ours.seconds.median) == (1, 0.5, 2.0)
+    assert (react.failures, react.seconds.median, react.faster) == (0, 7.0, None)
+    # Only the question that both answered is compared.
+    assert ours.faster is not None
+    assert ours.executes_faster is not None
+    assert ours.cheaper is not None
+    assert (ours.faster.median, ours.executes_faster.median, ours.cheaper.median) == (3.0, 3.0, 4.0)
+    assert "| llmorch | p | 2 | 50 % | 1 | 2 | 3.00x |" in tables.markdown([ours])
+
+
+def test_repeats_show_their_median_and_range() -> None:
+    runs = [run("llmorch", "a", repeat, seconds=float(repeat + 1)) for repeat in range(3)]
+    (row,) = tables.rows(runs)
+    assert "| 2 (1-3) |" in tables.markdown([row])
+    assert tables.described(runs) == "1 questions, 3 runs each, model local, 2026-01-01"
+
+
+def test_what_was_wanted_is_judged_against_react() -> None:
+    runs = [
+        *(run("llmorch", "a", repeat, seconds=1.0, right=repeat > 0) for repeat in range(3)),
+        *(run("react", "a", repeat, seconds=3.0, input_tokens=380) for repeat in range(3)),
+    ]
+    figures = {figure.name: figure for figure in wanted("hotpotqa", runs)}
+    assert figures["speed-up"].met
+    assert figures["fewer tokens"].met
+    assert figures["right"].met  # the median of three repeats
+
+
+async def test_executing_counts_what_overlaps_once() -> None:
+    @function
+    async def wait(seconds: float) -> float:
+        await asyncio.sleep(seconds)
+        return seconds
+
+    async with Orchestrator([wait], model=ScriptedModel([])) as orchestrator:
+        result = await orchestrator.execute(
+            "s1 = wait(seconds=0.1)\ns2 = wait(seconds=0.05)\ns3 = wait(seconds=s2)"
+        )
+    assert executing(result) == pytest.approx(0.1, abs=0.05)
