@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from benchmarks import costs
 from benchmarks.asking import Settings
 from benchmarks.questions import DataMissing
-from llmorch import TECHNIQUES, LLMOrchError
+from llmorch import TECHNIQUES, LLMOrchError, Orchestrator
+from llmorch.testing import ScriptedModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,6 +93,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     for name in ("repeats", "limit"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             raise ValueError(f"--{name} is at least 1")
+    Orchestrator([], model=ScriptedModel([]), policy=options.policy)  # raises for a policy that there isn't
     recorded = options.model == "recorded"
     return Settings(
         data=options.data or Path(),

@@ -12,7 +12,7 @@ import random
 import shutil
 import tempfile
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.records import Job, Run, Runs
 from llmorch import TECHNIQUES, LLMOrchError, Orchestrator
+from llmorch.techniques import parse_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -173,11 +174,20 @@ class _Asker:
         """The orchestrator for this way to run the set, and its folder, emptied."""
         key = (job.technique, job.policy, job.processors)
         if key not in self._kept:
-            self._kept[key] = await self._made(self._chosen, job, self._stack)
+            orchestrator, _ = self._kept[key] = await self._made(self._chosen, job, self._stack)
+            if self._settings.model != "recorded":
+                await self._warm(orchestrator)
         orchestrator, work = self._kept[key]
         for path in work.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         return orchestrator, work
+
+    async def _warm(self, orchestrator: Orchestrator) -> None:
+        """Answer an example's query once: what a first run alone costs is in no record."""
+        query = parse_examples(self._chosen.examples.read_text(encoding="utf-8"))[0].query
+        with suppress(LLMOrchError, TimeoutError):
+            async with asyncio.timeout(self._settings.deadline):
+                await orchestrator.run(query)
 
     async def _made(self, chosen: QuestionSet, job: Job, stack: AsyncExitStack) -> tuple[Orchestrator, Path]:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmorch-")))

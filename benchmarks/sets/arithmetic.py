@@ -67,7 +67,7 @@ def computed(reply: str) -> tuple[float, list[float]]:
     The reply may be lines that assign values to names, an expression with its result or its
     unit, or have one among words. Raises ``NotArithmetic`` if there is none.
     """
-    text = re.sub(r"```\w*|[`$]", "", reply[: 4 * LONGEST]).partition("Calculation:")[0]
+    text = re.sub(r"```\w*|[`$]", "", reply.partition("Calculation:")[0][-LONGEST:])
     for signs, sign in ((r"\\times|\\cdot|[\u00d7\u00b7]", "*"), ("[\u2212\u2013]", "-"), (r"\^", "**")):
         text = re.sub(signs, sign, text)
     text = re.sub(r"\\div|\u00f7", "/", text)
@@ -150,7 +150,7 @@ def _value(node: ast.expr, names: dict[str, Any], depth: int) -> Any:
             case ast.Constant(int() | float() as number) if not isinstance(number, bool):
                 value: Any = number
             case ast.Name(name) if name in names:
-                value = names[name]
+                return names[name]
             case ast.List(items) | ast.Tuple(items):
                 return [_value(item, names, depth + 1) for item in items]
             case ast.UnaryOp(sign, operand) if type(sign) in _OPERATORS:

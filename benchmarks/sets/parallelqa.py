@@ -53,7 +53,12 @@ Expression: missing
 Text: {text}
 Calculation: {task}
 Expression:"""
-_AGAIN = "{asked} {reply}\n\nThis is wrong: {fault}. Write the one Python expression, and nothing else.\nExpression:"
+_AGAIN = """\
+{text}
+
+Write one Python expression for: {task}. Take the numbers from the text above. It is not {reply}: {fault}. \
+If the text does not give a number that is needed, write: missing"""
+"""Without the examples, for it is their numbers that a small model copies."""
 
 
 class ParallelQA:
@@ -136,13 +141,12 @@ def math(prompt: str) -> Generator[str, str, float]:
         prompt: What to compute, and the results that give its numbers, as in {s1}.
     """
     try:
-        return evaluated(separated(re.sub(r"\s*=?\s*\??\s*$", "", prompt)))
+        return evaluated(separated(prompt.rstrip(" \n=?")))
     except NotArithmetic:
         pass
     task, text = _divided(prompt)
     text = _written_out(text, task)
-    asked = _ASKED.format(task=task, text=text or "none")
-    reply = yield asked
+    reply = yield _ASKED.format(task=task, text=text or "none")
     for again in (True, False):
         if re.match(r"\W*(?:missing|none|not |unknown)", reply, re.IGNORECASE):
             break
@@ -156,7 +160,7 @@ def math(prompt: str) -> Generator[str, str, float]:
                 return value
             fault = f"{strange[0]:g} is not in the text" if strange else f"{unused[0]:g} is not in it"
         if again:
-            reply = yield _AGAIN.format(asked=asked, reply=shown(reply, 200), fault=fault)
+            reply = yield _AGAIN.format(task=task, text=text, reply=shown(reply, 200), fault=fault)
     raise ValueError(f"can't extract {shown(task, 100)}: the text doesn't say it{_what_was_cut(prompt)}")
 
 

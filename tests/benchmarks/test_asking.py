@@ -56,7 +56,9 @@ def said(request: Any) -> str:
 
 
 def settings_in(folder: Path) -> Settings:
-    return Settings(folder, folder / "out", techniques=("llmorch", "react"), repeats=2, delay=0.01)
+    return Settings(
+        folder, folder / "out", model="recorded", techniques=("llmorch", "react"), repeats=2, delay=0.01
+    )
 
 
 async def test_every_run_is_recorded_and_judged(tmp_path: Path) -> None:

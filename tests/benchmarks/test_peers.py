@@ -119,6 +119,20 @@ def test_a_call_that_is_reported_in_time_but_runs_on_is_not_stopped(tmp_path) ->
     assert not is_right("timeout", [unlimited])
 
 
+def test_a_call_that_never_began_was_not_stopped(tmp_path) -> None:
+    def broken(setup: Setup) -> Callable[[], object]:
+        def run() -> None:
+            setup.script.request("go")
+            raise TypeError("no such tool")
+
+        return run
+
+    uncalled = outcome("timeout", broken, tmp_path)
+    assert not uncalled["file"]
+    assert not is_right("timeout", [uncalled])
+    assert words("timeout", [uncalled]) == "never called: TypeError: no such tool"
+
+
 def test_a_limit_that_an_executor_refuses_is_an_outcome(tmp_path) -> None:
     def refusing(setup: Setup) -> Callable[[], object]:
         raise ValueError("only for async functions")
@@ -142,7 +156,9 @@ def test_sleeping_calls_are_complete_only_if_the_model_heard_of_each(tmp_path) -
 def test_the_computing_calls_stand_beside_bare_processes_of_the_same_run(tmp_path) -> None:
     measured = outcome("cpu", one_by_one, tmp_path)
     assert measured["complete"]
-    assert all(measured[name] > 0 for name in ("serial", "together", "floor"))
+    assert measured["serial"] > 0
+    assert measured["together"] > 0
+    assert [floor > 0 for floor in measured["floors"]] == [True, True]
 
 
 RIGHT = PeerRow(
@@ -150,7 +166,9 @@ RIGHT = PeerRow(
     "swift==1",
     "1.0",
     outcomes={
-        "cpu": [{"serial": 4.0, "together": 2.0, "floor": 2.0, "ended": "answered", "complete": True}],
+        "cpu": [
+            {"serial": 4.0, "together": 2.0, "floors": [2.0, 2.0], "ended": "answered", "complete": True}
+        ],
         "sleep": [{"seconds": 0.6, "sleep": 0.5, "ended": "answered", "complete": True}] * 2,
         "order": [{"reads": ["new", "new"], "ended": "answered"}],
         "failure": [{"ended": "answered", "wanted": 3, "kept": 3, "left": 0}],
@@ -163,6 +181,7 @@ RIGHT = PeerRow(
                 "reported": 0.31,
                 "seconds": 0.31,
                 "ended": "answered",
+                "begun": True,
                 "file": False,
             }
         ],
@@ -199,13 +218,24 @@ def test_the_table_says_marks_and_counts_what_is_right() -> None:
 
 
 def test_a_speed_up_is_right_by_the_processes_of_the_same_repeat() -> None:
-    fast_machine = {"serial": 4.0, "together": 2.0, "floor": 1.9, "ended": "answered", "complete": True}
-    busy_machine = fast_machine | {"together": 3.9, "floor": 3.8}
-    serial = fast_machine | {"together": 4.0}
-    assert is_right("cpu", [fast_machine, busy_machine])
-    assert is_right("cpu", [fast_machine, serial, busy_machine])
-    assert not is_right("cpu", [serial, serial, fast_machine])
-    assert not is_right("cpu", [fast_machine | {"complete": False}])
+    free = {"serial": 4.0, "together": 2.1, "floors": [1.9, 2.1], "ended": "answered", "complete": True}
+    slower = free | {"together": 2.6, "floors": [2.5, 2.6]}
+    serial = free | {"together": 4.0}
+    assert is_right("cpu", [free, slower])
+    assert is_right("cpu", [free, serial, slower])
+    assert not is_right("cpu", [serial, serial, free])
+    assert not is_right("cpu", [free | {"complete": False}])
+
+
+def test_a_busy_machine_makes_nobody_right_or_wrong() -> None:
+    busy = {"serial": 4.0, "together": 4.0, "floors": [2.0, 4.1], "ended": "answered", "complete": True}
+    free = busy | {"together": 2.0, "floors": [2.0, 2.0]}
+    assert not is_right("cpu", [busy])
+    assert words("cpu", [busy, busy]) == "not judged: the machine was busy in each of 2 runs"
+    row = PeerRow("any", outcomes={"cpu": [busy], "order": [{"reads": ["new"], "ended": "answered"}]})
+    assert (row.judged, row.right) == (["order"], ["order"])
+    assert is_right("cpu", [busy, busy, free])
+    assert words("cpu", [busy, free]) == words("cpu", [free]) == "2.00x; two processes 2.00x"
 
 
 def test_nothing_measured_is_not_right() -> None:
@@ -234,7 +264,7 @@ def test_our_row_is_measured_in_every_column(tmp_path) -> None:
     told: list[str] = []
     (row,) = measure(["llmorch"], 1, tmp_path, told.append, quick=True)
     assert not row.problem
-    assert {column: len(outcomes) for column, outcomes in row.outcomes.items()} == dict.fromkeys(COLUMNS, 1)
+    assert list(row.outcomes) == list(COLUMNS)
     assert not [outcomes for outcomes in row.outcomes.values() if {"failed", "hangs"} & outcomes[0].keys()]
     assert row.outcomes["cpu"][0]["complete"]
     assert row.outcomes["sleep"][0]["complete"]
@@ -246,11 +276,10 @@ def test_our_row_is_measured_in_every_column(tmp_path) -> None:
 
 def test_a_peer_that_hangs_or_breaks_has_that_in_its_row(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(measuring, "PEERS", {"slow": PEERS["llmorch"], "broken": Peer("broken", "run_none")})
-    monkeypatch.setattr(measuring, "COLUMNS", ("order",))
-    (broken,) = measure(["broken"], 1, tmp_path, str, quick=True)
+    (broken,) = measure(["broken"], 1, tmp_path, str, quick=True, columns=["order"])
     assert "No module named benchmarks.peers.run_none" in broken.outcomes["order"][0]["failed"]
     monkeypatch.setattr(measuring, "HANGING", 0.01)
-    (slow,) = measure(["slow"], 1, tmp_path, str, quick=True)
+    (slow,) = measure(["slow"], 1, tmp_path, str, quick=True, columns=["order"])
     assert slow.outcomes == {"order": [{"hangs": 0.01}]}
 
 
@@ -309,6 +338,7 @@ def test_what_runs_in_a_peers_environment_needs_only_the_standard_library() -> N
     ("arguments", "says"),
     [
         (["--peers", "magic"], "there is no peer 'magic'"),
+        (["--columns", "cpu,magic"], "there is no column 'magic'"),
         (["--repeats", "0"], "--repeats is at least 1"),
         (["--keep"], "--keep needs --out"),
         (["--show", "nowhere.json"], "nowhere.json can't be read"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from llmorch.models.model import Message
 
-_MOST = 4
+_MOST = 12
 _STALE = 3600.0  # seconds after which a half-written file has no writer any more
 
 

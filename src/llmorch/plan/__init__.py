@@ -4,7 +4,7 @@ from llmorch.plan.check import Checker, check
 from llmorch.plan.evaluate import evaluate
 from llmorch.plan.literals import call_from_json, literal
 from llmorch.plan.parse import Parser, parse
-from llmorch.plan.passes import mention_unused, unused_results, with_ids
+from llmorch.plan.passes import mention_unused, unused_results, with_ids, with_query
 from llmorch.plan.render import render, render_call
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "render_call",
     "unused_results",
     "with_ids",
+    "with_query",
 ]

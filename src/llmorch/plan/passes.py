@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from llmorch.calls import Constant, ListOf, Plan, Reference, Template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from llmorch.calls import CallId, Expression, FunctionCall
     from llmorch.functions import Function
+
+_QUERY = "{query}"
 
 
 def unused_results(plan: Plan, functions: Mapping[str, Function]) -> tuple[FunctionCall, ...]:
@@ -66,27 +68,58 @@ def _mentioning(prompt: Expression, ids: list[CallId]) -> Expression:
     return Template(tuple(parts))
 
 
+def with_query(call: FunctionCall, query: str) -> FunctionCall:
+    """The call with ``{query}`` in its strings filled in: a plan needn't repeat what it answers."""
+
+    def filled(node: Any) -> Any:
+        return node.replace(_QUERY, query) if isinstance(node, str) else node
+
+    if not any(_QUERY in text for text in _strings([*call.positional, *call.args.values()])):
+        return call
+    return replace(
+        call,
+        args={name: _mapped(value, filled) for name, value in call.args.items()},
+        positional=_mapped(call.positional, filled),
+    )
+
+
 def with_ids(plan: Plan, ids: Mapping[CallId, CallId]) -> Plan:
     """The same plan with other ids for its calls; one that ``ids`` doesn't have stays."""
+
+    def renamed(node: Any) -> Any:
+        return replace(node, id=ids.get(node.id, node.id)) if isinstance(node, Reference) else node
+
     return Plan(
         tuple(
             replace(
                 call,
                 id=ids.get(call.id, call.id),
-                args={name: _renamed(value, ids) for name, value in call.args.items()},
-                positional=_renamed(call.positional, ids),
+                args={name: _mapped(value, renamed) for name, value in call.args.items()},
+                positional=_mapped(call.positional, renamed),
             )
             for call in plan
         )
     )
 
 
-def _renamed(node: Any, ids: Mapping[CallId, CallId]) -> Any:
-    """An expression, or part of one, that refers to calls by their other ids."""
-    if isinstance(node, Reference):
-        return replace(node, id=ids.get(node.id, node.id))
+def _mapped(node: Any, change: Callable[[Any], Any]) -> Any:
+    """An expression, or part of one, with every part of it changed, the leaves first."""
     if isinstance(node, tuple):
-        return tuple(_renamed(item, ids) for item in node)
+        return tuple(_mapped(item, change) for item in node)
     if is_dataclass(node) and not isinstance(node, type):
-        return replace(node, **{item.name: _renamed(getattr(node, item.name), ids) for item in fields(node)})
-    return node
+        if not isinstance(node, Reference):
+            values = {item.name: getattr(node, item.name) for item in fields(node)}
+            node = replace(node, **{name: _mapped(value, change) for name, value in values.items()})
+        return change(node)
+    return change(node)
+
+
+def _strings(nodes: Iterable[Any]) -> Iterator[str]:
+    """Every string in expressions."""
+    for node in nodes:
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, tuple):
+            yield from _strings(node)
+        elif is_dataclass(node) and not isinstance(node, type):
+            yield from _strings(getattr(node, item.name) for item in fields(node))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, assert_never
 from llmorch.calls import Plan
 from llmorch.errors import ModelError, PlanError, PlanTooLarge, ToolsRefused
 from llmorch.models.model import Finished, Text
-from llmorch.plan import Checker, Parser
+from llmorch.plan import Checker, Parser, with_query
 from llmorch.requests import ToolCall
 from llmorch.techniques import AskModel, Draft, Outcome, Reply, RunPlan, WritePlan
 
@@ -104,7 +104,7 @@ class Conversing:
 
     async def write(
         self,
-        request: ModelRequest,
+        effect: WritePlan,
         functions: Mapping[str, Function],
         execution: Execution | None,
         earlier: Iterable[CallId] = (),
@@ -113,12 +113,12 @@ class Conversing:
 
         ``earlier`` are the calls whose results it may use.
         """
-        parser, checker = Parser(earlier), Checker(functions)
+        request, parser, checker = effect.request, Parser(earlier), Checker(functions)
         text: list[str] = []
         calls: list[FunctionCall] = []
 
         def take(found: list[FunctionCall]) -> None:
-            checked = tuple(checker.check(call) for call in found)
+            checked = tuple(with_query(checker.check(call), effect.query) for call in found)
             calls.extend(checked)
             if checked and execution is not None:
                 execution.extend(checked)
@@ -185,11 +185,11 @@ async def converse(
         match effect:
             case AskModel(request):
                 reply = await conversing.ask(request)
-            case WritePlan(request):
+            case WritePlan():
                 if begun is not None:
                     _revise(settled, execution)
                 earlier = [call.id for call in settled]
-                reply = await conversing.write(request, functions, execution, earlier)
+                reply = await conversing.write(effect, functions, execution, earlier)
                 begun = reply.plan or Plan(())
             case RunPlan(plan):
                 if begun is not None and begun != plan:
@@ -220,8 +220,8 @@ async def first_plan(
         match effect:
             case AskModel(request):
                 reply = await conversing.ask(request)
-            case WritePlan(request):
-                reply = await conversing.write(request, functions, None)
+            case WritePlan():
+                reply = await conversing.write(effect, functions, None)
             case RunPlan(plan):
                 return plan
             case _:

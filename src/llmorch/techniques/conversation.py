@@ -53,10 +53,12 @@ class WritePlan:
     """Ask for a plan. The reply is a ``Draft``.
 
     Calls may start while the text still arrives; a later ``WritePlan`` or ``RunPlan``
-    revises what was begun. The plan may use the results of plans that were run before.
+    revises what was begun. The plan may use the results of plans that were run before, and
+    ``{query}`` in its strings stands for ``query``.
     """
 
     request: ModelRequest
+    query: str
 
 
 @dataclass(frozen=True, slots=True)

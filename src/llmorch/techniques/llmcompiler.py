@@ -32,7 +32,7 @@ def llmcompiler(task: Task) -> Conversation[Answer]:
     recoveries: list[Recovery] = []
     request = translate(task)
     for left in range(task.replans, -1, -1):
-        draft: Draft = yield WritePlan(request)
+        draft: Draft = yield WritePlan(request, task.query)
         if draft.plan is not None:
             outcome = yield RunPlan(draft.plan)
             reply: Reply = yield AskModel(join(task, _results(outcome), last=left == 0))

@@ -31,7 +31,7 @@ def _translated(task: Task, tried: list[str]) -> Conversation[Plan]:
     request = translate(task)
     best: Plan | None = None
     for _ in range(1 + task.repairs):
-        draft: Draft = yield WritePlan(request)
+        draft: Draft = yield WritePlan(request, task.query)
         error: PlanError | None = draft.error
         if draft.plan is not None:
             error = _unused(draft.plan, task)

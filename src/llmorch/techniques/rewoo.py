@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from llmorch.calls import Plan
 from llmorch.errors import PlanError, UnresolvedQuery
-from llmorch.plan import check, parse, render_call
+from llmorch.plan import check, parse, render_call, with_query
 from llmorch.techniques.conversation import Answer, AskModel, RunPlan
 from llmorch.techniques.prompts.results import result_text
 from llmorch.techniques.prompts.rewoo import plan_with_evidence, solve
@@ -28,9 +29,10 @@ def rewoo(task: Task) -> Conversation[Answer]:
     try:
         if reply.reason == "length":
             raise UnresolvedQuery("the plan was cut off")
-        plan = check(parse(_in_our_form(reply.text)), task.functions)
+        checked = check(parse(_in_our_form(reply.text)), task.functions)
     except PlanError as error:
         raise UnresolvedQuery(f"the model wrote no plan that can be run: {error.message}") from error
+    plan = Plan(tuple(with_query(call, task.query) for call in checked))
     outcome: Outcome = yield RunPlan(plan)
     evidence = [(render_call(call), result_text(outcome, call.id)) for call in plan]
     solved: Reply = yield AskModel(solve(task, evidence))

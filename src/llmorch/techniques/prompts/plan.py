@@ -27,9 +27,9 @@ _RULES = """\
 You turn a query into a plan of function calls, one call a line:
 s1 = function(name="argument")
 The ids are s1, s2, s3 and so on, each used once. A later call uses the result of s1 by writing {s1} inside a \
-string, or s1 as an argument. Calls that do not need each other's results run at the same time. Call only the \
-functions below, only as the query asks, and use every result. The last call gives the answer. \
-Write only the plan."""
+string, or s1 as an argument; {query} inside a string stands for the query itself. Calls that do not need each \
+other's results run at the same time. Call only the functions below, only as the query asks, and use every \
+result. The last call gives the answer. Write only the plan."""
 
 DEFAULT_EXAMPLES = (
     (
@@ -38,7 +38,7 @@ DEFAULT_EXAMPLES = (
             "Which is older, the Eiffel Tower or the Statue of Liberty?",
             's1 = search(query="Eiffel Tower")\n'
             's2 = search(query="Statue of Liberty")\n'
-            's3 = self(prompt="Which is older, the Eiffel Tower or the Statue of Liberty? {s1} {s2}")',
+            's3 = self(prompt="{query} {s1} {s2}")',
         ),
     ),
     (
@@ -49,7 +49,7 @@ DEFAULT_EXAMPLES = (
             's2 = read(file="b.txt")\n'
             "s3 = count(text=s1)\n"
             "s4 = count(text=s2)\n"
-            's5 = self(prompt="How many more words has a.txt with {s3} than b.txt with {s4}?")',
+            's5 = self(prompt="{query} a.txt has {s3}, b.txt has {s4}.")',
         ),
     ),
     (

@@ -22,8 +22,8 @@ You make a plan that collects the evidence that a query needs. For each step wri
 # why the step is needed
 E1 = function(name="argument")
 The evidence is called E1, E2, E3 and so on. A later step uses the evidence E1 by writing {E1} inside a string, or \
-E1 as an argument. Call only the functions below. Another model answers the query from the evidence. \
-Write only the plan."""
+E1 as an argument; {query} inside a string stands for the query itself. Call only the functions below. Another \
+model answers the query from the evidence. Write only the plan."""
 
 _SOLVE = Message(
     "system",

@@ -1,0 +1,122 @@
+"""Every technique on the sample questions, with what the local model said when it was recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.asking import Settings, ask
+from benchmarks.comparing import RECORDED, set_named
+from benchmarks.records import Runs
+from llmorch import TECHNIQUES
+from llmorch.testing import RecordedModel
+
+if TYPE_CHECKING:
+    from benchmarks.records import Run
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "benchmarks" / "sample"
+RIGHT = {
+    "hotpotqa": {"llmorch": 6, "react": 6, "parallel": 6, "toolcompiler": 6, "rewoo": 5, "llmcompiler": 5},
+}
+"""How many of the ten questions of a set each technique gets right, at least."""
+
+
+@cache
+def runs_of(name: str) -> tuple[Run, ...]:
+    """Every technique once on every sample question; kept, for all tests of this module."""
+    settings = Settings(SAMPLE, ROOT, model="recorded", delay=0.02)
+    model = RecordedModel(RECORDED / f"{name}.jsonl")
+    return tuple(asyncio.run(ask(set_named(name), model, settings, Runs(ROOT / "no such file"))))
+
+
+def runs_by(name: str, technique: str) -> list[Run]:
+    return [run for run in runs_of(name) if run.job.technique == technique]
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES)
+@pytest.mark.parametrize("name", RIGHT)
+def test_ten_questions_are_answered_as_they_were_recorded(name: str, technique: str) -> None:
+    runs = runs_by(name, technique)
+    assert len(runs) == 10
+    assert not [run.error for run in runs if run.error and "has no reply" in run.error]
+    assert sum(run.right for run in runs) >= RIGHT[name][technique]
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES)
+@pytest.mark.parametrize("name", RIGHT)
+def test_every_call_begins_after_all_it_uses_has_ended(name: str, technique: str) -> None:
+    for run in runs_by(name, technique):
+        calls = {call["id"]: call for call in run.calls}
+        for call in run.calls:
+            for used in call["uses"]:
+                if call["dispatched"] is not None:
+                    assert calls[used]["completed"] <= call["dispatched"]
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_techniques_order_their_calls_as_their_papers_have_it(name: str) -> None:
+    def overlapping(run: Run) -> bool:
+        spans = sorted((call["dispatched"], call["completed"]) for call in run.calls if call["dispatched"])
+        return any(later[0] < earlier[1] for earlier, later in itertools.pairwise(spans))
+
+    for technique in ("react", "rewoo"):
+        assert not any(overlapping(run) for run in runs_by(name, technique))
+    for technique in ("llmorch", "llmcompiler"):
+        assert sum(overlapping(run) for run in runs_by(name, technique)) >= 5
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_one_plan_costs_less_than_turns(name: str) -> None:
+    ours = sum(run.input_tokens + run.output_tokens for run in runs_by(name, "llmorch"))
+    react = sum(run.input_tokens + run.output_tokens for run in runs_by(name, "react"))
+    assert ours * 2 < react
+
+
+def test_the_command_writes_table_lines_and_charts(tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "benchmarks", "hotpotqa", "--data", str(SAMPLE), "--model", "recorded"),
+        *("--limit", "2", "--techniques", "llmorch,react", "--out", str(tmp_path)),
+    ]
+    for _ in range(2):  # the second time nothing is left to run
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert "| llmorch | critical | 2 |" in done.stdout
+        assert "| react | sequential | 2 |" in done.stdout
+    assert "4 of 4 runs are recorded already" in done.stderr
+    assert len((tmp_path / "hotpotqa.jsonl").read_text(encoding="utf-8").splitlines()) == 4
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {"hotpotqa.md", "hotpotqa-latency.png", "hotpotqa-tokens.svg", "hotpotqa-timeline.png"} <= written
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("hotpotqa",), "say by --data where the questions are"),
+        (("hotpotqa", "--data", "nowhere"), "nowhere"),
+        (
+            ("hotpotqa", "--data", "benchmarks/sample", "--techniques", "magic"),
+            "there is no technique 'magic'",
+        ),
+        (
+            ("hotpotqa", "--data", "benchmarks/sample", "--processors", "two"),
+            "--processors is a list of numbers",
+        ),
+        (("hotpotqa", "--data", "benchmarks/sample", "--policy", "random"), "there is no policy 'random'"),
+        (("hotpotqa", "--data", "benchmarks/sample", "--model", "magic"), "there is no model 'magic'"),
+        (("hotpotqua", "--data", "benchmarks/sample"), "there is no benchmark 'hotpotqua'"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(arguments: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", *arguments, "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode != 0
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
