@@ -234,6 +234,7 @@ def _marked(text: str, names: Sequence[Collection[str]], others: Collection[str]
             if sign is not None:
                 parts += [bare[done : run[0].start()], sign]
                 done = run[-1].end()
+                done += bool(re.match(r"\.(?=\.|,|\s+[a-z])", bare[done:]))  # "Inc." ends no sentence
                 position += size - 1
                 break
         position += 1

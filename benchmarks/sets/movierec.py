@@ -1,7 +1,7 @@
 """MovieRec: which of four movies is most like four others; eight searches at a time, then the model.
 
-``search`` stands in for a movie site: it knows what the viewers of one movie also liked,
-by the cosine between the ratings that two movies got from the same viewers.
+``search`` stands in for a movie site: it knows how many viewers a movie has and, if asked, what
+they also liked, by the cosine between the ratings that two movies got from the same viewers.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
 
 PUBLISHED = "MovieRec is movie_recommendation of BIG-bench, https://github.com/google/BIG-bench (Apache-2.0)"
 RATED = "ml-latest-small is published at https://grouplens.org/datasets/movielens (not for commercial use)"
-ALSO_LIKED = 12
-"""Movies that a search names besides its own: eight results have to fit a small model's prompt."""
+MOST_SIMILAR = 50
+"""Movies that a search may be asked to name besides its own."""
 ALIKE = 0.8
 """From here on a title is taken for another one, misspelled."""
-MOST_WORDS = 60
 LONGEST = 200
 """Characters of a title that is searched for; longer ones are nobody's spelling."""
 
@@ -76,14 +75,15 @@ class MovieRec:
         movies = _movies(folder, changed)
 
         @function(kind="inout")
-        async def search(title: str) -> str:
-            """Search a movie and obtain its genres, its rating and what its viewers also liked.
+        async def search(title: str, similar: int = 0) -> str:
+            """Search a movie and obtain its genres, its rating and how many viewers it has.
 
             Args:
                 title: The title of one movie.
+                similar: How many movies to name that the same viewers liked.
             """
             await asyncio.sleep(delay)
-            return movies.described(title)
+            return movies.described(title, similar)
 
         return [search]
 
@@ -180,7 +180,7 @@ class Movies:
             return None
         return next((number for number in found if year and self._movies[number].year == year[1]), found[0])
 
-    def also_liked(self, number: int, most: int = ALSO_LIKED) -> list[Movie]:
+    def also_liked(self, number: int, most: int) -> list[Movie]:
         """The movies most rated alike by the same viewers, the nearest first."""
         rated = self._movies[number].ratings
         if not rated:
@@ -194,26 +194,25 @@ class Movies:
         nearest = np.argsort(-cosines, kind="stable")[:most]
         return [self._movies[other] for other in nearest if cosines[other] > 0]
 
-    def described(self, title: str) -> str:
-        """What a search answers: some sixty words about one movie."""
+    def described(self, title: str, similar: int = 0) -> str:
+        """What a search answers: a line about one movie.
+
+        It is short by default: a model of 1.5 billion parameters that reads lists of similar
+        movies answers with one of those. A title that is nowhere is an answer as well, for a
+        question may be clear without it.
+        """
+        if not 0 <= similar <= MOST_SIMILAR:
+            raise ValueError(f"similar is a number of movies, from 0 to {MOST_SIMILAR}, not {similar}")
         number = self.find(title)
         if number is None:
-            raise LookupError(f"no movie is called {title!r}")
+            return f"No movie called {title[:LONGEST]!r} is known."
         movie = self._movies[number]
         ratings = movie.ratings.values()
-        mean = f"{sum(ratings) / len(ratings):.1f} of 5, " if ratings else ""
-        text = (
-            f"{movie.title}{f' ({movie.year})' if movie.year else ''}. "
-            f"Genres: {', '.join(movie.genres) or 'unknown'}. Rated {mean}by {len(ratings)} viewers."
-        )
-        also: list[str] = []
-        room = MOST_WORDS - len(text.split())
-        for other in self.also_liked(number):
-            room -= len(other.title.split())
-            if room < 0:
-                break
-            also.append(other.title)
-        return f"{text} They also liked: {'; '.join(also)}." if also else text
+        mean = f"rated {sum(ratings) / len(ratings):.1f} of 5 by " if ratings else ""
+        facts = [f"{movie.title} ({movie.year})" if movie.year else movie.title, *movie.genres]
+        text = f"{', '.join(facts)}, {mean}{len(ratings)} viewers."
+        also = "; ".join(other.title for other in self.also_liked(number, similar))
+        return f"{text} They also liked: {also}." if also else text
 
 
 @lru_cache(maxsize=1)

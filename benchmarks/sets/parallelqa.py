@@ -190,7 +190,7 @@ def _forms(number: float) -> set[float]:
 
 
 def _among(number: float, others: Collection[float]) -> bool:
-    return any(numeric.isclose(number, other, rel_tol=1e-3) for other in others)
+    return any(numeric.isclose(number, other, rel_tol=2e-4) for other in others)
 
 
 def _numbers(text: str) -> list[float]:

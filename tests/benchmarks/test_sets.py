@@ -341,7 +341,7 @@ def hotpot(text: str, answer: str, *titles: str) -> Question:
                 "Which company is larger, Hagen Inc. or Field AG?", "Hagen, Inc.", "Hagen", "Field (company)"
             ),
             ["Hagen Inc.", "Hagen", "Hagen Inc. is larger than Field AG."],
-            ["Field AG", "Field AG is larger than Hagen Inc."],
+            ["Field AG", "Field AG is larger than Hagen Inc.", "Hagen Inc. or Field AG"],
         ),
         (
             hotpot("Of Ute Hagen and Udo Field, who painted more?", "Field", "Ute Hagen", "Udo Field"),
@@ -760,6 +760,11 @@ def test_math_asks_again_when_a_number_is_made_up_or_left_out() -> None:
     assert calculated(prompt, "10984", "10984 * 1.15") == 12631.6
     assert calculated(prompt, "trench * 1.15", "10984 * 1.15") == 12631.6
     assert calculated("Mean of 1 and 2? none", "(1 + 2) / 2") == 1.5
+    asking = parallelqa.math(prompt)
+    assert "Ben Nevis" in next(asking)
+    again = asking.send("1345 * 1.15")
+    assert "Ben Nevis" not in again
+    assert "It is not 1345 * 1.15: 1345 is not in the text." in again
 
 
 def test_math_reads_millions_as_the_text_and_the_task_have_them() -> None:

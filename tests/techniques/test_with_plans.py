@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from llmorch.calls import Constant, Plan
 from llmorch.errors import UnresolvedQuery
+from llmorch.plan import parse, with_query
 from llmorch.techniques import Example, Recovery, Reply
 from llmorch.techniques.llmcompiler import llmcompiler
 from llmorch.techniques.rewoo import rewoo
@@ -117,3 +119,28 @@ def test_an_id_of_an_earlier_plan_cannot_be_defined_again() -> None:
         ],
     )
     assert "s1 is defined twice, first in an earlier plan" in played.answer.recoveries[1].why
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ('s1 = search(query="{query}")', 's1 = search(query="Which is it?")'),
+        (
+            's1 = search(query="A")\ns2 = search(query="{s1} {query}")',
+            's1 = search(query="A")\ns2 = search(query="{s1} Which is it?")',
+        ),
+    ],
+)
+def test_a_plan_need_not_repeat_the_query(written, meant) -> None:
+    assert play(rewoo, [written, "x"]).runs == [meant]
+    made = Plan(tuple(with_query(call, "Which is it?") for call in parse(written)))
+    assert made == parse(meant)
+
+
+def test_what_a_query_says_is_text_and_a_result_is_left_alone() -> None:
+    (call,) = parse('s1 = search(query="{query}")')
+    made = with_query(call, "costs $1 {s1} {query}")
+    assert made.args["query"] == Constant("costs $1 {s1} {query}")
+    assert made.uses == ()
+    (plain,) = parse('s1 = search(query="query", k=[1, {"a": None}])')
+    assert with_query(plain, "Which?") is plain
