@@ -47,7 +47,7 @@ class MovieRec:
     processors = 8
 
     def questions(self, data: Path) -> list[Question]:
-        """Every question; its details are the options in their order."""
+        """Every question, its options in one line; its details have them and what was asked, as it was."""
         path = data / "movierec" / "questions.json"
         found = []
         for number, item in enumerate(records(path, PUBLISHED, question=str, answer=str), 1):
@@ -57,9 +57,9 @@ class MovieRec:
             found.append(
                 Question(
                     str(item.get("id", number)),
-                    item["question"].strip(),
+                    f"{item['question'].partition('Options:')[0].strip()}. Options: {'; '.join(options)}",
                     item["answer"],
-                    {"options": options},
+                    {"options": options, "asked": item["question"]},
                 )
             )
         return found
@@ -94,11 +94,12 @@ class MovieRec:
         named, ``answers.chosen`` says which is chosen, if any.
         """
         del work
-        options = options_of(question.text)
+        asked = question.details.get("asked", question.text)
+        options = options_of(asked)
         right = [
             index for index, option in enumerate(options) if _spelled(option) == _spelled(question.answer)
         ]
-        index = option_chosen(question.text, options, answer)
+        index = option_chosen(asked, options, answer)
         return index is not None and index in right
 
 

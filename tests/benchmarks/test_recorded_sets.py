@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,9 +33,11 @@ RIGHT = {
 @cache
 def runs_of(name: str) -> tuple[Run, ...]:
     """Every technique once on every sample question; kept, for all tests of this module."""
-    settings = Settings(SAMPLE, ROOT, model="recorded", delay=0.02)
     model = RecordedModel(RECORDED / f"{name}.jsonl")
-    return tuple(asyncio.run(ask(set_named(name), model, settings, Runs(ROOT / "no such file"))))
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(SAMPLE, Path(folder), model="recorded", delay=0.02)
+        runs = Runs(settings.out / "runs.jsonl")
+        return tuple(asyncio.run(ask(set_named(name), model, settings, runs)))
 
 
 def runs_by(name: str, technique: str) -> list[Run]:
