@@ -24,7 +24,7 @@ setup: .venv/ready
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or later is needed; name one by: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[local,examples,dev]'
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[local,examples,benchmarks,dev]'
 	@touch .venv/ready
 
 clean:

@@ -14,8 +14,7 @@ import pytest
 from benchmarks.questions import DataMissing
 from benchmarks.sets import agnews, cases, kitti
 from llmorch import Orchestrator
-from llmorch.testing import RecordedModel, ScriptedModel
-from tests.examples.record import RECORDED
+from llmorch.testing import ScriptedModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -344,13 +343,17 @@ def test_each_case_is_a_set_with_its_own_functions_and_examples(tmp_path) -> Non
 def test_a_case_is_answered_in_the_copy_of_its_folder(tmp_path) -> None:
     question = cases.SET.questions(tmp_path)[0]
     case = question.details["set"]
+    report = "The SEO audit found a short title, no description, and headings that skip a level. " * 3
     orchestrator = Orchestrator(
         case.functions(tmp_path, tmp_path),
-        model=RecordedModel(RECORDED / f"{question.id}.jsonl"),
+        model=ScriptedModel(["A good title has 50 characters.", report]),
         processors=case.processors,
         examples=case.examples,
     )
-    result = orchestrator.run_sync(question.text)
+    result = orchestrator.execute_sync(
+        (cases.EXAMPLES / question.id / "plan.txt").read_text(encoding="utf-8")
+    )
+    assert {call.status for call in result.calls} == {"completed"}
     assert cases.SET.right(question, result.answer, tmp_path)
     assert (tmp_path / "seo_audit" / "seo.py").is_file()
 
