@@ -96,8 +96,8 @@ class AgNews:
             )
 
         @function(kind="inout")
-        def read(file: str, start: int = 0, rows: int = ROWS) -> list[dict[str, str]]:
-            """Read news from a file: the class, the title and the text of each.
+        def read(file: str, start: int = 0, rows: int = ROWS) -> str:
+            """Read rows of a file of news. Returns the name of a file that holds them.
 
             Args:
                 file: The name of the file, such as "news.csv".
@@ -109,30 +109,37 @@ class AgNews:
                 raise FileNotFoundError(f"{file}: there is no such file; there are {', '.join(there)}")
             if start < 0 or rows < 1:
                 raise ValueError("start is at least 0, and rows at least 1")
-            return news_in(there[file])[start : start + rows]
+            # By its name: a technique that hands results on as text could not hand on the rows.
+            name = f"{there[file].stem}-{start}-{rows}.csv"
+            with (made / name).open("w", encoding="utf-8", newline="") as lines:
+                written = csv.DictWriter(lines, COLUMNS)
+                written.writerows(news_in(there[file])[start : start + rows])
+            return name
 
         @function(kind="compute")
-        def tsne(news: list[dict[str, str]]) -> str:
+        def tsne(rows: str) -> str:
             """Draw the distribution of news by t-SNE. Returns the picture's name.
 
             Args:
-                news: The news, as read gives them.
+                rows: The name of a file of news, as read returns it.
             """
             from benchmarks.sets.topics import scatter
 
+            news = news_in(_below(made, rows))
             classes = [item["class"] for item in news]
             scatter(texts_of(news), classes, made / "tsne.png", fingerprint(news))
             return f"tsne.png: {len(news)} texts of {len(set(classes))} classes"
 
         @function(kind="compute")
-        def lda(news: list[dict[str, str]]) -> str:
+        def lda(rows: str) -> str:
             """Find the topics of news by LDA and draw them. Returns the picture's name and each topic's words.
 
             Args:
-                news: The news, as read gives them.
+                rows: The name of a file of news, as read returns it.
             """
             from benchmarks.sets.topics import topics
 
+            news = news_in(_below(made, rows))
             found = topics(texts_of(news), made / "lda.png", fingerprint(news))
             lines = [f"topic {number}: {', '.join(words)}" for number, words in enumerate(found, 1)]
             return "\n".join([f"lda.png: {len(found)} topics", *lines])
@@ -145,11 +152,7 @@ class AgNews:
                 path: The file to write, such as "report.txt".
                 text: What to write.
             """
-            target = (made / path).resolve()
-            if made not in target.parents:
-                raise ValueError(
-                    f"{path}: only files below the folder of this run can be written; use a relative path"
-                )
+            target = _below(made, path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
             return f"{path}: {len(text)} characters written"
@@ -199,6 +202,14 @@ def texts_of(news: News) -> list[str]:
 def fingerprint(news: News) -> str:
     """Says of which news a picture is, without the news."""
     return f"{len(news)} texts {zlib.crc32(''.join(texts_of(news)).encode()):08x}"
+
+
+def _below(folder: Path, path: str) -> Path:
+    """A path in the folder of this run. Raises ``ValueError`` for any other."""
+    target = (folder / path).resolve()
+    if folder not in target.parents:
+        raise ValueError(f"{path}: only files below the folder of this run can be used; give a relative path")
+    return target
 
 
 def _files(folder: Path) -> Sequence[Path]:

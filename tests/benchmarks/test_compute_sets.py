@@ -207,6 +207,7 @@ def answered(news: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Question, Pat
     monkeypatch.setattr(topics, "PASSES", 5)
     monkeypatch.setattr(agnews, "ROWS", 30)
     question, work = agnews.SET.questions(news)[1], news / "work"
+    work.mkdir()
     functions = offered(agnews.SET, news, work)
     rows = functions["read"]("some.csv", start=30, rows=30)
     report = f"{'First prepare the texts. ' * 8}\n{functions['tsne'](rows)}\n{functions['lda'](rows)}"
@@ -229,7 +230,12 @@ def test_every_block_is_asked_about_in_every_wording(news, monkeypatch) -> None:
 def test_pictures_and_a_report_of_the_right_rows_are_right(answered) -> None:
     question, work, functions = answered
     assert agnews.SET.right(question, None, work)
-    assert sorted(path.name for path in work.rglob("*.*")) == ["lda.png", "report.txt", "tsne.png"]
+    assert sorted(path.name for path in work.rglob("*.*")) == [
+        "lda.png",
+        "report.txt",
+        "some-30-30.csv",
+        "tsne.png",
+    ]
     report = (work / "result" / "report.txt").read_text(encoding="utf-8")
     assert "tsne.png: 30 texts of 4 classes" in report
     assert report.count("topic ") == 8
@@ -282,7 +288,7 @@ def test_remains_of_markup_are_no_words() -> None:
 def test_nothing_is_written_outside_the_folder_of_a_run(news, path) -> None:
     (news / "work").mkdir()
     write = offered(agnews.SET, news, news / "work")["write"]
-    with pytest.raises(ValueError, match="only files below the folder of this run can be written"):
+    with pytest.raises(ValueError, match="only files below the folder of this run can be used"):
         write(path, "text")
     assert [*(news / "work").iterdir()] == []
     assert not (news / "outside.txt").exists()
@@ -294,7 +300,8 @@ def test_a_file_that_is_not_there_is_answered_with_the_news_that_are(news) -> No
         read("other.csv")
     with pytest.raises(ValueError, match="start is at least 0"):
         read("some.csv", start=-1)
-    assert [row["class"] for row in read("some.csv", start=58)] == ["3", "4"]
+    made = read("some.csv", start=58)
+    assert [row["class"] for row in agnews.news_in(news / made)] == ["3", "4"]
 
 
 def test_news_that_are_none_are_named_with_their_line(news) -> None:
