@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import itertools
 import math
-import random
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.invented import HEIGHT, TURNS, WIDTH, write_drive, write_frames, write_news
 from benchmarks.questions import DataMissing
 from benchmarks.sets import agnews, cases, kitti
 from llmorch import Orchestrator
@@ -22,36 +20,9 @@ if TYPE_CHECKING:
 
     from benchmarks.questions import Question, QuestionSet
 
-TURNS = (1.5, 1.5, -2.0, 0.5, 3.0, 0.0, -1.0, 2.5, 0.25, 1.0, -0.5)
-FOCAL, BASELINE, WIDTH, HEIGHT = 300.0, 0.5, 360, 140
-SUBJECTS = {
-    "1": ["treaty", "minister", "border", "election", "embassy", "parliament"],
-    "2": ["goal", "coach", "stadium", "season", "referee", "tournament"],
-    "3": ["shares", "profit", "bank", "merger", "dividend", "retailer"],
-    "4": ["software", "galaxy", "browser", "chip", "satellite", "laboratory"],
-}
-
 
 def offered(questions: QuestionSet, data: Path, work: Path) -> dict[str, Callable[..., Any]]:
     return {call.__name__: call for call in questions.functions(data, work)}
-
-
-def write_frames(folder: Path) -> list[tuple[Any, Any]]:
-    """Poses and calibration of frames that turn by ``TURNS``, and a name for each image; no images."""
-    headings = [0.0, *itertools.accumulate(math.radians(turn) for turn in TURNS)]
-    places = [(0.05 * number, 0.0, 0.2 * number) for number in range(len(headings))]
-    for side in ("image_l", "image_r"):
-        (folder / side).mkdir(parents=True)
-        for number in range(len(headings)):
-            (folder / side / f"{number:06d}.png").touch()
-    poses = []
-    for heading, (x, y, z) in zip(headings, places, strict=True):
-        sine, cosine = math.sin(heading), math.cos(heading)
-        poses.append(f"{cosine} 0 {sine} {x} 0 1 0 {y} {-sine} 0 {cosine} {z}")
-    (folder / "poses.txt").write_text("\n".join(poses))
-    matrix = f"{FOCAL} 0 {WIDTH / 2} %s 0 {FOCAL} {HEIGHT / 2} 0 0 0 1 0\n"
-    (folder / "calib.txt").write_text("P0: " + matrix % 0 + "P1: " + matrix % (-FOCAL * BASELINE))
-    return list(zip(headings, places, strict=True))
 
 
 @pytest.fixture
@@ -62,36 +33,13 @@ def drive(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def seen_drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A drive past two textured walls, one behind the other, of which the first and the last two images are seen."""
-    cv2, np = pytest.importorskip("cv2"), pytest.importorskip("numpy")
+    """The same drive, of which the first and the last two images are seen."""
+    pytest.importorskip("cv2")
     from benchmarks.sets import stereo
 
     monkeypatch.setattr(stereo, "DISPARITIES", 48)
-    chance = np.random.default_rng(1)
-    texture = sum(
-        cv2.resize(chance.random((size, size), dtype=np.float32), (1024, 1024), interpolation=cv2.INTER_CUBIC)
-        for size in (64, 256, 1024)
-    )
-    poses = write_frames(tmp_path / "kitti")
-    columns, rows = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
-    rays = np.stack([(columns - WIDTH / 2) / FOCAL, (rows - HEIGHT / 2) / FOCAL, np.ones_like(rows, float)])
-    for number in (0, 1, len(poses) - 2, len(poses) - 1):
-        heading, place = poses[number]
-        sine, cosine = math.sin(heading), math.cos(heading)
-        turn = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
-        for side, aside in (("image_l", 0.0), ("image_r", BASELINE)):
-            start = np.array(place) + turn @ (aside, 0, 0)
-            toward = np.tensordot(turn, rays, 1)
-            near, far = (
-                start[:, None, None] + toward * ((depth - start[2]) / toward[2]) for depth in (7.0, 11.0)
-            )
-            hit = np.where(near[0] < place[0], near, far)
-            place_in = [((hit[axis] + 30) * 60 % 1000).astype(np.float32) for axis in (0, 1)]
-            image = cv2.remap(texture, *place_in, cv2.INTER_LINEAR)
-            cv2.imwrite(
-                str(tmp_path / "kitti" / side / f"{number:06d}.png"),
-                (image * 80).clip(0, 255).astype("uint8"),
-            )
+    last = len(TURNS)
+    write_drive(tmp_path / "kitti", (0, 1, last - 1, last))
     return tmp_path
 
 
@@ -184,15 +132,7 @@ def test_too_few_images_are_no_question(drive) -> None:
 
 @pytest.fixture
 def news(tmp_path: Path) -> Path:
-    """Sixty news of four classes, in which nothing is true."""
-    chance = random.Random(4)
-    (tmp_path / "agnews").mkdir()
-    with (tmp_path / "agnews" / "some.csv").open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, quoting=csv.QUOTE_ALL)
-        for number in range(60):
-            kind = str(number % 4 + 1)
-            words = chance.choices(SUBJECTS[kind], k=12)
-            rows.writerow([kind, f"{words[0]} and {words[1]}", f"Number #39;{number}: {' '.join(words)}"])
+    write_news(tmp_path / "agnews")
     return tmp_path
 
 
