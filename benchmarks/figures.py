@@ -98,6 +98,6 @@ def interleaved(repeats: int, runs: Mapping[str, Callable[[], T]]) -> dict[str, 
     """
     results: dict[str, list[T]] = {name: [] for name in runs}
     for repeat in range(repeats):
-        for name in list(runs) if repeat % 2 == 0 else list(reversed(runs)):
+        for name in list(runs) if repeat % 2 == 0 else reversed(list(runs)):
             results[name].append(runs[name]())
     return results

@@ -25,10 +25,11 @@ def run(name: str, settings: Settings, *, quick: bool, peers: str | None) -> str
 
 def _schedule(settings: Settings) -> str:
     from benchmarks import schedule
+    from benchmarks.report import verdicts
 
     plans = schedule.plans(settings.data)[: settings.limit]
     made = schedule.rows(plans, *([settings.processors] if settings.processors else []))
-    return f"{schedule.markdown(made)}\n"
+    return f"{schedule.markdown(made)}\n\n{verdicts(schedule.figures(made))}"
 
 
 def _scaling(settings: Settings) -> str:

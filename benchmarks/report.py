@@ -9,7 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks import comparing, tables
-from benchmarks.figures import Figure, Series
+from benchmarks.figures import Figure, Series, shown
 from benchmarks.records import Runs
 
 if TYPE_CHECKING:
@@ -115,11 +115,15 @@ def wanted(name: str, runs: Sequence[Run]) -> list[Figure]:
 
 def verdicts(figures: Sequence[Figure]) -> str:
     """A line for each figure: what was wanted, measured, and whether it is met."""
-    lines = [
-        f"- {figure.name} ({figure.what}): {figure.measured}{figure.unit}, wanted {figure.wanted}"
-        f"{figure.unit}: {'met' if figure.met else '**missed**'}"
-        for figure in figures
-    ]
+    lines = []
+    for figure in figures:
+        unit = {"x": "x", "": ""}.get(figure.unit, f" {figure.unit}")
+        one = min(figure.measured.values) == max(figure.measured.values)
+        measured = shown(figure.measured.median) if one else str(figure.measured)
+        verdict = "met" if figure.met else "**missed**"
+        lines.append(
+            f"- {figure.name} ({figure.what}): {measured}{unit}, wanted {figure.wanted}{unit}: {verdict}"
+        )
     return "\n".join(lines) + "\n" if lines else ""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import keyword
+import re
 import typing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from pydantic import TypeAdapter
 
@@ -120,7 +121,9 @@ class Function:
     processor until it ends). ``declared`` tells whether somebody said so, or whether it
     was assumed. ``asks_model`` marks a function that returns a prompt, to which the
     run's model replies: the reply is the call's result. A generator yields prompts and
-    receives the replies, and what it returns is the call's result.
+    receives the replies, and what it returns is the call's result. ``reads`` and
+    ``writes`` are patterns of the names of things that a call touches, such as
+    ``file:{path}``; ``effects`` is ``"unknown"`` where nobody can say.
     """
 
     name: str
@@ -133,6 +136,9 @@ class Function:
     timeout: float | None = None
     declared: bool = True
     asks_model: bool = False
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    effects: Literal["unknown"] | None = None
 
     @cached_property
     def is_async(self) -> bool:
@@ -198,6 +204,9 @@ def function(
     description: str | None = None,
     timeout: float | None = None,
     asks_model: bool = False,
+    reads: Sequence[str] = (),
+    writes: Sequence[str] = (),
+    effects: Literal["unknown"] | None = None,
 ) -> Callable[[F], F]: ...
 def function(
     call: F | None = None,
@@ -208,6 +217,9 @@ def function(
     description: str | None = None,
     timeout: float | None = None,
     asks_model: bool = False,
+    reads: Sequence[str] = (),
+    writes: Sequence[str] = (),
+    effects: Literal["unknown"] | None = None,
 ) -> F | Callable[[F], F]:
     """Offer a Python function to plans; the function itself stays as it is.
 
@@ -218,13 +230,28 @@ def function(
     result a prompt for the run's model, and the model's reply the call's result; written
     as a generator, the function yields prompts, receives the replies, and returns the result.
 
+    ``reads=["file:{path}"]`` and ``writes=["account:{id}"]`` name what a call touches beside
+    its result, with its arguments filled in and a trailing ``*`` for everything below. Calls
+    of which one writes what the other touches keep the plan's order; all others run
+    together. Without a declaration a function is pure; ``effects="unknown"`` keeps the
+    order against every other call. A call that may change something starts only once the
+    whole plan is known.
+
     The schema comes from the signature and the docstring (Google, NumPy or reST).
     Raises ``FunctionError`` for a function that can't be offered.
     """
 
     def declare(target: F) -> F:
         declaration = declaration_of(
-            target, kind=kind, name=name, description=description, timeout=timeout, asks_model=asks_model
+            target,
+            kind=kind,
+            name=name,
+            description=description,
+            timeout=timeout,
+            asks_model=asks_model,
+            reads=reads,
+            writes=writes,
+            effects=effects,
         )
         try:
             setattr(target, _DECLARATION, declaration)
@@ -245,6 +272,9 @@ def declaration_of(
     description: str | None = None,
     timeout: float | None = None,
     asks_model: bool = False,
+    reads: Sequence[str] = (),
+    writes: Sequence[str] = (),
+    effects: Literal["unknown"] | None = None,
 ) -> Function:
     """Read a callable's signature and docstring into a ``Function``."""
     import docstring_parser
@@ -276,7 +306,14 @@ def declaration_of(
         timeout=timeout,
         declared=kind is not None,
         asks_model=asks_model,
+        reads=_patterns(name, "reads", reads, parameters),
+        writes=_patterns(name, "writes", writes, parameters),
+        effects=effects,
     )
+    if effects not in (None, "unknown"):
+        raise FunctionError(f'{name}: effects is "unknown" or left out, not {effects!r}')
+    if effects == "unknown" and (reads or writes):
+        raise FunctionError(f"{name}: effects are either unknown or said by reads and writes")
     if inspect.isasyncgenfunction(call) or (inspect.isgeneratorfunction(call) and not asks_model):
         raise FunctionError(f"{name}: a generator can't be offered; return a list")
     if timeout is not None and declared.kind == "inout" and not declared.is_async:
@@ -290,6 +327,24 @@ def declaration_of(
             "its kind is the model's"
         )
     return declared
+
+
+def _patterns(
+    name: str, which: str, patterns: Sequence[str], parameters: tuple[Parameter, ...]
+) -> tuple[str, ...]:
+    """The patterns, checked: names of things with parameters in braces and a star at the end at most."""
+    known = {parameter.name for parameter in parameters}
+    if isinstance(patterns, str) or not all(isinstance(item, str) and item for item in patterns):
+        raise FunctionError(f'{name}: {which} is a list of names, as in ["file:{{path}}"]')
+    for pattern in patterns:
+        plain = re.sub(r"\{(\w+)\}", lambda found: "" if found.group(1) in known else found.group(), pattern)
+        if "{" in plain or "}" in plain:
+            raise FunctionError(
+                f"{name}: {which}: braces in {pattern!r} hold a parameter's name: {', '.join(sorted(known))}"
+            )
+        if "*" in plain.removesuffix("*"):
+            raise FunctionError(f"{name}: {which}: * can stand only at the end of {pattern!r}")
+    return tuple(patterns)
 
 
 def _annotations(call: Callable[..., Any], name: str) -> tuple[dict[str, Any], inspect.Signature]:
@@ -341,6 +396,9 @@ def declared_in(namespace: object) -> Function | None:
             description=declaration.description,
             timeout=declaration.timeout,
             asks_model=declaration.asks_model,
+            reads=declaration.reads,
+            writes=declaration.writes,
+            effects=declaration.effects,
         )
     # A decorator above ours copied the declaration: what it made is what is called.
     return replace(declaration, call=namespace)

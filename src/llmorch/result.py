@@ -48,6 +48,11 @@ class CallRecord:
         """The calls in a control relation with this one."""
         return self._graph.excludes(self.id)
 
+    @property
+    def after(self) -> tuple[CallId, ...]:
+        """The earlier calls whose effects this one had to come after."""
+        return self._graph.after(self.id)
+
     def as_json(self) -> dict[str, Any]:
         """The record as JSON has it; a result that JSON can't hold is described."""
         return {
@@ -57,6 +62,7 @@ class CallRecord:
             "rank": self.rank,
             "uses": list(self.uses),
             "excludes": list(self.excludes),
+            "after": list(self.after),
             "status": self.status,
             "attempt": self.attempt,
             "processor": self.processor,

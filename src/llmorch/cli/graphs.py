@@ -27,6 +27,7 @@ def as_json(graph: RelationGraph) -> dict[str, Any]:
                 "rank": graph.rank(call),
                 "uses": list(graph.uses(call)),
                 "excludes": list(graph.excludes(call)),
+                "after": list(graph.after(call)),
             }
             for call in graph
         ]
@@ -34,19 +35,20 @@ def as_json(graph: RelationGraph) -> dict[str, Any]:
 
 
 def mermaid(graph: RelationGraph) -> str:
-    """A Mermaid flowchart: arrows are data, dotted lines exclude, boxes compute."""
+    """A Mermaid flowchart: arrows are data, thick ones order, dotted lines exclude, boxes compute."""
     lines = ["flowchart TD"]
     for call in graph:
         label = _label(graph, call).replace('"', "&quot;").replace("<", "&lt;")
         shape = f'["{label}"]' if graph.kind(call) == "compute" else f'("{label}")'
         lines.append(f"    {call}{shape}")
     lines += [f"    {used} --> {call}" for call in graph for used in graph.uses(call)]
+    lines += [f"    {earlier} ==> {call}" for call in graph for earlier in graph.after(call)]
     lines += [f"    {one} -.- {other}" for one, other in _exclusions(graph)]
     return "\n".join(lines)
 
 
 def dot(graph: RelationGraph) -> str:
-    """A Graphviz digraph, ranks as rows: arrows are data, dashed lines exclude."""
+    """A Graphviz digraph, ranks as rows: arrows are data, bold ones order, dashed lines exclude."""
     lines = ["digraph plan {", "    node [fontname=Helvetica];"]
     for call in graph:
         label = _label(graph, call).replace("\\", "\\\\").replace('"', '\\"')
@@ -57,6 +59,7 @@ def dot(graph: RelationGraph) -> str:
         ranks.setdefault(graph.rank(call), []).append(call)
     lines += [f"    {{ rank=same; {'; '.join(calls)}; }}" for calls in ranks.values()]
     lines += [f"    {used} -> {call};" for call in graph for used in graph.uses(call)]
+    lines += [f"    {earlier} -> {call} [style=bold];" for call in graph for earlier in graph.after(call)]
     lines += [f"    {one} -> {other} [dir=none, style=dashed];" for one, other in _exclusions(graph)]
     return "\n".join([*lines, "}"])
 

@@ -2,7 +2,17 @@
 
 from llmorch.relations.bounds import critical_path, lower_bound, remaining_path
 from llmorch.relations.discover import discover
+from llmorch.relations.effects import Touch, touches
 from llmorch.relations.graph import RelationGraph
 from llmorch.relations.verify import verify
 
-__all__ = ["RelationGraph", "critical_path", "discover", "lower_bound", "remaining_path", "verify"]
+__all__ = [
+    "RelationGraph",
+    "Touch",
+    "critical_path",
+    "discover",
+    "lower_bound",
+    "remaining_path",
+    "touches",
+    "verify",
+]

@@ -15,7 +15,8 @@ def remaining_path(graph: RelationGraph, durations: Mapping[CallId, float]) -> d
     """For each call, the longest chain of durations that begins with it."""
     paths: dict[CallId, float] = {}
     for call in reversed(list(graph)):
-        after = max((paths[user] for user in graph.users(call)), default=0.0)
+        following = (*graph.users(call), *graph.before(call))
+        after = max((paths[later] for later in following), default=0.0)
         paths[call] = durations[call] + after
     return paths
 

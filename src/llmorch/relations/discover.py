@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llmorch.relations.effects import touches
 from llmorch.relations.graph import RelationGraph
 
 if TYPE_CHECKING:
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
 
 
 def discover(plan: Plan, functions: Mapping[str, Function]) -> RelationGraph:
-    """The relation graph of a checked plan: linear in its calls and their uses."""
+    """The relation graph of a checked plan: linear in its calls and their uses.
+
+    Calls with effects are compared with each other, so in those it is quadratic.
+    """
     graph = RelationGraph()
     for call in plan:
-        graph.add(call, functions[call.function].kind)
+        function = functions[call.function]
+        graph.add(call, function.kind, touches(function, call))
     return graph

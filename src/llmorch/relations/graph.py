@@ -1,7 +1,8 @@
 """The Function-call Relation Graph: calls, what they use, and what they exclude.
 
-It grows by ``add``, in the plan's order, and never changes otherwise, so that it can be
-built while the plan is still being written. Relations are derived, not stored twice.
+It grows by ``add``, in the plan's order, so that it can be built while the plan is still
+being written. Nothing in it changes, but that less is in the way of a call once it is known
+what exactly another one touches (``narrow``).
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmorch.errors import IllegalEvent
+from llmorch.relations.effects import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.functions import Kind
+    from llmorch.relations.effects import Touch
 
 
 class RelationGraph:
-    """Nodes are calls; ``uses`` are the data relations, ``excludes`` the control relations."""
+    """Nodes are calls; ``uses`` are data, ``excludes`` control and ``after`` order relations."""
 
     def __init__(self) -> None:
         self._calls: dict[CallId, FunctionCall] = {}
@@ -27,8 +30,13 @@ class RelationGraph:
         self._users: dict[CallId, list[CallId]] = {}
         self._order: dict[CallId, int] = {}
         self._compute: dict[int, list[CallId]] = {}
+        self._touches: dict[CallId, Touch] = {}
+        """Of the calls that touch anything; of all before a barrier."""
+        self._barriers: list[CallId] = []
+        self._after: dict[CallId, list[CallId]] = {}
+        self._before: dict[CallId, list[CallId]] = {}
 
-    def add(self, call: FunctionCall, kind: Kind) -> None:
+    def add(self, call: FunctionCall, kind: Kind, touch: Touch = NOTHING) -> None:
         """Take the next call of the plan, after every call that it uses."""
         if call.id in self._calls or any(id_ not in self._calls for id_ in call.uses):
             raise IllegalEvent(f"{call.id} can't be added: it is there already, or what it uses is not")
@@ -42,6 +50,33 @@ class RelationGraph:
             self._users[id_].append(call.id)
         if kind == "compute":
             self._compute.setdefault(rank, []).append(call.id)
+        if touch.barrier:
+            self._touches = {id_: self._touches.get(id_, NOTHING) for id_ in self._calls if id_ != call.id}
+        if touch != NOTHING or self._barriers:
+            for earlier in self._barriers if touch == NOTHING else self._touches:
+                if touch.conflicts(self._touches[earlier]):
+                    self._after.setdefault(call.id, []).append(earlier)
+                    self._before.setdefault(earlier, []).append(call.id)
+            self._touches[call.id] = touch
+        if touch.barrier:
+            self._barriers.append(call.id)
+
+    def narrow(self, call: CallId, touch: Touch) -> list[CallId]:
+        """Take note of what a call touches, of what it could have; return the calls that it let go."""
+        self._touches[call] = touch
+        for earlier in list(self._after.get(call, ())):
+            if not touch.conflicts(self._touches[earlier]):
+                self._part(earlier, call)
+        freed = [call]
+        for later in list(self._before.get(call, ())):
+            if not touch.conflicts(self._touches[later]):
+                self._part(call, later)
+                freed.append(later)
+        return freed
+
+    def _part(self, earlier: CallId, later: CallId) -> None:
+        self._after[later].remove(earlier)
+        self._before[earlier].remove(later)
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -87,12 +122,31 @@ class RelationGraph:
             return ()
         return tuple(other for other in self._compute[self._ranks[call]] if other != call)
 
+    def touch(self, call: CallId) -> Touch:
+        """What a call touches, as far as it is known."""
+        return self._touches.get(call, NOTHING)
+
+    def after(self, call: CallId) -> tuple[CallId, ...]:
+        """The order relation: earlier calls that this one must not overtake, in the plan's order."""
+        return tuple(self._after.get(call, ()))
+
+    def before(self, call: CallId) -> tuple[CallId, ...]:
+        """The later calls that must not overtake this one."""
+        return tuple(self._before.get(call, ()))
+
     def descendants(self, call: CallId) -> list[CallId]:
-        """Every call that depends on this one, directly or not, in the plan's order."""
+        """Every call that can't be made without this one, directly or not, in the plan's order.
+
+        Those are the calls that need its result, and those that would find a thing as it
+        left it.
+        """
         found: set[CallId] = set()
         stack = [call]
         while stack:
-            for user in self._users[stack.pop()]:
+            at = stack.pop()
+            touch = self.touch(at)
+            spoilt = [later for later in self._before.get(at, ()) if touch.spoils(self.touch(later))]
+            for user in (*self._users[at], *spoilt):
                 if user not in found:
                     found.add(user)
                     stack.append(user)

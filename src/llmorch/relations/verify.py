@@ -22,6 +22,14 @@ def verify(graph: RelationGraph) -> None:
             _require(call in graph.excludes(other), f"{call} excludes {other}, not the other way")
             _require(graph.kind(other) == "compute", f"{call} excludes {other}, which is not compute")
             _require(graph.rank(other) == graph.rank(call), f"{call} excludes {other} of another rank")
+        for earlier in graph.after(call):
+            _require(
+                graph.order(earlier) < graph.order(call), f"{call} comes after {earlier}, which is later"
+            )
+            _require(call in graph.before(earlier), f"{earlier} does not know that {call} comes after it")
+            _require(
+                graph.touch(call).conflicts(graph.touch(earlier)), f"{call} waits for {earlier} for nothing"
+            )
 
 
 def _require(holds: bool, what: str) -> None:

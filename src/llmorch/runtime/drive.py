@@ -15,12 +15,14 @@ from llmorch.calls import references
 from llmorch.errors import CallError, EvaluationError, ModelError
 from llmorch.plan import evaluate
 from llmorch.plan.evaluate import as_text, worded
+from llmorch.relations import touches
 from llmorch.schedule import (
     CallCompleted,
     CallFailed,
     Cancel,
     CancelRequested,
     Dispatch,
+    EffectsKnown,
     Finish,
     ModelOccupied,
     ModelReleased,
@@ -29,7 +31,7 @@ from llmorch.schedule import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from llmorch.calls import CallId, Expression, FunctionCall
     from llmorch.functions import Function, Parameter
@@ -103,6 +105,7 @@ class Execution:
         """More of the plan is known; calls that are ready start before this returns."""
         self._finished.clear()
         self._handle(PlanExtended(calls, complete))
+        self._narrow(call.id for call in calls if call.uses)
 
     def revise(self) -> None:
         """The plan so far is void; ``extend`` tells the new one."""
@@ -167,19 +170,19 @@ class Execution:
 
         def ended(result: Any, error: CallError | None) -> None:
             if error is not None:
-                self._handle(CallFailed(call.id, dispatch.attempt, str(error)))
+                self._ended(CallFailed(call.id, dispatch.attempt, str(error)))
             elif hasattr(type(result), "__await__"):
                 rest = self._inline.finish(function, result)
                 self._tasks[call.id] = self._group.create_task(self._run(call, dispatch, rest))
             else:
                 self.results[call.id] = result
-                self._handle(CallCompleted(call.id, dispatch.attempt))
+                self._ended(CallCompleted(call.id, dispatch.attempt))
 
         return self._inline.begin(function, args, done)
 
     async def _run(self, call: FunctionCall, dispatch: Dispatch, work: Awaitable[Any] | None = None) -> None:
         """One call, from its arguments to its event; ``work`` is what is left of it."""
-        event: Event
+        event: CallCompleted | CallFailed
         try:
             result = await (work or self._work(call, dispatch))
         except (CallError, ModelError) as error:
@@ -187,7 +190,24 @@ class Execution:
         else:
             self.results[call.id] = result
             event = CallCompleted(call.id, dispatch.attempt)
+        self._ended(event)
+
+    def _ended(self, event: CallCompleted | CallFailed) -> None:
+        """Tell the core how a call ended, and what is known now of those that use its result."""
         self._handle(event)
+        if isinstance(event, CallFailed) or event.call not in self.core.graph:
+            return
+        self._narrow(self.core.graph.users(event.call))
+
+    def _narrow(self, calls: Iterable[CallId]) -> None:
+        """Tell the core what calls touch, where results that came in say more than the plan did."""
+        for id_ in calls:
+            call = self.core.graph.call(id_)
+            function = self._functions[call.function]
+            if function.reads or function.writes:
+                touch = touches(function, call, self.results)
+                if touch != self.core.graph.touch(id_):
+                    self._handle(EffectsKnown(id_, touch))
 
     async def _work(self, call: FunctionCall, dispatch: Dispatch) -> Any:
         function = self._functions[call.function]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from llmorch.calls import CallId, FunctionCall
+    from llmorch.relations import Touch
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,14 @@ class CallFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class EffectsKnown:
+    """What a call touches turned out, with its arguments, to be less than it could have been."""
+
+    call: CallId
+    touch: Touch
+
+
+@dataclass(frozen=True, slots=True)
 class ModelOccupied:
     """The model works for the plan itself, on one of this machine's processors."""
 
@@ -63,7 +72,14 @@ class CancelRequested:
 
 
 Event: TypeAlias = (
-    PlanExtended | PlanRevised | CallCompleted | CallFailed | ModelOccupied | ModelReleased | CancelRequested
+    PlanExtended
+    | PlanRevised
+    | CallCompleted
+    | CallFailed
+    | EffectsKnown
+    | ModelOccupied
+    | ModelReleased
+    | CancelRequested
 )
 
 

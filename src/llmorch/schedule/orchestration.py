@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, assert_never
 
 from llmorch.errors import IllegalEvent
-from llmorch.relations import RelationGraph, remaining_path
+from llmorch.relations import RelationGraph, remaining_path, touches
 from llmorch.schedule.ahead import foreseen
 from llmorch.schedule.coordinator import Coordinator
 from llmorch.schedule.messages import (
@@ -16,6 +16,7 @@ from llmorch.schedule.messages import (
     CancelRequested,
     Command,
     Dispatch,
+    EffectsKnown,
     Finish,
     ModelOccupied,
     ModelReleased,
@@ -78,6 +79,8 @@ class Orchestration:
         self._looks_ahead = policy.name == CriticalPath.name
         self._previous: dict[CallId, CallState] = {}
         self._kept: set[CallId] = set()
+        self._held: list[CallId] = []
+        """Calls that may change something, ready before the whole plan is known."""
         self._attempts: dict[CallId, int] = {}
         self._paths: dict[CallId, float] = {}
         self._open = 0
@@ -109,8 +112,13 @@ class Orchestration:
                     return []
                 self._end(call, "failed", at, error)
                 if call in self.graph:
-                    for stopped in self._scheduler.fail(call):
-                        self._skip(self.states[stopped], call)
+                    stopped = self._scheduler.fail(call)
+                    for other in stopped:
+                        self._skip(self.states[other], call)
+                    self._submit(self._scheduler.passed([call, *stopped]), at)
+            case EffectsKnown(call, touch):
+                if call in self.graph:
+                    self._submit(self._scheduler.narrowed(self.graph.narrow(call, touch)), at)
             case PlanExtended(calls, complete):
                 if (self._complete and not finished) or any(call.id in self.graph for call in calls):
                     raise IllegalEvent(
@@ -161,6 +169,9 @@ class Orchestration:
         waiting = []
         for call in calls:
             state = self.states[call]
+            if not self._complete and self.graph.touch(call).changes:
+                self._held.append(call)
+                continue
             state.status, state.submitted = "submitted", at
             waiting.append(
                 Waiting(call, self.graph.order(call), self._needs(state.call), self._urgency(call))
@@ -205,7 +216,8 @@ class Orchestration:
         commands: list[Command] = []
         ready = []
         for call in calls:
-            self.graph.add(call, self._functions[call.function].kind)
+            function = self._functions[call.function]
+            self.graph.add(call, function.kind, touches(function, call))
             if self._keep(call):
                 continue
             commands += self._drop(call.id, at)
@@ -214,13 +226,15 @@ class Orchestration:
             if self._scheduler.add(call.id):
                 ready.append(call.id)
             elif self._scheduler.stopped(call.id):
-                self._skip(state, next(used for used in call.uses if self._scheduler.stopped(used)))
+                causes = (*call.uses, *self.graph.after(call.id))
+                self._skip(state, next(cause for cause in causes if self._scheduler.stopped(cause)))
         if complete:
             for call_id in list(self._previous):
                 commands += self._drop(call_id, at)
             self._complete = True
             self._paths = self._urgencies()
             self._coordinator.reorder(self._paths)
+            ready, self._held = [*self._held, *ready], []
         self._submit(ready, at)
         return commands
 
@@ -231,6 +245,7 @@ class Orchestration:
         self.states, self.graph = {}, RelationGraph()
         self._scheduler = Scheduler(self.graph)
         self._kept = set()
+        self._held = []
         self._open = 0
 
     def _keep(self, call: FunctionCall) -> bool:
@@ -240,7 +255,7 @@ class Orchestration:
             state is None
             or state.call != call
             or state.status not in ("running", "completed", "failed")
-            or any(used not in self._kept for used in call.uses)
+            or any(used not in self._kept for used in (*call.uses, *self.graph.after(call.id)))
         ):
             return False
         self.states[call.id] = self._previous.pop(call.id)

@@ -21,17 +21,29 @@ class Scheduler:
     def __init__(self, graph: RelationGraph) -> None:
         self._graph = graph
         self._missing: dict[CallId, int] = {}
+        """How many results each waiting call still needs."""
+        self._behind: dict[CallId, set[CallId]] = {}
+        """The calls that one must not overtake, and which have not ended."""
         self._completed: set[CallId] = set()
         self._stopped: set[CallId] = set()
 
     def add(self, call: CallId) -> bool:
         """Take a call that was just added to the graph; tell whether it is ready."""
-        uses = self._graph.uses(call)
-        if any(used in self._stopped for used in uses):
+        uses, after = self._graph.uses(call), self._graph.after(call)
+        touch = self._graph.touch(call)
+        if any(used in self._stopped for used in uses) or any(
+            earlier in self._stopped and self._graph.touch(earlier).spoils(touch) for earlier in after
+        ):
             self._stopped.add(call)
             return False
         self._missing[call] = sum(used not in self._completed for used in uses)
-        return self._missing[call] == 0
+        if after:
+            self._behind[call] = {
+                earlier
+                for earlier in after
+                if earlier not in self._completed and earlier not in self._stopped
+            }
+        return self._ready(call)
 
     def stopped(self, call: CallId) -> bool:
         """Whether something this call depends on has failed."""
@@ -44,9 +56,10 @@ class Scheduler:
         for user in self._graph.users(call):
             if user in self._missing:
                 self._missing[user] -= 1
-                if self._missing[user] == 0:
+                if self._ready(user):
                     ready.append(user)
-        return ready
+        freed = self._let_by(call)
+        return sorted({*ready, *freed}, key=self._graph.order) if freed else ready
 
     def fail(self, call: CallId) -> list[CallId]:
         """Note a failure; return the calls that can't run because of it."""
@@ -55,4 +68,36 @@ class Scheduler:
         self._stopped.update(stopped)
         for other in stopped:
             self._missing.pop(other, None)
+            self._behind.pop(other, None)
         return stopped
+
+    def passed(self, calls: list[CallId]) -> list[CallId]:
+        """Note that calls have failed or will not run; return those that only waited for their turn."""
+        return [freed for call in calls for freed in self._let_by(call)]
+
+    def narrowed(self, calls: list[CallId]) -> list[CallId]:
+        """Note that less is in the way of these calls; return those that are ready now."""
+        ready = []
+        for call in calls:
+            if call in self._behind:
+                self._behind[call] &= set(self._graph.after(call))
+                if self._ready(call):
+                    ready.append(call)
+        return ready
+
+    def _let_by(self, call: CallId) -> list[CallId]:
+        ready = []
+        for later in self._graph.before(call):
+            if later in self._behind and call in self._behind[later]:
+                self._behind[later].discard(call)
+                if self._ready(later):
+                    ready.append(later)
+        return ready
+
+    def _ready(self, call: CallId) -> bool:
+        """Whether nothing holds a call any more; true once."""
+        if self._missing.get(call) or self._behind.get(call) or call not in self._missing:
+            return False
+        del self._missing[call]
+        self._behind.pop(call, None)
+        return True

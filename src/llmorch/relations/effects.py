@@ -1,0 +1,111 @@
+"""What calls touch beside their arguments: the things that they read and write, by name.
+
+Two calls conflict when one writes what the other reads or writes; such calls keep the
+plan's order. A name that depends on a result isn't known before that result is there:
+until then it stands for everything that it could be.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llmorch.calls import references
+from llmorch.errors import EvaluationError
+from llmorch.plan import evaluate
+from llmorch.plan.evaluate import as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from llmorch.calls import CallId, FunctionCall
+    from llmorch.functions import Function
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One thing, or with ``below`` everything whose name begins like it."""
+
+    text: str
+    below: bool = False
+
+    def meets(self, other: Name) -> bool:
+        """Whether both may stand for the same thing."""
+        return (
+            self.text == other.text
+            or (self.below and other.text.startswith(self.text))
+            or (other.below and self.text.startswith(other.text))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """What one call reads and writes; ``barrier`` if nobody knows."""
+
+    reads: tuple[Name, ...] = ()
+    writes: tuple[Name, ...] = ()
+    barrier: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether the call may leave anything different."""
+        return self.barrier or bool(self.writes)
+
+    def conflicts(self, other: Touch) -> bool:
+        """Whether the order of the two calls matters. Calls that only read share."""
+        if self.barrier or other.barrier:
+            return True
+        return _meet(self.writes, (*other.reads, *other.writes)) or _meet(other.writes, self.reads)
+
+    def spoils(self, other: Touch) -> bool:
+        """Whether a later call would find something else than it should if this one had not been made."""
+        if self.barrier:
+            return other.barrier or bool(other.reads or other.writes)
+        return (other.barrier and self.changes) or _meet(self.writes, (*other.reads, *other.writes))
+
+
+NOTHING = Touch()
+
+
+def touches(function: Function, call: FunctionCall, results: Mapping[CallId, Any] | None = None) -> Touch:
+    """What a checked call touches, as far as its arguments are known.
+
+    ``results`` are those of earlier calls. A pure function touches nothing.
+    """
+    if function.effects == "unknown":
+        return Touch(barrier=True)
+    if not function.reads and not function.writes:
+        return NOTHING
+    values: dict[str, str] = {}
+    for parameter in function.parameters:
+        if parameter.name not in call.args:
+            values[parameter.name] = str(parameter.default)
+            continue
+        expression = call.args[parameter.name]
+        if all(reference.id in (results or ()) for reference in references(expression)):
+            with suppress(EvaluationError):  # the call will fail of it; until then it could be anything
+                values[parameter.name] = as_text(evaluate(expression, results or {}))
+    return Touch(_filled(function.reads, values), _filled(function.writes, values))
+
+
+def _filled(patterns: Iterable[str], values: Mapping[str, str]) -> tuple[Name, ...]:
+    return tuple(_name(pattern, values) for pattern in patterns)
+
+
+def _name(pattern: str, values: Mapping[str, str]) -> Name:
+    """A pattern's name: up to the first argument that isn't known yet, and all that begins so."""
+    below = pattern.endswith("*")
+    text, rest = "", pattern.removesuffix("*")
+    while "{" in rest:
+        before, _, rest = rest.partition("{")
+        argument, _, rest = rest.partition("}")
+        if argument not in values:
+            return Name(text + before, below=True)
+        text += before + values[argument]
+    return Name(text + rest, below)
+
+
+def _meet(some: Iterable[Name], others: Iterable[Name]) -> bool:
+    rest = tuple(others)
+    return any(one.meets(other) for one in some for other in rest)

@@ -1,0 +1,126 @@
+"""What calls touch, which of them conflict, and that conflicting calls keep the plan's order."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmorch import function
+from llmorch.errors import FunctionError
+from llmorch.functions import as_functions
+from llmorch.plan import check, parse
+from llmorch.relations import RelationGraph, discover, touches, verify
+from llmorch.relations.effects import Name, Touch
+
+
+@function(reads=["file:{path}"])
+async def read(path: str) -> str: ...
+
+
+@function(writes=["file:{path}"])
+async def write(path: str, text: str = "") -> str: ...
+
+
+@function(reads=["file:{folder}/*"])
+async def listed(folder: str) -> list[str]: ...
+
+
+@function(reads=["account:{source}"], writes=["account:{source}", "account:{target}"])
+async def transfer(source: int, target: int = 7) -> int: ...
+
+
+@function(effects="unknown")
+async def shell(command: str) -> str: ...
+
+
+@function
+async def pure(text: str) -> str: ...
+
+
+FUNCTIONS = as_functions([read, write, listed, transfer, shell, pure])
+
+
+def graph_of(text: str) -> RelationGraph:
+    graph = discover(check(parse(text), FUNCTIONS), FUNCTIONS)
+    verify(graph)
+    return graph
+
+
+def after(text: str) -> dict[str, tuple[str, ...]]:
+    graph = graph_of(text)
+    return {call: graph.after(call) for call in graph if graph.after(call)}
+
+
+def test_a_reader_comes_after_the_writer_of_the_same_thing() -> None:
+    assert after('s1 = write(path="a")\ns2 = read(path="a")\ns3 = read(path="b")') == {"s2": ("s1",)}
+
+
+def test_readers_share_and_a_writer_waits_for_them() -> None:
+    text = 's1 = read(path="a")\ns2 = read(path="a")\ns3 = write(path="a")\ns4 = write(path="b")'
+    assert after(text) == {"s3": ("s1", "s2")}
+
+
+def test_a_star_stands_for_everything_below() -> None:
+    text = 's1 = write(path="x/a")\ns2 = write(path="y/a")\ns3 = listed(folder="x")\ns4 = write(path="x/b/c")'
+    assert after(text) == {"s3": ("s1",), "s4": ("s3",)}
+
+
+def test_what_is_not_known_yet_could_be_anything_of_that_pattern() -> None:
+    text = 's1 = pure(text="a")\ns2 = write(path=s1)\ns3 = read(path="b")\ns4 = transfer(source=1)'
+    assert after(text) == {"s3": ("s2",)}
+
+
+def test_defaults_and_numbers_are_names_too() -> None:
+    assert after(
+        "s1 = transfer(source=1)\ns2 = transfer(source=2, target=3)\ns3 = transfer(source=7, target=9)"
+    ) == {"s3": ("s1",)}
+
+
+def test_unknown_effects_keep_the_order_against_every_call() -> None:
+    text = 's1 = pure(text="a")\ns2 = shell(command="ls")\ns3 = pure(text="b")\ns4 = read(path="a")'
+    assert after(text) == {"s2": ("s1",), "s3": ("s2",), "s4": ("s2",)}
+
+
+def test_a_star_in_an_argument_is_a_star() -> None:
+    assert after('s1 = write(path="*")\ns2 = read(path="a")\ns3 = read(path="*")') == {"s3": ("s1",)}
+
+
+def test_results_narrow_what_a_call_touches() -> None:
+    plan = check(parse('s1 = pure(text="a")\ns2 = write(path="{s1}.txt")'), FUNCTIONS)
+    assert touches(FUNCTIONS["write"], plan["s2"]) == Touch(writes=(Name("file:", below=True),))
+    assert touches(FUNCTIONS["write"], plan["s2"], {"s1": "b"}) == Touch(writes=(Name("file:b.txt"),))
+
+
+def test_narrowing_lets_go_of_what_is_not_in_the_way() -> None:
+    graph = graph_of('s1 = pure(text="a")\ns2 = write(path=s1)\ns3 = read(path="b")\ns4 = read(path="c")')
+    assert graph.narrow("s2", Touch(writes=(Name("file:c"),))) == ["s2", "s3"]
+    verify(graph)
+    assert (graph.after("s3"), graph.after("s4")) == ((), ("s2",))
+
+
+def test_what_a_failed_writer_would_have_left_is_not_read() -> None:
+    graph = graph_of('s1 = write(path="a")\ns2 = read(path="a")\ns3 = pure(text=s2)\ns4 = read(path="b")')
+    assert graph.descendants("s1") == ["s2", "s3"]
+
+
+def test_a_failed_reader_stops_no_writer() -> None:
+    assert graph_of('s1 = read(path="a")\ns2 = write(path="a")').descendants("s1") == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ({"reads": "file:{path}"}, "reads is a list of names"),
+        ({"writes": ["file:{file}"]}, "braces in 'file:{file}' hold a parameter's name: path"),
+        ({"writes": ["a*b"]}, "* can stand only at the end"),
+        ({"writes": [""]}, "writes is a list of names"),
+        ({"effects": "many"}, 'effects is "unknown" or left out'),
+        ({"effects": "unknown", "reads": ["a"]}, "effects are either unknown or said by reads and writes"),
+    ],
+)
+def test_a_declaration_that_cannot_be_is_refused(declared, told) -> None:
+    with pytest.raises(FunctionError) as raised:
+
+        @function(**declared)
+        def touch(path: str) -> None: ...
+
+    assert told in str(raised.value)
