@@ -98,7 +98,7 @@ async def test_json_has_exactly_the_fields_of_the_face() -> None:
     ]  # fmt: skip
     assert list(data["usage"]) == ["requests", "input_tokens", "output_tokens", "seconds"]
     assert list(data["calls"][0]) == [
-        "id", "function", "kind", "rank", "uses", "excludes", "status", "attempt", "processor",
+        "id", "function", "kind", "rank", "uses", "excludes", "after", "status", "attempt", "processor",
         "submitted", "dispatched", "completed", "result", "error",
     ]  # fmt: skip
 

@@ -4,7 +4,7 @@ from llmorch.plan.check import Checker, check
 from llmorch.plan.evaluate import evaluate
 from llmorch.plan.literals import call_from_json, literal
 from llmorch.plan.parse import Parser, parse
-from llmorch.plan.passes import mention_unused, unused_results, with_ids, with_query
+from llmorch.plan.passes import mention_unused, unused_results, with_answer, with_ids, with_query
 from llmorch.plan.render import render, render_call
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "render",
     "render_call",
     "unused_results",
+    "with_answer",
     "with_ids",
     "with_query",
 ]

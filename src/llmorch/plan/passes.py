@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from llmorch.calls import Constant, ListOf, Plan, Reference, Template
+from llmorch.calls import Constant, FunctionCall, ListOf, Plan, Reference, Template
+from llmorch.functions import SELF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from llmorch.calls import CallId, Expression, FunctionCall
+    from llmorch.calls import CallId, Expression
     from llmorch.functions import Function
 
 _QUERY = "{query}"
@@ -66,6 +67,27 @@ def _mentioning(prompt: Expression, ids: list[CallId]) -> Expression:
             parts.append(lead)
         parts.append(Reference(id_))
     return Template(tuple(parts))
+
+
+def with_answer(plan: Plan, functions: Mapping[str, Function], query: str) -> Plan:
+    """The plan with a last call that reads its loose ends for the answer, where it has several.
+
+    A plan may stop at what has to be known: two searches, and nothing that compares them.
+    One that ends with a call for its effect, or for the model, is meant as it is.
+    """
+    last = functions[plan.calls[-1].function]
+    unused = unused_results(plan, functions)
+    if not unused or last.asks_model or last.writes or last.effects or last.returns in (None, type(None)):
+        return plan
+    number = len(plan)
+    while f"s{number + 1}" in plan.by_id:
+        number += 1
+    parts: list[str | Expression] = []
+    for call in (*unused, plan.calls[-1]):
+        parts += [Reference(call.id), "\n"]
+    parts[-1] = f"\n\n{query}\nReply with the answer only."
+    answer = FunctionCall(f"s{number + 1}", SELF, {"prompt": Template(tuple(parts))})
+    return Plan((*plan.calls, answer))
 
 
 def with_query(call: FunctionCall, query: str) -> FunctionCall:

@@ -1,8 +1,9 @@
 """The paper's technique: one plan, written once, repaired if need be, then run.
 
-Section III-A and the compile-time half of III-D; what is added here: a result that
-nothing uses is given back to the model once, and, if it stays so, is put into the last
-prompt in plain sight.
+Section III-A and the compile-time half of III-D; what is added here: a plan that stops at
+what has to be known is given a last call that reads it, and a result that nothing uses
+in any other plan is given back to the model once, and, if it stays so, is put into the
+last prompt in plain sight.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmorch.errors import PlanError, UnresolvedQuery, UnusedResult
-from llmorch.plan import mention_unused, unused_results
+from llmorch.plan import mention_unused, unused_results, with_answer
 from llmorch.techniques.conversation import Recovery, RunPlan, WritePlan, answer_of
 from llmorch.techniques.prompts.plan import repair, translate
 
@@ -34,10 +35,11 @@ def _translated(task: Task, tried: list[str]) -> Conversation[Plan]:
         draft: Draft = yield WritePlan(request, task.query)
         error: PlanError | None = draft.error
         if draft.plan is not None:
-            error = _unused(draft.plan, task)
+            plan = with_answer(draft.plan, task.functions, task.query)
+            error = _unused(plan, task)
             if error is None or best is not None:
-                return draft.plan
-            best = draft.plan
+                return plan
+            best = plan
         elif best is not None:
             return best
         assert error is not None
