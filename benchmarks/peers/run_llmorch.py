@@ -1,0 +1,88 @@
+"""LLMOrch: a plan of the same calls, and at its end ``self``, to which their results go.
+
+``DECLARED`` is where what is said of each function stands, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import llmorch
+from benchmarks.peers import tasks
+from benchmarks.peers.columns import PROCESSES, Setup, main
+from llmorch import Orchestrator, function
+from llmorch.testing import ScriptedModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from benchmarks.peers.columns import Call
+
+DECLARED: Mapping[Callable[..., Any], Mapping[str, Any]] = {
+    tasks.burn: {"kind": "compute"},
+    tasks.doze: {"kind": "inout"},
+    tasks.write: {"kind": "inout", "writes": ["file:{path}"]},
+    tasks.read: {"kind": "inout", "reads": ["file:{path}"]},
+    tasks.step: {"kind": "inout"},
+    tasks.late: {"kind": "compute"},  # a thread can't be stopped, and a timeout there is refused
+}
+
+
+class UnansweredError(Exception):
+    """The run came to no answer; its message is the result's."""
+
+
+def adapter(setup: Setup) -> Callable[[], object]:
+    """The default technique: the calls as a plan."""
+    return running(setup, "llmorch", plan, "done")
+
+
+def running(
+    setup: Setup, technique: str, written: Callable[[Sequence[Call]], str], answer: str
+) -> Callable[[], object]:
+    """An orchestrator whose model writes the script's calls, and then the answer, as the technique wants them.
+
+    A run that is not answered raises, as other executors do.
+    """
+
+    def reply(request: Any) -> str:
+        calls = setup.script.request(repr(request))
+        return written(calls) if calls else answer
+
+    orchestrator = Orchestrator(
+        [function(**DECLARED[item], timeout=setup.limit)(item) for item in setup.functions],
+        model=ScriptedModel(reply),
+        technique=technique,
+        processors=PROCESSES,
+    )
+
+    async def run() -> object:
+        result = await orchestrator.run("go")
+        if result.status != "answered":
+            setup.script.left = repr([call.result for call in result.calls])
+            raise UnansweredError(result.error)
+        return result.answer
+
+    runner = asyncio.Runner()
+    return lambda: runner.run(run())
+
+
+def plan(calls: Sequence[Call]) -> str:
+    """A plan of the calls, whose last one gets all results."""
+    lines = [f"{call.id} = {text}" for call, text in zip(calls, batch(calls).splitlines(), strict=True)]
+    results = " ".join(f"{{{call.id}}}" for call in calls)
+    return "\n".join([*lines, f'answer = self(prompt="{results}")'])
+
+
+def batch(calls: Sequence[Call]) -> str:
+    """The calls alone, one a line."""
+    lines = []
+    for call in calls:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
+        lines.append(f"{call.function}({arguments})")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main(adapter, llmorch.__version__)

@@ -1,0 +1,148 @@
+"""The functions that every executor calls, and the bare process that shows what the machine can do.
+
+Only the standard library: this module is imported by every peer. Each result says which call it
+is of, so that whoever reads a model's request can tell what has reached the model.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+FAILING = 2
+"""The number for which ``step`` raises."""
+
+
+def burn(number: int, rounds: int) -> str:
+    """Compute in pure Python.
+
+    Args:
+        number: Which call this is.
+        rounds: How long to compute.
+
+    Returns:
+        What came of it.
+    """
+    total = number
+    for step_ in range(rounds):
+        total ^= step_
+    return burnt(number, total)
+
+
+def burnt(number: int, total: int) -> str:
+    """What ``burn`` returns."""
+    return f"<burnt {number}: {total}>"
+
+
+def doze(number: int, seconds: float) -> str:
+    """Wait.
+
+    Args:
+        number: Which call this is.
+        seconds: How long to wait.
+
+    Returns:
+        That it is over.
+    """
+    time.sleep(seconds)
+    return dozed(number)
+
+
+def dozed(number: int) -> str:
+    """What ``doze`` returns."""
+    return f"<dozed {number}>"
+
+
+def write(number: int, path: str, text: str, seconds: float) -> str:
+    """Store a text under a path, after a while.
+
+    Args:
+        number: Which call this is.
+        path: Where to store it.
+        text: What to store.
+        seconds: How long to wait before it is stored.
+
+    Returns:
+        That it is stored.
+    """
+    time.sleep(seconds)
+    Path(path).write_text(text, encoding="utf-8")
+    return f"<stored {number}>"
+
+
+def read(number: int, path: str) -> str:
+    """Read what is stored under a path.
+
+    Args:
+        number: Which call this is.
+        path: Where to look.
+
+    Returns:
+        What is stored there.
+    """
+    return found(number, Path(path).read_text(encoding="utf-8"))
+
+
+def found(number: int, text: str) -> str:
+    """What ``read`` returns."""
+    return f"<found {number}: {text}>"
+
+
+def step(number: int) -> str:
+    """Do one of several things, one of which can't be done.
+
+    Args:
+        number: Which of them.
+
+    Returns:
+        That it is done.
+    """
+    if number == FAILING:
+        raise ValueError(f"<step {number} can't be done>")
+    return stepped(number)
+
+
+def stepped(number: int) -> str:
+    """What ``step`` returns."""
+    return f"<stepped {number}>"
+
+
+def late(path: str, seconds: float) -> str:
+    """Write a file, after a while; beside it one that tells that this has begun.
+
+    Args:
+        path: Which file.
+        seconds: How long to wait before.
+
+    Returns:
+        That it is written.
+    """
+    begun(path).touch()
+    time.sleep(seconds)
+    Path(path).write_text("late", encoding="utf-8")
+    return "<late>"
+
+
+def begun(path: str) -> Path:
+    """The file that ``late`` makes at once."""
+    return Path(f"{path}.begun")
+
+
+def rounds_in(seconds: float) -> int:
+    """How many rounds of ``burn`` take this long here, roughly."""
+    probe = 200_000
+    fastest = min(_seconds(probe) for _ in range(5))
+    return max(1, int(probe * seconds / fastest))
+
+
+def _seconds(rounds: int) -> float:
+    began = time.perf_counter()
+    burn(0, rounds)
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":  # a bare process: one call a line, one result a line
+    for line in sys.stdin:
+        asked, wanted = map(int, line.split())
+        print(burn(asked, wanted), flush=True)
