@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import costs
 from benchmarks.asking import Settings
+from benchmarks.peers.environments import PEERS
 from benchmarks.questions import DataMissing
 from llmorch import TECHNIQUES, LLMOrchError, Orchestrator
 from llmorch.testing import ScriptedModel
@@ -42,13 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 raise ValueError(
                     f"there is no benchmark {name!r}; there are {', '.join((*COSTS, *SETS, *TABLES))}"
                 )
+        if options.peers and (unknown := set(options.peers.split(",")) - set(PEERS)):
+            raise ValueError(f"there is no peer {min(unknown)!r}; there are {', '.join(PEERS)}")
         if options.names and options.data is None and set(options.names) - {*COSTS, "peers", "cases", REPORT}:
             raise ValueError("say by --data where the questions are, as in --data ../shared/data")
     except ValueError as error:
         parser.error(str(error))
     try:
         _run(options, settings)
-    except (DataMissing, LLMOrchError) as error:
+    except (DataMissing, LLMOrchError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
@@ -80,7 +84,9 @@ def _run(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    techniques = options.techniques.split(",") if options.techniques else list(TECHNIQUES)
+    techniques = (
+        list(dict.fromkeys(options.techniques.split(","))) if options.techniques else list(TECHNIQUES)
+    )
     for name in techniques:
         if name not in TECHNIQUES:
             raise ValueError(f"there is no technique {name!r}; there are {', '.join(TECHNIQUES)}")
@@ -93,7 +99,9 @@ def _settings(options: argparse.Namespace) -> Settings:
     for name in ("repeats", "limit"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             raise ValueError(f"--{name} is at least 1")
-    Orchestrator([], model=ScriptedModel([]), policy=options.policy)  # raises for a policy that there isn't
+    # Both raise for what there isn't.
+    Orchestrator([], model=ScriptedModel([]), policy=options.policy, processors=max(processors, default=None))
+    _writable(options.out)
     recorded = options.model == "recorded"
     return Settings(
         data=options.data or Path(),
@@ -107,6 +115,13 @@ def _settings(options: argparse.Namespace) -> Settings:
         seed=options.seed,
         delay=(0.0 if recorded else 0.5) if options.delay is None else options.delay,
     )
+
+
+def _writable(folder: Path) -> None:
+    """Find out before anything is run. Raises ``ValueError``."""
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise ValueError(f"--out {folder}: {place} is no folder that can be written to")
 
 
 def _parser() -> argparse.ArgumentParser:

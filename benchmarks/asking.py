@@ -8,6 +8,7 @@ that a file has already are not made again.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.records import Job, Run, Runs
-from llmorch import TECHNIQUES, LLMOrchError, Orchestrator
+from llmorch import TECHNIQUES, LLMOrchError, ModelError, Orchestrator
 from llmorch.techniques import parse_examples
 
 if TYPE_CHECKING:
@@ -80,10 +81,17 @@ def plan_of_work(chosen: QuestionSet, settings: Settings) -> Asked:
                             settings.model,
                             processors,
                             question.id,
+                            _digest(question, settings.delay),
                             repeat,
                         )
                     )
+    jobs = list({job.key: job for job in jobs}.values())
     return Asked(jobs, {question.id: question for question in questions})
+
+
+def _digest(question: Question, delay: float) -> str:
+    text = repr((question.text, question.answer, delay))
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:12]
 
 
 async def ask(
@@ -120,6 +128,7 @@ class _Asker:
         self._model = model
         self._settings = settings
         self._stack = stack
+        self._heard = False
         self._kept: dict[tuple[str, str, int], tuple[Orchestrator, Path]] = {}
 
     async def run(self, job: Job, question: Question) -> Run:
@@ -142,10 +151,13 @@ class _Asker:
             async with asyncio.timeout(self._settings.deadline):
                 result = await orchestrator.run(question.text)
         except LLMOrchError as unresolved:
-            error = str(unresolved)
+            if isinstance(unresolved, ModelError) and not self._heard:
+                raise  # a wrong key or name, or nobody there: no result of the technique's
+            error, result = str(unresolved), unresolved.result
         except TimeoutError:
             error = f"no answer in {self._settings.deadline:g} s"
         seconds = time.monotonic() - began
+        self._heard = self._heard or orchestrator.usage.output_tokens > 0
         right = (
             result is not None and result.status == "answered" and chosen.right(question, result.answer, work)
         )
@@ -155,7 +167,7 @@ class _Asker:
             status="unresolved" if result is None else result.status,
             right=right,
             answer="" if result is None else str(result.answer)[:MAX_ANSWER],
-            error=error if result is None else result.error,
+            error=error or (result.error if result else None),
             seconds=round(seconds, 4),
             executing=0.0 if result is None else round(executing(result), 4),
             model_seconds=round(usage.seconds, 4),

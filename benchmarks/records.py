@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from pathlib import Path
 
-Key: TypeAlias = tuple[str, str, str, str, int, str, int]
+Key: TypeAlias = tuple[str, str, str, str, int, str, str, int]
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Job:
     model: str
     processors: int
     question: str
+    asked: str
+    """A digest of what is asked, of what is right, and of the delay: other data is another job."""
     repeat: int
 
     @property
@@ -33,6 +35,7 @@ class Job:
             self.model,
             self.processors,
             self.question,
+            self.asked,
             self.repeat,
         )
 
@@ -76,7 +79,7 @@ class Runs:
         self.all: list[Run] = []
         self._keys: set[Key] = set()
         if path.exists():
-            for line in path.read_text(encoding="utf-8").split("\n"):
+            for line in path.read_bytes().split(b"\n"):
                 run = _read(line)
                 if run is not None and run.job.key not in self._keys:
                     self.all.append(run)
@@ -92,12 +95,12 @@ class Runs:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         whole = not self.path.exists() or self.path.read_bytes()[-1:] in (b"", b"\n")
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(("" if whole else "\n") + json.dumps(asdict(run), ensure_ascii=False) + "\n")
+            file.write(("" if whole else "\n") + json.dumps(asdict(run)) + "\n")
 
 
-def _read(line: str) -> Run | None:
+def _read(line: bytes) -> Run | None:
     try:
-        data = json.loads(line)
+        data = json.loads(line.decode())
         known = {item.name for item in fields(Run)}
         return Run(
             **{name: value for name, value in data.items() if name in known} | {"job": Job(**data["job"])}

@@ -171,4 +171,6 @@ def _range(series: Series) -> tuple[float, float]:
 
 def _spread(texts: Sequence[str]) -> str:
     middle, low, high = texts
+    if "nan" in middle:
+        return "-"
     return middle if low == high else f"{middle} ({low}-{high})"

@@ -8,6 +8,7 @@ so that a state is never wrong, only unpromising.
 
 from __future__ import annotations
 
+import ast
 import csv
 import re
 from collections import Counter
@@ -25,10 +26,15 @@ if TYPE_CHECKING:
 GOAL = 24
 MAX_STATES = 12
 """The most steps that are taken from one proposal, and states that one evaluation reads."""
+MAX_ANSWER = 2_000
+"""Characters of an answer that are looked at."""
 PUBLISHED = "the puzzles are published at https://github.com/princeton-nlp/tree-of-thought-llm (MIT)"
 
-_STEP = re.compile(r"(-?\d+(?:/\d+)?)\s*([-+*/x\u00d7\u00f7])\s*(-?\d+(?:/\d+)?)\s*=\s*(-?\d+(?:/\d+)?)")
+_STEP = re.compile(
+    r"(-?\d{1,9}(?:/\d{1,9})?)\s*([-+*/x\u00d7\u00f7])\s*(-?\d+(?:/\d+)?)\s*=\s*(-?\d+(?:/\d+)?)"
+)
 _RATINGS = {"sure": 20.0, "likely": 1.0, "impossible": 0.001}
+_EXPRESSION = re.compile(r"[\d\s()+*/-]{5,200}")
 _OPERATORS = {"x": "*", "\u00d7": "*", "\u00f7": "/"}
 
 
@@ -43,11 +49,11 @@ class Game24:
         """One question a puzzle."""
         path = data / "game24" / "puzzles.csv"
         try:
-            with path.open(encoding="utf-8", newline="") as file:
+            with path.open(encoding="utf-8-sig", newline="") as file:
                 puzzles = [row["Puzzles"] for row in csv.DictReader(file)]
         except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
             raise DataMissing(f"{path} can't be read ({error!r}); {PUBLISHED}") from None
-        if not puzzles or not all(re.fullmatch(r"\d+( \d+){3}", puzzle) for puzzle in puzzles):
+        if not puzzles or not all(re.fullmatch(r"\d{1,3}( \d{1,3}){3}", puzzle or "") for puzzle in puzzles):
             raise DataMissing(f"{path}: a puzzle is four numbers, as in 1 2 3 4; {PUBLISHED}")
         return [
             Question(
@@ -55,7 +61,7 @@ class Game24:
                 f"Get {GOAL} from the numbers {puzzle} with + - * and /, each number used once.",
                 answer=puzzle,
             )
-            for puzzle in puzzles
+            for puzzle in dict.fromkeys(puzzles)
         ]
 
     def functions(self, data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
@@ -166,22 +172,55 @@ def _computed(one: Fraction, operator: str, other: Fraction) -> Fraction:
 
 
 def solves(puzzle: str, answer: str) -> bool:
-    """Whether steps such as ``4 + 8 = 12, 6 - 4 = 2, 12 * 2 = 24`` use the puzzle's numbers up."""
+    """Whether steps, ``4 + 8 = 12, 6 - 4 = 2, 12 * 2 = 24``, or an expression use the numbers up for 24."""
+    answer = answer[:MAX_ANSWER]
+    for sign, plain in _OPERATORS.items():
+        answer = answer.replace(sign, plain)
+    return _steps_solve(puzzle, answer) or any(
+        _expression_solves(puzzle, text) for text in _EXPRESSION.findall(answer)
+    )
+
+
+def _steps_solve(puzzle: str, answer: str) -> bool:
     left = Counter(Fraction(part) for part in puzzle.split())
-    made = Fraction(0)
     for first, operator, second, result in _STEP.findall(answer):
         try:
             one, other = Fraction(first), Fraction(second)
             made = _computed(one, operator, other)
             if made != Fraction(result):
                 return False
-        except ZeroDivisionError:
+        except (ZeroDivisionError, ValueError):
             return False
         left.subtract([one, other])
         if min(left.values()) < 0:
             return False
         left[made] += 1
-    return +left == Counter([Fraction(GOAL)])
+        if +left == Counter([Fraction(GOAL)]):
+            return True
+    return False
+
+
+def _expression_solves(puzzle: str, text: str) -> bool:
+    """Whether an expression over exactly the puzzle's numbers has the value 24."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+        used: list[int] = []
+        value = _value(tree, used)
+    except (SyntaxError, ValueError, ZeroDivisionError, RecursionError, MemoryError):
+        return False
+    return value == GOAL and Counter(used) == Counter(int(part) for part in puzzle.split())
+
+
+def _value(node: ast.expr, used: list[int]) -> Fraction:
+    match node:
+        case ast.Constant(value=int(number)) if not isinstance(number, bool) and len(used) < MAX_STATES:
+            used.append(number)
+            return Fraction(number)
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() as operator, right=right):
+            sign = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}[type(operator)]
+            return _computed(_value(left, used), sign, _value(right, used))
+        case _:
+            raise ValueError("not arithmetic")
 
 
 SET: QuestionSet = Game24()

@@ -7,9 +7,14 @@ whoever declared the function, ``ModelError`` by whoever chose the model,
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class LLMOrchError(Exception):
     """Every error that this package raises on purpose."""
+
+    result: Any = None
+    """The ``Result`` of the run that it ended, with all that had finished; ``None`` outside a run."""
 
 
 class PlanError(LLMOrchError):
@@ -107,6 +112,9 @@ class ToolsRefused(ModelError):
 
 class UnresolvedQuery(LLMOrchError):
     """A query for which no plan could be made; says what was tried."""
+
+    recoveries: tuple[Any, ...] = ()
+    """The attempts, as in ``Result.recoveries``."""
 
 
 class IllegalEvent(LLMOrchError):

@@ -66,7 +66,10 @@ class Parameter:
         if self.description:
             schema = schema | {"description": self.description}
         if not self.required and isinstance(self.default, str | int | float | bool):
-            schema = schema | {"default": self.default}
+            if self.default in (float("inf"), float("-inf")) or self.default != self.default:
+                schema = {name: value for name, value in schema.items() if name != "default"}  # not JSON
+            else:
+                schema = schema | {"default": self.default}
         return schema
 
     def check(self, literal: object) -> None:
@@ -159,11 +162,18 @@ class Function:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the function's arguments, one object."""
+        properties, definitions = {}, {}
+        for parameter in self.parameters:
+            schema = dict(parameter.schema)
+            # A pointer such as #/$defs/Item begins at the root, which is this object.
+            definitions.update(schema.pop("$defs", {}))
+            properties[parameter.name] = schema
         return {
             "type": "object",
-            "properties": {parameter.name: parameter.schema for parameter in self.parameters},
+            "properties": properties,
             "required": list(self.required),
             "additionalProperties": False,
+            **({"$defs": definitions} if definitions else {}),
         }
 
     @cached_property

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmorch.calls import Plan
 from llmorch.errors import EmptyPlan, FunctionError, LLMOrchError, ModelError, UnresolvedQuery
 from llmorch.functions import SELF, Function, as_functions, self_function
 from llmorch.machine import allowed_processors
@@ -15,18 +16,17 @@ from llmorch.result import Result, collect
 from llmorch.runtime.converse import Conversing, Usage, converse, first_plan
 from llmorch.runtime.drive import Execution
 from llmorch.schedule import Orchestration, policy_named
-from llmorch.techniques import TECHNIQUES, RunPlan, Task, answer_of, parse_examples
+from llmorch.techniques import TECHNIQUES, Answer, RunPlan, Task, answer_of, parse_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from typing import TypeVar
 
-    from llmorch.calls import Plan
     from llmorch.models.model import Model
     from llmorch.processors.inline import Inline
     from llmorch.processors.pool import Pool
     from llmorch.runtime.drive import Observer
-    from llmorch.techniques import Answer, Conversation, Outcome
+    from llmorch.techniques import Conversation, Outcome
 
     T = TypeVar("T")
 
@@ -153,10 +153,7 @@ class Orchestrator:
             named = ", ".join(name for name, technique in TECHNIQUES.items() if technique.plans)
             raise UnresolvedQuery(f"{self.technique} thinks in turns and makes no plan; these do: {named}")
         conversing = Conversing(self.model, wrote=wrote)
-        plan = await first_plan(self._conversation(query), conversing, self.functions)
-        if plan is None:
-            raise UnresolvedQuery(f"{self.technique} found nothing to run")
-        return plan
+        return await first_plan(self._conversation(query), conversing, self.functions)
 
     def check(self, plan: str | Plan) -> Plan:
         """The plan, parsed and checked against the functions. Raises ``PlanError``."""
@@ -218,6 +215,20 @@ class Orchestrator:
         query: str | None,
         observer: Observer | None,
     ) -> Result:
+        def collected(answer: Answer, plan: Plan, execution: Execution) -> Result:
+            return collect(
+                answer,
+                plan,
+                core,
+                execution.results,
+                query=query,
+                technique=None if query is None else self.technique,
+                processors=self.processors,
+                makespan=execution.makespan,
+                usage=conversing.usage,
+                notes=(*notes.values(), *answer.notes),
+            )
+
         self.usage = conversing.usage
         core = Orchestration(self.functions, processors=self.processors, policy=policy_named(self.policy))
         notes: dict[str, str] = {}
@@ -239,19 +250,12 @@ class Orchestrator:
             raise
         except LLMOrchError as error:
             error.add_note(_what_finished(core))
+            if execution is not None:
+                failed = Answer(False, error=str(error), recoveries=getattr(error, "recoveries", ()))
+                made = Plan(tuple(core.graph.call(id_) for id_ in core.graph))
+                error.result = collected(failed, made, execution)
             raise
-        return collect(
-            played.value,
-            played.plan,
-            core,
-            execution.results,
-            query=query,
-            technique=None if query is None else self.technique,
-            processors=self.processors,
-            makespan=execution.makespan,
-            usage=conversing.usage,
-            notes=tuple(notes.values()),
-        )
+        return collected(played.value, played.plan, execution)
 
     def _inout(self, notes: dict[str, str]) -> Inline:
         from llmorch.processors.inline import Inline

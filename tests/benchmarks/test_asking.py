@@ -15,7 +15,8 @@ from benchmarks.asking import Settings, ask, executing, plan_of_work
 from benchmarks.questions import Question
 from benchmarks.records import Job, Run, Runs
 from benchmarks.report import wanted
-from llmorch import Orchestrator, function
+from benchmarks.sets.game24 import solves
+from llmorch import ModelError, Orchestrator, function
 from llmorch.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -119,7 +120,7 @@ def test_the_same_seed_gives_the_same_work_and_interleaves_the_techniques(tmp_pa
 
 
 def run(technique: str, question: str, repeat: int = 0, **changes: Any) -> Run:
-    job = Job("set", technique, "p", "local", 2, question, repeat)
+    job = Job("set", technique, "p", "local", 2, question, "asked", repeat)
     made = Run(
         job=job,
         status="answered",
@@ -187,3 +188,50 @@ async def test_executing_counts_what_overlaps_once() -> None:
             "s1 = wait(seconds=0.1)\ns2 = wait(seconds=0.05)\ns3 = wait(seconds=s2)"
         )
     assert executing(result) == pytest.approx(0.1, abs=0.05)
+
+
+async def test_other_data_is_another_job(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    jobs = {job.key for job in plan_of_work(Capitals(), settings).jobs}
+    assert jobs.isdisjoint(job.key for job in plan_of_work(Capitals(), replace(settings, delay=3.0)).jobs)
+
+    class Others(Capitals):
+        def questions(self, data: Path) -> list[Question]:
+            return [replace(question, answer="other") for question in super().questions(data)]
+
+    assert jobs.isdisjoint(job.key for job in plan_of_work(Others(), settings).jobs)
+
+
+async def test_a_model_that_never_answered_is_no_result(tmp_path: Path) -> None:
+    runs = Runs(tmp_path / "runs.jsonl")
+    refusing = ScriptedModel(lambda _: ModelError("the endpoint refuses the key"))
+    with pytest.raises(ModelError, match="refuses the key"):
+        await ask(Capitals(), refusing, settings_in(tmp_path), runs)
+    assert runs.all == []
+
+
+def test_records_hold_any_text_and_drop_half_a_character(tmp_path: Path) -> None:
+    runs = Runs(tmp_path / "runs.jsonl")
+    runs.add(run("llmorch", "a", answer="\ud83d caf\u00e9"))
+    with runs.path.open("ab") as file:
+        file.write(b'{"job": "caf\xc3')
+    assert [one.answer for one in Runs(runs.path).all] == ["\ud83d caf\u00e9"]
+
+
+@pytest.mark.parametrize(
+    ("puzzle", "answer", "right"),
+    [
+        ("4 4 6 8", "4 + 8 = 12, 6 - 4 = 2, 12 * 2 = 24", True),
+        ("4 4 6 8", "(4 + 8) * (6 - 4) = 24", True),
+        ("4 4 6 8", "The answer is (4 + 8) \u00d7 (6 - 4).", True),
+        ("1 1 1 8", "1 + 1 = 2, 2 + 1 = 3, 3 * 8 = 24. Note 3 * 8 = 24.", True),
+        ("4 4 6 8", "4 * 6 = 24", False),
+        ("4 4 6 8", "4 + 8 = 12, 6 - 4 = 3, 12 * 2 = 24", False),
+        ("4 4 6 8", "24", False),
+        ("4 4 6 8", "1" * 5000 + " + 1 = 2", False),
+        ("3 3 8 8", "8 / (3 - 8 / 3)", True),
+        ("1 1 1 1", "1 / (1 - 1) + 1", False),
+    ],
+)
+def test_a_puzzle_is_solved_by_steps_or_an_expression(puzzle: str, answer: str, right: bool) -> None:
+    assert solves(puzzle, answer) is right

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "benchmarks" / "sample"
 RIGHT = {
-    "hotpotqa": {"llmorch": 6, "react": 6, "parallel": 6, "toolcompiler": 6, "rewoo": 5, "llmcompiler": 5},
+    "hotpotqa": {"llmorch": 8, "react": 5, "parallel": 6, "toolcompiler": 6, "rewoo": 7, "llmcompiler": 6},
 }
-"""How many of the ten questions of a set each technique gets right, at least."""
+"""How many of the ten questions of a set each technique got right when it was recorded."""
 
 
 @cache
@@ -35,7 +35,7 @@ def runs_of(name: str) -> tuple[Run, ...]:
     """Every technique once on every sample question; kept, for all tests of this module."""
     model = RecordedModel(RECORDED / f"{name}.jsonl")
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(SAMPLE, Path(folder), model="recorded", delay=0.02)
+        settings = Settings(SAMPLE, Path(folder), model="recorded", delay=0.1)
         runs = Runs(settings.out / "runs.jsonl")
         return tuple(asyncio.run(ask(set_named(name), model, settings, runs)))
 
@@ -50,7 +50,7 @@ def test_ten_questions_are_answered_as_they_were_recorded(name: str, technique: 
     runs = runs_by(name, technique)
     assert len(runs) == 10
     assert not [run.error for run in runs if run.error and "has no reply" in run.error]
-    assert sum(run.right for run in runs) >= RIGHT[name][technique]
+    assert sum(run.right for run in runs) == RIGHT[name][technique]
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES)

@@ -142,3 +142,19 @@ async def test_parallel_falls_back_to_text_where_tools_are_refused(endpoint: Loo
         result = await orchestrator.run("Which?")
     assert result.answer == "both"
     assert len(result.calls) == 2
+
+
+@pytest.mark.parametrize("index", [0, None])
+async def test_calls_without_an_index_of_their_own_stay_apart(endpoint: Loopback, index: int | None) -> None:
+    whole = [
+        {"index": index, "id": id_, "type": "function", "function": {"name": "search", "arguments": text}}
+        for id_, text in (("a", '{"query": "A"}'), ("b", '{"query": "B"}'))
+    ]
+    endpoint.answer = lambda _: Answer(
+        lines=[*(delta(call) for call in whole), event(reason="tool_calls"), "data: [DONE]"]
+    )
+    pieces = [piece async for piece in OpenAIModel("m", endpoint.url).stream(ASKED)]
+    assert pieces[:-1] == [
+        ToolCall("a", "search", '{"query": "A"}'),
+        ToolCall("b", "search", '{"query": "B"}'),
+    ]

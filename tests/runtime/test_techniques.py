@@ -9,7 +9,7 @@ from collections.abc import Generator  # noqa: TC003  the declaration reads it
 import pytest
 
 from llmorch import Orchestrator, function
-from llmorch.errors import FunctionError, UnresolvedQuery
+from llmorch.errors import FunctionError, ModelError, UnresolvedQuery
 from llmorch.requests import ToolCall
 from llmorch.techniques import TECHNIQUES, Recovery
 from llmorch.testing import ScriptedModel
@@ -183,3 +183,52 @@ async def test_only_functions_that_ask_the_model_are_generators() -> None:
         @function
         def rows(path: str) -> Generator[str, None, None]:
             yield path
+
+
+async def test_a_last_plan_that_breaks_off_leaves_nothing_behind() -> None:
+    replies = ['s1 = search(query="A")\ns2 = fly()'] * 3
+    async with Orchestrator([search], model=ScriptedModel(replies), technique="llmcompiler") as orchestrator:
+        result = await orchestrator.run("Which?")
+    assert result.status == "unresolved"
+    assert "no answer after 2 new plans" in result.error
+    assert len(result.calls) == 0
+
+
+async def test_tokens_of_a_reply_that_is_broken_off_are_counted() -> None:
+    model = ScriptedModel(["s1 = fly(x=1)\n" + 's2 = search(query="a")\n' * 30, 's1 = search(query="a")'])
+    async with Orchestrator([search], model=model) as orchestrator:
+        result = await orchestrator.run("Which?")
+    asked = [sum(len(message.text) for message in request.messages) // 4 for request in model.requests]
+    assert result.usage.input_tokens == sum(asked)
+    assert result.usage.output_tokens > 5
+
+
+async def test_what_had_finished_is_in_the_error_when_the_model_fails() -> None:
+    model = ScriptedModel(['Action: search(query="A")', ModelError("gone")])
+    async with Orchestrator([search], model=model, technique="react") as orchestrator:
+        with pytest.raises(ModelError) as raised:
+            await orchestrator.run("Which?")
+    result = raised.value.result
+    assert (result.status, result.error) == ("unresolved", "gone")
+    assert [call.result for call in result.calls] == ["page of A"]
+
+
+async def test_a_prompt_that_has_no_text_fails_its_call() -> None:
+    class Odd:
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    @function(asks_model=True)
+    def odd() -> object:
+        return Odd()
+
+    async with Orchestrator([odd], model=ScriptedModel([])) as orchestrator:
+        result = await orchestrator.execute("s1 = odd()")
+    assert "odd made no prompt" in result.error
+
+
+async def test_the_plan_of_a_technique_that_comes_to_none_says_why() -> None:
+    model = ScriptedModel(["nonsense"] * 3)
+    async with Orchestrator([search], model=model, technique="llmcompiler") as orchestrator:
+        with pytest.raises(UnresolvedQuery, match="no answer after 2 new plans"):
+            await orchestrator.plan("Which?")

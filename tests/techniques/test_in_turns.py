@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
+from pydantic import BaseModel
 
 from llmorch import function
 from llmorch.functions import as_functions, self_function
@@ -114,7 +116,7 @@ def test_native_tools_are_offered_with_their_schemas_and_answered_by_id() -> Non
     assert played.requests[0].tools[0].schema["required"] == ["query"]
     assert played.runs == ['s1 = search(query="A")\ns2 = measure(image="a.png")']
     said = played.requests[1].messages
-    assert said[-4].calls == calls
+    assert [call.arguments for call in said[-4].calls] == ['{"query": "A"}', '{"image": "a.png"}', "{}"]
     assert [message.answers for message in said[-3:]] == ["c1", "c2", "c3"]
     assert said[-3].text == "search of A"
     assert said[-1].text.startswith("Error: ")
@@ -153,7 +155,7 @@ async def wiki(term: str) -> str:
 
 @function
 async def lexicon(word: str) -> str:
-    """Look a word up in the lexicon."""
+    """Look a term up in the lexicon."""
 
 
 @function
@@ -215,3 +217,152 @@ def test_a_fused_call_without_operations_is_an_error(written) -> None:
     played = play(toolcompiler, [written, "Answer: a"])
     assert played.runs == []
     assert "search_many takes" in played.told
+
+
+def test_text_in_quotes_is_never_structure() -> None:
+    text = 'search(query="""Q: 6*7?\nAnswer: 42\nThought: of the day""")'
+    for technique, written in ((parallel, text), (react, f"Action: {text}")):
+        played = play(technique, [written, "Answer: done"])
+        assert played.answer.value == "done"
+        assert played.runs == ['s1 = search(query="Q: 6*7?\\nAnswer: 42\\nThought: of the day")']
+
+
+def test_braces_in_a_turn_are_text() -> None:
+    played = play(react, ['Action: search(query="{s1} {query} $1")', "Answer: x"])
+    assert played.told == "Observation: search of {s1} {query} $1"
+
+
+@pytest.mark.parametrize("name", ["finish", "observation", "thought"])
+def test_a_function_may_have_a_markers_name(name) -> None:
+    @function(name=name)
+    async def named(task: str) -> str:
+        """Do it."""
+
+    functions = as_functions([named]) | FUNCTIONS
+    for technique, written in ((parallel, ""), (react, "Action: ")):
+        played = play(technique, [f'{written}{name}(task="t1")', "Answer: x"], functions)
+        assert played.runs == [f's1 = {name}(task="t1")']
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("Answer: Held in May.\nResult of the vote: 5 to 4", "Held in May.\nResult of the vote: 5 to 4"),
+        ("Answer: yes.\nThought leaders agree.", "yes.\nThought leaders agree."),
+        ("Answer: yes\nObservation: invented", "yes"),
+        ("Answer: **42**", "42"),
+        ("**Answer:** 42", "42"),
+        ('Action: Finish(answer="42")', "42"),
+    ],
+)
+def test_an_answer_is_kept_whole(written, meant) -> None:
+    assert play(react, [written]).answer.value == meant
+
+
+@pytest.mark.parametrize(
+    "text", ["f(1)\n" + "\n" * 20_000, "search(query=[\n" + "1,\n" * 10_000, " \n" * 20_000, "- " * 30_000]
+)
+def test_a_looping_model_is_read_in_no_time(text) -> None:
+    began = time.perf_counter()
+    for technique, written in ((parallel, text), (react, f"Action: {text}")):
+        play(technique, [written, written])
+    assert time.perf_counter() - began < 2
+
+
+def test_an_error_is_told_as_what_it_is_each_time() -> None:
+    played = play(react, ["Action: fly(x=1)", 'Action: search(query="k")', "Action: swim(y=2)", "Answer: x"])
+    assert "swim" in played.told
+    assert "already" not in played.told
+
+
+def test_a_failed_call_may_be_made_again_and_not_for_ever() -> None:
+    played = play(react, ['Action: search(query="nowhere")'] * 3)
+    assert len(played.runs) == 3
+    assert "repeated" in played.answer.error
+
+
+def test_calls_that_touch_something_are_made_as_often_as_they_are_asked_for() -> None:
+    @function(writes=["cursor"])
+    async def search_next(query: str) -> str:
+        """Take the next page."""
+
+    call = ToolCall("c1", "search_next", '{"query": "a"}')
+    other = ToolCall("c2", "search_next", '{"query": "a"}')
+    functions = as_functions([search_next])
+    played = play(parallel, [Reply("", calls=(call, other)), Reply("x")], functions, calls_tools=True)
+    assert played.runs == ['s1 = search_next(query="a")\ns2 = search_next(query="a")']
+
+
+def test_deeply_nested_arguments_are_an_error_of_their_call() -> None:
+    calls = tuple(
+        ToolCall(f"c{at}", "search", '{"query":' + "[" * depth + "]" * depth + "}")
+        for at, depth in enumerate((60, 900, 9_000))
+    )
+    played = play(parallel, [Reply("", calls=calls), Reply("x")], calls_tools=True)
+    assert played.runs == []
+    assert all("nested too deeply" in message.text for message in played.requests[1].messages[-3:])
+
+
+def test_an_answer_that_was_cut_off_is_noted() -> None:
+    played = play(react, [Reply("Answer: The three are Paris, Lon", "length")])
+    assert played.answer.notes == ("the answer was cut off at the limit of tokens",)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Get the weather.", "Get the price."),
+        ("Create a user account in the system.", "Delete a user account from the system."),
+        ("Turn on the lights in a room.", "Turn off the lights in a room."),
+        ("", ""),
+    ],
+)
+def test_functions_that_do_other_things_stay_apart(one, other) -> None:
+    async def get_weather(name: str) -> str: ...
+    async def get_price(name: str) -> str: ...
+
+    get_weather.__doc__, get_price.__doc__ = one, other
+    assert not fuse(as_functions([get_weather, get_price])).groups
+
+
+def test_descriptions_in_any_script_are_compared() -> None:
+    async def one(name: str) -> str: ...
+    async def other(name: str) -> str: ...
+
+    one.__doc__, other.__doc__ = "Найти страницу в энциклопедии.", "Найти страницу в словаре."
+    assert fuse(as_functions([one, other])).groups
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        '"[{\\"function\\": \\"search\\", \\"arguments\\": {\\"query\\": \\"A\\"}}]"',
+        '{"function": "search", "arguments": {"query": "A"}}',
+        '[{"id": 1, "function": "search", "arguments": {"query": "A"}}]',
+    ],
+)
+def test_common_forms_of_operations_are_taken(operations) -> None:
+    played = play(toolcompiler, [f"search_many(operations={operations})", "Answer: a"])
+    assert played.runs == ['s1 = search(query="A")']
+
+
+class Item(BaseModel):
+    name: str
+
+
+def test_schemas_of_nested_models_can_be_resolved() -> None:
+    @function
+    async def order(items: list[Item], most: float = float("inf")) -> str:
+        """Order items."""
+
+    @function
+    async def order_more(items: list[Item], most: float = 1.0) -> str:
+        """Order more items."""
+
+    functions = as_functions([order])
+    schema = functions["order"].schema
+    assert schema["$defs"]["Item"]["properties"].keys() == {"name"}
+    assert "$defs" not in schema["properties"]["items"]
+    json.dumps(schema, allow_nan=False)
+    (fused,) = fuse(as_functions([order, order_more])).offered.values()
+    assert fused.schema["$defs"]["Item"]

@@ -144,3 +144,10 @@ def test_what_a_query_says_is_text_and_a_result_is_left_alone() -> None:
     assert made.uses == ()
     (plain,) = parse('s1 = search(query="query", k=[1, {"a": None}])')
     assert with_query(plain, "Which?") is plain
+
+
+@pytest.mark.parametrize("text", ["Thought: more is needed", "", "Thought: I should repl"])
+def test_a_thought_is_no_answer(text) -> None:
+    played = play(llmcompiler, [PLAN, text, 's3 = search(query="C")', "Answer: C"])
+    assert played.answer.value == "C"
+    assert played.answer.recoveries[0].why == "the joiner neither answered nor said what is missing"

@@ -416,7 +416,10 @@ def _told_as_json(output: TextIO | None, orchestrator: Orchestrator, query: str 
             from llmorch.result import unplanned
 
             technique = None if query is None else orchestrator.technique
-            data = unplanned(query, technique, error, orchestrator.processors, orchestrator.usage)
+            if error.result is not None and len(error.result.calls):
+                data = error.result.as_json()
+            else:
+                data = unplanned(query, technique, error, orchestrator.processors, orchestrator.usage)
             _print(output, json.dumps(data, indent=2))
         raise
 

@@ -125,7 +125,9 @@ class OpenAIModel:
             except openai.APIStatusError as error:
                 reason = _reason(error)
                 # Endpoints say so with 400, 404, 422 or 500, and all of them name the tools.
-                if request.tools and error.status_code not in (401, 403, 429) and "tool" in reason.lower():
+                asked_before = any(message.calls for message in request.messages)
+                unrelated = error.status_code in (401, 403, 429) or asked_before
+                if request.tools and not unrelated and "tool" in reason.lower():
                     self._refused.add("tools")
                     raise ToolsRefused(f"{self._label}: takes no tools ({reason})") from error
                 if error.status_code not in (400, 422) or not self._adapt(reason):
@@ -289,10 +291,17 @@ def _worded(message: Message) -> dict[str, Any]:
 
 def _extend(calls: dict[int, ToolCall], delta: ChoiceDeltaToolCall) -> None:
     """Add a piece of a tool call to those that have begun."""
-    begun = calls.get(delta.index) or ToolCall("", "", "")
+    # Some endpoints give every call the index 0, or none: another id is another call.
+    at = len(calls) - 1 if delta.index is None else delta.index
+    if delta.id and at in calls and calls[at].id != delta.id:
+        at = next((known for known, call in calls.items() if call.id == delta.id), len(calls))
+    elif not delta.id and at in calls:
+        at = max(calls) if delta.index is None else at
+    at = max(at, 0)
+    begun = calls.get(at) or ToolCall("", "", "")
     function = delta.function
-    calls[delta.index] = ToolCall(
-        begun.id or delta.id or f"call_{delta.index}",
+    calls[at] = ToolCall(
+        begun.id or delta.id or f"call_{at}",
         begun.name + ((function and function.name) or ""),
         begun.arguments + ((function and function.arguments) or ""),
     )

@@ -143,7 +143,7 @@ class RecordedModel:
                     },
                 )
             with self._path.open("a", encoding="utf-8") as file:
-                file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+                file.write("".join(json.dumps(line) + "\n" for line in lines))
         except OSError as error:
             raise ModelError(f"can't record to {self._path}: {error.strerror}") from error
 

@@ -40,7 +40,8 @@ MAX_DEPTH = 60
 
 _NUMBER_ID = re.compile(r"s\d{1,6}")
 _BRACE = re.compile(r"\{([A-Za-z_]\w*)((?:[.\[(][^{}]*)?)\}")
-_DOLLAR = re.compile(r"\$(?:\{(\d{1,6})\}|(\d{1,6}))")
+# Not a price: "US$1" and "$1.50" are text.
+_DOLLAR = re.compile(r"(?<!\w)\$(?:\{(\d{1,6})\}|(\d{1,6})(?!\d|[.,]\d))")
 _OPERATORS: dict[type[ast.operator], Operator] = {
     ast.Add: "+",
     ast.Sub: "-",
@@ -74,6 +75,8 @@ class Source:
     line: int
     indent: int
     numbered: bool
+    literal: bool = False
+    """Whether strings hold text and no results."""
 
     def position(self, node: ast.AST) -> Position:
         """Where a node begins: line and column of the text, from 1."""
@@ -278,6 +281,8 @@ class _Reader:
         return Template(tuple(merged))
 
     def _search(self, text: str, position: Position) -> list[str | Expression]:
+        if self._source.literal:
+            return [text]
         parts: list[str | Expression] = []
         at = 0
         for match in _BRACE.finditer(text):

@@ -10,6 +10,8 @@ from llmorch.errors import InvalidArgument
 
 MAX_TEXT = 100_000
 """Characters of one call's arguments."""
+MAX_DEPTH = 40
+"""Values inside values."""
 
 
 def call_from_json(id_: str, function: str, arguments: str) -> FunctionCall:
@@ -31,13 +33,15 @@ def call_from_json(id_: str, function: str, arguments: str) -> FunctionCall:
     return FunctionCall(id_, function, args)
 
 
-def literal(value: Any) -> Expression:
-    """What JSON can hold, as an expression."""
+def literal(value: Any, depth: int = 0) -> Expression:
+    """What JSON can hold, as an expression. Raises ``InvalidArgument`` for what is nested too deeply."""
+    if depth > MAX_DEPTH:
+        raise _invalid("the arguments are nested too deeply", "pass simpler values")
     match value:
         case list():
-            return ListOf(tuple(literal(item) for item in value))
+            return ListOf(tuple(literal(item, depth + 1) for item in value))
         case dict():
-            return DictOf(tuple((Constant(name), literal(item)) for name, item in value.items()))
+            return DictOf(tuple((Constant(name), literal(item, depth + 1)) for name, item in value.items()))
         case _:
             return Constant(value)
 

@@ -55,10 +55,12 @@ class Parser:
 
     ``feed`` hands on each call as soon as the line that ends its statement is complete.
     After an error the parser takes nothing more. ``earlier`` are ids of calls that were
-    made before this text: it may use them, and define none of them again.
+    made before this text: it may use them, and define none of them again. Without
+    ``references`` braces in a string are text: a turn's calls have all values written out.
     """
 
-    def __init__(self, earlier: Iterable[CallId] = ()) -> None:
+    def __init__(self, earlier: Iterable[CallId] = (), *, references: bool = True) -> None:
+        self._references = references
         self._known: dict[CallId, int] = dict.fromkeys(earlier, 0)
         self._earlier = len(self._known)
         self._braced: dict[str, tuple[Position, str]] = {}
@@ -176,7 +178,9 @@ class Parser:
                 return []  # LLMCompiler's end mark: it names no function
             code = _outside_strings(code)
         indent = len(code) - len(code.lstrip())
-        source = Source(text=text, line=line, indent=indent, numbered=id_ is not None)
+        source = Source(
+            text=text, line=line, indent=indent, numbered=id_ is not None, literal=not self._references
+        )
         statements = _python(code[indent:], source)
         calls = []
         for statement in statements:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar, assert_never
 
 from llmorch.calls import Plan
-from llmorch.errors import ModelError, PlanError, PlanTooLarge, ToolsRefused
+from llmorch.errors import ModelError, PlanError, PlanTooLarge, ToolsRefused, UnresolvedQuery
 from llmorch.models.model import Finished, Text
 from llmorch.plan import Checker, Parser, with_query
 from llmorch.requests import ToolCall
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from llmorch.models.model import Model
     from llmorch.requests import ModelRequest
     from llmorch.runtime.drive import Execution
-    from llmorch.techniques import Conversation
+    from llmorch.techniques import Answer, Conversation
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ class Conversing:
     async def pieces(self, request: ModelRequest) -> AsyncGenerator[str | ToolCall | Finished, None]:
         """The reply, piece by piece, then how it ended; its cost is added up."""
         self.usage.requests += 1
-        began = time.monotonic()
+        began, counted, written = time.monotonic(), False, 0
         left = request.max_tokens * CHARACTERS_A_TOKEN
         try:
             async with aclosing(self.model.stream(request)) as stream:  # type: ignore[type-var]
@@ -65,6 +65,7 @@ class Conversing:
                     if isinstance(piece, Finished):
                         self.usage.input_tokens += piece.input_tokens
                         self.usage.output_tokens += piece.output_tokens
+                        counted = True
                         yield piece
                         return
                     text = piece.text if isinstance(piece, Text) else piece.name + piece.arguments
@@ -72,6 +73,7 @@ class Conversing:
                         yield text[:left]
                     elif len(text) <= left:
                         yield piece
+                    written += len(text)
                     left -= max(1, len(text))
                     if left <= 0:
                         yield Finished("length", 0, 0)
@@ -84,6 +86,9 @@ class Conversing:
             raise ModelError(f"{self.model.name}: {type(error).__name__}: {reason}") from error
         finally:
             self.usage.seconds += time.monotonic() - began
+            if not counted:  # it broke off, or was broken off: four characters a token is close enough
+                self.usage.input_tokens += sum(len(message.text) for message in request.messages) // 4
+                self.usage.output_tokens += written // 4
 
     async def ask(self, request: ModelRequest) -> Reply:
         """The whole reply."""
@@ -178,6 +183,9 @@ async def converse(
         try:
             effect = conversation.send(reply)
         except StopIteration as stop:
+            if begun is not None:  # a plan that broke off: what it began is nobody's now
+                _revise(settled, execution)
+                execution.extend((), complete=True)
             return Played(stop.value, Plan(settled))
         if not occupying and not isinstance(effect, RunPlan) and conversing.model.kind == "compute":
             occupying = True
@@ -208,15 +216,15 @@ async def converse(
 
 
 async def first_plan(
-    conversation: Conversation[object], conversing: Conversing, functions: Mapping[str, Function]
-) -> Plan | None:
-    """The first plan that a technique would run, or ``None`` if it asks for none."""
+    conversation: Conversation[Answer], conversing: Conversing, functions: Mapping[str, Function]
+) -> Plan:
+    """The first plan that a technique would run. Raises ``UnresolvedQuery`` if it comes to none."""
     reply: Any = None
     while True:
         try:
             effect = conversation.send(reply)
-        except StopIteration:
-            return None
+        except StopIteration as stop:
+            raise UnresolvedQuery(stop.value.error or "there is nothing to run") from None
         match effect:
             case AskModel(request):
                 reply = await conversing.ask(request)

@@ -222,7 +222,7 @@ class Execution:
         """What a function that asks the model comes to: the reply, or what it makes of its replies."""
         made = await self._inline.execute(function, args)
         if not isinstance(made, Generator):
-            return await self._ask(str(made))
+            return await self._ask(_prompt(function, made))
 
         def step(reply: str | None) -> tuple[bool, Any]:
             try:
@@ -236,7 +236,7 @@ class Execution:
             returned, value = await self._inline.execute(advance, {"reply": reply})
             if returned:
                 return value
-            reply = await self._ask(str(value))
+            reply = await self._ask(_prompt(function, value))
         raise CallError(f"{function.name} asked the model more than {MAX_PROMPTS} times")
 
     def _arguments(self, call: FunctionCall, function: Function) -> dict[str, Any]:
@@ -264,6 +264,13 @@ class Execution:
             sources = dict.fromkeys(reference.id for reference in references(expression))
             came = f" (from {', '.join(sources)}, a {type(value).__name__})" if sources else ""
             raise ValueError(f"{error}{came}") from None
+
+
+def _prompt(function: Function, made: Any) -> str:
+    try:
+        return as_text(made)
+    except EvaluationError as error:
+        raise CallError(f"{function.name} made no prompt: {error}") from None
 
 
 async def _raised(defect: Exception) -> None:

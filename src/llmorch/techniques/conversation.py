@@ -115,12 +115,19 @@ class Answer:
     value: Any = None
     error: str | None = None
     recoveries: tuple[Recovery, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What somebody should know about the answer."""
 
 
 def answer_of(outcome: Outcome, recoveries: tuple[Recovery, ...] = ()) -> Answer:
     """The result of a plan's last call; without it, the errors tell why."""
     last = outcome.plan.answer
     return Answer(last in outcome.results, outcome.results.get(last), recoveries=recoveries)
+
+
+def cut_off(reply: Reply) -> tuple[str, ...]:
+    """A note about an answer that the limit of tokens cut off; none about a whole one."""
+    return ("the answer was cut off at the limit of tokens",) if reply.reason == "length" else ()
 
 
 Effect: TypeAlias = AskModel | WritePlan | RunPlan

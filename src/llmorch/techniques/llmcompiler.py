@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 from llmorch.calls import Plan
 from llmorch.plan import render_call
-from llmorch.techniques.conversation import Answer, AskModel, Outcome, Recovery, RunPlan, WritePlan
+from llmorch.techniques.conversation import (
+    Answer,
+    AskModel,
+    Outcome,
+    Recovery,
+    RunPlan,
+    WritePlan,
+    cut_off,
+)
 from llmorch.techniques.prompts.join import join, plan_again
 from llmorch.techniques.prompts.plan import translate
 from llmorch.techniques.prompts.results import result_text
@@ -37,10 +45,10 @@ def llmcompiler(task: Task) -> Conversation[Answer]:
             outcome = yield RunPlan(draft.plan)
             reply: Reply = yield AskModel(join(task, _results(outcome), last=left == 0))
             verdict = read_verdict(reply.text)
-            answer = verdict.answer or ("" if verdict.replan is not None else reply.text.strip())
-            if answer:
-                return Answer(True, answer, recoveries=tuple(recoveries))
-            why = verdict.replan or "the joiner replied with nothing"
+            if verdict.answer:
+                notes = cut_off(reply)
+                return Answer(True, verdict.answer, recoveries=tuple(recoveries), notes=notes)
+            why = verdict.replan or "the joiner neither answered nor said what is missing"
         else:
             assert draft.error is not None
             why = f"the plan could not be run: {draft.error}"

@@ -25,7 +25,7 @@ def llmorch(task: Task) -> Conversation[Answer]:
     tried: list[str] = []
     plan = yield from _translated(task, tried)
     outcome: Outcome = yield RunPlan(mention_unused(plan, task.functions))
-    return answer_of(outcome, tuple(Recovery("repair", why) for why in tried))
+    return answer_of(outcome, _repairs(tried))
 
 
 def _translated(task: Task, tried: list[str]) -> Conversation[Plan]:
@@ -47,9 +47,15 @@ def _translated(task: Task, tried: list[str]) -> Conversation[Plan]:
         request = repair(task, draft.text, error)
     if best is not None:
         return best
-    raise UnresolvedQuery(
+    unresolved = UnresolvedQuery(
         f"the model wrote no plan that can be run, in {len(tried)} attempts: {'; '.join(dict.fromkeys(tried))}"
     )
+    unresolved.recoveries = _repairs(tried)
+    raise unresolved
+
+
+def _repairs(tried: list[str]) -> tuple[Recovery, ...]:
+    return tuple(Recovery("repair", why) for why in tried)
 
 
 def _unused(plan: Plan, task: Task) -> UnusedResult | None:

@@ -6,6 +6,7 @@ model without native tool calls writes them as text.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmorch.errors import PlanError
@@ -43,16 +44,16 @@ def in_batches(task: Task, offered: Mapping[str, Function], taken_apart: TakenAp
         ask = tools if native else batch
         reply: Reply = yield AskModel(ask(task, offered, said))
         if reply.refused and native:
-            native = False
+            native, said = False, []
             continue
         if native:
             wanted = tuple(_read(call) for call in reply.calls)
             answer = None if wanted else reply.text.strip()
         else:
-            read = read_batch(reply.text)
+            read = read_batch(reply.text, task.functions)
             wanted, answer = read.calls, read.answer
         if answer:
-            return turns.answered(answer)
+            return turns.answered(answer, reply)
         parts = [taken_apart(item) for item in wanted]
         if wanted:
             told = yield from turns.make([item for part in parts for item in part])
@@ -80,7 +81,17 @@ def _said_natively(reply: Reply, results: Sequence[Sequence[str]]) -> list[Messa
         Message("tool", "\n".join(result), answers=call.id)
         for call, result in zip(reply.calls, results, strict=True)
     ]
-    return [Message("assistant", reply.text, calls=reply.calls), *answers]
+    # What is no JSON would be refused by some endpoints, and then the whole conversation with it.
+    calls = tuple(call if _is_json(call) else replace(call, arguments="{}") for call in reply.calls)
+    return [Message("assistant", reply.text, calls=calls), *answers]
+
+
+def _is_json(call: ToolCall) -> bool:
+    try:
+        call_from_json("s1", call.name, call.arguments)
+    except PlanError:
+        return False
+    return True
 
 
 def _said(text: str, parts: Sequence[Sequence[Wanted]], results: Sequence[Sequence[str]]) -> list[Message]:

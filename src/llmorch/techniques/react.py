@@ -25,9 +25,9 @@ def react(task: Task) -> Conversation[Answer]:
     said: list[Message] = []
     for _ in range(task.turns):
         reply: Reply = yield AskModel(step(task, said))
-        read = read_step(reply.text)
+        read = read_step(reply.text, task.functions)
         if read.answer:
-            return turns.answered(read.answer)
+            return turns.answered(read.answer, reply)
         if read.calls:
             observed = yield from turns.make(read.calls)
         else:

@@ -1,4 +1,8 @@
-"""Reads what models write in turns: thoughts, actions, answers. Tolerant, never trusting."""
+"""Reads what models write in turns: thoughts, actions, answers. Tolerant, never trusting.
+
+Statements are found by the parser and markers only outside them, so that a text in quotes
+may hold anything. Every line is looked at once.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,20 @@ from llmorch.errors import PlanError
 from llmorch.plan import Parser
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from llmorch.calls import FunctionCall
     from llmorch.techniques.turns import Wanted
 
-_ANSWER = re.compile(r"^\s*\**(?:final\s+)?answer\**\s*:\s*\**", re.IGNORECASE | re.MULTILINE)
-_FINISH = re.compile(
-    r"^\s*(?:action\s*:\s*)?finish\s*[\[(]\s*(?:answer\s*=\s*)?(.*?)[\])]?\s*\Z",
-    re.IGNORECASE | re.MULTILINE | re.DOTALL,
-)
-_ACTION = re.compile(r"^\s*\**action\**\s*:\s*\**", re.IGNORECASE | re.MULTILINE)
-_REPLAN = re.compile(r"^\s*(?:action\s*:\s*)?replan\b\s*[:(]?\s*", re.IGNORECASE | re.MULTILINE)
-_NEXT = re.compile(r"^\s*(?:observation|thought|result of)\b", re.IGNORECASE | re.MULTILINE)
-_LABEL = re.compile(r"\s*(?:\d+[.)]\s+|[-*]\s+)?(?:s\d+\s*[=:]\s*)?")
+_ANSWER = re.compile(r"[ \t]*\**(?:final[ \t]+)?answer\**[ \t]*:", re.IGNORECASE)
+_FINISH = re.compile(r"[ \t]*(?:action[ \t]*:[ \t]*)?finish[ \t]*[\[(]", re.IGNORECASE)
+_ACTION = re.compile(r"[ \t]*\**action\**[ \t]*:[ \t]*\**", re.IGNORECASE)
+_REPLAN = re.compile(r"[ \t]*(?:action[ \t]*:[ \t]*)?replan\b[ \t]*[:(]?[ \t]*", re.IGNORECASE)
+_THOUGHT = re.compile(r"[ \t]*\**thought\**[ \t]*:", re.IGNORECASE)
+_NEXT = re.compile(r"[ \t]*\**(?:observation\**[ \t]*:|thought\**[ \t]*:|result of [^\n]*:)", re.IGNORECASE)
+_LABEL = re.compile(r"[ \t]*(?:\d+[.)][ \t]+|[-*][ \t]+)?(?:s\d+[ \t]*[=:][ \t]*)?")
+_NO_ID = "this_call"
+"""The id that a call is read under: none that a model would write inside one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,83 +39,104 @@ class Step:
     replan: str | None = None
 
 
-def read_step(text: str) -> Step:
-    """One thought's action or answer; neither if the text has none of them."""
-    action, answer = _ACTION.search(text), _ended(text)
-    if answer is not None and (action is None or answer.start <= action.start()):
-        return Step(answer=answer.text)
-    if action is None:
-        return Step()
-    rest = text[action.end() :]
-    following = _NEXT.search(rest)
-    return Step(calls=_calls(rest[: following.start()] if following else rest)[:1])
+def read_step(text: str, functions: Container[str] = ()) -> Step:
+    """One thought's action or answer; neither if the text has none of them.
+
+    A marker that is a function's name is that function, where one is offered.
+    """
+    lines = text.split("\n")
+    for at, line in enumerate(lines):
+        if _ends(line, functions):
+            return Step(answer=_answer(lines[at:]))
+        if found := _ACTION.match(line):
+            calls, _ = _scan([line[found.end() :], *lines[at + 1 :]], functions)
+            return Step(calls=calls[:1])
+    return Step()
 
 
-def read_batch(text: str) -> Step:
+def read_batch(text: str, functions: Container[str] = ()) -> Step:
     """The calls of one turn, or the answer."""
-    answer = _ended(text)
-    before = text if answer is None else text[: answer.start]
-    following = _NEXT.search(before)
-    calls = _calls(before[: following.start()] if following else before)
+    calls, answer = _scan(text.split("\n"), functions)
     if answer is not None and not any(not isinstance(call, PlanError) for call in calls):
-        return Step(answer=answer.text)
+        return Step(answer=answer)
     return Step(calls=calls)
 
 
 def read_verdict(text: str) -> Step:
-    """A joiner's verdict: the answer, or what is still missing."""
-    answer, again = _ended(text), _REPLAN.search(text)
-    if again is not None and (answer is None or again.start() < answer.start):
-        return Step(replan=text[again.end() :].strip().rstrip(")").strip())
-    return Step(answer=answer.text) if answer is not None else Step()
+    """A joiner's verdict: the answer, or what is still missing; a bare text is an answer too."""
+    lines = text.split("\n")
+    for at, line in enumerate(lines):
+        if _ends(line, ()):
+            return Step(answer=_answer(lines[at:]))
+        if found := _REPLAN.match(line):
+            rest = "\n".join([line[found.end() :], *lines[at + 1 :]])
+            return Step(replan=rest.strip().rstrip(")").strip())
+    bare = text.strip()
+    return Step() if not bare or _THOUGHT.match(bare) else Step(answer=bare)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    start: int
-    text: str
+def _ends(line: str, functions: Container[str]) -> bool:
+    """Whether an answer begins in this line."""
+    if _FINISH.match(line):
+        return "finish" not in functions and "Finish" not in functions
+    return _ANSWER.match(line) is not None
 
 
-def _ended(text: str) -> _Ending | None:
-    """The answer that a text ends with, if it does."""
-    if found := _ANSWER.search(text):
-        following = _NEXT.search(text, found.end())
-        return _Ending(found.start(), text[found.end() : following.start() if following else None].strip())
-    if found := _FINISH.search(text):
-        return _Ending(found.start(), found.group(1).strip().strip("\"'"))
-    return None
+def _answer(lines: list[str]) -> str:
+    """The answer that begins in the first of these lines."""
+    kept = [lines[0]]
+    for line in lines[1:]:
+        if _NEXT.match(line) and not line.lstrip(" \t*").lower().startswith("result of"):
+            break
+        kept.append(line)
+    text = "\n".join(kept)
+    if found := _FINISH.match(text):
+        inner = text[found.end() :].strip().removesuffix(")").removesuffix("]")
+        return re.sub(r"^answer\s*=\s*", "", inner).strip().strip("\"'")
+    found = _ANSWER.match(text)
+    text = text[found.end() if found else 0 :].strip()
+    if text.startswith("**") and text.count("**") == 1:  # the other end of a label in bold
+        text = text[2:].strip()
+    return text[2:-2].strip() if len(text) > 4 and text.startswith("**") and text.endswith("**") else text
 
 
-def _calls(text: str) -> tuple[Wanted, ...]:
-    """Every call in a text, each statement by itself: one that can't be read spoils no other."""
+def _scan(lines: list[str], functions: Container[str]) -> tuple[tuple[Wanted, ...], str | None]:
+    """Every call up to an answer or to what the model imagines comes next, and that answer.
+
+    Each statement is read by itself: one that can't be read spoils no other.
+    """
     found: list[Wanted] = []
-    pending = ""
-    for line in text.strip().split("\n"):
-        if not pending and (not line.strip() or line.strip().startswith(("```", "#"))):
-            continue
-        bare = line if pending else line[_matched(line) :]
-        pending = f"{pending}\n{bare}" if pending else bare
-        parser = Parser()
+    parser: Parser | None = None
+    for at, line in enumerate(lines):
+        if parser is None:
+            if not line.strip() or line.lstrip().startswith(("```", "#")):
+                continue
+            if _ends(line, functions):
+                return tuple(found), _answer(lines[at:])
+            if _NEXT.match(line):
+                break
+            parser = Parser(references=False)
+            statement = f"{_NO_ID} = {line[_label(line) :].strip().strip('`')}"
+        else:
+            statement = line
         try:
-            read = parser.feed(f"s1 = {pending}\n")
-            if not read:
-                continue  # an open bracket or quote: the statement goes on
+            read: list[FunctionCall] = parser.feed(f"{statement}\n")
         except PlanError as error:
             found.append(error)
+            parser = None
         else:
-            found += read
-        pending = ""
-    if pending:  # an open bracket or quote to the end: the parser says which
-        parser = Parser()
+            if read:
+                found += read
+                parser = None
+    if parser is not None:  # an open bracket or quote to the end: the parser says which
         try:
-            parser.feed(f"s1 = {pending}")
             found += parser.finish()
         except PlanError as error:
             found.append(error)
-    return tuple(found)
+    return tuple(found), None
 
 
-def _matched(line: str) -> int:
+def _label(line: str) -> int:
     """How much of a line is a bullet, a number or an id before the call."""
     match = _LABEL.match(line)
     return match.end() if match else 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llmorch.calls import Plan
 from llmorch.errors import PlanError, UnresolvedQuery
 from llmorch.plan import check, parse, render_call, with_query
-from llmorch.techniques.conversation import Answer, AskModel, RunPlan
+from llmorch.techniques.conversation import Answer, AskModel, RunPlan, cut_off
 from llmorch.techniques.prompts.results import result_text
 from llmorch.techniques.prompts.rewoo import plan_with_evidence, solve
 
@@ -37,7 +37,9 @@ def rewoo(task: Task) -> Conversation[Answer]:
     evidence = [(render_call(call), result_text(outcome, call.id)) for call in plan]
     solved: Reply = yield AskModel(solve(task, evidence))
     answer = solved.text.strip().removeprefix("Answer:").strip()
-    return Answer(bool(answer), answer or None, None if answer else "the model replied with nothing")
+    if not answer:
+        return Answer(False, error="the model replied with nothing")
+    return Answer(True, answer, notes=cut_off(solved))
 
 
 def _in_our_form(text: str) -> str:

@@ -7,13 +7,17 @@ their descriptions), what they take, and what they return.
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from llmorch.calls import Constant, DictOf, FunctionCall, ListOf
 from llmorch.errors import InvalidArgument, PlanError
 from llmorch.functions import SELF, Function, Parameter
+from llmorch.plan import literal
+from llmorch.plan.literals import MAX_TEXT
 from llmorch.techniques.parallel import in_batches
 
 if TYPE_CHECKING:
@@ -24,11 +28,15 @@ if TYPE_CHECKING:
     from llmorch.techniques.turns import Wanted
 
 SIMILAR = 0.5
-"""How alike the words of two functions are, from 0 to 1, for them to be fused."""
-_SAME_VERB = 0.2
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+"""The share of what one of two functions works on that both work on, from which they are fused."""
+_WORD = re.compile(r"[^\W\d_]+|\d+")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_PARTICLES = frozenset(("on", "off", "up", "down", "in", "out"))
 _EMPTY = frozenset(
-    "a an and any are as at be by for from given in into is it its of on one or that the this to with".split()  # noqa: SIM905
+    (
+        *("a", "an", "and", "any", "are", "as", "at", "be", "by", "for", "from", "given", "into", "is", "it"),
+        *("its", "of", "one", "or", "that", "the", "this", "to", "with"),
+    )
 )
 
 
@@ -51,7 +59,9 @@ class Fusion:
         if isinstance(wanted, PlanError) or wanted.function not in self.groups:
             return (wanted,)
         group = self.groups[wanted.function]
-        given = wanted.args.get("operations") or next(iter(wanted.positional), None)
+        given = _decoded(wanted.args.get("operations") or next(iter(wanted.positional), None))
+        if isinstance(given, DictOf):
+            given = ListOf((given,))
         if not isinstance(given, ListOf) or not given.items:
             return (_invalid(wanted, group, "takes a list of operations"),)
         return tuple(_operation(wanted, group, item) for item in given.items)
@@ -85,7 +95,7 @@ def similar(one: Function, other: Function) -> bool:
     """Whether two functions do alike things with alike arguments."""
     if SELF in (one.name, other.name) or one.kind != other.kind or one.returns != other.returns:
         return False
-    return _take_alike(one, other) and _do_alike(one, other) >= SIMILAR
+    return _take_alike(one, other) and _do_alike(one, other)
 
 
 def _take_alike(one: Function, other: Function) -> bool:
@@ -101,19 +111,24 @@ def _types(function: Function) -> list[str]:
     return sorted(str(item.annotation) for item in function.parameters if item.required)
 
 
-def _do_alike(one: Function, other: Function) -> float:
-    words, others = _words(one), _words(other)
-    if not words or not others:
-        return 0.0
-    shared = len(set(words) & set(others)) / len(set(words) | set(others))
-    return shared + _SAME_VERB * (words[0] == others[0])
+def _do_alike(one: Function, other: Function) -> bool:
+    """The same verb, and half of what it is done to."""
+    (verb, things), (other_verb, others) = _words(one), _words(other)
+    return verb == other_verb and len(things & others) >= SIMILAR * max(1, min(len(things), len(others)))
 
 
-def _words(function: Function) -> list[str]:
-    """The words that say what a function does; its name's where it has no description."""
+def _words(function: Function) -> tuple[tuple[str, ...], set[str]]:
+    """What a function does, and to what: the first sentence's first word and the others.
+
+    A particle belongs to the verb: on and off are different things to turn. Without a
+    description the name must do.
+    """
     first = re.split(r"(?<=[.;])\s|\n\n", function.description.strip(), maxsplit=1)[0]
-    found = (word.lower() for word in _WORD.findall(first or function.name))
-    return [_stem(word) for word in found if word not in _EMPTY]
+    text = first or _CAMEL.sub(" ", function.name).replace("_", " ")
+    words = [_stem(word.lower()) for word in _WORD.findall(text)]
+    particles = [word for word in words[1:] if word in _PARTICLES][:1]
+    things = {word for word in words[1:] if word not in _EMPTY and word not in _PARTICLES}
+    return (*words[:1], *particles), things
 
 
 def _stem(word: str) -> str:
@@ -137,16 +152,19 @@ def _name(group: Sequence[Function], taken: Iterable[str]) -> str:
 def _fused(name: str, group: Sequence[Function]) -> Function:
     from pydantic import WithJsonSchema
 
-    alternatives = [
-        {
-            "type": "object",
-            "properties": {"function": {"const": function.name}, "arguments": function.schema},
-            "required": ["function", "arguments"],
-            "additionalProperties": False,
-        }
-        for function in group
-    ]
-    schema = {"type": "array", "items": {"anyOf": alternatives}, "minItems": 1}
+    alternatives, definitions = [], {}
+    for function in group:
+        arguments = dict(function.schema)
+        definitions.update(arguments.pop("$defs", {}))
+        alternatives.append(
+            {
+                "type": "object",
+                "properties": {"function": {"const": function.name}, "arguments": arguments},
+                "required": ["function", "arguments"],
+                "additionalProperties": False,
+            }
+        )
+    schema = {"type": "array", "items": {"anyOf": alternatives}, "minItems": 1, "$defs": definitions}
     listed = "; ".join(f"{item.signature}: {' '.join(item.description.split())}" for item in group)
     example = '[{"function": "' + group[0].name + '", "arguments": {...}}, ...]'
     return replace(
@@ -165,6 +183,14 @@ def _fused(name: str, group: Sequence[Function]) -> Function:
     )
 
 
+def _decoded(given: Expression | None) -> Expression | None:
+    """Operations that were written as JSON inside a string, as models often do."""
+    if isinstance(given, Constant) and isinstance(given.value, str) and len(given.value) <= MAX_TEXT:
+        with suppress(ValueError, RecursionError, InvalidArgument):
+            return literal(json.loads(given.value))
+    return given
+
+
 def _operation(call: FunctionCall, group: Mapping[str, Function], item: Expression) -> Wanted:
     """One operation as a call."""
     if not isinstance(item, DictOf):
@@ -174,7 +200,7 @@ def _operation(call: FunctionCall, group: Mapping[str, Function], item: Expressi
     if not isinstance(function, Constant) or function.value not in group:
         return _invalid(call, group, "has an operation without one of its functions")
     arguments = fields.pop("arguments", None)
-    if isinstance(arguments, DictOf) and not fields:
+    if isinstance(arguments, DictOf):  # whatever else stands beside them
         given = {key.value: value for key, value in arguments.items if isinstance(key, Constant)}
     elif arguments is None:  # written beside the function's name
         given = fields

@@ -1,7 +1,7 @@
 """What techniques that think in turns share: making calls, and telling what came of them.
 
-A call that was made before is not made again: its result is told again. A model that
-goes on like that for two turns is stopped.
+A call of a pure function that has been made is not made again: its result is told again. A
+model that goes on like that for two turns is stopped.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from llmorch.calls import Plan
 from llmorch.errors import PlanError
 from llmorch.plan import Checker, render_call
-from llmorch.techniques.conversation import Answer, Recovery, RunPlan
+from llmorch.techniques.conversation import Answer, Recovery, RunPlan, cut_off
 from llmorch.techniques.prompts.results import result_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmorch.calls import FunctionCall
-    from llmorch.techniques.conversation import Conversation, Outcome, Task
+    from llmorch.techniques.conversation import Conversation, Outcome, Reply, Task
 
 MAX_IDLE = 2
 """Turns in a row in which a model asks for nothing new before it is stopped."""
@@ -34,8 +34,10 @@ class Turns:
     def __init__(self, task: Task) -> None:
         self._task = task
         self._checker = Checker(task.functions)
-        self._ids: dict[str, str] = {}
+        self._made = 0
         self._told: dict[str, str] = {}
+        """What came of calls that needn't be made again, by their text."""
+        self._seen: set[str] = set()
         self._recoveries: list[Recovery] = []
         self._idle = 0
         self._last = ""
@@ -45,9 +47,9 @@ class Turns:
 
         ``wanted`` may hold errors in place of calls: those are told as they are.
         """
-        new: list[FunctionCall] = []
-        places: list[str] = []
-        told_before = set(self._told)
+        new: dict[str, FunctionCall] = {}
+        places: list[tuple[str, str]] = []
+        anything = False
         for item in wanted:
             try:
                 if isinstance(item, PlanError):
@@ -55,24 +57,43 @@ class Turns:
                 call = self._checker.check(item)
             except PlanError as error:
                 self._recoveries.append(Recovery("repair", error.message))
-                place = f"error {len(places)}"
-                self._told[place] = f"Error: {error}"
-                places.append(place)
+                places.append(("", f"Error: {error}"))
                 continue
-            text = render_call(replace(call, id="")).removeprefix(" = ")
-            if text not in self._ids:
-                self._ids[text] = f"s{len(self._ids) + 1}"
-                new.append(replace(call, id=self._ids[text]))
-            places.append(text)
-            self._last = text
+            text = self._last = render_call(replace(call, id="")).removeprefix(" = ")
+            anything = anything or text not in self._seen
+            self._seen.add(text)
+            if text in self._told:
+                told = f"You have made this call already. Its result was: {self._told[text]}"
+                places.append(("", told))
+                continue
+            same = next((id_ for id_, other in new.items() if self._same(call, other)), None)
+            if same is None:
+                self._made += 1
+                same = f"s{self._made}"
+                new[same] = replace(call, id=same)
+            places.append((same, text))
+        outcome: Outcome | None = None
         if new:
-            outcome: Outcome = yield RunPlan(Plan(tuple(new)))
-            for text, id_ in self._ids.items():
-                if text not in self._told:
-                    self._told[text] = result_text(outcome, id_)
-        self._idle = 0 if new else self._idle + 1
-        again = "You have made this call already. Its result was: "
-        return [again * (place in told_before) + self._told[place] for place in places]
+            outcome = yield RunPlan(Plan(tuple(new.values())))
+        self._idle = 0 if anything else self._idle + 1
+        return [
+            text if outcome is None or not id_ else self._tell(outcome, id_, text) for id_, text in places
+        ]
+
+    def _same(self, call: FunctionCall, other: FunctionCall) -> bool:
+        """Whether one of two calls is enough."""
+        return self._pure(call.function) and replace(call, id=other.id) == other
+
+    def _pure(self, function: str) -> bool:
+        declared = self._task.functions[function]
+        return not (declared.reads or declared.writes or declared.effects)
+
+    def _tell(self, outcome: Outcome, id_: str, text: str) -> str:
+        told = result_text(outcome, id_)
+        # What failed may be tried again, and what touches other things may have changed.
+        if id_ in outcome.results and self._pure(outcome.plan[id_].function):
+            self._told[text] = told
+        return told
 
     def nothing(self, why: str) -> None:
         """Note a turn in which the model wrote neither a call nor an answer."""
@@ -90,9 +111,9 @@ class Turns:
         last = f": {self._recoveries[-1].why}" if self._recoveries else ""
         return f"the model wrote nothing that can be run, {self._idle} times in a row{last}"
 
-    def answered(self, text: str) -> Answer:
-        """The end, with an answer."""
-        return Answer(True, text, recoveries=tuple(self._recoveries))
+    def answered(self, text: str, reply: Reply) -> Answer:
+        """The end, with an answer that is in this reply."""
+        return Answer(True, text, recoveries=tuple(self._recoveries), notes=cut_off(reply))
 
     def unanswered(self, why: str) -> Answer:
         """The end, without one."""
