@@ -35,7 +35,7 @@ def runs_of(name: str) -> tuple[Run, ...]:
     """Every technique once on every sample question; kept, for all tests of this module."""
     model = RecordedModel(RECORDED / f"{name}.jsonl")
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(SAMPLE, Path(folder), model="recorded", delay=0.1)
+        settings = Settings(SAMPLE, Path(folder), model="recorded", delay=0.05)
         runs = Runs(settings.out / "runs.jsonl")
         return tuple(asyncio.run(ask(set_named(name), model, settings, runs)))
 
@@ -67,13 +67,15 @@ def test_every_call_begins_after_all_it_uses_has_ended(name: str, technique: str
 @pytest.mark.parametrize("name", RIGHT)
 def test_techniques_order_their_calls_as_their_papers_have_it(name: str) -> None:
     def overlapping(run: Run) -> bool:
-        spans = sorted((call["dispatched"], call["completed"]) for call in run.calls if call["dispatched"])
+        spans = sorted(
+            (call["dispatched"], call["completed"]) for call in run.calls if call["completed"] is not None
+        )
         return any(later[0] < earlier[1] for earlier, later in itertools.pairwise(spans))
 
     for technique in ("react", "rewoo"):
         assert not any(overlapping(run) for run in runs_by(name, technique))
     for technique in ("llmorch", "llmcompiler"):
-        assert sum(overlapping(run) for run in runs_by(name, technique)) >= 5
+        assert sum(overlapping(run) for run in runs_by(name, technique)) >= 8
 
 
 @pytest.mark.parametrize("name", RIGHT)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 SIMILAR = 0.5
 """The share of what one of two functions works on that both work on, from which they are fused."""
+MAX_DEPTH = 4
+"""How often a type that contains itself is written out."""
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PARTICLES = frozenset(("on", "off", "up", "down", "in", "out"))
@@ -152,19 +154,16 @@ def _name(group: Sequence[Function], taken: Iterable[str]) -> str:
 def _fused(name: str, group: Sequence[Function]) -> Function:
     from pydantic import WithJsonSchema
 
-    alternatives, definitions = [], {}
-    for function in group:
-        arguments = dict(function.schema)
-        definitions.update(arguments.pop("$defs", {}))
-        alternatives.append(
-            {
-                "type": "object",
-                "properties": {"function": {"const": function.name}, "arguments": arguments},
-                "required": ["function", "arguments"],
-                "additionalProperties": False,
-            }
-        )
-    schema = {"type": "array", "items": {"anyOf": alternatives}, "minItems": 1, "$defs": definitions}
+    alternatives = [
+        {
+            "type": "object",
+            "properties": {"function": {"const": function.name}, "arguments": _inlined(function.schema)},
+            "required": ["function", "arguments"],
+            "additionalProperties": False,
+        }
+        for function in group
+    ]
+    schema = {"type": "array", "items": {"anyOf": alternatives}, "minItems": 1}
     listed = "; ".join(f"{item.signature}: {' '.join(item.description.split())}" for item in group)
     example = '[{"function": "' + group[0].name + '", "arguments": {...}}, ...]'
     return replace(
@@ -181,6 +180,24 @@ def _fused(name: str, group: Sequence[Function]) -> Function:
         returns=list,
         returns_description="",
     )
+
+
+def _inlined(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema without pointers: below another one they would point to nothing."""
+    definitions = schema.get("$defs", {})
+
+    def resolved(node: Any, depth: int) -> Any:
+        if isinstance(node, list):
+            return [resolved(item, depth) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            target = definitions.get(str(node["$ref"]).rsplit("/", 1)[-1], {})
+            return resolved(target, depth + 1) if depth < MAX_DEPTH else {}
+        return {name: resolved(value, depth) for name, value in node.items() if name != "$defs"}
+
+    made: dict[str, Any] = resolved(dict(schema), 0)
+    return made
 
 
 def _decoded(given: Expression | None) -> Expression | None:
