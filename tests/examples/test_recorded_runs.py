@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 FUNCTIONS = {
     "seo_audit": ["search", "chatbot", "python", "python", "chatbot"],
-    "purchase_intent": ["search", "chatbot", "python", "python", "python", "chatbot", "chatbot"],
+    "purchase_intent": ["chatbot", "search", "python", "python", "python", "chatbot", "chatbot"],
     "encryption": ["chatbot", "chatbot", "aes", "aes", "chatbot"],
 }
 
