@@ -34,11 +34,15 @@ def _schedule(settings: Settings) -> str:
 
 def _scaling(settings: Settings) -> str:
     from benchmarks import charts, scaling
+    from benchmarks.report import verdicts
 
+    counts = settings.processors or (1, 2)
+    floors = {count: scaling.bare(settings.data, count) for count in counts}
     with tempfile.TemporaryDirectory() as work:
         runs = scaling.measured(
             settings.data, Path(work), repeats=settings.repeats, processors=settings.processors or None
         )
+    floors = {count: (floors[count] + scaling.bare(settings.data, count)) / 2 for count in counts}
     simulated = scaling.simulated(scaling.durations_of(runs))
     charts.speedups(
         scaling.speedups(simulated), settings.out / "scaling", title="KITTI*: speed-up by processors"
@@ -51,6 +55,7 @@ def _scaling(settings: Settings) -> str:
             scaling.markdown(scaling.rows(runs)),
             "**The simulation checked against the real runs**",
             scaling.markdown_checked(scaling.checked(runs)) + "\n",
+            verdicts(scaling.figures(runs, floors, simulated)),
         ]
     )
 

@@ -7,13 +7,17 @@ what techniques do with a finished plan is compared; what they ask the model is 
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
+from multiprocessing import get_context
 from statistics import median
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.executing import answered
-from benchmarks.figures import shown
+from benchmarks.figures import Figure, Series, shown
 from benchmarks.policies import FIFO, OURS, POLICIES, markdown_table
 from benchmarks.questions import DataMissing
 from benchmarks.sets import kitti
@@ -187,6 +191,53 @@ async def _measured(
                 seconds = {call["id"]: call["completed"] - call["dispatched"] for call in calls}
                 runs.append(Run(policy, processors, result.makespan, seconds, calls))
     return runs
+
+
+def bare(data: Path, processors: int) -> float:
+    """Seconds that the same turns take on so many bare processes: what the machine itself gives."""
+    images = list(islice(cycle(kitti.images_of(data / "kitti")), IMAGES))
+    turn = partial(kitti.turn_in, data / "kitti")
+    with ProcessPoolExecutor(processors, get_context("spawn")) as pool:
+        list(pool.map(turn, images[:processors]))  # so that every process is up
+        began = perf_counter()
+        list(pool.map(turn, images))
+        return perf_counter() - began
+
+
+def figures(runs: Sequence[Run], floors: Mapping[int, float], simulated: Sequence[Row]) -> list[Figure]:
+    """What is wanted of our policy: real speed-ups beside bare processes', simulated ones beside the bound."""
+    made = []
+    spans: dict[tuple[str, int], list[float]] = {}
+    for run in runs:
+        spans.setdefault((run.policy, run.processors), []).append(run.makespan)
+    one = spans.get(("sequential", 1))
+    for (policy, count), found in spans.items():
+        if policy == OURS and count > 1 and one and {1, count} <= floors.keys():
+            floor = floors[1] / floors[count]
+            made.append(
+                Figure(
+                    f"speed-up on {count} processors",
+                    f"against one call after the other; bare processes {shown(floor)}",
+                    "x",
+                    Series([median(one) / span for span in found]),
+                    at_least=min(0.95 * count, 0.95 * floor),
+                )
+            )
+    best = {
+        row["processors"]: float(str(row["makespan"])) for row in simulated if row["technique"] == LOWER_BOUND
+    }
+    made += [
+        Figure(
+            f"simulated on {row['processors']} processors",
+            "of the lower bound",
+            "x",
+            Series([float(str(row["makespan"])) / best[row["processors"]]]),
+            at_most=1.05,
+        )
+        for row in simulated
+        if row["technique"] == "llmorch" and row["processors"] in (4, 8)
+    ]
+    return made
 
 
 def rows(runs: Sequence[Run], techniques: Sequence[Technique] = TECHNIQUES) -> list[Row]:

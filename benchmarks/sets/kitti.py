@@ -75,7 +75,7 @@ class Kitti:
     def functions(self, data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
         """``turn_angle`` computes for a few seconds on one core; nothing is written."""
         folder = (data / "kitti").resolve()
-        left, right = cameras_of(folder)
+        cameras_of(folder)  # says now if they can't be read
         if find_spec("cv2") is None:
             raise DataMissing("kitti: OpenCV is not installed; pip install opencv-python-headless")
 
@@ -86,13 +86,7 @@ class Kitti:
             Args:
                 image: The name of the image, such as "000123.png".
             """
-            from benchmarks.sets.stereo import Camera, Frame, turn_between
-
-            before, after = (
-                Frame.read(folder / "image_l" / name, folder / "image_r" / name)
-                for name in step_of(image, images_of(folder))
-            )
-            return round(turn_between(before, after, Camera.of(left, right)), 4)
+            return turn_in(folder, image)
 
         return [turn_angle, average, difference]
 
@@ -100,6 +94,18 @@ class Kitti:
         """Whether the difference, with its sign, is that of the poses within ``TOLERANCE`` or ``SHARE``."""
         value = number_in(answer)
         return value is not None and math.isclose(value, question.answer, rel_tol=SHARE, abs_tol=TOLERANCE)
+
+
+def turn_in(folder: Path, image: str) -> float:
+    """The turn from an image to the next one, in degrees, computed."""
+    from benchmarks.sets.stereo import Camera, Frame, turn_between
+
+    left, right = cameras_of(folder)
+    before, after = (
+        Frame.read(folder / "image_l" / name, folder / "image_r" / name)
+        for name in step_of(image, images_of(folder))
+    )
+    return round(turn_between(before, after, Camera.of(left, right)), 4)
 
 
 @function(kind="inout")
