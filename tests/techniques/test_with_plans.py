@@ -6,7 +6,7 @@ import pytest
 
 from llmorch.calls import Constant, Plan
 from llmorch.errors import UnresolvedQuery
-from llmorch.plan import parse, with_query
+from llmorch.plan import parse, with_ids, with_query
 from llmorch.techniques import Example, Recovery, Reply
 from llmorch.techniques.llmcompiler import llmcompiler
 from llmorch.techniques.rewoo import rewoo
@@ -151,3 +151,21 @@ def test_a_thought_is_no_answer(text) -> None:
     played = play(llmcompiler, [PLAN, text, 's3 = search(query="C")', "Answer: C"])
     assert played.answer.value == "C"
     assert played.answer.recoveries[0].why == "the joiner neither answered nor said what is missing"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ('#E1 = search("A")\n#E2 = search(query=#E1)', 's1 = search(query="A")\ns2 = search(query=s1)'),
+        ('E1 = search(query="colour #E1 and #E7")', 's1 = search(query="colour #E1 and #E7")'),
+        (
+            'E1 = search(query="""def f():\n    return 1\nPlan: buy milk\n# no comment""")',
+            's1 = search(query="def f():\\n    return 1\\nPlan: buy milk\\n# no comment")',
+        ),
+        ("E1 = search(query='it\\'s #E1')", 's1 = search(query="it\'s #E1")'),
+        ('Plan: find "it" #E1 = search(query="A")  # so', 's1 = search(query="A")'),
+    ],
+)
+def test_evidence_is_read_where_it_is_meant(written, meant) -> None:
+    played = play(rewoo, [written, "x"])
+    assert with_ids(parse(played.runs[0]), {"E1": "s1", "E2": "s2"}) == parse(meant)

@@ -15,8 +15,10 @@ from llmorch.techniques.prompts.rewoo import plan_with_evidence, solve
 if TYPE_CHECKING:
     from llmorch.techniques.conversation import Conversation, Outcome, Reply, Task
 
-_EVIDENCE = re.compile(r"#(E\d{1,6})\b")
-_PLAN = re.compile(r"^\s*plan\s*\d*\s*:.*?(?=#E\d|$)", re.IGNORECASE | re.MULTILINE)
+_PLAN = re.compile(r"[ \t]*plan[ \t]*\d*[ \t]*:[^\n]*?(?=#E\d+[ \t]*[=:]|$)", re.IGNORECASE)
+_DEFINED = re.compile(r"[ \t]*#?(E\d{1,6})[ \t]*[=:]")
+_QUOTES = ('"', "'", '"' * 3, "'" * 3)
+_TOKEN = re.compile(r"""\\.|\"{3}|'{3}|["']|#E\d{1,6}\b""")
 
 
 def rewoo(task: Task) -> Conversation[Answer]:
@@ -43,11 +45,37 @@ def rewoo(task: Task) -> Conversation[Answer]:
 
 
 def _in_our_form(text: str) -> str:
-    """A plan as the paper writes it, ``Plan: why #E1 = search("Texas")``, in the plan language."""
-    lines = []
-    for line in _PLAN.sub("", text).split("\n"):
-        stripped = line.strip()
-        if re.match(r"#E\d{1,6}\s*[=:]", stripped):
-            stripped = stripped[1:]
-        lines.append(stripped if stripped.startswith("#") else _EVIDENCE.sub(r"{\1}", stripped))
+    """A plan as the paper writes it, ``Plan: why #E1 = search("Texas")``, in the plan language.
+
+    Only what stands outside strings is the paper's notation; inside one, ``#E1`` is the
+    evidence if that is defined above, and text otherwise.
+    """
+    lines: list[str] = []
+    known: set[str] = set()
+    own, quote = "", ""
+    for line in text.split("\n"):
+        rest = line
+        if not quote:
+            known.add(own)  # a call's evidence is there for the calls below it
+            rest = _PLAN.sub("", rest, count=1) if _PLAN.match(rest) else rest
+            if defined := _DEFINED.match(rest):
+                own = defined.group(1)
+                rest = rest.lstrip().removeprefix("#")
+            elif rest.lstrip().startswith("#"):
+                continue
+        rewritten, quote = _with_references(rest, quote, known)
+        lines.append(rewritten)
     return "\n".join(lines)
+
+
+def _with_references(line: str, quote: str, known: set[str]) -> tuple[str, str]:
+    """A line with ``#E1`` as the plan language has it, and the quote that it leaves open."""
+    pieces, at = [], 0
+    for found in _TOKEN.finditer(line):
+        token = found.group()
+        if token in _QUOTES:
+            quote = token if not quote else "" if token == quote else quote
+        elif token.startswith("#") and token[1:] in known:
+            pieces += [line[at : found.start()], f"{{{token[1:]}}}" if quote else token[1:]]
+            at = found.end()
+    return "".join([*pieces, line[at:]]), quote if len(quote) == 3 else ""
