@@ -42,7 +42,7 @@ def test_bare_processes_compute_the_same_turns(tmp_path) -> None:
 
     write_drive(tmp_path / "kitti")
     # In a process of its own: multiprocessing leaves one behind in whoever uses it.
-    code = "import sys; from pathlib import Path; from benchmarks.scaling import bare; print(bare(Path(sys.argv[1]), 2))"
+    code = "import pathlib, sys, benchmarks.scaling as s; print(s.bare(pathlib.Path(sys.argv[1]), 2))"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)],
         cwd=ROOT,
