@@ -9,7 +9,7 @@ import pytest
 from llmorch import function
 from llmorch.errors import FunctionError, PlanError, UnresolvedQuery
 from llmorch.functions import as_functions, self_function
-from llmorch.plan import check, parse, render
+from llmorch.plan import check, parse, render, with_answer
 from llmorch.techniques import Answer, Draft, Outcome, Recovery, RunPlan, Task, WritePlan, parse_examples
 from llmorch.techniques.llmorch import llmorch
 
@@ -147,3 +147,21 @@ def test_an_examples_file_is_plans_under_their_queries() -> None:
 def test_an_examples_file_that_is_none_says_where(text, says) -> None:
     with pytest.raises(FunctionError, match=says):
         parse_examples(text, name="some.plans")
+
+
+def test_two_loose_ends_are_read_by_a_last_call() -> None:
+    plan, asked = play('s1 = search(query="Texas")\ns2 = search(query="Ohio")')
+    assert len(asked) == 1
+    assert plan["s3"].function == "self"
+    assert plan["s3"].uses == ("s1", "s2")
+
+
+def test_a_loose_end_beside_a_conclusion_spoils_no_answer() -> None:
+    @function
+    async def best(pages: list[str]) -> str:
+        """Choose the best page."""
+
+    functions = FUNCTIONS | as_functions([best])
+    text = 's1 = search(query="Texas")\ns2 = search(query="Ohio")\ns3 = best(pages=[s1])'
+    made = check(parse(text), functions)
+    assert with_answer(made, functions, "Which?") == made

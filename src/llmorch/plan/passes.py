@@ -73,11 +73,14 @@ def with_answer(plan: Plan, functions: Mapping[str, Function], query: str) -> Pl
     """The plan with a last call that reads its loose ends for the answer, where it has several.
 
     A plan may stop at what has to be known: two searches, and nothing that compares them.
-    One that ends with a call for its effect, or for the model, is meant as it is.
+    One that ends with a call of another function than its loose ends has its answer there,
+    and so has one that ends with a call for its effect, or for the model.
     """
     last = functions[plan.calls[-1].function]
     unused = unused_results(plan, functions)
     if not unused or last.asks_model or last.writes or last.effects or last.returns in (None, type(None)):
+        return plan
+    if any(call.function != last.name for call in unused):
         return plan
     number = len(plan)
     while f"s{number + 1}" in plan.by_id:
