@@ -77,6 +77,8 @@ class Game24:
 def propose(state: str) -> Generator[str, str, list[str]]:
     """Propose next steps from a state, each two of its numbers made into one; returns the new states.
 
+    Where no step that can be made was proposed, the state itself is returned.
+
     Args:
         state: The numbers that are left, as in "4 4 6 8", or a state that was returned.
     """
@@ -91,19 +93,22 @@ def propose(state: str) -> Generator[str, str, list[str]]:
     found = dict.fromkeys(
         made for match in _STEP.finditer(reply) if (made := _after(state, *match.group(1, 2, 3))) is not None
     )
-    if not found:
-        raise ValueError(f"no step that can be made from {shown} was proposed")
-    return list(found)[:MAX_STATES]
+    return list(found)[:MAX_STATES] or [state]
 
 
 @function(asks_model=True)
 def best(states: list[str], k: int = 3) -> Generator[str, str, list[str]]:
     """Evaluate states by how likely they lead to 24, and return the k best, the best first.
 
+    There are always k, so that a plan can count on them: the last is repeated if there are fewer.
+
     Args:
         states: States that were returned, as a list; lists are joined by +.
         k: How many to return.
     """
+    if not states:
+        raise ValueError("there are no states to choose from")
+    k = max(1, min(k, MAX_STATES))
     rated: list[tuple[float, str]] = []
     for state in dict.fromkeys(states[: 4 * MAX_STATES]):
         numbers = _left(state)
@@ -119,7 +124,8 @@ def best(states: list[str], k: int = 3) -> Generator[str, str, list[str]]:
         words = dict(re.findall(r"(\d+)\W+(sure|likely|impossible)", reply.lower()))
         rated += [(_RATINGS[words.get(str(at), "impossible")], state) for at, state in enumerate(asked, 1)]
     rated.sort(key=lambda item: -item[0])
-    return [state for _, state in rated[: max(1, k)]]
+    chosen = [state for _, state in rated[:k]]
+    return chosen + chosen[-1:] * (k - len(chosen))
 
 
 @function(kind="inout")

@@ -15,7 +15,7 @@ from llmorch.requests import Message
 from llmorch.techniques.conversation import AskModel
 from llmorch.techniques.prompts.turns import batch, tools
 from llmorch.techniques.reading import read_batch
-from llmorch.techniques.turns import Turns
+from llmorch.techniques.turns import Turns, in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +32,7 @@ _NEITHER = "Error: neither a call nor an answer; write calls, one a line, or Ans
 
 def parallel(task: Task) -> Conversation[Answer]:
     """Answer the query with batches of calls. It ends as ``react`` does."""
+    task = in_turns(task)
     return (yield from in_batches(task, task.functions, lambda wanted: (wanted,)))
 
 

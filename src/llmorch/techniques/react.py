@@ -8,7 +8,7 @@ from llmorch.requests import Message
 from llmorch.techniques.conversation import AskModel
 from llmorch.techniques.prompts.turns import step
 from llmorch.techniques.reading import read_step
-from llmorch.techniques.turns import Turns
+from llmorch.techniques.turns import Turns, in_turns
 
 if TYPE_CHECKING:
     from llmorch.techniques.conversation import Answer, Conversation, Reply, Task
@@ -21,6 +21,7 @@ def react(task: Task) -> Conversation[Answer]:
 
     It ends without an answer when the model repeats itself or the turns are used up.
     """
+    task = in_turns(task)
     turns = Turns(task)
     said: list[Message] = []
     for _ in range(task.turns):

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from llmorch.calls import Constant, DictOf, FunctionCall, ListOf
 from llmorch.errors import InvalidArgument, PlanError
-from llmorch.functions import SELF, Function, Parameter
+from llmorch.functions import Function, Parameter
 from llmorch.plan import literal
 from llmorch.plan.literals import MAX_TEXT
 from llmorch.techniques.parallel import in_batches
+from llmorch.techniques.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,6 +45,7 @@ _EMPTY = frozenset(
 
 def toolcompiler(task: Task) -> Conversation[Answer]:
     """Fuse similar functions, then answer the query as ``parallel`` does."""
+    task = in_turns(task)
     fusion = fuse(task.functions)
     return (yield from in_batches(task, fusion.offered, fusion.taken_apart))
 
@@ -70,7 +72,7 @@ class Fusion:
 
 
 def fuse(functions: Mapping[str, Function]) -> Fusion:
-    """Group the functions that are alike, every two of a group; ``self`` stays alone."""
+    """Group the functions that are alike, every two of a group."""
     groups: list[list[Function]] = []
     for function in functions.values():
         for group in groups:
@@ -95,7 +97,7 @@ def fuse(functions: Mapping[str, Function]) -> Fusion:
 
 def similar(one: Function, other: Function) -> bool:
     """Whether two functions do alike things with alike arguments."""
-    if SELF in (one.name, other.name) or one.kind != other.kind or one.returns != other.returns:
+    if one.kind != other.kind or one.returns != other.returns:
         return False
     return _take_alike(one, other) and _do_alike(one, other)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from llmorch.calls import Plan
 from llmorch.errors import PlanError
+from llmorch.functions import SELF
 from llmorch.plan import Checker, render_call
 from llmorch.techniques.conversation import Answer, Recovery, RunPlan, cut_off
 from llmorch.techniques.prompts.results import result_text
@@ -26,6 +27,15 @@ MAX_IDLE = 2
 
 Wanted: TypeAlias = "FunctionCall | PlanError"
 """A call that a model wrote, not checked yet, or why what it wrote is none."""
+
+
+def in_turns(task: Task) -> Task:
+    """The task without ``self``: the model that is asked in each turn is the one it would ask.
+
+    Worse, it would be asked without what has been observed, which a small model forgets.
+    """
+    offered = {name: function for name, function in task.functions.items() if name != SELF}
+    return replace(task, functions=offered)
 
 
 class Turns:

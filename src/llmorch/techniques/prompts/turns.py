@@ -54,7 +54,7 @@ As soon as their results are enough, write the answer, exact and brief."""
 _STEPS = (
     Message(
         "user",
-        "Functions: search(query: str) -> str, self(prompt: str) -> str\n"
+        "Functions: search(query: str) -> str\n"
         "Query: Which is older, the Eiffel Tower or the Statue of Liberty?",
     ),
     Message(
@@ -69,8 +69,7 @@ _STEPS = (
     Message("assistant", "Thought: 1886 comes before 1889.\nAnswer: the Statue of Liberty"),
     Message(
         "user",
-        "Functions: read(file: str) -> str, count(text: str) -> int, self(prompt: str) -> str\n"
-        "Query: How many words has a.txt?",
+        "Functions: read(file: str) -> str, count(text: str) -> int\nQuery: How many words has a.txt?",
     ),
     Message("assistant", 'Thought: I need the text of a.txt.\nAction: read(file="a.txt")'),
     Message("user", "Observation: the cat sat"),
@@ -139,7 +138,7 @@ def _asked(task: Task, functions: Mapping[str, Function]) -> Message:
 
 def _told(rules: str, functions: Mapping[str, Function], examples: Sequence[Example]) -> str:
     text = f"{rules}\n\nFunctions:\n{listed(_with_values(functions))}"
-    similar = [told for example in examples[:MAX_SIMILAR] if (told := _similar(example))]
+    similar = [told for example in examples[:MAX_SIMILAR] if (told := _similar(example, functions))]
     return (
         f"{text}\n\nSimilar queries, and calls that they began with:\n\n{chr(10).join(similar)}"
         if similar
@@ -161,10 +160,10 @@ def _with_values(functions: Mapping[str, Function]) -> dict[str, Function]:
     }
 
 
-def _similar(example: Example) -> str:
-    """A query and those of its calls that need no other's result."""
+def _similar(example: Example, functions: Mapping[str, Function]) -> str:
+    """A query and those of its calls that can be made and need no other's result."""
     try:
-        first = [call for call in parse(example.plan) if not call.uses]
+        first = [call for call in parse(example.plan) if not call.uses and call.function in functions]
     except PlanError:  # examples were parsed when they were read
         return ""
     calls = "\n".join(render_call(call).split(" = ", 1)[1] for call in first)
