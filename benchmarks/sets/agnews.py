@@ -1,7 +1,8 @@
 """AGNews*: read 1,000 news, draw them by t-SNE and LDA, and write a report.
 
 As in the paper, a query is five calls: ``read``, then the compute calls ``tsne`` and ``lda``
-at once, meanwhile ``self`` for a sample procedure, and ``write`` when all is there.
+at once, meanwhile ``chatbot`` for a sample procedure, and ``write`` when all is there. The
+paper calls the chatbot ``self``; here it is a function, so that every technique has it.
 """
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ class AgNews:
             target.write_text(text, encoding="utf-8")
             return f"{path}: {len(text)} characters written"
 
-        return [read, tsne, lda, write]
+        return [read, tsne, lda, chatbot, write]
 
     def right(self, question: Question, answer: Any, work: Path) -> bool:
         """Whether both pictures are of the right texts, and the report has the topics and a procedure."""
@@ -174,6 +175,16 @@ class AgNews:
         written = re.findall(r"[^\W\d_]+", report.lower())
         kept = len(words & set(written)) / len(words)
         return kept >= SHARE and sum(word not in words | RESULT for word in written) >= PROCEDURE
+
+
+@function(asks_model=True)
+def chatbot(prompt: str) -> str:
+    """Ask the chatbot to explain or to write something.
+
+    Args:
+        prompt: What it is asked, with the number of words that it may use.
+    """
+    return prompt
 
 
 def news_in(path: Path) -> News:

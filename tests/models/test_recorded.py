@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +38,21 @@ async def test_a_reply_whose_reader_was_cancelled_is_not_recorded(tmp_path: Path
 
     replayed = [piece async for piece in RecordedModel(path).stream(HI)]
     assert replayed == whole == [Text("whole"), Finished("stop", 0, 1)]
+
+
+async def test_recording_again_asks_only_for_what_the_file_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "replies"
+    chance = replace(HI, temperature=0.7, seed=2)
+    for replies in (["one"], ["two"]):
+        model = RecordedModel(path, record=ScriptedModel(replies, chunk=9))
+        told = [[piece async for piece in model.stream(request)] for request in (HI, HI, chance)[: len(replies) + 1]]
+        assert told[0][0] == told[1][0] == Text("one")
+    model = RecordedModel(path, record=ScriptedModel(["two"], chunk=9))
+    assert [piece async for piece in model.stream(chance)][0] == Text("two")
+    replayed = RecordedModel(path)
+    assert [piece async for piece in replayed.stream(HI)][0] == Text("one")
+    assert [piece async for piece in replayed.stream(chance)][0] == Text("two")
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 3
 
 
 async def test_a_reply_that_fails_is_not_recorded(tmp_path: Path) -> None:

@@ -64,8 +64,8 @@ class LocalModel:
         self._served: tuple[Child, OpenAIModel] | None = None
         self._starting = threading.Lock()  # two event loops may use one model
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-        self._warm: set[str] = set()
-        """Slot keys of the prompts that the process has in its memory."""
+        self._warm: dict[int, set[str]] = {}
+        """Slot keys of the prompts that the process has in its memory, by its places."""
 
     @property
     def name(self) -> str:
@@ -99,12 +99,12 @@ class LocalModel:
             try:
                 request = await fit(request, self._context, lambda text: _count(child, text))
                 key = self._slots.key(request.messages[: request.cached])
-                if not await self._recall(child, key):
+                if not await self._recall(child, key, _place(request)):
                     child, model = await self._started()  # the slot file may have ended it
                 async with aclosing(model.stream(request)) as pieces:
                     async for piece in pieces:
                         if isinstance(piece, Finished):
-                            await self._remember(child, key)
+                            await self._remember(child, key, _place(request))
                         yield piece
             except ModelError as error:
                 await asyncio.sleep(0.1)  # a broken connection shows before the end of the process
@@ -183,33 +183,33 @@ class LocalModel:
         finally:
             cancelled.set()  # the thread goes on by itself if this task was cancelled
 
-    async def _recall(self, child: Child, key: str | None) -> bool:
+    async def _recall(self, child: Child, key: str | None, place: int) -> bool:
         """Take up what was computed for this prompt earlier; false if that ended the process."""
-        name = None if key is None or key in self._warm else self._slots.file(key)
+        name = None if key is None or key in self._warm.get(place, ()) else self._slots.file(key)
         if key is None or name is None:
             return True
         import httpx2
 
         try:
-            await _post(child, "/slots/0?action=restore", {"filename": name})
+            await _post(child, f"/slots/{place}?action=restore", {"filename": name})
         except (httpx2.HTTPError, ValueError) as error:
             if isinstance(error, httpx2.HTTPStatusError) or not child.alive:
                 self._slots.drop(key)
         else:
-            self._warm = {key}  # it took the place of whatever was there
+            self._warm[place] = {key}  # whatever was there is gone
         return child.alive
 
-    async def _remember(self, child: Child, key: str | None) -> None:
+    async def _remember(self, child: Child, key: str | None, place: int) -> None:
         """Keep what was computed for this prompt, unless that has been done."""
         if key is None:
             return
-        self._warm.add(key)
+        self._warm.setdefault(place, set()).add(key)
         if self._slots.file(key) is not None:
             return
         import httpx2
 
         try:
-            await _post(child, "/slots/0?action=save", {"filename": self._slots.temporary(key)})
+            await _post(child, f"/slots/{place}?action=save", {"filename": self._slots.temporary(key)})
         except (httpx2.HTTPError, ValueError):
             self._slots.drop(key)
         else:
@@ -223,7 +223,16 @@ class _CancelledError(Exception):
 def _extra(request: ModelRequest) -> Mapping[str, object]:
     """What llama.cpp takes beyond OpenAI's fields."""
     grammar = {} if request.grammar is None else {"grammar": request.grammar}
-    return {"cache_prompt": True, **grammar}
+    return {"cache_prompt": True, "id_slot": _place(request), **grammar}
+
+
+def _place(request: ModelRequest) -> int:
+    """Which of the process's two places keeps what was computed for a prompt.
+
+    Prompts with examples go to one and all others to the other, so that a plan and the
+    calls that ask the model don't push each other out.
+    """
+    return 0 if request.cached > 1 else 1
 
 
 async def _count(child: Child, text: str) -> int:

@@ -33,11 +33,12 @@ class _Exchange:
 
 
 class RecordedModel:
-    """Plays a file of exchanges, or with ``record`` asks that model and appends to the file.
+    """Plays a file of exchanges; with ``record``, what it lacks is asked of that model and appended.
 
-    A request is answered by the last exchange with the same messages or, where there is
-    none, with the same messages but for the numbers in them: measured times differ from
-    run to run. An exchange may be used any number of times.
+    A request is answered by the last exchange with the same messages (and the same seed,
+    where it wants chance) or, where there is none, with the same messages but for the
+    numbers in them: measured times differ from run to run. With ``record`` only the same
+    will do. An exchange may be used any number of times.
 
     The file has one JSON object a line: first what the model is, then each exchange. Of a
     request it keeps two digests and the beginning of its last message, not its text: that
@@ -69,7 +70,10 @@ class RecordedModel:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Reply to ``request``, piece by piece."""
-        playing = self._play(request) if self._record is None else self._pass_on(self._record, request)
+        if self._record is not None and not self._known(request):
+            playing = self._pass_on(self._record, request)
+        else:
+            playing = self._play(request)
         async with aclosing(playing) as pieces:
             async for piece in pieces:
                 yield piece
@@ -79,9 +83,20 @@ class RecordedModel:
         if self._record is not None:
             await self._record.close()
 
+    def _known(self, request: ModelRequest) -> bool:
+        """Whether the file has an exchange with this very request; there may be no file yet."""
+        try:
+            empty = not self._path.stat().st_size
+        except OSError:
+            return False
+        if empty:
+            return False
+        self._read()
+        return _exact(request) in self._exact
+
     async def _play(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         self._read()
-        exchange = self._exact.get(_exact(request.messages)) or self._loose.get(_loose(request.messages))
+        exchange = self._exact.get(_exact(request)) or self._loose.get(_loose(request))
         if exchange is None:
             raise ModelError(
                 f"{self._path} has no reply to the request {_asked(request, 80)!r}: "
@@ -121,8 +136,8 @@ class RecordedModel:
         self, request: ModelRequest, chunks: Sequence[str], calls: Sequence[ToolCall], finished: Finished
     ) -> None:
         exchange = {
-            "exact": _exact(request.messages),
-            "loose": _loose(request.messages),
+            "exact": _exact(request),
+            "loose": _loose(request),
             "asked": _asked(request, 60),
             "chunks": chunks,
             "calls": [[call.id, call.name, call.arguments] for call in calls],
@@ -130,7 +145,7 @@ class RecordedModel:
             "input_tokens": finished.input_tokens,
             "output_tokens": finished.output_tokens,
         }
-        lines = [exchange]
+        lines: list[dict[str, Any]] = [exchange]
         try:
             if not self._path.exists() or not self._path.stat().st_size:
                 lines.insert(
@@ -144,6 +159,8 @@ class RecordedModel:
                 )
             with self._path.open("a", encoding="utf-8") as file:
                 file.write("".join(json.dumps(line) + "\n" for line in lines))
+            if self._head is not None:
+                self._add(exchange)
         except OSError as error:
             raise ModelError(f"can't record to {self._path}: {error.strerror}") from error
 
@@ -183,12 +200,18 @@ def _turn(message: Message) -> list[Any]:
     return turn
 
 
-def _exact(messages: Sequence[Message]) -> str:
-    return _digest(json.dumps([_turn(message) for message in messages]))
+def _exact(request: ModelRequest) -> str:
+    return _digest(json.dumps([*_chance(request), *(_turn(message) for message in request.messages)]))
 
 
-def _loose(messages: Sequence[Message]) -> str:
-    return _digest(json.dumps([_NUMBER.sub("0", json.dumps(_turn(message))) for message in messages]))
+def _loose(request: ModelRequest) -> str:
+    turns = (_NUMBER.sub("0", json.dumps(_turn(message))) for message in request.messages)
+    return _digest(json.dumps([*_chance(request), *turns]))
+
+
+def _chance(request: ModelRequest) -> list[list[Any]]:
+    """What else a reply depends on where it is left to chance."""
+    return [["temperature", request.temperature, request.seed]] if request.temperature else []
 
 
 def _digest(text: str) -> str:

@@ -51,7 +51,10 @@ def _serve(settings: dict[str, Any]) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = settings["path"]
     params.n_ctx = settings["context"]
-    params.n_parallel = 1
+    # Two places for prompts, which share the context; one is not cleared for the other's request.
+    params.n_parallel = 2
+    params.kv_unified = True
+    params.cache_idle_slots = False
     params.n_batch = params.n_ubatch = _BATCH
     params.cpuparams.n_threads = settings["threads"]
     params.cpuparams_batch.n_threads = settings["threads"]
