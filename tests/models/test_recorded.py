@@ -45,13 +45,16 @@ async def test_recording_again_asks_only_for_what_the_file_lacks(tmp_path: Path)
     chance = replace(HI, temperature=0.7, seed=2)
     for replies in (["one"], ["two"]):
         model = RecordedModel(path, record=ScriptedModel(replies, chunk=9))
-        told = [[piece async for piece in model.stream(request)] for request in (HI, HI, chance)[: len(replies) + 1]]
+        told = [
+            [piece async for piece in model.stream(request)]
+            for request in (HI, HI, chance)[: len(replies) + 1]
+        ]
         assert told[0][0] == told[1][0] == Text("one")
     model = RecordedModel(path, record=ScriptedModel(["two"], chunk=9))
-    assert [piece async for piece in model.stream(chance)][0] == Text("two")
+    assert await anext(model.stream(chance)) == Text("two")
     replayed = RecordedModel(path)
-    assert [piece async for piece in replayed.stream(HI)][0] == Text("one")
-    assert [piece async for piece in replayed.stream(chance)][0] == Text("two")
+    assert await anext(replayed.stream(HI)) == Text("one")
+    assert await anext(replayed.stream(chance)) == Text("two")
     assert len(path.read_text(encoding="utf-8").splitlines()) == 3
 
 

@@ -24,6 +24,7 @@ from llmorch.schedule import (
     Dispatch,
     EffectsKnown,
     Finish,
+    Keep,
     ModelOccupied,
     ModelReleased,
     PlanExtended,
@@ -48,6 +49,22 @@ class Cancellable(Protocol):
 
     def cancel(self) -> object:
         """Stop it, or drop what comes of it."""
+
+
+class _Attempt:
+    """One attempt to make a call. A revised plan may give it another id while it runs."""
+
+    __slots__ = ("call", "number", "processor", "work")
+
+    def __init__(self, call: FunctionCall, number: int, processor: int | None) -> None:
+        self.call = call
+        self.number = number
+        self.processor = processor
+        self.work: Cancellable | None = None
+
+    @property
+    def key(self) -> tuple[CallId, int]:
+        return self.call.id, self.number
 
 
 class Observer(Protocol):
@@ -82,7 +99,9 @@ class Execution:
         self._workers = workers
         self._ask = ask
         self._observer = observer
-        self._tasks: dict[CallId, Cancellable] = {}
+        self._running: dict[tuple[CallId, int], _Attempt] = {}
+        self._values: dict[tuple[CallId, int], Any] = {}
+        """Every result that the plan, or the one that it revises, may still use."""
         self._group = asyncio.TaskGroup()
         self._finished = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
@@ -106,10 +125,14 @@ class Execution:
         self._finished.clear()
         self._handle(PlanExtended(calls, complete))
         self._narrow(call.id for call in calls if call.uses)
+        if complete and len(self._values) > len(self.results):  # of calls that a revision left out
+            current = {state.key for state in self.core.states.values()}
+            self._values = {key: value for key, value in self._values.items() if key in current}
 
     def revise(self) -> None:
         """The plan so far is void; ``extend`` tells the new one."""
         self._finished.clear()
+        self.results.clear()
         self._handle(PlanRevised())
 
     def occupy(self) -> None:
@@ -141,26 +164,40 @@ class Execution:
                 case Dispatch():
                     # Read here: by the task's first step the plan may have been revised.
                     call = self.core.graph.call(command.call)
-                    self._tasks[call.id] = self._start(call, command)
+                    self._start(_Attempt(call, command.attempt, command.processor))
+                case Keep():
+                    self._keep(command)
                 case Cancel():
-                    self.results.pop(command.call, None)
-                    if command.call in self._tasks:  # else its start raised: a defect, which goes on up
-                        self._tasks[command.call].cancel()
+                    attempt = self._running.pop((command.call, command.attempt), None)
+                    if attempt is not None and attempt.work is not None:  # else its start raised: a defect
+                        attempt.work.cancel()
                 case Finish():
                     self.makespan = at
                     self._finished.set()
                 case _:
                     assert_never(command)
 
-    def _start(self, call: FunctionCall, dispatch: Dispatch) -> Cancellable:
+    def _keep(self, kept: Keep) -> None:
+        before, now = (kept.before, kept.before_attempt), (kept.call, kept.attempt)
+        if before in self._values:
+            self.results[kept.call] = self._values[now] = self._values.pop(before)
+        attempt = self._running.pop(before, None)
+        if attempt is not None:
+            attempt.call, attempt.number = self.core.graph.call(kept.call), kept.attempt
+            self._running[now] = attempt
+
+    def _start(self, attempt: _Attempt) -> None:
         """Start a call: a synchronous function directly, anything else as a task."""
-        function = self._functions[call.function]
-        if dispatch.processor is not None or function.is_async or function.asks_model:
-            return self._group.create_task(self._run(call, dispatch))
+        self._running[attempt.key] = attempt
+        function = self._functions[attempt.call.function]
+        if attempt.processor is not None or function.is_async or function.asks_model:
+            attempt.work = self._group.create_task(self._run(attempt))
+            return
         try:
-            args = self._arguments(call, function)
+            args = self._arguments(attempt.call, function)
         except Exception:
-            return self._group.create_task(self._run(call, dispatch))  # where errors become events
+            attempt.work = self._group.create_task(self._run(attempt))  # where errors become events
+            return
 
         def done(result: Any, error: CallError | None) -> None:
             try:
@@ -170,34 +207,40 @@ class Execution:
 
         def ended(result: Any, error: CallError | None) -> None:
             if error is not None:
-                self._ended(CallFailed(call.id, dispatch.attempt, str(error)))
+                self._failed(attempt, error)
             elif hasattr(type(result), "__await__"):
                 rest = self._inline.finish(function, result)
-                self._tasks[call.id] = self._group.create_task(self._run(call, dispatch, rest))
+                attempt.work = self._group.create_task(self._run(attempt, rest))
             else:
-                self.results[call.id] = result
-                self._ended(CallCompleted(call.id, dispatch.attempt))
+                self._completed(attempt, result)
 
-        return self._inline.begin(function, args, done)
+        attempt.work = self._inline.begin(function, args, done)
 
-    async def _run(self, call: FunctionCall, dispatch: Dispatch, work: Awaitable[Any] | None = None) -> None:
+    async def _run(self, attempt: _Attempt, work: Awaitable[Any] | None = None) -> None:
         """One call, from its arguments to its event; ``work`` is what is left of it."""
-        event: CallCompleted | CallFailed
         try:
-            result = await (work or self._work(call, dispatch))
+            result = await (work or self._work(attempt))
         except (CallError, ModelError) as error:
-            event = CallFailed(call.id, dispatch.attempt, str(error))
+            self._failed(attempt, error)
         else:
-            self.results[call.id] = result
-            event = CallCompleted(call.id, dispatch.attempt)
-        self._ended(event)
+            self._completed(attempt, result)
 
-    def _ended(self, event: CallCompleted | CallFailed) -> None:
-        """Tell the core how a call ended, and what is known now of those that use its result."""
-        self._handle(event)
-        if isinstance(event, CallFailed) or event.call not in self.core.graph:
+    def _completed(self, attempt: _Attempt, result: Any) -> None:
+        """Tell the core, and what is known now of those that use the result."""
+        if self._running.pop(attempt.key, None) is None:  # cancelled, and it would not hear of it
             return
-        self._narrow(self.core.graph.users(event.call))
+        self._values[attempt.key] = result
+        state = self.core.states.get(attempt.call.id)
+        known = state is not None and state.attempt == attempt.number
+        if known:
+            self.results[attempt.call.id] = result
+        self._handle(CallCompleted(*attempt.key))
+        if known:
+            self._narrow(self.core.graph.users(attempt.call.id))
+
+    def _failed(self, attempt: _Attempt, error: Exception) -> None:
+        if self._running.pop(attempt.key, None) is not None:
+            self._handle(CallFailed(*attempt.key, str(error)))
 
     def _narrow(self, calls: Iterable[CallId]) -> None:
         """Tell the core what calls touch, where results that came in say more than the plan did."""
@@ -209,13 +252,13 @@ class Execution:
                 if touch != self.core.graph.touch(id_):
                     self._handle(EffectsKnown(id_, touch))
 
-    async def _work(self, call: FunctionCall, dispatch: Dispatch) -> Any:
-        function = self._functions[call.function]
-        args = self._arguments(call, function)
+    async def _work(self, attempt: _Attempt) -> Any:
+        function = self._functions[attempt.call.function]
+        args = self._arguments(attempt.call, function)
         if function.asks_model:
             return await self._asked(function, args)
-        if dispatch.processor is not None:
-            return await self._workers[dispatch.processor].execute(function, args)
+        if attempt.processor is not None:
+            return await self._workers[attempt.processor].execute(function, args)
         return await self._inline.execute(function, args)
 
     async def _asked(self, function: Function, args: Mapping[str, Any]) -> Any:

@@ -15,13 +15,15 @@ from llmorch.schedule.messages import (
     EffectsKnown,
     Event,
     Finish,
+    Keep,
     ModelOccupied,
     ModelReleased,
     PlanExtended,
     PlanRevised,
 )
-from llmorch.schedule.orchestration import CallState, Orchestration, Status
+from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.policy import POLICIES, Policy, policy_named
+from llmorch.schedule.state import CallState, Status
 
 __all__ = [
     "POLICIES",
@@ -35,6 +37,7 @@ __all__ = [
     "EffectsKnown",
     "Event",
     "Finish",
+    "Keep",
     "ModelOccupied",
     "ModelReleased",
     "Orchestration",

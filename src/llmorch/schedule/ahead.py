@@ -62,15 +62,15 @@ def _played(
     scheduler, coordinator = Scheduler(graph), Coordinator(processors, policy)
     ready = [call for call in graph if scheduler.add(call)]
     started: list[CallId] = []
-    ends: list[tuple[float, int, CallId]] = []
+    ends: list[tuple[float, int, CallId, int | None]] = []
     now = 0.0
     while True:
         coordinator.submit([Waiting(call, graph.order(call), needs[call], urgency[call]) for call in ready])
-        for call, _ in coordinator.dispatch():
+        for call, processor in coordinator.dispatch():
             started.append(call)
-            heappush(ends, (now + durations[call], len(started), call))
+            heappush(ends, (now + durations[call], len(started), call, processor))
         if not ends:
             return now, started
-        now, _, ended = heappop(ends)
-        coordinator.release(ended)
+        now, _, ended, processor = heappop(ends)
+        coordinator.release(needs[ended], processor)
         ready = scheduler.complete(ended)

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from llmorch.calls import CallId
     from llmorch.schedule.policy import Policy, Waiting
 
-_PLANNING = ""
-"""Stands for the model's own work on the plan, which is no call."""
-
 
 class Coordinator:
     """Gives submitted calls a processor each, in the policy's order.
@@ -30,9 +27,10 @@ class Coordinator:
     def __init__(self, processors: int, policy: Policy) -> None:
         self._policy = policy
         self._free = list(range(processors))
-        self._held: dict[CallId, tuple[Needs, int | None]] = {}
+        self._running = 0
         self._model_free = 1
-        self._planning = False
+        self._planning: tuple[Needs, int | None] | None = None
+        """What the model holds while it works on the plan, which is no call."""
 
     def submit(self, calls: Sequence[Waiting]) -> None:
         """Take a set of calls that became ready together."""
@@ -42,35 +40,41 @@ class Coordinator:
     def dispatch(self) -> list[tuple[CallId, int | None]]:
         """The calls to start now, each with its processor."""
         started = []
-        while (call := self._policy.pop(self._fits, len(self._held) - self._planning)) is not None:
-            started.append((call.id, self._hold(call.id, call.needs)))
+        while (call := self._policy.pop(self._fits, self._running)) is not None:
+            processor = heappop(self._free) if call.needs.processors else None
+            self._model_free -= call.needs.model
+            self._running += 1
+            started.append((call.id, processor))
         return started
 
-    def release(self, call: CallId) -> None:
+    def release(self, needs: Needs, processor: int | None) -> None:
         """Give back what a call held."""
-        needs, processor = self._held.pop(call)
-        self._model_free += needs.model
-        if processor is not None:
-            heappush(self._free, processor)
+        self._running -= 1
+        self._give_back(needs, processor)
 
     def occupy(self) -> None:
         """Set a processor and the model aside while the model writes the plan.
 
         Where every processor is busy the model has to share one: the plan comes first.
         """
-        self._planning = True
-        self._model_free -= 1
         processor = None
         if self._free:
             processor = max(self._free)
             self._free.remove(processor)
             heapify(self._free)
-        self._held[_PLANNING] = (Needs(model=1), processor)
+        self._planning = (Needs(model=1), processor)
+        self._model_free -= 1
 
     def vacate(self) -> None:
         """Take back what ``occupy`` set aside."""
-        self._planning = False
-        self.release(_PLANNING)
+        assert self._planning is not None
+        self._give_back(*self._planning)
+        self._planning = None
+
+    def _give_back(self, needs: Needs, processor: int | None) -> None:
+        self._model_free += needs.model
+        if processor is not None:
+            heappush(self._free, processor)
 
     def withdraw(self) -> None:
         """Forget every call that waits."""
@@ -82,9 +86,3 @@ class Coordinator:
 
     def _fits(self, needs: Needs) -> bool:
         return needs.processors <= len(self._free) and needs.model <= self._model_free
-
-    def _hold(self, call: CallId, needs: Needs) -> int | None:
-        processor = heappop(self._free) if needs.processors else None
-        self._model_free -= needs.model
-        self._held[call] = (needs, processor)
-        return processor

@@ -26,8 +26,8 @@ class PlanExtended:
 class PlanRevised:
     """The plan so far is void; ``PlanExtended`` tells the new one from its first call.
 
-    A call that the new plan still makes, under the same id and from the same inputs,
-    keeps running or keeps its result; any other is cancelled.
+    A call that the new plan still makes, of the same arguments and from the same inputs,
+    keeps running or keeps its result, whatever its id; any other is cancelled.
     """
 
 
@@ -101,8 +101,18 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """An attempt of the plan before a revision is this call's now, with its result if it has one."""
+
+    call: CallId
+    attempt: int
+    before: CallId
+    before_attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Nothing runs and nothing more can: tell the caller."""
 
 
-Command: TypeAlias = Dispatch | Cancel | Finish
+Command: TypeAlias = Dispatch | Cancel | Keep | Finish

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from llmorch.errors import IllegalEvent
 from llmorch.relations import RelationGraph, remaining_path, touches
@@ -18,6 +17,7 @@ from llmorch.schedule.messages import (
     Dispatch,
     EffectsKnown,
     Finish,
+    Keep,
     ModelOccupied,
     ModelReleased,
     PlanExtended,
@@ -25,6 +25,7 @@ from llmorch.schedule.messages import (
 )
 from llmorch.schedule.policy import CriticalPath, Needs, Waiting
 from llmorch.schedule.scheduler import Scheduler
+from llmorch.schedule.state import CallState, Earlier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,25 +34,7 @@ if TYPE_CHECKING:
     from llmorch.functions import Function
     from llmorch.schedule.messages import Event
     from llmorch.schedule.policy import Policy
-
-Status = Literal["planned", "submitted", "running", "completed", "failed", "skipped", "cancelled"]
-
-
-@dataclass(slots=True)
-class CallState:
-    """What the core knows of one call; times are the driver's, in seconds.
-
-    ``skipped`` is a call that can't run because one it depends on failed.
-    """
-
-    call: FunctionCall
-    attempt: int = 1
-    status: Status = "planned"
-    processor: int | None = None
-    submitted: float | None = None
-    dispatched: float | None = None
-    completed: float | None = None
-    error: str | None = None
+    from llmorch.schedule.state import Status
 
 
 class Orchestration:
@@ -77,8 +60,7 @@ class Orchestration:
         self._coordinator = Coordinator(processors, policy)
         self._processors = processors
         self._looks_ahead = policy.name == CriticalPath.name
-        self._previous: dict[CallId, CallState] = {}
-        self._kept: set[CallId] = set()
+        self._earlier = Earlier()
         self._held: list[CallId] = []
         """Calls that may change something, ready before the whole plan is known."""
         self._attempts: dict[CallId, int] = {}
@@ -102,16 +84,18 @@ class Orchestration:
         finished = self._complete and self._open == 0
         match event:
             case CallCompleted(call, attempt):
-                if not self._runs(event, call, attempt):
+                state = self._running(event, call, attempt)
+                if state is None:
                     return []
-                self._end(call, "completed", at)
-                if call in self.graph:
+                self._end(state, "completed", at)
+                if state is self.states.get(call):
                     self._submit(self._scheduler.complete(call), at)
             case CallFailed(call, attempt, error):
-                if not self._runs(event, call, attempt):
+                state = self._running(event, call, attempt)
+                if state is None:
                     return []
-                self._end(call, "failed", at, error)
-                if call in self.graph:
+                self._end(state, "failed", at, error)
+                if state is self.states.get(call):
                     stopped = self._scheduler.fail(call)
                     for other in stopped:
                         self._skip(self.states[other], call)
@@ -127,8 +111,6 @@ class Orchestration:
                 finished = self._complete = False
                 commands += self._extend(calls, complete, at)
             case PlanRevised():
-                if self._complete and not finished:
-                    raise IllegalEvent("a complete plan can't be revised while it runs")
                 finished = self._complete = False
                 self._revise()
             case ModelOccupied():
@@ -144,22 +126,23 @@ class Orchestration:
             commands.append(Finish())
         return commands
 
-    def _runs(self, event: Event, call: CallId, attempt: int) -> bool:
-        """Whether an event is about a running attempt; false for one that was given up."""
-        state = self.states.get(call) or self._previous.get(call)
-        if state is None or attempt < state.attempt or state.status == "cancelled":
-            if attempt <= self._attempts.get(call, 0):
-                return False
+    def _running(self, event: Event, call: CallId, attempt: int) -> CallState | None:
+        """The running attempt that an event is about; ``None`` for one that was given up."""
+        known = [self.states.get(call), self._earlier.find((call, attempt))]
+        for state in known:
+            if state is not None and state.attempt == attempt and state.status == "running":
+                return state
+        if attempt > self._attempts.get(call, 0):
             raise IllegalEvent(f"{event}: there is no such call")
-        if state.status != "running" or attempt > state.attempt:
-            raise IllegalEvent(f"{event}: the call's state is {state}")
-        return True
+        for state in known:
+            if state is not None and state.attempt == attempt and state.status != "cancelled":
+                raise IllegalEvent(f"{event}: the call's state is {state}")
+        return None
 
-    def _end(self, call: CallId, status: Status, at: float, error: str | None = None) -> None:
-        state = self.states.get(call) or self._previous[call]
+    def _end(self, state: CallState, status: Status, at: float, error: str | None = None) -> None:
         state.status, state.completed, state.error = status, at, error
-        self._coordinator.release(call)
-        self._open -= call in self.states
+        self._coordinator.release(self._needs(state.call), state.processor)
+        self._open -= state is self.states.get(state.call.id)
 
     def _skip(self, state: CallState, cause: CallId) -> None:
         state.status, state.error = "skipped", f"{cause} failed"
@@ -218,10 +201,12 @@ class Orchestration:
         for call in calls:
             function = self._functions[call.function]
             self.graph.add(call, function.kind, touches(function, call))
-            if self._keep(call):
+            same = self._earlier.match(call, self.graph.after(call.id))
+            if same is not None:
+                commands.append(self._keep(call, same))
                 continue
-            commands += self._drop(call.id, at)
-            state = self.states[call.id] = CallState(call, self._attempts.get(call.id, 0) + 1)
+            inputs = tuple(self.states[used].key for used in call.uses)
+            state = self.states[call.id] = CallState(call, self._attempts.get(call.id, 0) + 1, inputs)
             self._open += 1
             if self._scheduler.add(call.id):
                 ready.append(call.id)
@@ -229,8 +214,9 @@ class Orchestration:
                 causes = (*call.uses, *self.graph.after(call.id))
                 self._skip(state, next(cause for cause in causes if self._scheduler.stopped(cause)))
         if complete:
-            for call_id in list(self._previous):
-                commands += self._drop(call_id, at)
+            commands += [
+                self._cancel(state, at) for state in self._earlier.drop() if state.status == "running"
+            ]
             self._complete = True
             self._paths = self._urgencies()
             self._coordinator.reorder(self._paths)
@@ -241,51 +227,44 @@ class Orchestration:
     def _revise(self) -> None:
         # What runs keeps its processor until the new plan is known to make it or not.
         self._coordinator.withdraw()
-        self._previous |= self.states
+        self._earlier.add(self.states.values())
         self.states, self.graph = {}, RelationGraph()
         self._scheduler = Scheduler(self.graph)
-        self._kept = set()
         self._held = []
         self._open = 0
 
-    def _keep(self, call: FunctionCall) -> bool:
-        """Take over a call of the plan before the revision, if it is the same call still."""
-        state = self._previous.get(call.id)
-        if (
-            state is None
-            or state.call != call
-            or state.status not in ("running", "completed", "failed")
-            or any(used not in self._kept for used in (*call.uses, *self.graph.after(call.id)))
-        ):
-            return False
-        self.states[call.id] = self._previous.pop(call.id)
-        self._kept.add(call.id)
+    def _keep(self, call: FunctionCall, state: CallState) -> Keep:
+        """Take over a call of the plan before the revision, which the new one makes as ``call``."""
+        self._earlier.keep(state, call)
+        before, before_attempt = state.key
+        if before != call.id:  # an attempt's number is never used again under one id
+            state.attempt = self._attempts[call.id] = self._attempts.get(call.id, 0) + 1
+        state.call = call
+        state.inputs = tuple(self.states[used].key for used in call.uses)
+        self.states[call.id] = state
         self._scheduler.add(call.id)
+        self._scheduler.begun(call.id)
         if state.status == "completed":
             self._scheduler.complete(call.id)
         elif state.status == "failed":
             self._scheduler.fail(call.id)
         else:
             self._open += 1
-        return True
+        return Keep(call.id, state.attempt, before, before_attempt)
 
-    def _drop(self, call: CallId, at: float) -> list[Command]:
-        """Give up a call of the plan before the revision."""
-        state = self._previous.pop(call, None)
-        if state is None or state.status != "running":
-            return []
+    def _cancel(self, state: CallState, at: float) -> Cancel:
+        """Give up a call that runs."""
         state.status, state.completed = "cancelled", at
-        self._coordinator.release(call)
-        return [Cancel(call, state.attempt)]
+        self._coordinator.release(self._needs(state.call), state.processor)
+        return Cancel(*state.key)
 
     def _cancel_all(self, at: float) -> list[Command]:
-        commands: list[Command] = []
         self._coordinator.withdraw()
-        for call, state in (self._previous | self.states).items():
+        commands: list[Command] = []
+        for state in (*self._earlier, *self.states.values()):
             if state.status == "running":
-                commands.append(Cancel(call, state.attempt))
-                state.completed = at
-            if state.status in ("planned", "submitted", "running"):
+                commands.append(self._cancel(state, at))
+            elif state.status in ("planned", "submitted"):
                 state.status = "cancelled"
         self._cancelled = True
         return [*commands, Finish()]

@@ -45,6 +45,11 @@ class Scheduler:
             }
         return self._ready(call)
 
+    def begun(self, call: CallId) -> None:
+        """Note that a call that was just added has been started before: it waits for nothing."""
+        self._missing.pop(call, None)
+        self._behind.pop(call, None)
+
     def stopped(self, call: CallId) -> bool:
         """Whether something this call depends on has failed."""
         return call in self._stopped

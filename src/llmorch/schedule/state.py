@@ -1,0 +1,115 @@
+"""What the core knows of one call, and of calls that ran before the plan was revised.
+
+``Earlier`` decides which of those the new plan still makes. It must not know what becomes
+of the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from llmorch.calls import Plan
+from llmorch.plan import render_call, with_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from llmorch.calls import CallId, FunctionCall
+
+Status = Literal["planned", "submitted", "running", "completed", "failed", "skipped", "cancelled"]
+Attempt = tuple["CallId", int]
+"""One attempt to make a call: its id, and which attempt it is."""
+
+_ENDINGS: tuple[Status, ...] = ("failed", "running", "completed")
+"""How an attempt may stand that a new plan can take over, the most useful last."""
+
+
+@dataclass(slots=True)
+class CallState:
+    """What the core knows of one call; times are the driver's, in seconds.
+
+    ``skipped`` is a call that can't run because one it depends on failed. ``inputs`` are
+    the attempts whose results it uses.
+    """
+
+    call: FunctionCall
+    attempt: int = 1
+    inputs: tuple[Attempt, ...] = ()
+    status: Status = "planned"
+    processor: int | None = None
+    submitted: float | None = None
+    dispatched: float | None = None
+    completed: float | None = None
+    error: str | None = None
+
+    @property
+    def key(self) -> Attempt:
+        """What tells this attempt from every other."""
+        return self.call.id, self.attempt
+
+
+class Earlier:
+    """The calls of plans before a revision that were started, until the new plan is known.
+
+    Two attempts have the same story when they call the same function with the same
+    arguments and inputs of the same stories; ids are no part of it.
+    """
+
+    def __init__(self) -> None:
+        self._states: dict[Attempt, CallState] = {}
+        self._stories: dict[tuple[str, tuple[int, ...]], int] = {}
+        self._told: dict[Attempt, int] = {}
+        """The story of every attempt that was ever taken."""
+        self._was: dict[CallId, Attempt] = {}
+        """Which attempt a call of the new plan was before."""
+
+    def add(self, states: Iterable[CallState]) -> None:
+        """Take the calls of the plan that is void now, in its order."""
+        for state in states:
+            if state.status in _ENDINGS:
+                self._states[state.key] = state
+                inputs = tuple(self._told[attempt] for attempt in state.inputs)
+                self._told[state.key] = self._story(state.call, inputs)
+        self._was.clear()
+
+    def find(self, attempt: Attempt) -> CallState | None:
+        """The state of an attempt, if the new plan doesn't make it yet."""
+        return self._states.get(attempt)
+
+    def match(self, call: FunctionCall, after: Iterable[CallId]) -> CallState | None:
+        """An attempt of the same story: one that has completed if there is one, else one that runs.
+
+        What the call uses, or comes ``after``, must be kept itself.
+        """
+        if not self._states or any(used not in self._was for used in (*call.uses, *after)):
+            return None
+        story = self._story(call, tuple(self._told[self._was[used]] for used in call.uses))
+        alike = [state for key, state in self._states.items() if self._told[key] == story]
+        return max(
+            alike,
+            key=lambda state: (
+                state.call.id == call.id,
+                state.status != "failed",
+                state.status == "completed",
+            ),
+            default=None,
+        )
+
+    def keep(self, state: CallState, call: FunctionCall) -> None:
+        """Hand an attempt over to the new plan, where ``call`` is it."""
+        del self._states[state.key]
+        self._was[call.id] = state.key
+
+    def drop(self) -> list[CallState]:
+        """Forget everything that the new plan doesn't make; return it."""
+        left, self._states = list(self._states.values()), {}
+        return left
+
+    def __iter__(self) -> Iterator[CallState]:
+        return iter(self._states.values())
+
+    def _story(self, call: FunctionCall, inputs: tuple[int, ...]) -> int:
+        (nameless,) = with_ids(Plan((call,)), {used: f"s{at}" for at, used in enumerate(call.uses)})
+        text = render_call(nameless).split(" = ", 1)[1]
+        return self._stories.setdefault((text, inputs), len(self._stories))
