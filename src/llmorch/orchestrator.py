@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 MAX_PROCESSORS = 1024
+MAX_RECOVERIES = 20
 ANSWER_TOKENS = 384
 """The longest reply to a prompt inside a plan, such as ``self``'s."""
 
@@ -69,7 +70,9 @@ class Orchestrator:
     as many as this process may use. ``technique`` is how the model is asked and ``policy``
     how its calls are coordinated, by default as the technique's paper does. ``examples``
     are queries and their plans, for the prompt: a path to a file of them. ``repairs`` is
-    how often a plan that can't be run is given back to the model.
+    how often a plan that can't be run is given back to the model, and ``max_recoveries``
+    how many attempts to recover a failed call of a plan may have (by default 3 for
+    ``llmorch`` and none for the others, as their papers have it).
 
     Runs of one orchestrator take turns, so that its processors are each run's own; to
     answer queries at once, use one each. Processes are started when they are first needed
@@ -87,6 +90,7 @@ class Orchestrator:
         policy: str | None = None,
         examples: str | Path | None = None,
         repairs: int = 2,
+        max_recoveries: int | None = None,
         base_url: str | None = None,
     ) -> None:
         if processors is not None and not 1 <= processors <= MAX_PROCESSORS:
@@ -99,6 +103,11 @@ class Orchestrator:
         self.technique = technique
         self.processors = processors or allowed_processors()
         self._repairs = repairs
+        if max_recoveries is not None and not 0 <= max_recoveries <= MAX_RECOVERIES:
+            raise ValueError(
+                f"max_recoveries is at least 0 and at most {MAX_RECOVERIES}, not {max_recoveries}"
+            )
+        self._recoveries = TECHNIQUES[technique].recoveries if max_recoveries is None else max_recoveries
         offered = as_functions(functions)
         kind = self.model.kind
         self.functions: dict[str, Function] = {
@@ -190,6 +199,7 @@ class Orchestrator:
             constrains=self.model.constrains,
             calls_tools=self.model.calls_tools,
             repairs=self._repairs,
+            recoveries=self._recoveries,
         )
         return TECHNIQUES[self.technique].play(task)
 

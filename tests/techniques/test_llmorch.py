@@ -111,10 +111,13 @@ def test_a_repair_that_makes_it_worse_is_not_taken() -> None:
 @pytest.mark.parametrize("text", ["", "I am sorry, I can't.", WRONG, 's1 = fly(to="Texas")'])
 def test_a_query_without_a_plan_says_what_was_tried(text) -> None:
     conversation = llmorch(Task("How large is Texas?", FUNCTIONS, (), constrains=True, repairs=2))
-    next(conversation)
-    conversation.send(drafted(text))
-    conversation.send(drafted(text))
-    with pytest.raises(UnresolvedQuery, match="in 3 attempts: "):
+    asked = [next(conversation).request]
+    asked += [conversation.send(drafted(text)).request for _ in range(8)]
+    assert [request.temperature for request in asked] == [0.0] * 3 + [0.7] * 3 + [1.0] * 3
+    assert [request.seed for request in asked] == [0] * 3 + [1] * 3 + [2] * 3
+    # What some models refuse is not all that changes.
+    assert asked[6].messages != asked[3].messages == asked[0].messages
+    with pytest.raises(UnresolvedQuery, match="in 9 attempts, of which 3 began anew: "):
         conversation.send(drafted(text))
 
 

@@ -7,6 +7,7 @@ length, parsed, and checked.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TOGETHER = 0.02
+"""Seconds within which failures count as one event: what is told to a technique is told at once."""
 CHARACTERS_A_TOKEN = 20
 """More than any model's tokens hold on average: past it, a limit of tokens was ignored."""
 
@@ -175,6 +178,7 @@ async def converse(
     """Play a technique to its end. Raises what the technique raises, and ``ModelError``."""
     settled: tuple[FunctionCall, ...] = ()
     begun: Plan | None = None
+    unfinished = 0  # calls at the end of settled, of a plan that may be revised while it runs
     # While a technique asks, a local model belongs to it: a call that asks it too would
     # hold up what comes next.
     occupying = False
@@ -199,8 +203,10 @@ async def converse(
                 earlier = [call.id for call in settled]
                 reply = await conversing.write(effect, functions, execution, earlier)
                 begun = reply.plan or Plan(())
-            case RunPlan(plan):
-                if begun is not None and begun != plan:
+            case RunPlan(plan, until):
+                if unfinished:
+                    settled = settled[:-unfinished]
+                if unfinished or (begun is not None and begun != plan):
                     _revise(settled, execution)
                     begun = None
                 execution.extend(plan.calls if begun is None else (), complete=True)
@@ -209,8 +215,8 @@ async def converse(
                 if occupying:
                     execution.vacate()
                     occupying = False
-                await execution.finished()
-                reply = _outcome(Plan(settled), execution)
+                reply = await _settled(Plan(settled), execution, until)
+                unfinished = len(plan.calls) if until is not None else 0
             case _:
                 assert_never(effect)
 
@@ -243,9 +249,25 @@ def _revise(settled: tuple[FunctionCall, ...], execution: Execution) -> None:
         execution.extend(settled)
 
 
+async def _settled(plan: Plan, execution: Execution, until: Callable[[Outcome], bool] | None) -> Outcome:
+    """What running comes to, at its end or at a failure that ``until`` wants to hear of."""
+    ended = False
+    while not ended:
+        outcome = _outcome(plan, execution)
+        if until is not None and outcome.failed and until(outcome):
+            return outcome
+        ended = await execution.finished(or_failure=until is not None)
+        if not ended:
+            await asyncio.sleep(TOGETHER)
+    return _outcome(plan, execution)
+
+
 def _outcome(plan: Plan, execution: Execution) -> Outcome:
     states = execution.core.states
-    errors = {
-        id_: state.error or state.status for id_, state in states.items() if state.status != "completed"
-    }
-    return Outcome(plan, execution.results, errors)
+    return Outcome(
+        plan,
+        dict(execution.results),
+        {id_: state.error or state.status for id_, state in states.items() if state.status != "completed"},
+        tuple(id_ for id_, state in states.items() if state.status == "failed"),
+        frozenset(id_ for id_, state in states.items() if state.dispatched is not None),
+    )

@@ -104,6 +104,8 @@ class Execution:
         """Every result that the plan, or the one that it revises, may still use."""
         self._group = asyncio.TaskGroup()
         self._finished = asyncio.Event()
+        self._failed_lately = False
+        self._news = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
         self._began: float | None = None
 
@@ -143,9 +145,19 @@ class Execution:
         """The model is free for the plan's own calls."""
         self._handle(ModelReleased())
 
-    async def finished(self) -> None:
-        """Wait until nothing runs and nothing more can, unless the plan goes on."""
-        await self._finished.wait()
+    async def finished(self, *, or_failure: bool = False) -> bool:
+        """Wait until nothing runs and nothing more can, unless the plan goes on.
+
+        With ``or_failure`` also until a call fails, or has failed since the last time that
+        this was asked; then this returns false.
+        """
+        while not (or_failure and self._failed_lately):
+            if self._finished.is_set():
+                return True
+            self._news.clear()
+            await self._news.wait()
+        self._failed_lately = False
+        return False
 
     def _now(self) -> float:
         """Seconds from the start of execution, which the first call of the plan begins."""
@@ -174,6 +186,7 @@ class Execution:
                 case Finish():
                     self.makespan = at
                     self._finished.set()
+                    self._news.set()
                 case _:
                     assert_never(command)
 
@@ -241,6 +254,8 @@ class Execution:
     def _failed(self, attempt: _Attempt, error: Exception) -> None:
         if self._running.pop(attempt.key, None) is not None:
             self._handle(CallFailed(*attempt.key, str(error)))
+            self._failed_lately = True
+            self._news.set()
 
     def _narrow(self, calls: Iterable[CallId]) -> None:
         """Tell the core what calls touch, where results that came in say more than the plan did."""

@@ -39,12 +39,14 @@ class Technique:
     policy: str
     plans: bool
     """Whether it writes a plan, or thinks in turns."""
+    recoveries: int = 0
+    """How many attempts to recover a failed call may have, unless somebody says otherwise."""
 
 
 TECHNIQUES = {
     technique.name: technique
     for technique in (
-        Technique("llmorch", llmorch, policy="critical", plans=True),
+        Technique("llmorch", llmorch, policy="critical", plans=True, recoveries=3),
         Technique("react", react, policy="sequential", plans=False),
         Technique("parallel", parallel, policy="barrier", plans=False),
         Technique("toolcompiler", toolcompiler, policy="barrier", plans=False),

@@ -7,11 +7,11 @@ loop, so a test plays it with canned replies.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from llmorch.calls import CallId, Plan
     from llmorch.errors import PlanError
@@ -35,10 +35,14 @@ class Task:
     """Whether the model can be offered tools, and call them natively."""
     repairs: int = 2
     """How often a plan that can't be run is given back to the model."""
+    translations: int = 2
+    """How often a query is translated anew after those repairs."""
     turns: int = 25
     """How often a technique that thinks in turns asks the model."""
     replans: int = 2
     """How often a technique may plan again in the light of results."""
+    recoveries: int = 0
+    """How many attempts to recover one failed call may have; the last replans the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +67,15 @@ class WritePlan:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """Run this plan to its end, after those before it. The reply is an ``Outcome``."""
+    """Run this plan to its end, after those before it. The reply is an ``Outcome``.
+
+    With ``until`` the reply comes as soon as a call has failed and ``until`` says yes to
+    the outcome so far; what runs goes on, and the next ``RunPlan`` revises this plan: calls
+    that both make keep running, or keep their results.
+    """
 
     plan: Plan
+    until: Callable[[Outcome], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +102,33 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What running came to, of every plan so far: results by call id, and errors of what failed."""
+    """What running came to, of every plan so far: results by call id, and errors of the rest.
+
+    ``failed`` are the calls that failed themselves; ``begun`` those that were started, and
+    may have left something behind whatever came of them.
+    """
 
     plan: Plan
     results: Mapping[CallId, Any]
     errors: Mapping[CallId, str]
+    failed: tuple[CallId, ...] = ()
+    begun: frozenset[CallId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """One attempt to go on after something went wrong: ``repair`` of a text, or ``replan``."""
+    """One attempt to go on after something went wrong.
 
-    kind: Literal["repair", "replan"]
+    ``repair`` mends a text, ``recover`` calls of a plan that runs, and ``replan`` asks for
+    other calls in the light of results. ``failed`` are the calls it is about; ``changed``
+    has the new text of calls by their ids, and ``again`` the calls that were made again.
+    """
+
+    kind: Literal["repair", "recover", "replan"]
     why: str
+    failed: tuple[CallId, ...] = ()
+    changed: Mapping[CallId, str] = field(default_factory=dict)
+    again: tuple[CallId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def plan_grammar(
         rules.append(f'why ::= "# " {LINE} "\\n"')
     rules.append(f"new ::= {_new_id(ids, first)}")
     rules.append(f'id ::= "{ids}" [1-9] [0-9]?')
-    return "\n".join([*rules, *_Rules(references=True).calls(functions)])
+    return "\n".join([*rules, *Rules(references=True).calls(functions)])
 
 
 def step_grammar(functions: Mapping[str, Function]) -> str:
@@ -72,7 +72,7 @@ def step_grammar(functions: Mapping[str, Function]) -> str:
         'action ::= "Action: " call',
         f'answer ::= "Answer: " {TEXT}',
     ]
-    return "\n".join([*rules, *_Rules(references=False).calls(functions)])
+    return "\n".join([*rules, *Rules(references=False).calls(functions)])
 
 
 def batch_grammar(functions: Mapping[str, Function]) -> str:
@@ -81,7 +81,7 @@ def batch_grammar(functions: Mapping[str, Function]) -> str:
         f'root ::= call ("\\n" call){{0,{MAX_CALLS - 1}}} "\\n"? | answer',
         f'answer ::= "Answer: " {TEXT}',
     ]
-    return "\n".join([*rules, *_Rules(references=False).calls(functions)])
+    return "\n".join([*rules, *Rules(references=False).calls(functions)])
 
 
 def join_grammar(*, last: bool) -> str:
@@ -97,8 +97,8 @@ def _new_id(letter: str, first: int) -> str:
     return " | ".join(f'"{letter}{number}"' for number in range(first, first + MAX_CALLS))
 
 
-class _Rules:
-    """The rules of calls; with or without results of earlier calls in their arguments."""
+class Rules:
+    """The rules of calls, for a grammar's lines; with or without results of earlier calls in their arguments."""
 
     def __init__(self, *, references: bool) -> None:
         self._or_ref = " | ref" if references else ""
@@ -106,15 +106,17 @@ class _Rules:
     def calls(self, functions: Mapping[str, Function]) -> list[str]:
         """One rule a function, the rule ``call``, and all that they use."""
         rules = [f"call ::= {' | '.join(f'call{at}' for at in range(len(functions)))}"]
-        rules += [f"call{at} ::= {self._call(function)}" for at, function in enumerate(functions.values())]
+        rules += [f"call{at} ::= {self.call(function)}" for at, function in enumerate(functions.values())]
         return [*rules, *(_REFERENCE if self._or_ref else ()), _VALUES.replace(" | ref", self._or_ref)]
 
-    def _call(self, function: Function) -> str:
-        required = [item for item in function.parameters if item.required]
-        optional = [item for item in function.parameters if not item.required]
+    def call(self, function: Function, instead: Mapping[str, str] | None = None) -> str:
+        """The shape of a function's calls; ``instead`` has other values for parameters, which then must be there."""
+        instead = instead or {}
+        required = [item for item in function.parameters if item.required or item.name in instead]
+        optional = [item for item in function.parameters if item not in required]
         opening = f'"{function.name}("'
         if required:
-            arguments = ' ", " '.join(self._argument(item) for item in required)
+            arguments = ' ", " '.join(self._argument(item, instead.get(item.name)) for item in required)
             arguments += "".join(f' (", " {self._argument(item)})?' for item in optional)
             return f'{opening} {arguments} ")"'
         # Without a required argument any optional one may come first.
@@ -124,9 +126,9 @@ class _Rules:
             starts.append(f"{self._argument(item)}{rest}")
         return f'{opening} ({" | ".join(starts)})? ")"' if starts else f'{opening} ")"'
 
-    def _argument(self, parameter: Parameter) -> str:
+    def _argument(self, parameter: Parameter, value: str | None = None) -> str:
         schema = parameter.schema
-        return f'"{parameter.name}=" ({self._value(schema, schema.get("$defs", {}), 0)})'
+        return f'"{parameter.name}=" ({value or self._value(schema, schema.get("$defs", {}), 0)})'
 
     def _value(self, schema: Mapping[str, Any], definitions: Mapping[str, Any], depth: int) -> str:
         """The alternatives for one value: its literals, or a reference."""
@@ -136,9 +138,9 @@ class _Rules:
             return "any"
         depth += 1
         if "const" in schema:
-            return f"{_literal(schema['const'])}{self._or_ref}"
+            return f"{literal(schema['const'])}{self._or_ref}"
         if "enum" in schema:
-            return " | ".join(_literal(item) for item in schema["enum"]) + self._or_ref
+            return " | ".join(literal(item) for item in schema["enum"]) + self._or_ref
         if "anyOf" in schema:
             return " | ".join(f"({self._value(item, definitions, depth)})" for item in schema["anyOf"])
         match schema.get("type"):
@@ -169,16 +171,15 @@ class _Rules:
         if not required:
             return f"dict{self._or_ref}"
         shown = [
-            f'{_literal(name)} ": " ({self._value(properties[name], definitions, depth)})'
-            for name in required
+            f'{literal(name)} ": " ({self._value(properties[name], definitions, depth)})' for name in required
         ]
         inner = ' ", " '.join(shown)
         for name in optional:
-            inner += f' (", " {_literal(name)} ": " ({self._value(properties[name], definitions, depth)}))?'
+            inner += f' (", " {literal(name)} ": " ({self._value(properties[name], definitions, depth)}))?'
         return f'"{{" {inner} "}}"{self._or_ref}'
 
 
-def _literal(value: object) -> str:
+def literal(value: object) -> str:
     """A GBNF terminal for a Python literal as a plan has it."""
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

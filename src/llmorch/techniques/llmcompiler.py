@@ -17,7 +17,6 @@ from llmorch.techniques.conversation import (
     AskModel,
     Outcome,
     Recovery,
-    RunPlan,
     WritePlan,
     cut_off,
 )
@@ -25,6 +24,7 @@ from llmorch.techniques.prompts.join import join, plan_again
 from llmorch.techniques.prompts.plan import translate
 from llmorch.techniques.prompts.results import result_text
 from llmorch.techniques.reading import read_verdict
+from llmorch.techniques.recovering import run_recovering
 
 if TYPE_CHECKING:
     from llmorch.techniques.conversation import Conversation, Draft, Reply, Task
@@ -42,7 +42,7 @@ def llmcompiler(task: Task) -> Conversation[Answer]:
     for left in range(task.replans, -1, -1):
         draft: Draft = yield WritePlan(request, task.query)
         if draft.plan is not None:
-            outcome = yield RunPlan(draft.plan)
+            outcome = yield from run_recovering(task, draft.plan, recoveries)
             reply: Reply = yield AskModel(join(task, _results(outcome), last=left == 0))
             verdict = read_verdict(reply.text)
             if verdict.answer:

@@ -1,6 +1,6 @@
 """The paper's technique: one plan, written once, repaired if need be, then run.
 
-Section III-A and the compile-time half of III-D; what is added here: a plan that stops at
+Sections III-A and III-D; what is added here: a plan that stops at
 what has to be known is given a last call that reads it, and a result that nothing uses
 in any other plan is given back to the model once, and, if it stays so, is put into the
 last prompt in plain sight.
@@ -12,24 +12,46 @@ from typing import TYPE_CHECKING
 
 from llmorch.errors import PlanError, UnresolvedQuery, UnusedResult
 from llmorch.plan import mention_unused, unused_results, with_answer
-from llmorch.techniques.conversation import Recovery, RunPlan, WritePlan, answer_of
+from llmorch.techniques.conversation import Recovery, WritePlan, answer_of
 from llmorch.techniques.prompts.plan import repair, translate
+from llmorch.techniques.recovering import run_recovering
 
 if TYPE_CHECKING:
     from llmorch.calls import Plan
-    from llmorch.techniques.conversation import Answer, Conversation, Draft, Outcome, Task
+    from llmorch.requests import ModelRequest
+    from llmorch.techniques.conversation import Answer, Conversation, Draft, Task
 
 
 def llmorch(task: Task) -> Conversation[Answer]:
-    """Translate the query into a plan and run it. Raises ``UnresolvedQuery``."""
-    tried: list[str] = []
-    plan = yield from _translated(task, tried)
-    outcome: Outcome = yield RunPlan(mention_unused(plan, task.functions))
-    return answer_of(outcome, _repairs(tried))
+    """Translate the query into a plan, run it, recover what fails. Raises ``UnresolvedQuery``."""
+    recoveries: list[Recovery] = []
+    plan = yield from _planned(task, recoveries)
+    outcome = yield from run_recovering(task, mention_unused(plan, task.functions), recoveries)
+    return answer_of(outcome, tuple(recoveries))
 
 
-def _translated(task: Task, tried: list[str]) -> Conversation[Plan]:
-    request = translate(task)
+def _planned(task: Task, recoveries: list[Recovery]) -> Conversation[Plan]:
+    """A plan that can be run; translated anew, with more left to chance, where repairs don't lead to one."""
+    tried = ""
+    for attempt in range(1 + task.translations):
+        if attempt:
+            recoveries.append(Recovery("repair", f"translated anew, because {tried}"))
+        plan = yield from _translated(task, translate(task, attempt), recoveries)
+        if plan is not None:
+            return plan
+        tried = recoveries[-1].why
+    whys = [recovery.why for recovery in recoveries if not recovery.why.startswith("translated anew")]
+    unresolved = UnresolvedQuery(
+        f"the model wrote no plan that can be run, in {len(whys)} attempts, of which {1 + task.translations} "
+        f"began anew: {'; '.join(dict.fromkeys(whys))}"
+    )
+    unresolved.recoveries = tuple(recoveries)
+    raise unresolved
+
+
+def _translated(task: Task, first: ModelRequest, recoveries: list[Recovery]) -> Conversation[Plan | None]:
+    """A plan, repaired if need be; ``None`` if the repairs are used up."""
+    request = first
     best: Plan | None = None
     for _ in range(1 + task.repairs):
         draft: Draft = yield WritePlan(request, task.query)
@@ -43,19 +65,9 @@ def _translated(task: Task, tried: list[str]) -> Conversation[Plan]:
         elif best is not None:
             return best
         assert error is not None
-        tried.append(error.message)
-        request = repair(task, draft.text, error)
-    if best is not None:
-        return best
-    unresolved = UnresolvedQuery(
-        f"the model wrote no plan that can be run, in {len(tried)} attempts: {'; '.join(dict.fromkeys(tried))}"
-    )
-    unresolved.recoveries = _repairs(tried)
-    raise unresolved
-
-
-def _repairs(tried: list[str]) -> tuple[Recovery, ...]:
-    return tuple(Recovery("repair", why) for why in tried)
+        recoveries.append(Recovery("repair", error.message))
+        request = repair(first, draft.text, error)
+    return best
 
 
 def _unused(plan: Plan, task: Task) -> UnusedResult | None:

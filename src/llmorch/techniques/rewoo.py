@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from llmorch.calls import Plan
 from llmorch.errors import PlanError, UnresolvedQuery
 from llmorch.plan import check, parse, render_call, with_query
-from llmorch.techniques.conversation import Answer, AskModel, RunPlan, cut_off
+from llmorch.techniques.conversation import Answer, AskModel, cut_off
 from llmorch.techniques.prompts.results import result_text
 from llmorch.techniques.prompts.rewoo import plan_with_evidence, solve
+from llmorch.techniques.recovering import run_recovering
 
 if TYPE_CHECKING:
-    from llmorch.techniques.conversation import Conversation, Outcome, Reply, Task
+    from llmorch.techniques.conversation import Conversation, Recovery, Reply, Task
 
 _PLAN = re.compile(r"[ \t]*plan[ \t]*\d*[ \t]*:[^\n]*?(?=#E\d+[ \t]*[=:]|$)", re.IGNORECASE)
 _DEFINED = re.compile(r"[ \t]*#?(E\d{1,6})[ \t]*[=:]")
@@ -25,7 +26,7 @@ def rewoo(task: Task) -> Conversation[Answer]:
     """Plan, run all of the plan, and have the evidence read once. Raises ``UnresolvedQuery``.
 
     A plan that can't be run is not repaired, and a call that fails leaves its evidence
-    missing: both as in the paper.
+    missing, both as in the paper, unless ``task.recoveries`` says otherwise.
     """
     reply: Reply = yield AskModel(plan_with_evidence(task))
     try:
@@ -35,13 +36,14 @@ def rewoo(task: Task) -> Conversation[Answer]:
     except PlanError as error:
         raise UnresolvedQuery(f"the model wrote no plan that can be run: {error.message}") from error
     plan = Plan(tuple(with_query(call, task.query) for call in checked))
-    outcome: Outcome = yield RunPlan(plan)
-    evidence = [(render_call(call), result_text(outcome, call.id)) for call in plan]
+    recoveries: list[Recovery] = []
+    outcome = yield from run_recovering(task, plan, recoveries)
+    evidence = [(render_call(call), result_text(outcome, call.id)) for call in outcome.plan]
     solved: Reply = yield AskModel(solve(task, evidence))
     answer = solved.text.strip().removeprefix("Answer:").strip()
     if not answer:
-        return Answer(False, error="the model replied with nothing")
-    return Answer(True, answer, notes=cut_off(solved))
+        return Answer(False, error="the model replied with nothing", recoveries=tuple(recoveries))
+    return Answer(True, answer, recoveries=tuple(recoveries), notes=cut_off(solved))
 
 
 def _in_our_form(text: str) -> str:

@@ -6,20 +6,25 @@ that an adapter can keep what it has computed for it; the query comes last.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.examples import Example
 from llmorch.techniques.grammar import plan_grammar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from llmorch.errors import PlanError
     from llmorch.functions import Function
     from llmorch.techniques.conversation import Task
 
+T = TypeVar("T")
+
 MAX_TOKENS = 1024
+TEMPERATURES = (0.0, 0.7, 1.0)
+"""Of the first translation of a query, and of those after it."""
 MAX_TEXT = 4_000
 """Characters of a wrong plan that a repair prompt shows."""
 
@@ -97,14 +102,19 @@ DEFAULT_EXAMPLES = (
 """Six patterns, with functions of their own: used where no examples are given."""
 
 
-def translate(task: Task) -> ModelRequest:
-    """Ask for a plan that answers the query."""
+def translate(task: Task, attempt: int = 0) -> ModelRequest:
+    """Ask for a plan that answers the query.
+
+    A further ``attempt`` leaves more to chance, as in the paper; as some models take neither
+    a temperature nor a seed, the second one also has the examples in another order.
+    """
     messages = [Message("system", f"{_RULES}\n\nFunctions:\n{listed(task.functions)}")]
+    turn = max(0, attempt - 1)
     if task.examples:
-        for example in task.examples:
+        for example in _turned(task.examples, turn):
             messages += [Message("user", f"Query: {example.query}"), Message("assistant", example.plan)]
     else:
-        for functions, example in DEFAULT_EXAMPLES:
+        for functions, example in _turned(DEFAULT_EXAMPLES, turn):
             asked = f"Functions: {functions}\nQuery: {example.query}"
             messages += [Message("user", asked), Message("assistant", example.plan)]
     cached = len(messages)
@@ -114,19 +124,30 @@ def translate(task: Task) -> ModelRequest:
         offered = f"Functions: {', '.join(function.signature for function in task.functions.values())}\n"
     messages.append(Message("user", f"{offered}Query: {task.query}"))
     grammar = plan_grammar(task.functions) if task.constrains else None
-    return ModelRequest(tuple(messages), max_tokens=MAX_TOKENS, grammar=grammar, cached=cached)
+    return ModelRequest(
+        tuple(messages),
+        max_tokens=MAX_TOKENS,
+        temperature=TEMPERATURES[min(attempt, len(TEMPERATURES) - 1)],
+        seed=attempt,
+        grammar=grammar,
+        cached=cached,
+    )
 
 
-def repair(task: Task, text: str, error: PlanError) -> ModelRequest:
-    """Ask for the plan again, given what was written and what is wrong with it."""
-    first = translate(task)
+def _turned(examples: Sequence[T], turn: int) -> Sequence[T]:
+    turn %= len(examples)
+    return [*examples[turn:], *examples[:turn]]
+
+
+def repair(first: ModelRequest, text: str, error: PlanError) -> ModelRequest:
+    """Ask for the plan again, given the first request, what was written and what is wrong with it."""
     shown = text[:MAX_TEXT] + (" ..." if len(text) > MAX_TEXT else "")
     messages = (
         *first.messages,
         Message("assistant", shown or "(nothing)"),
         Message("user", f"This plan has an error:\n{error}\nWrite the whole plan again, corrected."),
     )
-    return ModelRequest(messages, max_tokens=MAX_TOKENS, grammar=first.grammar, cached=first.cached)
+    return replace(first, messages=messages)
 
 
 def listed(functions: Mapping[str, Function]) -> str:

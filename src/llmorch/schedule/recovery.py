@@ -1,0 +1,77 @@
+"""Where to resume after failures: recovery points, and what has to be made again from there.
+
+The paper's section III-D: failed calls are traced back through the graph to their closest
+parents of smallest rank. What is added here: only what depends on those parents is made
+again; failures whose cones meet are one recovery, others are apart; and each further
+attempt traces one step further up. This module must not know how a call is repaired.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from llmorch.calls import CallId
+    from llmorch.relations import RelationGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Failed calls that are recovered together; all in the plan's order."""
+
+    failed: tuple[CallId, ...]
+    points: tuple[CallId, ...]
+    """The recovery points: the calls to repair."""
+    cone: tuple[CallId, ...]
+    """The recovery points and everything below them: what is made again."""
+
+
+def recovery_points(graph: RelationGraph, failed: CallId, step: int) -> set[CallId]:
+    """The calls to repair in the attempt number ``step``, from 1, for one failed call.
+
+    First the parents of smallest rank; then, each time, the parents that were left aside
+    and those one step further up. A call without parents stands for itself.
+    """
+    parents = set(graph.uses(failed))
+    points = _lowest(graph, parents) or {failed}
+    aside = parents - points
+    for _ in range(step - 1):
+        points = aside.union(*(_lowest(graph, graph.uses(point)) or {point} for point in points))
+        aside = set()
+    return points
+
+
+def broken(graph: RelationGraph, steps: Mapping[CallId, int]) -> list[Broken]:
+    """The failed calls, whose attempts ``steps`` numbers, in groups whose cones don't meet.
+
+    A recovery point below another one of its group is none: its input will be another.
+    """
+    groups: list[tuple[set[CallId], set[CallId], set[CallId]]] = []
+    for failed, step in steps.items():
+        points = recovery_points(graph, failed, step)
+        group = {failed}, points, cone(graph, points)
+        for other in [other for other in groups if other[2] & group[2]]:
+            groups.remove(other)
+            group = group[0] | other[0], group[1] | other[1], group[2] | other[2]
+        groups.append(group)
+    for _, points, _ in groups:
+        points.difference_update(*(graph.descendants(point) for point in list(points)))
+    return sorted(
+        (Broken(*(tuple(sorted(part, key=graph.order)) for part in group)) for group in groups),
+        key=lambda group: graph.order(group.failed[0]),
+    )
+
+
+def cone(graph: RelationGraph, points: Iterable[CallId]) -> set[CallId]:
+    """Calls and everything that can't be made without them."""
+    points = set(points)
+    return points.union(*(graph.descendants(point) for point in points))
+
+
+def _lowest(graph: RelationGraph, calls: Iterable[CallId]) -> set[CallId]:
+    """Those of the smallest rank."""
+    ranks = {call: graph.rank(call) for call in calls}
+    return {call for call, rank in ranks.items() if rank == min(ranks.values())}
