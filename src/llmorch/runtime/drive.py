@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 from dataclasses import replace
+from random import Random
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
-from llmorch.calls import references
 from llmorch.errors import CallError, EvaluationError, ModelError
-from llmorch.plan import evaluate
-from llmorch.plan.evaluate import as_text, worded
+from llmorch.plan.evaluate import as_text
 from llmorch.relations import touches
+from llmorch.runtime.arguments import arguments
+from llmorch.runtime.retrying import Retried, in_time, next_pause
 from llmorch.schedule import (
     CallCompleted,
     CallFailed,
@@ -33,8 +34,8 @@ from llmorch.schedule import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-    from llmorch.calls import CallId, Expression, FunctionCall
-    from llmorch.functions import Function, Parameter
+    from llmorch.calls import CallId, FunctionCall
+    from llmorch.functions import Function
     from llmorch.processors.inline import Inline
     from llmorch.processors.processor import Processor
     from llmorch.schedule import Command, Event, Orchestration
@@ -77,6 +78,8 @@ class Execution:
         self.core = core
         self.results: dict[CallId, Any] = {}
         self.makespan = 0.0
+        self.retried: list[Retried] = []
+        """The attempts that failed and were followed by another, as that one began."""
         self._functions = functions
         self._inline = inline
         self._workers = workers
@@ -85,6 +88,7 @@ class Execution:
         self._tasks: dict[CallId, Cancellable] = {}
         self._group = asyncio.TaskGroup()
         self._finished = asyncio.Event()
+        self._chance = Random()
         self._clock = asyncio.get_running_loop().time
         self._began: float | None = None
 
@@ -153,12 +157,12 @@ class Execution:
                     assert_never(command)
 
     def _start(self, call: FunctionCall, dispatch: Dispatch) -> Cancellable:
-        """Start a call: a synchronous function directly, anything else as a task."""
+        """Start a call: a synchronous function that is called once directly, anything else as a task."""
         function = self._functions[call.function]
-        if dispatch.processor is not None or function.is_async or function.asks_model:
+        if dispatch.processor is not None or function.is_async or function.asks_model or function.retries:
             return self._group.create_task(self._run(call, dispatch))
         try:
-            args = self._arguments(call, function)
+            args = arguments(call, function, self.results)
         except Exception:
             return self._group.create_task(self._run(call, dispatch))  # where errors become events
 
@@ -184,7 +188,7 @@ class Execution:
         """One call, from its arguments to its event; ``work`` is what is left of it."""
         event: CallCompleted | CallFailed
         try:
-            result = await (work or self._work(call, dispatch))
+            result = await (work or self._attempts(call, dispatch))
         except (CallError, ModelError) as error:
             event = CallFailed(call.id, dispatch.attempt, str(error))
         else:
@@ -209,9 +213,33 @@ class Execution:
                 if touch != self.core.graph.touch(id_):
                     self._handle(EffectsKnown(id_, touch))
 
-    async def _work(self, call: FunctionCall, dispatch: Dispatch) -> Any:
+    async def _attempts(self, call: FunctionCall, dispatch: Dispatch) -> Any:
+        """A call's result, made again after a pause where that was declared."""
         function = self._functions[call.function]
-        args = self._arguments(call, function)
+        # As they are now: a plan that is revised meanwhile may make other calls of these ids.
+        given = {id_: self.results[id_] for id_ in call.uses if id_ in self.results}
+        began = self._clock()
+        attempt = 1
+        while True:
+            try:
+                return await self._work(call, dispatch, given)
+            except CallError as error:
+                reason, kinds = str(error), error.kinds
+            except ModelError as error:  # how often a model is asked is its own to say
+                reason, kinds = str(error), ()
+            since = self._clock() - began
+            pause = next_pause(function, kinds, attempt=attempt, since=since, chance=self._chance)
+            if pause is not None:
+                await asyncio.sleep(pause)
+            if pause is None or not in_time(self._clock() - began):  # a pause may have lasted longer
+                raise CallError(reason if attempt == 1 else f"{reason} (after {attempt} attempts)")
+            self.retried.append(Retried(call.id, function.name, attempt, reason, pause))
+            attempt += 1
+
+    async def _work(self, call: FunctionCall, dispatch: Dispatch, given: Mapping[CallId, Any]) -> Any:
+        """One attempt, with arguments of its own: the one before may have changed what it was given."""
+        function = self._functions[call.function]
+        args = arguments(call, function, given)
         if function.asks_model:
             return await self._asked(function, args)
         if dispatch.processor is not None:
@@ -238,32 +266,6 @@ class Execution:
                 return value
             reply = await self._ask(_prompt(function, value))
         raise CallError(f"{function.name} asked the model more than {MAX_PROMPTS} times")
-
-    def _arguments(self, call: FunctionCall, function: Function) -> dict[str, Any]:
-        args = {}
-        for name, expression in call.args.items():
-            try:
-                args[name] = self._argument(function.by_name[name], expression)
-            except (EvaluationError, ValueError) as error:
-                raise CallError(f"{name} of {function.name}: {error}") from None
-        return args
-
-    def _argument(self, parameter: Parameter, expression: Expression) -> Any:
-        """The value in the parameter's type; what was written as a string may be its text."""
-        value = evaluate(expression, self.results)
-        try:
-            return parameter.accept(value)
-        except ValueError as error:
-            text = (
-                as_text(value) if parameter.annotation is str else evaluate(worded(expression), self.results)
-            )
-            try:
-                return parameter.accept(text)
-            except ValueError:
-                pass
-            sources = dict.fromkeys(reference.id for reference in references(expression))
-            came = f" (from {', '.join(sources)}, a {type(value).__name__})" if sources else ""
-            raise ValueError(f"{error}{came}") from None
 
 
 def _prompt(function: Function, made: Any) -> str:

@@ -101,9 +101,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """One attempt to go on after something went wrong: ``repair`` of a text, or ``replan``."""
+    """One attempt to go on after something went wrong: ``retry`` of a call, ``repair`` of a text, or ``replan``."""
 
-    kind: Literal["repair", "replan"]
+    kind: Literal["retry", "repair", "replan"]
     why: str
 
 
