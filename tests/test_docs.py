@@ -52,6 +52,11 @@ def test_the_plan_in_the_language_document_is_one() -> None:
     assert [call.id for call in parse(plan)] == ["s1", "s2", "s3"]
 
 
+def test_the_code_about_failure_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "failure.md", "python")
+    assert run(code) == "30.5 million people\nretry s1 (search) failed: ConnectionError: reset\n"
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):

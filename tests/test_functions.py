@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -142,6 +143,45 @@ def test_a_decorated_method_is_offered_with_its_object() -> None:
     assert (declared.signature, declared.kind, declared.call(n=2)) == ("times(n: int) -> int", "compute", 6)
 
 
+def test_a_method_keeps_all_that_was_declared_of_it() -> None:
+    class Shelf:
+        @function(writes=["shelf:{name}"], idempotent=True, retries=2, retry_on=OSError, backoff=1)
+        def put(self, name: str) -> str:
+            return name
+
+        @function(writes=["shelf:{self}"])
+        def wipe(self) -> None: ...
+
+    (bound,) = as_functions([Shelf().put]).values()
+    unbound = declared_in(Shelf.put)
+    assert [parameter.name for parameter in unbound.parameters] == ["self", "name"]
+    assert bound == replace(unbound, parameters=bound.parameters)
+    assert [parameter.name for parameter in bound.parameters] == ["name"]
+    with pytest.raises(FunctionError, match="hold a parameter's name"):
+        as_functions([Shelf().wipe])
+
+
+@pytest.mark.parametrize(
+    ("said", "repeatable"),
+    [
+        ({}, True),
+        ({"reads": ["index"]}, True),
+        ({"writes": ["index"]}, False),
+        ({"effects": "unknown"}, False),
+        ({"writes": ["index"], "idempotent": True}, True),
+        ({"effects": "unknown", "idempotent": True}, True),
+    ],
+)
+def test_what_changes_nothing_or_is_idempotent_may_be_repeated(said, repeatable) -> None:
+    assert declaration_of(google, **said).repeatable is repeatable
+
+
+def test_one_exception_class_or_several_may_be_retried_on() -> None:
+    assert declaration_of(google, retries=1).retry_on == (Exception,)
+    assert declaration_of(google, retries=1, retry_on=OSError).retry_on == (OSError,)
+    assert declaration_of(google, retries=1, retry_on=[OSError, KeyError]).retry_on == (OSError, KeyError)
+
+
 def test_kinds_are_what_was_said_or_inout() -> None:
     async def waits() -> None: ...
 
@@ -192,6 +232,28 @@ def unknown(x: Missing) -> None: ...  # noqa: F821 - the point of it
         (lambda: declaration_of(many), "takes no name"),
         (lambda: declaration_of(generates), "return a list"),
         (lambda: declaration_of(unknown), "Missing"),
+        (lambda: function(retries=-1)(google), "whole number from 0 to 100, not -1"),
+        (lambda: function(retries=101)(google), "whole number from 0 to 100"),
+        (lambda: function(retries=True)(google), "whole number from 0 to 100, not True"),
+        (lambda: function(retries=1.5)(google), "whole number from 0 to 100"),
+        (lambda: function(retries=1, backoff=-0.1)(google), "backoff is a number of seconds"),
+        (lambda: function(retries=1, backoff=float("inf"))(google), "backoff is a number of seconds"),
+        (lambda: function(retries=1, backoff=float("nan"))(google), "backoff is a number of seconds"),
+        (lambda: function(retries=1, backoff="1")(google), "backoff is a number of seconds"),
+        (lambda: function(retry_on=OSError)(google), "does nothing without retries"),
+        (lambda: function(retries=1, retry_on=())(google), "classes of exceptions"),
+        (lambda: function(retries=1, retry_on="OSError")(google), "classes of exceptions"),
+        (lambda: function(retries=1, retry_on=[OSError, int])(google), "classes of exceptions"),
+        (lambda: function(retries=1, retry_on=OSError("one"))(google), "classes of exceptions"),
+        (
+            lambda: function(retries=1, writes=["index"])(google),
+            "may do what it writes twice; .*idempotent=True",
+        ),
+        (
+            lambda: function(retries=1, effects="unknown")(google),
+            "what nobody knows twice; .*idempotent=True",
+        ),
+        (lambda: function(idempotent="no")(google), "idempotent is True or False"),
     ],
 )
 def test_what_can_not_be_offered_says_what_to_do(declare, says) -> None:

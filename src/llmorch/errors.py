@@ -92,10 +92,15 @@ class EvaluationError(LLMOrchError):
 class CallError(LLMOrchError):
     """A function call that failed: its message names the reason in one line."""
 
-    def __init__(self, message: str, *, detail: str = "") -> None:
+    def __init__(self, message: str, *, detail: str = "", kinds: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.detail = detail
         """The function's own traceback as text, where there is one."""
+        self.kinds = kinds
+        """What the function raised: the qualified names of the exception's class and those above it.
+
+        Empty where the call failed before or after the function itself, as by its arguments.
+        """
 
 
 class FunctionError(LLMOrchError):

@@ -1,119 +1,29 @@
-"""What a function is: its name, kind, parameters and schema, read from plain Python.
+"""What a function is: its name, kind, parameters and schema, and how one is declared.
 
 This module must not know how a function is called or where: it turns a Python callable
-into a declaration, and checks values against that declaration.
+into a declaration, and holds the parts of it to one another.
 """
 
 from __future__ import annotations
 
 import inspect
-import json
 import keyword
-import re
-import typing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from llmorch.declaring import backoff_of, patterns, retries_of, retry_on_of, written
 from llmorch.errors import FunctionError
+from llmorch.parameters import Parameter, schema_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-
-    from pydantic import TypeAdapter
 
 Kind = Literal["inout", "compute"]
 F = TypeVar("F", bound="Callable[..., Any]")
 
 SELF = "self"
 _DECLARATION = "__llmorch_function__"
-_PLAIN: dict[Any, tuple[type, ...]] = {str: (str,), int: (int,), float: (float, int), bool: (bool,)}
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a function: its annotation, default and description."""
-
-    name: str
-    annotation: Any = Any
-    required: bool = True
-    default: Any = None
-    description: str = ""
-
-    @cached_property
-    def _adapter(self) -> TypeAdapter[Any]:
-        from pydantic import ConfigDict, PydanticUserError, TypeAdapter
-
-        try:
-            return TypeAdapter(self.annotation, config=ConfigDict(arbitrary_types_allowed=True))
-        except PydanticUserError:  # models and dataclasses bring their own configuration
-            pass
-        try:
-            return TypeAdapter(self.annotation)
-        except PydanticUserError as error:
-            reason = str(error).split("\n", 1)[0]
-            raise FunctionError(f"parameter {self.name}: its type can't be checked: {reason}") from None
-
-    @cached_property
-    def schema(self) -> dict[str, Any]:
-        """The parameter's JSON schema; empty where its type has none."""
-        from pydantic.errors import PydanticInvalidForJsonSchema
-
-        try:
-            schema = self._adapter.json_schema()
-        except PydanticInvalidForJsonSchema:
-            schema = {}
-        if self.description:
-            schema = schema | {"description": self.description}
-        if not self.required and isinstance(self.default, str | int | float | bool):
-            if self.default in (float("inf"), float("-inf")) or self.default != self.default:
-                schema = {name: value for name, value in schema.items() if name != "default"}  # not JSON
-            else:
-                schema = schema | {"default": self.default}
-        return schema
-
-    def check(self, literal: object) -> None:
-        """Check a literal as JSON is checked: no text for a number, no number for text.
-
-        Raises ``ValueError`` with a message of one line.
-        """
-        if type(literal) in _PLAIN.get(self.annotation, ()):
-            return
-        from pydantic import ValidationError
-
-        try:
-            self._adapter.validate_json(json.dumps(literal), strict=True)
-        except ValidationError as error:
-            raise ValueError(_first_reason(error)) from None
-        except FunctionError:
-            raise
-        except Exception as error:  # a validator of the user's may raise anything
-            raise ValueError(f"{type(error).__name__}: {error}") from None
-
-    def accept(self, value: object) -> Any:
-        """Check a value that has arrived and return it in the annotated type.
-
-        Where that loses nothing a value is converted (``"12"`` to 12, a mapping to a
-        nested model). Raises ``ValueError`` with a message of one line.
-        """
-        if type(value) in _PLAIN.get(self.annotation, ()) or self.annotation is Any:
-            return value
-        from pydantic import ValidationError
-
-        try:
-            return self._adapter.validate_python(value)
-        except ValidationError as error:
-            raise ValueError(_first_reason(error)) from None
-        except FunctionError:
-            raise
-        except Exception as error:  # a validator of the user's may raise anything
-            raise ValueError(f"{type(error).__name__}: {error}") from None
-
-
-def _first_reason(error: Any) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = "".join(f"[{part!r}]" for part in first["loc"])
-    return f"{where + ': ' if where else ''}{first['msg'][:1].lower()}{first['msg'][1:]}"
 
 
 @dataclass(frozen=True)
@@ -126,7 +36,9 @@ class Function:
     run's model replies: the reply is the call's result. A generator yields prompts and
     receives the replies, and what it returns is the call's result. ``reads`` and
     ``writes`` are patterns of the names of things that a call touches, such as
-    ``file:{path}``; ``effects`` is ``"unknown"`` where nobody can say.
+    ``file:{path}``; ``effects`` is ``"unknown"`` where nobody can say. A call that fails
+    with one of ``retry_on`` is made up to ``retries`` times more, the first time after about
+    ``backoff`` seconds; ``idempotent`` says that doing so is harmless whatever it writes.
     """
 
     name: str
@@ -142,12 +54,21 @@ class Function:
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     effects: Literal["unknown"] | None = None
+    retries: int = 0
+    retry_on: tuple[type[BaseException], ...] = (Exception,)
+    backoff: float = 0.5
+    idempotent: bool = False
 
     @cached_property
     def is_async(self) -> bool:
         """Whether calling the function gives a coroutine."""
         call = self.call if inspect.isroutine(self.call) else getattr(self.call, "__call__", self.call)  # noqa: B004
         return inspect.iscoroutinefunction(inspect.unwrap(call))
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a call may be made again, by all that was declared."""
+        return self.idempotent or not (self.writes or self.effects)
 
     @cached_property
     def by_name(self) -> dict[str, Parameter]:
@@ -162,46 +83,17 @@ class Function:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the function's arguments, one object."""
-        properties, definitions = {}, {}
-        for parameter in self.parameters:
-            schema = dict(parameter.schema)
-            # A pointer such as #/$defs/Item begins at the root, which is this object.
-            definitions.update(schema.pop("$defs", {}))
-            properties[parameter.name] = schema
-        return {
-            "type": "object",
-            "properties": properties,
-            "required": list(self.required),
-            "additionalProperties": False,
-            **({"$defs": definitions} if definitions else {}),
-        }
+        return schema_of(self.parameters)
 
     @cached_property
     def signature(self) -> str:
         """The function as a model reads it: ``search(query: str, k: int = 500) -> str``."""
         shown = []
         for parameter in self.parameters:
-            text = f"{parameter.name}: {_type_name(parameter.annotation)}"
+            text = f"{parameter.name}: {type_name(parameter.annotation)}"
             shown.append(text if parameter.required else f"{text} = {parameter.default!r}")
-        result = "" if self.returns is Any else f" -> {_type_name(self.returns)}"
+        result = "" if self.returns is Any else f" -> {type_name(self.returns)}"
         return f"{self.name}({', '.join(shown)}){result}"
-
-
-def _type_name(annotation: Any) -> str:
-    if annotation is Any:
-        return "any"
-    if isinstance(annotation, type) and not typing.get_args(annotation):
-        fields = getattr(annotation, "model_fields", None)
-        if fields:
-            inner = ", ".join(f'"{name}": {_type_name(info.annotation)}' for name, info in fields.items())
-            return f"{{{inner}}}"
-        return "None" if annotation is type(None) else annotation.__name__
-    if typing.get_origin(annotation) is typing.Annotated:
-        base, *rest = typing.get_args(annotation)
-        bounds = [str(item) for item in rest if not isinstance(item, str) and "(" in str(item)]
-        name = _type_name(base)
-        return f"{name} ({', '.join(bounds)})" if bounds and len(str(bounds)) < 80 else name
-    return str(annotation).replace("typing.", "")
 
 
 @overload
@@ -217,6 +109,10 @@ def function(
     reads: Sequence[str] = (),
     writes: Sequence[str] = (),
     effects: Literal["unknown"] | None = None,
+    retries: int = 0,
+    retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
+    backoff: float = 0.5,
+    idempotent: bool = False,
 ) -> Callable[[F], F]: ...
 def function(
     call: F | None = None,
@@ -230,6 +126,10 @@ def function(
     reads: Sequence[str] = (),
     writes: Sequence[str] = (),
     effects: Literal["unknown"] | None = None,
+    retries: int = 0,
+    retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
+    backoff: float = 0.5,
+    idempotent: bool = False,
 ) -> F | Callable[[F], F]:
     """Offer a Python function to plans; the function itself stays as it is.
 
@@ -247,6 +147,12 @@ def function(
     order against every other call. A call that may change something starts only once the
     whole plan is known.
 
+    ``retries=3`` makes a call that failed up to three times more, if it failed with one of
+    ``retry_on`` (by default any ``Exception``; running out of ``timeout``, which each attempt
+    has to itself, is a ``TimeoutError``). The first pause is about ``backoff`` seconds, each
+    further one twice as long. A call that may change something is made again only with
+    ``idempotent=True``: done twice, it leaves what it leaves when done once.
+
     The schema comes from the signature and the docstring (Google, NumPy or reST).
     Raises ``FunctionError`` for a function that can't be offered.
     """
@@ -262,6 +168,10 @@ def function(
             reads=reads,
             writes=writes,
             effects=effects,
+            retries=retries,
+            retry_on=retry_on,
+            backoff=backoff,
+            idempotent=idempotent,
         )
         try:
             setattr(target, _DECLARATION, declaration)
@@ -285,10 +195,12 @@ def declaration_of(
     reads: Sequence[str] = (),
     writes: Sequence[str] = (),
     effects: Literal["unknown"] | None = None,
+    retries: int = 0,
+    retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
+    backoff: float = 0.5,
+    idempotent: bool = False,
 ) -> Function:
     """Read a callable's signature and docstring into a ``Function``."""
-    import docstring_parser
-
     name = name or str(getattr(call, "__name__", type(call).__name__))
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise FunctionError(
@@ -300,30 +212,38 @@ def declaration_of(
         raise FunctionError(f'{name}: kind is "inout" or "compute", not {kind!r}')
     if timeout is not None and not timeout > 0:
         raise FunctionError(f"{name}: timeout is a positive number of seconds, not {timeout!r}")
-    doc = docstring_parser.parse(inspect.getdoc(call) or "")
-    described = {parameter.arg_name: parameter.description or "" for parameter in doc.params}
-    text = "\n\n".join(part for part in (doc.short_description, doc.long_description) if part)
-    hints, signature = _annotations(call, name)
-    parameters = tuple(_parameter(name, item, hints, described) for item in signature.parameters.values())
+    said = written(call, name)
     declared = Function(
         name=name,
         call=call,
         kind=kind or "inout",
-        description=text if description is None else description,
-        parameters=parameters,
-        returns=_returned(call, hints),
-        returns_description=(doc.returns.description or "") if doc.returns else "",
+        description=said.description if description is None else description,
+        parameters=said.parameters,
+        returns=said.returns,
+        returns_description=said.returns_description,
         timeout=timeout,
         declared=kind is not None,
         asks_model=asks_model,
-        reads=_patterns(name, "reads", reads, parameters),
-        writes=_patterns(name, "writes", writes, parameters),
+        reads=patterns(name, "reads", reads, said.parameters),
+        writes=patterns(name, "writes", writes, said.parameters),
         effects=effects,
+        retries=retries_of(name, retries),
+        retry_on=retry_on_of(name, retry_on, retries),
+        backoff=backoff_of(name, backoff),
+        idempotent=idempotent,
     )
     if effects not in (None, "unknown"):
         raise FunctionError(f'{name}: effects is "unknown" or left out, not {effects!r}')
     if effects == "unknown" and (reads or writes):
         raise FunctionError(f"{name}: effects are either unknown or said by reads and writes")
+    if not isinstance(idempotent, bool):
+        raise FunctionError(f"{name}: idempotent is True or False, not {idempotent!r}")
+    if retries and not declared.repeatable:
+        effect = "what it writes" if writes else "what nobody knows"
+        raise FunctionError(
+            f"{name}: a retry may do {effect} twice; leave retries out, or declare idempotent=True "
+            "if a second time does no harm"
+        )
     if inspect.isasyncgenfunction(call) or (inspect.isgeneratorfunction(call) and not asks_model):
         raise FunctionError(f"{name}: a generator can't be offered; return a list")
     if timeout is not None and declared.kind == "inout" and not declared.is_async:
@@ -339,76 +259,19 @@ def declaration_of(
     return declared
 
 
-def _patterns(
-    name: str, which: str, patterns: Sequence[str], parameters: tuple[Parameter, ...]
-) -> tuple[str, ...]:
-    """The patterns, checked: names of things with parameters in braces and a star at the end at most."""
-    known = {parameter.name for parameter in parameters}
-    if isinstance(patterns, str) or not all(isinstance(item, str) and item for item in patterns):
-        raise FunctionError(f'{name}: {which} is a list of names, as in ["file:{{path}}"]')
-    for pattern in patterns:
-        plain = re.sub(r"\{(\w+)\}", lambda found: "" if found.group(1) in known else found.group(), pattern)
-        if "{" in plain or "}" in plain:
-            raise FunctionError(
-                f"{name}: {which}: braces in {pattern!r} hold a parameter's name: {', '.join(sorted(known))}"
-            )
-        if "*" in plain.removesuffix("*"):
-            raise FunctionError(f"{name}: {which}: * can stand only at the end of {pattern!r}")
-    return tuple(patterns)
-
-
-def _annotations(call: Callable[..., Any], name: str) -> tuple[dict[str, Any], inspect.Signature]:
-    try:
-        signature = inspect.signature(call)
-        target = call if inspect.isroutine(call) or isinstance(call, type) else type(call).__call__
-        hints = typing.get_type_hints(getattr(target, "func", target), include_extras=True)
-    except (NameError, TypeError, ValueError) as error:
-        raise FunctionError(f"{name}: its signature can't be read: {error}") from None
-    return hints, signature
-
-
-def _returned(call: Callable[..., Any], hints: dict[str, Any]) -> Any:
-    """The annotation of a call's result; a generator's is what it returns at its end."""
-    annotation = hints.get("return", Any)
-    if not inspect.isgeneratorfunction(call):
-        return annotation
-    yields_sends_returns = typing.get_args(annotation)
-    return yields_sends_returns[2] if len(yields_sends_returns) == 3 else Any
-
-
-def _parameter(
-    function_name: str, item: inspect.Parameter, hints: dict[str, Any], described: dict[str, str]
-) -> Parameter:
-    if item.kind in (item.VAR_POSITIONAL, item.VAR_KEYWORD, item.POSITIONAL_ONLY):
-        raise FunctionError(
-            f"{function_name}: parameter {item.name} takes no name; a plan passes every argument by its name"
-        )
-    required = item.default is item.empty
-    return Parameter(
-        name=item.name,
-        annotation=hints.get(item.name, Any),
-        required=required,
-        default=None if required else item.default,
-        description=described.get(item.name, ""),
-    )
-
-
 def declared_in(namespace: object) -> Function | None:
     """The declaration that ``@function`` left on an object, if there is one."""
     declaration = getattr(namespace, _DECLARATION, None)
     if not isinstance(declaration, Function) or not callable(namespace) or declaration.call is namespace:
         return declaration if isinstance(declaration, Function) else None
     if inspect.ismethod(namespace):  # the declaration knows nothing of the object
-        return declaration_of(
-            namespace,
-            kind=declaration.kind if declaration.declared else None,
-            name=declaration.name,
-            description=declaration.description,
-            timeout=declaration.timeout,
-            asks_model=declaration.asks_model,
-            reads=declaration.reads,
-            writes=declaration.writes,
-            effects=declaration.effects,
+        parameters = written(namespace, declaration.name).parameters
+        return replace(
+            declaration,
+            call=namespace,
+            parameters=parameters,
+            reads=patterns(declaration.name, "reads", declaration.reads, parameters),
+            writes=patterns(declaration.name, "writes", declaration.writes, parameters),
         )
     # A decorator above ours copied the declaration: what it made is what is called.
     return replace(declaration, call=namespace)

@@ -236,6 +236,7 @@ class Orchestrator:
                 processors=self.processors,
                 makespan=execution.makespan,
                 usage=conversing.usage,
+                retried=execution.retried,
                 notes=(*notes.values(), *answer.notes),
             )
 

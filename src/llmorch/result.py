@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from llmorch.plan import render
 from llmorch.relations import lower_bound
+from llmorch.techniques import Recovery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from llmorch.functions import Kind
     from llmorch.relations import RelationGraph
     from llmorch.runtime.converse import Usage
+    from llmorch.runtime.retrying import Retried
     from llmorch.schedule import Orchestration, Status
-    from llmorch.techniques import Answer, Recovery
+    from llmorch.techniques import Answer
 
 MAX_SHOWN = 1_000
 """Characters of a value that JSON can't hold, in its place."""
@@ -120,6 +122,7 @@ class Result:
     usage: Usage
     calls: Calls
     recoveries: tuple[Recovery, ...] = ()
+    """The calls that were made again, then how the technique went on."""
     notes: tuple[str, ...] = ()
     """What the run noticed and somebody should know."""
 
@@ -176,6 +179,7 @@ def collect(
     processors: int,
     makespan: float,
     usage: Usage,
+    retried: Sequence[Retried] = (),
     notes: Sequence[str] = (),
 ) -> Result:
     """Read a finished execution into a ``Result``."""
@@ -220,9 +224,14 @@ def collect(
         lower_bound=lower_bound(graph, durations, processors),
         usage=usage,
         calls=Calls(records),
-        recoveries=answer.recoveries,
+        recoveries=(*map(_retry, retried), *answer.recoveries),
         notes=tuple(notes),
     )
+
+
+def _retry(retried: Retried) -> Recovery:
+    why = f"{retried.call} ({retried.function}) failed: {retried.error}"
+    return Recovery("retry", f"{why}; made again after {round(retried.pause, 2):g} s")
 
 
 def _why(records: Sequence[CallRecord]) -> str:

@@ -63,6 +63,8 @@ async def test_a_functions_exception_is_a_call_error_with_its_type_message_and_t
         assert str(caught.value) == f"{kind}: too late"
         assert "in fail\n" in caught.value.detail
         assert "llmorch/processors" not in caught.value.detail
+        assert caught.value.kinds[0] == f"builtins.{kind}"
+        assert caught.value.kinds[-1] == "builtins.BaseException"
     assert await place.processor.execute(place.function("echo"), {"value": 1}) == 1
 
 
@@ -107,8 +109,9 @@ async def test_a_call_past_its_timeout_is_stopped(place: Place, tmp_path: Path) 
     if not place.stops:
         pytest.skip("a thread can't be stopped, and such a timeout can't be declared")
     file = tmp_path / "effect"
-    with pytest.raises(CallError, match=r"^(async_)?nap took longer than its timeout of 0.1 s$"):
+    with pytest.raises(CallError, match=r"^(async_)?nap took longer than its timeout of 0.1 s$") as caught:
         await place.processor.execute(place.function("nap", timeout=0.1), {"seconds": 0.2, "file": str(file)})
+    assert caught.value.kinds[0] == "builtins.TimeoutError"
     await asyncio.sleep(0.25)
     assert not file.exists()
     assert await place.processor.execute(place.function("echo"), {"value": 2}) == 2
@@ -125,8 +128,9 @@ async def test_close_may_be_called_twice_and_ends_what_runs(place: Place, tmp_pa
     await asyncio.sleep(0.1)
     await place.processor.close()
     await place.processor.close()
-    with pytest.raises(CallError, match="its processor is closed"):
+    with pytest.raises(CallError, match="its processor is closed") as caught:
         await place.processor.execute(place.function("echo"), {"value": 1})
+    assert caught.value.kinds == ()
     task.cancel()
     await asyncio.wait([task])
 

@@ -188,7 +188,7 @@ async def test_what_already_runs_goes_on_when_the_plan_is_repaired() -> None:
     ],
 )
 async def test_a_model_that_writes_no_plan_leaves_the_query_unresolved(reply, says) -> None:
-    async with scripted(reply, reply, reply) as orchestrator:
+    async with scripted(*[reply] * 9) as orchestrator:
         with pytest.raises(UnresolvedQuery, match=says):
             await orchestrator.run("a")
 

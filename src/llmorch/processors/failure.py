@@ -1,4 +1,4 @@
-"""How a function's exception becomes text: one bounded line, and its traceback.
+"""How a function's exception becomes text: one bounded line, its traceback, and its kinds.
 
 Exceptions never travel as objects, so one that can't be pickled, or whose ``__str__``
 raises, is as good as any other. This module must not know where the function ran.
@@ -10,6 +10,10 @@ MESSAGE = 2_000
 """The longest message, in characters."""
 DETAIL = 20_000
 """The longest traceback, in characters."""
+MAX_KINDS = 20
+"""The most classes of one exception that are named."""
+KIND = 200
+"""The longest name of a class, in characters."""
 
 
 def described(error: BaseException, *, skip: int = 0) -> tuple[str, str]:
@@ -37,6 +41,34 @@ def _traceback(error: BaseException, skip: int) -> str:
     except BaseException:  # an exception may override anything that is read here
         return ""
     return shortened(text, DETAIL)
+
+
+def kind_of(kind: type) -> str:
+    """A class's name by which it is known in every process."""
+    return f"{kind.__module__}.{kind.__qualname__}"[:KIND]
+
+
+def kinds_of(error: BaseException) -> tuple[str, ...]:
+    """The names of an exception's class and of those above it, nearest first."""
+    try:
+        kinds = tuple(kind_of(kind) for kind in type(error).__mro__[:-1])
+    except BaseException:  # a metaclass may override anything that is read here
+        return ()
+    # Both what it is and that it is an Exception must be among them: the middle is left out.
+    return kinds if len(kinds) <= MAX_KINDS else (*kinds[: MAX_KINDS // 2], *kinds[-MAX_KINDS // 2 :])
+
+
+def known_kinds(kinds: object) -> tuple[str, ...]:
+    """The names as ``kinds_of`` makes them; none of what came from another process in another form."""
+    if not isinstance(kinds, tuple) or len(kinds) > MAX_KINDS:
+        return ()
+    return kinds if all(isinstance(kind, str) and len(kind) <= KIND for kind in kinds) else ()
+
+
+LATE = kinds_of(TimeoutError())
+"""What a call past its timeout counts as, as if the function had raised it."""
+CRASHED = kinds_of(Exception())
+"""What the end of a call's process counts as: no exception in particular."""
 
 
 def shortened(text: str, limit: int) -> str:

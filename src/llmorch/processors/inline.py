@@ -17,7 +17,7 @@ from time import perf_counter, process_time, thread_time
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
-from llmorch.processors.failure import described
+from llmorch.processors.failure import LATE, described, kinds_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -50,7 +50,7 @@ class _Job:
         self.dropped = False
         self.loop = loop
         self.result: Any = None
-        self.error: tuple[str, str] | None = None
+        self.error: CallError | None = None
         self.cpu = self.share = 0.0
 
     def run(self) -> None:
@@ -60,7 +60,7 @@ class _Job:
         try:
             self.result = self.context.run(self.function.call, **self.args)
         except BaseException as error:
-            self.error = described(error, skip=1)
+            self.error = _failed(error)
         self.cpu = thread_time() - cpu
         wall = perf_counter() - wall
         # While another thread of this interpreter computes, this one could not have.
@@ -129,11 +129,7 @@ class Inline:
         def settled(job: _Job) -> None:
             if self.measured is not None:
                 self.measured(function, job.cpu, job.share)
-            if job.error is None:
-                done(job.result, None)
-            else:
-                message, detail = job.error
-                done(None, CallError(message, detail=detail))
+            done(job.result, job.error)
 
         job = _Job(function, args, copy_context(), settled, asyncio.get_running_loop())
         self._submit(job)
@@ -203,6 +199,11 @@ async def _awaited(function: Function, awaitable: Awaitable[Any] | None, args: M
         ):
             raise
         if late is None or not late.expired():
-            message, detail = described(error, skip=1)
-            raise CallError(message, detail=detail) from None
-    raise CallError(f"{function.name} took longer than its timeout of {function.timeout:g} s")
+            raise _failed(error) from None
+    raise CallError(f"{function.name} took longer than its timeout of {function.timeout:g} s", kinds=LATE)
+
+
+def _failed(error: BaseException) -> CallError:
+    """What is known of an exception that the function raised, one frame below ours."""
+    message, detail = described(error, skip=1)
+    return CallError(message, detail=detail, kinds=kinds_of(error))

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmorch.errors import CallError
-from llmorch.processors.failure import described
+from llmorch.processors.failure import CRASHED, LATE, described, known_kinds
 from llmorch.processors.files import LOADED_FILES
 from llmorch.processors.process import LateError, Process, UnsentError, absolute, start
 from llmorch.processors.sending import calling, remembering, write
@@ -92,11 +92,12 @@ class Worker:
                         await self._bury(process)
                     except EOFError:
                         how = await self._bury(process)
-                        raise CallError(f"{function.name} {self._ended(how)}") from None
+                        kinds = () if self._closed else CRASHED
+                        raise CallError(f"{function.name} {self._ended(how)}", kinds=kinds) from None
                     except LateError:
                         await self._bury(process)
                         late = f"{function.name} took longer than its timeout of {function.timeout:g} s"
-                        raise CallError(late) from None
+                        raise CallError(late, kinds=LATE) from None
                     except BaseException:
                         if process.outstanding:  # cancelled: what it does now must not happen
                             await self._bury(process)
@@ -161,7 +162,8 @@ class Worker:
             text = f"{function.name} returned what can't be read here: {message}"
             raise CallError(text, detail=detail) from None
         if answer.kind == RAISED:
-            raise CallError(value[0], detail=value[1])
+            message, detail, kinds = value
+            raise CallError(message, detail=detail, kinds=known_kinds(kinds))
         if answer.kind == REFUSED:
             raise CallError(f"{function.name} {value[0]}", detail=value[1])
         return value

@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from llmorch.processors.failure import described
+from llmorch.processors.failure import described, kinds_of
 from llmorch.processors.wire import Inbox, Parcel, pack, prepared
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class _Program:
                 if failure is not None:
                     return pack(RAISED, failure)
         except BaseException as error:
-            return pack(RAISED, described(error, skip=1))
+            return pack(RAISED, (*described(error, skip=1), kinds_of(error)))
         args = None
         try:
             parcel = pack(RETURNED, result, worker=True)
@@ -187,15 +187,15 @@ def _function(reference: tuple[str, ...] | bytes) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _awaited(result: Any) -> tuple[Any, tuple[str, str] | None]:
+def _awaited(result: Any) -> tuple[Any, tuple[str, str, tuple[str, ...]] | None]:
     """What an async function returns, or the exception that it raised as text."""
     import asyncio
 
-    async def wait() -> tuple[Any, tuple[str, str] | None]:
+    async def wait() -> tuple[Any, tuple[str, str, tuple[str, ...]] | None]:
         try:
             return await result, None
         except BaseException as error:  # here, where the traceback holds nothing of asyncio
-            return None, described(error, skip=1)
+            return None, (*described(error, skip=1), kinds_of(error))
 
     return asyncio.run(wait())
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
-from llmorch.calls import references
 from llmorch.errors import CallError, EvaluationError, ModelError
-from llmorch.plan import evaluate
-from llmorch.plan.evaluate import as_text, worded
+from llmorch.plan.evaluate import as_text
 from llmorch.relations import touches
+from llmorch.runtime.arguments import arguments
+from llmorch.runtime.retrying import Retried, in_time, next_pause
 from llmorch.schedule import (
     CallCompleted,
     CallFailed,
@@ -34,8 +36,8 @@ from llmorch.schedule import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-    from llmorch.calls import CallId, Expression, FunctionCall
-    from llmorch.functions import Function, Parameter
+    from llmorch.calls import CallId, FunctionCall
+    from llmorch.functions import Function
     from llmorch.processors.inline import Inline
     from llmorch.processors.processor import Processor
     from llmorch.schedule import Command, Event, Orchestration
@@ -94,6 +96,8 @@ class Execution:
         self.core = core
         self.results: dict[CallId, Any] = {}
         self.makespan = 0.0
+        self.retried: list[Retried] = []
+        """The attempts that failed and were followed by another, as that one began."""
         self._functions = functions
         self._inline = inline
         self._workers = workers
@@ -106,6 +110,7 @@ class Execution:
         self._finished = asyncio.Event()
         self._failed_lately = False
         self._news = asyncio.Event()
+        self._chance = Random()
         self._clock = asyncio.get_running_loop().time
         self._began: float | None = None
 
@@ -200,16 +205,22 @@ class Execution:
             self._running[now] = attempt
 
     def _start(self, attempt: _Attempt) -> None:
-        """Start a call: a synchronous function directly, anything else as a task."""
+        """Start a call: a synchronous function that is called once directly, anything else as a task."""
         self._running[attempt.key] = attempt
-        function = self._functions[attempt.call.function]
-        if attempt.processor is not None or function.is_async or function.asks_model:
-            attempt.work = self._group.create_task(self._run(attempt))
+        call = attempt.call
+        function = self._functions[call.function]
+        if attempt.processor is not None or function.is_async or function.asks_model or function.retries:
+            # As they are now: a plan that is revised meanwhile may make other calls of these ids.
+            given = {id_: self.results[id_] for id_ in call.uses if id_ in self.results}
+            attempt.work = self._group.create_task(
+                self._run(attempt, partial(self._made, attempt, call, given))
+            )
             return
         try:
-            args = self._arguments(attempt.call, function)
+            args = arguments(call, function, self.results)
         except Exception:
-            attempt.work = self._group.create_task(self._run(attempt))  # where errors become events
+            made = partial(self._made, attempt, call, dict(self.results))  # where errors become events
+            attempt.work = self._group.create_task(self._run(attempt, made))
             return
 
         def done(result: Any, error: CallError | None) -> None:
@@ -222,17 +233,17 @@ class Execution:
             if error is not None:
                 self._failed(attempt, error)
             elif hasattr(type(result), "__await__"):
-                rest = self._inline.finish(function, result)
+                rest = partial(self._inline.finish, function, result)
                 attempt.work = self._group.create_task(self._run(attempt, rest))
             else:
                 self._completed(attempt, result)
 
         attempt.work = self._inline.begin(function, args, done)
 
-    async def _run(self, attempt: _Attempt, work: Awaitable[Any] | None = None) -> None:
-        """One call, from its arguments to its event; ``work`` is what is left of it."""
+    async def _run(self, attempt: _Attempt, work: Callable[[], Awaitable[Any]]) -> None:
+        """One call, from its work to its event."""
         try:
-            result = await (work or self._work(attempt))
+            result = await work()
         except (CallError, ModelError) as error:
             self._failed(attempt, error)
         else:
@@ -267,13 +278,36 @@ class Execution:
                 if touch != self.core.graph.touch(id_):
                     self._handle(EffectsKnown(id_, touch))
 
-    async def _work(self, attempt: _Attempt) -> Any:
-        function = self._functions[attempt.call.function]
-        args = self._arguments(attempt.call, function)
+    async def _made(self, attempt: _Attempt, call: FunctionCall, given: Mapping[CallId, Any]) -> Any:
+        """A call's result, made again after a pause where that was declared."""
+        function = self._functions[call.function]
+        began = self._clock()
+        number = 1
+        while True:
+            try:
+                return await self._work(attempt.processor, call, function, given)
+            except CallError as error:
+                reason, kinds = str(error), error.kinds
+            except ModelError as error:  # how often a model is asked is its own to say
+                reason, kinds = str(error), ()
+            since = self._clock() - began
+            pause = next_pause(function, kinds, attempt=number, since=since, chance=self._chance)
+            if pause is not None:
+                await asyncio.sleep(pause)
+            if pause is None or not in_time(self._clock() - began):  # a pause may have lasted longer
+                raise CallError(reason if number == 1 else f"{reason} (after {number} attempts)")
+            self.retried.append(Retried(attempt.call.id, function.name, number, reason, pause))
+            number += 1
+
+    async def _work(
+        self, processor: int | None, call: FunctionCall, function: Function, given: Mapping[CallId, Any]
+    ) -> Any:
+        """One attempt, with arguments of its own: the one before may have changed what it was given."""
+        args = arguments(call, function, given)
         if function.asks_model:
             return await self._asked(function, args)
-        if attempt.processor is not None:
-            return await self._workers[attempt.processor].execute(function, args)
+        if processor is not None:
+            return await self._workers[processor].execute(function, args)
         return await self._inline.execute(function, args)
 
     async def _asked(self, function: Function, args: Mapping[str, Any]) -> Any:
@@ -296,32 +330,6 @@ class Execution:
                 return value
             reply = await self._ask(_prompt(function, value))
         raise CallError(f"{function.name} asked the model more than {MAX_PROMPTS} times")
-
-    def _arguments(self, call: FunctionCall, function: Function) -> dict[str, Any]:
-        args = {}
-        for name, expression in call.args.items():
-            try:
-                args[name] = self._argument(function.by_name[name], expression)
-            except (EvaluationError, ValueError) as error:
-                raise CallError(f"{name} of {function.name}: {error}") from None
-        return args
-
-    def _argument(self, parameter: Parameter, expression: Expression) -> Any:
-        """The value in the parameter's type; what was written as a string may be its text."""
-        value = evaluate(expression, self.results)
-        try:
-            return parameter.accept(value)
-        except ValueError as error:
-            text = (
-                as_text(value) if parameter.annotation is str else evaluate(worded(expression), self.results)
-            )
-            try:
-                return parameter.accept(text)
-            except ValueError:
-                pass
-            sources = dict.fromkeys(reference.id for reference in references(expression))
-            came = f" (from {', '.join(sources)}, a {type(value).__name__})" if sources else ""
-            raise ValueError(f"{error}{came}") from None
 
 
 def _prompt(function: Function, made: Any) -> str:

@@ -119,12 +119,13 @@ class Outcome:
 class Recovery:
     """One attempt to go on after something went wrong.
 
-    ``repair`` mends a text, ``recover`` calls of a plan that runs, and ``replan`` asks for
-    other calls in the light of results. ``failed`` are the calls it is about; ``changed``
-    has the new text of calls by their ids, and ``again`` the calls that were made again.
+    ``retry`` makes a call again, ``repair`` mends a text, ``recover`` calls of a plan that
+    runs, and ``replan`` asks for other calls in the light of results. ``failed`` are the
+    calls it is about; ``changed`` has the new text of calls by their ids, and ``again`` the
+    calls that were made again.
     """
 
-    kind: Literal["repair", "recover", "replan"]
+    kind: Literal["retry", "repair", "recover", "replan"]
     why: str
     failed: tuple[CallId, ...] = ()
     changed: Mapping[CallId, str] = field(default_factory=dict)
@@ -144,9 +145,15 @@ class Answer:
 
 
 def answer_of(outcome: Outcome, recoveries: tuple[Recovery, ...] = ()) -> Answer:
-    """The result of a plan's last call; without it, the errors tell why."""
+    """The result of a plan's last call; without it, the errors tell why, or why there was no recovery."""
     last = outcome.plan.answer
-    return Answer(last in outcome.results, outcome.results.get(last), recoveries=recoveries)
+    given_up = [item.why for item in recoveries[-1:] if item.failed and not item.changed]
+    return Answer(
+        last in outcome.results,
+        outcome.results.get(last),
+        error=None if last in outcome.results or not given_up else given_up[0],
+        recoveries=recoveries,
+    )
 
 
 def cut_off(reply: Reply) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmorch.calls import FunctionCall
-    from llmorch.functions import Function, Parameter
+    from llmorch.functions import Function
+    from llmorch.parameters import Parameter
 
 MAX_EXCLUDED = 200
 """Characters by which a text that was tried is told from others."""

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmorch.functions import Function, Parameter
+    from llmorch.functions import Function
+    from llmorch.parameters import Parameter
 
 MAX_CALLS = 40
 """Lines in a plan: a small model that loops must come to an end."""

@@ -91,8 +91,7 @@ class _Recovering:
         return (yield from self._repair(outcome, group, why))
 
     def _repeatable(self, call: CallId) -> bool:
-        function = self._task.functions[self.plan[call].function]
-        return not (function.writes or function.effects)
+        return self._task.functions[self.plan[call].function].repeatable
 
     def _repair(self, outcome: Outcome, group: Broken, why: str) -> Conversation[Recovery]:
         """The recovery points, one by one."""

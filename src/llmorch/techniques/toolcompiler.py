@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from llmorch.calls import Constant, DictOf, FunctionCall, ListOf
 from llmorch.errors import InvalidArgument, PlanError
-from llmorch.functions import Function, Parameter
+from llmorch.parameters import Parameter
 from llmorch.plan import literal
 from llmorch.plan.literals import MAX_TEXT
 from llmorch.techniques.parallel import in_batches
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from llmorch.calls import Expression
+    from llmorch.functions import Function
     from llmorch.techniques.conversation import Answer, Conversation, Task
     from llmorch.techniques.turns import Wanted
 

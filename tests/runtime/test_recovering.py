@@ -1,0 +1,262 @@
+"""What a failure costs: the calls below its recovery point, and no other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections import Counter
+
+import pytest
+
+from llmorch import Orchestrator, function
+from llmorch.testing import ScriptedModel
+
+pytestmark = pytest.mark.anyio
+
+MADE: Counter[str] = Counter()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_made() -> None:
+    MADE.clear()
+
+
+@function
+async def search(term: str, k: int = 500) -> str:
+    """Search a term; the first k words."""
+    MADE[f"search {term} {k}"] += 1
+    return f"{term}, first {k} words"
+
+
+@function
+async def number(text: str, seconds: float = 0.0) -> int:
+    """The number in a text; it comes late in it."""
+    MADE[f"number {text}"] += 1
+    await asyncio.sleep(seconds)
+    words = int(text.split()[-2])
+    if words < 1000:
+        raise ValueError(f"only {words} words were returned (k={words}), and the number comes later")
+    return words
+
+
+@function
+async def total(values: list[int]) -> int:
+    MADE["total"] += 1
+    return sum(values)
+
+
+@function(kind="compute")
+def lookup(term: str) -> str:
+    """Look a term up in the large dictionary."""
+    return f"{term}, first 5000 words"
+
+
+@function(writes=["account"])
+async def pay(amount: int) -> str:
+    MADE["pay"] += 1
+    return f"paid {amount}"
+
+
+FUNCTIONS = [search, number, total, lookup, pay]
+TWO = """s1 = search(term="Utah")
+s2 = search(term="Ohio", k=2000)
+s3 = number(text=s1)
+s4 = number(text=s2)
+s5 = total(values=[s3, s4])"""
+
+
+def orchestrator(*replies: str, **settings) -> tuple[Orchestrator, ScriptedModel]:
+    model = ScriptedModel(replies, chunk=10_000)
+    return Orchestrator(FUNCTIONS, model=model, processors=1, **settings), model
+
+
+async def test_a_failure_is_recovered_at_its_closest_parent_and_costs_its_cone_only() -> None:
+    made, model = orchestrator(TWO, 's1 = search(term="Utah", k=1000)')
+    async with made, asyncio.timeout(10):
+        result = await made.run("How much?")
+    assert result.answer == 3000
+    assert MADE == {
+        "search Utah 500": 1,
+        "search Utah 1000": 1,
+        "search Ohio 2000": 1,
+        "number Utah, first 500 words": 1,
+        "number Utah, first 1000 words": 1,
+        "number Ohio, first 2000 words": 1,
+        "total": 1,
+    }
+    (recovery,) = json.loads(json.dumps(result.as_json()))["recoveries"]
+    assert recovery == {
+        "kind": "recover",
+        "why": "s3 (number) failed: ValueError: only 500 words were returned (k=500), and the number comes later",
+        "failed": ["s3"],
+        "changed": {"s1": 's1 = search(term="Utah", k=1000)'},
+        "again": ["s1", "s3"],
+    }
+    assert [call.attempt for call in result.calls] == [2, 1, 2, 1, 1]
+    asked = model.requests[1].messages[-1].text
+    assert (
+        "Failed: s3 = number(text=s1)\nwhere text was: Utah, first 500 words\nError: ValueError: only 500"
+        in asked
+    )
+    assert asked.endswith('Repair: s1 = search(term="Utah")')
+
+
+async def test_what_does_not_depend_on_it_runs_on_meanwhile() -> None:
+    plan = (
+        's1 = search(term="Utah")\ns2 = number(text=s1)\ns3 = number(text="x 2000 w", seconds=0.6)\n'
+        "s4 = total(values=[s2, s3])"
+    )
+    made, _ = orchestrator(plan, 's1 = search(term="Utah", k=1000)')
+    async with made, asyncio.timeout(10):
+        began = time.monotonic()
+        result = await made.run("How much?")
+    assert result.answer == 3000
+    assert time.monotonic() - began < 1.0
+    assert MADE["number x 2000 w"] == 1
+    s1, s3 = result.calls["s1"], result.calls["s3"]
+    assert s1.attempt == 2
+    assert s1.completed < s3.completed  # recovered while the other ran
+
+
+async def test_the_repaired_call_may_be_another_function_of_another_kind() -> None:
+    made, _ = orchestrator(TWO, 's1 = lookup(term="Utah")')
+    async with made, asyncio.timeout(20):
+        result = await made.run("How much?")
+    assert result.answer == 7000
+    assert result.calls["s1"].kind == "compute"
+    assert result.calls["s1"].processor == 0
+
+
+async def test_failures_whose_cones_meet_are_one_recovery() -> None:
+    made, _ = orchestrator(
+        TWO.replace(", k=2000", ""), 's1 = search(term="Utah", k=1000)', 's2 = search(term="Ohio", k=1500)'
+    )
+    async with made, asyncio.timeout(10):
+        result = await made.run("How much?")
+    assert result.answer == 2500
+    (recovery,) = result.recoveries
+    assert recovery.failed == ("s3", "s4")
+    assert set(recovery.changed) == {"s1", "s2"}
+
+
+async def test_failures_whose_cones_do_not_meet_are_apart() -> None:
+    plan = "\n".join(TWO.replace(", k=2000", "").split("\n")[:4]) + '\ns5 = search(term="last")'
+    plan = plan.replace('s5 = search(term="last")', "s5 = pay(amount=1)")
+    made, _ = orchestrator(plan, plan, 's1 = search(term="Utah", k=1000)', 's2 = search(term="Ohio", k=1500)')
+    async with made, asyncio.timeout(10):
+        result = await made.run("How much?")
+    assert result.answer == "paid 1"
+    assert [recovery.failed for recovery in result.recoveries[1:]] == [("s3",), ("s4",)]
+    assert MADE["pay"] == 1
+
+
+async def test_where_the_parents_do_not_help_the_next_attempt_goes_further_up() -> None:
+    @function
+    async def cut(text: str, words: int = 100) -> str:
+        return text if words >= 100 else "short"
+
+    plan = 's1 = search(term="Utah")\ns2 = cut(text=s1)\ns3 = number(text=s2)'
+    model = ScriptedModel(
+        [plan, "s2 = cut(text=s1, words=200)", 's1 = search(term="Utah", k=1000)'], chunk=10_000
+    )
+    async with Orchestrator([*FUNCTIONS, cut], model=model) as made, asyncio.timeout(10):
+        result = await made.run("How much?")
+    assert result.answer == 1000
+    assert [tuple(recovery.changed) for recovery in result.recoveries] == [("s2",), ("s1",)]
+    assert MADE["search Utah 500"] == 1
+
+
+async def test_the_last_attempt_plans_the_rest_with_the_results_so_far() -> None:
+    made, model = orchestrator(
+        TWO,
+        's1 = search(term="Utah", k=600)',
+        's1 = search(term="Utah", k=700)',
+        's6 = search(term="Utah state", k=3000)\ns7 = number(text=s6)\ns8 = total(values=[s7, s4])',
+    )
+    async with made, asyncio.timeout(10):
+        result = await made.run("How much?")
+    assert result.answer == 5000
+    assert [recovery.kind for recovery in result.recoveries] == ["recover", "recover", "replan"]
+    assert [call.id for call in result.calls] == ["s1", "s2", "s4", "s6", "s7", "s8"]
+    assert MADE["number Ohio, first 2000 words"] == 1
+    asked = model.requests[-1].messages[-1].text
+    assert "s4 = number(text=s2)\nResult: 2000" in asked
+    assert "s3 = number(text=s1)\nResult: Error: ValueError: only 700 words" in asked
+
+
+async def test_a_failure_that_nothing_helps_leaves_the_rest_and_says_what_was_tried() -> None:
+    made, _ = orchestrator(TWO, *['s1 = search(term="Utah", k=600)'] * 2, *["no plan"] * 2)
+    async with made, asyncio.timeout(10):
+        result = await made.run("How much?")
+    assert result.status == "unresolved"
+    assert "s3 (number) failed" in result.error
+    assert result.calls["s4"].result == 2000
+    assert [recovery.kind for recovery in result.recoveries] == ["recover", "recover", "replan"]
+    assert result.recoveries[1].changed == {}  # what was tried is not tried again
+
+
+async def test_without_recoveries_a_failure_is_left_as_it_is() -> None:
+    made, model = orchestrator(TWO, max_recoveries=0)
+    async with made, asyncio.timeout(10):
+        result = await made.run("How much?")
+    assert result.status == "unresolved"
+    assert not result.recoveries
+    assert len(model.requests) == 1
+
+
+@pytest.mark.parametrize("other", ["s4", "text"])
+async def test_a_repair_that_cannot_be_run_is_asked_for_once_more(other) -> None:
+    wrong = {"s4": "s1 = search(term=s4)", "text": "I would search again."}[other]
+    made, model = orchestrator(TWO, wrong, 's1 = search(term="Utah", k=1000)')
+    async with made, asyncio.timeout(10):
+        result = await made.run("How much?")
+    assert result.answer == 3000
+    assert "That has an error:" in model.requests[2].messages[-1].text
+
+
+async def test_a_call_with_effects_is_not_made_again() -> None:
+    @function(writes=["account"])
+    async def charge(text: str) -> str:
+        MADE["charge"] += 1
+        raise ConnectionError("the line broke")
+
+    model = ScriptedModel(['s1 = search(term="Utah")\ns2 = charge(text=s1)'], chunk=10_000)
+    async with Orchestrator([*FUNCTIONS, charge], model=model) as made, asyncio.timeout(10):
+        result = await made.run("Charge it.")
+    assert result.status == "unresolved"
+    assert MADE["charge"] == 1
+    assert "s2 (charge) has effects and is not declared idempotent" in result.error
+    assert len(model.requests) == 1
+
+
+async def test_a_call_with_effects_that_may_be_made_again_is() -> None:
+    @function(writes=["account"], idempotent=True)
+    async def charge(text: str) -> str:
+        MADE["charge"] += 1
+        if MADE["charge"] == 1:
+            raise ConnectionError("the line broke")
+        return "done"
+
+    model = ScriptedModel(
+        ['s1 = search(term="Utah")\ns2 = charge(text=s1)', 's1 = search(term="Utah", k=9)'], chunk=10_000
+    )
+    async with Orchestrator([*FUNCTIONS, charge], model=model) as made, asyncio.timeout(10):
+        result = await made.run("Charge it.")
+    assert result.answer == "done"
+    assert MADE["charge"] == 2
+
+
+@pytest.mark.parametrize("technique", ["rewoo", "llmcompiler"])
+async def test_other_techniques_with_plans_recover_where_they_are_told_to(technique) -> None:
+    repaired = ("E" if technique == "rewoo" else "s") + '1 = search(term="Utah", k=1000)'
+    plan = TWO if technique != "rewoo" else re.sub(r"\bs(\d)", r"E\1", TWO)
+    made, _ = orchestrator(
+        plan, repaired, "Thought: enough\nAnswer: 3000", technique=technique, max_recoveries=2
+    )
+    async with made, asyncio.timeout(10):
+        result = await made.run("How much?")
+    assert "3000" in result.answer
+    assert [recovery.kind for recovery in result.recoveries] == ["recover"]
+    assert MADE["total"] == 1
