@@ -219,6 +219,8 @@ class _Shared:
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        if hasattr(model, "read_ahead"):
+            self.read_ahead = model.read_ahead
         self.name, self.kind = model.name, model.kind
         self.constrains, self.calls_tools = model.constrains, model.calls_tools
 

@@ -71,6 +71,11 @@ class Function:
         return self.idempotent or not (self.writes or self.effects)
 
     @cached_property
+    def converses(self) -> bool:
+        """Whether the function makes something of the model's replies, and takes its prompts apart."""
+        return inspect.isgeneratorfunction(inspect.unwrap(self.call))
+
+    @cached_property
     def by_name(self) -> dict[str, Parameter]:
         """The parameters by their names."""
         return {parameter.name: parameter for parameter in self.parameters}

@@ -10,6 +10,7 @@ from llmorch.calls import Plan
 from llmorch.errors import EmptyPlan, FunctionError, LLMOrchError, ModelError, UnresolvedQuery
 from llmorch.functions import SELF, Function, as_functions, self_function
 from llmorch.machine import allowed_processors
+from llmorch.models.model import ReadsAhead
 from llmorch.plan import check, parse
 from llmorch.requests import Message, ModelRequest
 from llmorch.result import Result, collect
@@ -19,7 +20,7 @@ from llmorch.schedule import Orchestration, policy_named
 from llmorch.techniques import TECHNIQUES, Answer, RunPlan, Task, answer_of, parse_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from typing import TypeVar
 
     from llmorch.models.model import Model
@@ -251,6 +252,7 @@ class Orchestrator:
                 inline=self._inout(notes),
                 workers=self._workers().workers,
                 ask=lambda prompt: _asked(conversing, prompt, notes),
+                ahead=self._ahead,
                 observer=observer,
             ) as execution:
                 played = await converse(conversation, conversing, self.functions, execution)
@@ -267,6 +269,13 @@ class Orchestrator:
                 error.result = collected(failed, made, execution)
             raise
         return collected(played.value, played.plan, execution)
+
+    @property
+    def _ahead(self) -> Callable[[str], Awaitable[None]] | None:
+        model = self.model
+        return (
+            (lambda prompt: model.read_ahead(_prompting(prompt))) if isinstance(model, ReadsAhead) else None
+        )
 
     def _inout(self, notes: dict[str, str]) -> Inline:
         from llmorch.processors.inline import Inline
@@ -305,9 +314,12 @@ def _just(plan: Plan) -> Conversation[Answer]:
     return answer_of(outcome)
 
 
+def _prompting(prompt: str) -> ModelRequest:
+    return ModelRequest((_ANSWERING, Message("user", prompt)), max_tokens=ANSWER_TOKENS)
+
+
 async def _asked(conversing: Conversing, prompt: str, notes: dict[str, str]) -> str:
-    request = ModelRequest((_ANSWERING, Message("user", prompt)), max_tokens=ANSWER_TOKENS)
-    reply = await conversing.ask(request)
+    reply = await conversing.ask(_prompting(prompt))
     text = reply.text.strip()
     shown = " ".join(prompt.split())[:60]
     if not text:

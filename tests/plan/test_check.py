@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator  # noqa: TC003  the declaration reads it
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -97,6 +98,17 @@ def test_an_unused_result_is_put_into_the_last_prompt_in_plain_sight() -> None:
     amended = mention_unused(plan, FUNCTIONS)
     assert amended["s2"].args["prompt"] == Template(("which?\n\nResult of s1:\n", Reference("s1")))
     assert parse(render(amended)) == amended
+
+
+def test_a_prompt_that_a_function_takes_apart_gets_nothing_added() -> None:
+    @function(asks_model=True)
+    def compute(prompt: str) -> Generator[str, str, float]:
+        yield prompt
+        return 1.0
+
+    functions = FUNCTIONS | as_functions([compute])
+    plan = check(parse('s1 = search("a")\ns2 = compute("1 + 2")'), functions)
+    assert mention_unused(plan, functions) is plan
 
 
 def test_a_plan_whose_last_call_has_no_prompt_stays_as_it_is() -> None:

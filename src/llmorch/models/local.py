@@ -11,6 +11,7 @@ import asyncio
 import importlib.util
 import threading
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -112,6 +113,13 @@ class LocalModel:
                     raise child.ended("answering") from error
                 named = str(error).startswith(self._name)
                 raise error if named else ModelError(f"{self._name}: {error}") from error
+
+    async def read_ahead(self, request: ModelRequest) -> None:
+        """Read a prompt that another one will begin like: what is computed for it is kept."""
+        # One token, for the server takes no fewer; nobody reads it.
+        async with aclosing(self.stream(replace(request, max_tokens=1))) as pieces:
+            async for _ in pieces:
+                pass
 
     async def close(self) -> None:
         """End the process; a later ``stream`` starts another."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 from llmorch.requests import Message, ModelRequest, Role, Tool, ToolCall
 
@@ -73,3 +73,14 @@ class Model(Protocol):
 
     async def close(self) -> None:
         """End what the adapter started; a later ``stream`` starts it again."""
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """A model that can read the beginning of a prompt before all of it is known.
+
+    That spares what an idle model would do later, and changes no reply.
+    """
+
+    async def read_ahead(self, request: ModelRequest) -> None:
+        """Read a request that another one will begin like. May be cancelled."""

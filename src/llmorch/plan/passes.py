@@ -33,13 +33,13 @@ def unused_results(plan: Plan, functions: Mapping[str, Function]) -> tuple[Funct
 def mention_unused(plan: Plan, functions: Mapping[str, Function]) -> Plan:
     """The plan with unused results added to the prompt of its last call, in plain sight.
 
-    Only a last call that asks a model has a prompt; any other plan stays as it is.
-    Small models often fetch what a question needs and then forget to hand it on.
+    Only a last call that returns a model's reply as it is has one; any other plan stays as
+    it is. Small models often fetch what a question needs and then forget to hand it on.
     """
     unused = [call.id for call in unused_results(plan, functions)]
     last = plan.calls[-1]
     function = functions[last.function]
-    if not unused or not function.asks_model or not function.parameters:
+    if not unused or not function.asks_model or function.converses or not function.parameters:
         return plan
     name = function.parameters[0].name
     if name not in last.args:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from llmorch.errors import CallError, EvaluationError, ModelError
-from llmorch.plan.evaluate import as_text
+from llmorch.functions import SELF
+from llmorch.plan.evaluate import as_text, beginning
 from llmorch.relations import touches
 from llmorch.runtime.arguments import arguments
 from llmorch.runtime.retrying import Retried, in_time, next_pause
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from llmorch.processors.processor import Processor
     from llmorch.schedule import Command, Event, Orchestration
 
+MIN_AHEAD = 60
+"""Characters of a prompt below which it isn't worth asking a model to read them ahead."""
 MAX_PROMPTS = 20
 """Prompts of one call: a function that never ends asking must not run for ever."""
 
@@ -80,7 +84,8 @@ class Execution:
     """One plan's execution on real processors.
 
     ``inline`` runs inout calls, ``workers`` one compute call each; ``ask`` sends a
-    prompt to the model for the functions that ask it.
+    prompt to the model for the functions that ask it. ``ahead`` has an idle model read the
+    beginning of a prompt that it will be asked, where it can.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Execution:
         inline: Inline,
         workers: Sequence[Processor],
         ask: Callable[[str], Awaitable[str]],
+        ahead: Callable[[str], Awaitable[None]] | None = None,
         observer: Observer | None = None,
     ) -> None:
         self.core = core
@@ -102,6 +108,11 @@ class Execution:
         self._inline = inline
         self._workers = workers
         self._ask = ask
+        self._ahead = ahead
+        self._reading: asyncio.Task[None] | None = None
+        self._read = ""
+        """The beginning of a prompt that the model has read."""
+        self._planning = False
         self._observer = observer
         self._running: dict[tuple[CallId, int], _Attempt] = {}
         self._values: dict[tuple[CallId, int], Any] = {}
@@ -144,11 +155,14 @@ class Execution:
 
     def occupy(self) -> None:
         """The model works on the plan from now on, on one of these processors."""
+        self._planning = True
         self._handle(ModelOccupied())
 
     def vacate(self) -> None:
         """The model is free for the plan's own calls."""
+        self._planning = False
         self._handle(ModelReleased())
+        self._read_ahead()
 
     async def finished(self, *, or_failure: bool = False) -> bool:
         """Wait until nothing runs and nothing more can, unless the plan goes on.
@@ -192,6 +206,8 @@ class Execution:
                     self.makespan = at
                     self._finished.set()
                     self._news.set()
+                    if self._reading is not None:
+                        self._reading.cancel()
                 case _:
                     assert_never(command)
 
@@ -261,12 +277,40 @@ class Execution:
         self._handle(CallCompleted(*attempt.key))
         if known:
             self._narrow(self.core.graph.users(attempt.call.id))
+            self._read_ahead()
 
     def _failed(self, attempt: _Attempt, error: Exception) -> None:
         if self._running.pop(attempt.key, None) is not None:
             self._handle(CallFailed(*attempt.key, str(error)))
             self._failed_lately = True
             self._news.set()
+
+    def _read_ahead(self) -> None:
+        """Have the model read what is known of the next prompt of ``self``, while nothing computes."""
+        if self._ahead is None or self._planning or self._reading is not None or self._finished.is_set():
+            return
+        for attempt in self._running.values():
+            if attempt.processor is not None or self._functions[attempt.call.function].asks_model:
+                return
+        states = self.core.states.values()
+        call = next(
+            (item.call for item in states if item.status == "planned" and item.call.function == SELF), None
+        )
+        if call is None:
+            return
+        known = beginning(next(iter(call.args.values())), self.results)
+        if len(known) < MIN_AHEAD + (len(self._read) if known.startswith(self._read) else 0):
+            return
+        self._read = known
+        self._reading = self._group.create_task(self._reads(self._ahead, known))
+
+    async def _reads(self, ahead: Callable[[str], Awaitable[None]], known: str) -> None:
+        try:
+            with suppress(ModelError):  # the request that follows will tell
+                await ahead(known)
+        finally:
+            self._reading = None
+        self._read_ahead()
 
     def _narrow(self, calls: Iterable[CallId]) -> None:
         """Tell the core what calls touch, where results that came in say more than the plan did."""
