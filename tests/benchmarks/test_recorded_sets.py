@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "benchmarks" / "sample"
 RIGHT = {
     "hotpotqa": {"llmorch": 8, "react": 5, "parallel": 6, "toolcompiler": 6, "rewoo": 7, "llmcompiler": 6},
+    "movierec": {"llmorch": 3, "react": 0, "parallel": 1, "toolcompiler": 1, "rewoo": 3, "llmcompiler": 2},
+    "parallelqa": {"llmorch": 6, "react": 0, "parallel": 2, "toolcompiler": 2, "rewoo": 7, "llmcompiler": 6},
 }
 """How many of the ten questions of a set each technique got right when it was recorded."""
 
@@ -78,11 +80,17 @@ def test_techniques_order_their_calls_as_their_papers_have_it(name: str) -> None
         assert sum(overlapping(run) for run in runs_by(name, technique)) >= 8
 
 
-@pytest.mark.parametrize("name", RIGHT)
-def test_one_plan_costs_less_than_turns(name: str) -> None:
-    ours = sum(run.input_tokens + run.output_tokens for run in runs_by(name, "llmorch"))
-    react = sum(run.input_tokens + run.output_tokens for run in runs_by(name, "react"))
-    assert ours * 2 < react
+def test_one_plan_costs_less_than_turns() -> None:
+    for name, times in (("hotpotqa", 3.0), ("movierec", 7.0), ("parallelqa", 1.3)):
+        ours = sum(run.input_tokens + run.output_tokens for run in runs_by(name, "llmorch"))
+        react = sum(run.input_tokens + run.output_tokens for run in runs_by(name, "react"))
+        assert ours * times < react
+
+
+def test_a_search_that_returned_too_little_is_repaired_in_one_recovery() -> None:
+    """The paper's question 83: a fact comes later in a page than the words that were asked for."""
+    recovered = [run for run in runs_by("parallelqa", "llmorch") if run.recoveries]
+    assert any(run.right and run.recoveries == 1 for run in recovered)
 
 
 def test_the_command_writes_table_lines_and_charts(tmp_path: Path) -> None:
