@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 COSTS = ("compute", "sleeping", "overhead", "array", "plan", "dispatch", "startup")
 SETS = ("hotpotqa", "movierec", "parallelqa", "kitti", "agnews", "cases", "game24")
-TABLES = ("schedule", "scaling", "peers")
+TABLES = ("schedule", "scaling", "peers", "recovery")
 REPORT = "report"
 INTERRUPTED = 130
 
 _EPILOG = f"""\
 what LLMOrch costs, each figure beside a floor: {" ".join(COSTS)} (without a NAME, these)
 every technique on questions of --data:         {" ".join(SETS)}
-policies, processors, and other executors:      {" ".join(TABLES)}
+policies, processors, other executors, errors:  {" ".join(TABLES)}
 all of what --out has, written to RESULTS.md:   {REPORT}
 """
 
@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 )
         if options.peers and (unknown := set(options.peers.split(",")) - set(PEERS)):
             raise ValueError(f"there is no peer {min(unknown)!r}; there are {', '.join(PEERS)}")
-        if options.names and options.data is None and set(options.names) - {*COSTS, "peers", "cases", REPORT}:
+        without_data = {*COSTS, "peers", "recovery", "cases", REPORT}
+        if options.names and options.data is None and set(options.names) - without_data:
             raise ValueError("say by --data where the questions are, as in --data ../shared/data")
     except ValueError as error:
         parser.error(str(error))
@@ -71,7 +72,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> None:
         elif name in TABLES:
             from benchmarks import others
 
-            text = others.run(name, settings, quick=options.quick, peers=options.peers)
+            text = others.run(name, settings, quick=options.quick, peers=options.peers, model=options.model)
         elif name == REPORT:
             from benchmarks.report import report
 
@@ -102,18 +103,18 @@ def _settings(options: argparse.Namespace) -> Settings:
     # Both raise for what there isn't.
     Orchestrator([], model=ScriptedModel([]), policy=options.policy, processors=max(processors, default=None))
     _writable(options.out)
-    recorded = options.model == "recorded"
+    model = options.model or "local"
     return Settings(
         data=options.data or Path(),
         out=options.out,
-        model=options.model,
+        model=model,
         techniques=techniques,
         processors=processors,
         policy=options.policy,
         limit=options.limit,
         repeats=options.repeats or 1,
         seed=options.seed,
-        delay=(0.0 if recorded else 0.5) if options.delay is None else options.delay,
+        delay=(0.0 if model == "recorded" else 0.5) if options.delay is None else options.delay,
     )
 
 
@@ -137,8 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--techniques", metavar="A,B", help=f"of {', '.join(TECHNIQUES)}; default all")
     add(
         "--model",
-        default="local",
-        help="local, openai:NAME, ..., or recorded: what is kept in the repository",
+        help="local (the default), openai:NAME, ..., or recorded: what is kept; recovery asks only one that is named",
     )
     add("--processors", metavar="1,2,4", help="default: what the paper grants, or this machine's if fewer")
     add("--policy", help="coordinate every technique by this policy; default each by its own")

@@ -1,4 +1,4 @@
-"""The benchmarks that ask no model: policies, processors, and other executors."""
+"""The benchmarks that need no model: policies, processors, other executors, and what is recovered."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ if TYPE_CHECKING:
     from benchmarks.asking import Settings
 
 
-def run(name: str, settings: Settings, *, quick: bool, peers: str | None) -> str:
-    """Run one of them; its table as Markdown is returned, and kept in ``settings.out``."""
+def run(name: str, settings: Settings, *, quick: bool, peers: str | None, model: str | None = None) -> str:
+    """Run one of them; its table as Markdown is returned, and kept in ``settings.out``.
+
+    ``model`` is the one that was asked for, if any was.
+    """
     settings.out.mkdir(parents=True, exist_ok=True)
-    text = (
-        {"schedule": _schedule, "scaling": _scaling}[name](settings)
-        if name != "peers"
-        else _peers(settings, peers, quick=quick)
-    )
+    match name:
+        case "peers":
+            text = _peers(settings, peers, quick=quick)
+        case "recovery":
+            from benchmarks import recovery
+
+            text = recovery.run(settings, model=model, quick=quick)
+        case _:
+            text = {"schedule": _schedule, "scaling": _scaling}[name](settings)
     (settings.out / f"{name}.md").write_text(text, encoding="utf-8")
     return text
 

@@ -81,6 +81,22 @@ class Parameter:
         except Exception as error:  # a validator of the user's may raise anything
             raise ValueError(f"{type(error).__name__}: {error}") from None
 
+    def mismatches(self, literal: object) -> list[tuple[tuple[int | str, ...], str, str]]:
+        """Every place where a literal is not of the type: indices and keys, a kind of error, one line.
+
+        Nothing where that can't be said place by place, as with a validator of the user's.
+        """
+        from pydantic import ValidationError
+
+        try:
+            self._adapter.validate_json(json.dumps(literal), strict=True)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_input=False)
+            return [(item["loc"], item["type"], _reason(item)) for item in found]
+        except Exception:  # ``check`` reports it, where the whole argument is a literal
+            return []
+        return []
+
     def accept(self, value: object) -> Any:
         """Check a value that has arrived and return it in the annotated type.
 
@@ -102,9 +118,12 @@ class Parameter:
 
 
 def _first_reason(error: Any) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = "".join(f"[{part!r}]" for part in first["loc"])
-    return f"{where + ': ' if where else ''}{first['msg'][:1].lower()}{first['msg'][1:]}"
+    return _reason(error.errors(include_url=False, include_input=False)[0])
+
+
+def _reason(found: Any) -> str:
+    where = "".join(f"[{part!r}]" for part in found["loc"])
+    return f"{where + ': ' if where else ''}{found['msg'][:1].lower()}{found['msg'][1:]}"
 
 
 def schema_of(parameters: Iterable[Parameter]) -> dict[str, Any]:

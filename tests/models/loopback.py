@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +26,14 @@ class Answer:
     kind: str = "text/event-stream"
     endless: bool = False
     """Whether to repeat the last line until the client hangs up."""
+    pace: float = 0.0
+    """Seconds after each line."""
+    then: Literal["end", "silence", "reset"] = "end"
+    """What follows the lines: the end, no byte more on an open connection, or its reset."""
+    promised: int | None = None
+    """The length that the headers announce, if any."""
+    late: bool = False
+    """Whether not even the headers come before the silence."""
 
 
 def event(text: str | None = None, reason: str | None = None) -> str:
@@ -64,16 +75,34 @@ def serving() -> Iterator[Loopback]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             endpoint.asked.append(body | {"authorization": self.headers["Authorization"], "path": self.path})
             answer = endpoint.answer(body)
-            data = answer.body or "".join(line + "\n\n" for line in answer.lines)
             try:
-                self.send_response(answer.status)
-                self.send_header("Content-Type", answer.kind)
-                self.end_headers()
-                self.wfile.write(data.encode())
-                while answer.endless and not endpoint.hung_up.wait(0.01):
-                    self.wfile.write(answer.lines[-1].encode() + b"\n\n")
+                if not answer.late:
+                    self._send(answer)
+                if answer.then == "silence":
+                    self.rfile.read(1)  # until the client hangs up
+                    endpoint.hung_up.set()
+                if answer.then == "reset":
+                    linger = struct.pack("ii", 1, 0)
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             except OSError:
                 endpoint.hung_up.set()
+
+        def _send(self, answer: Answer) -> None:
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.kind)
+            if answer.promised is not None:
+                self.send_header("Content-Length", str(answer.promised))
+            self.end_headers()
+            self.wfile.write(answer.body.encode())
+            for line in answer.lines:
+                self._line(line)
+                time.sleep(answer.pace)
+            while answer.endless and not endpoint.hung_up.wait(0.01):
+                self._line(answer.lines[-1])
+
+        def _line(self, line: str) -> None:
+            # Bytes that are no UTF-8 are written as lone surrogates in a line.
+            self.wfile.write(line.encode(errors="surrogateescape") + b"\n\n")
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""

@@ -64,6 +64,58 @@ def test_a_call_that_its_function_can_not_take_is_refused(text, kind, column, sa
     assert says in str(caught.value)
 
 
+@function
+def mix(
+    values: list[float],
+    shares: dict[str, float] | None = None,
+    places: list[Point] | None = None,
+    parts: list[int | str] | None = None,
+    text: str = "",
+    free: Any = None,
+) -> float: ...
+
+
+MIXING = as_functions([mix, search])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "column", "says"),
+    [
+        ('values=[s1, "many"]', 17, "[1]: input should be a valid number"),
+        ('values=[], shares={"a": s1, "b": "half"}', 28, "['b']"),
+        ('values=[], places=[{"x": s1, "y": 1.5}]', 28, "[0]['y']"),
+        ('values=[], places=[{"y": s1}]', 28, "[0]['x']: field required"),
+    ],
+)
+def test_a_literal_beside_a_result_is_checked_too(arguments, column, says) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        check(parse(f's1 = search("a")\ns2 = mix({arguments})'), MIXING)
+    assert (caught.value.line, caught.value.column) == (2, column)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "values=[s1, 2]",
+        'values=[s1, "{s1}", len(s1), -s1]',
+        'values=s1, shares={"a": s1, "b": 1}',
+        'values=[], places=[{"x": s1, "y": 2}, s1]',
+        'values=[], places=[{s1: 1, "x": 2}]',
+        'values=[], parts=[s1, 1, "a"]',
+        "values=[], text=[s1, 2]",
+        "values=[], free=[s1, None]",
+    ],
+)
+def test_what_a_result_may_come_to_is_not_refused(arguments) -> None:
+    check(parse(f's1 = search("a")\ns2 = mix({arguments})'), MIXING)
+
+
+def test_a_list_is_no_number() -> None:
+    with pytest.raises(InvalidArgument, match="a list is no number"):
+        check(parse('s1 = search("a")\ns2 = search("b", k=[s1])'), FUNCTIONS)
+
+
 def test_text_around_a_result_is_no_number() -> None:
     with pytest.raises(InvalidArgument, match="is a number"):
         check(parse('s1 = search("a")\ns2 = search("b", k="about {s1}")'), FUNCTIONS)
@@ -91,6 +143,18 @@ def test_a_result_that_nothing_uses_is_found_unless_its_function_returns_nothing
         parse('s1 = search("a")\ns2 = search("b")\ns3 = save(text=s1)\ns4 = self("which?")'), FUNCTIONS
     )
     assert [call.id for call in unused_results(plan, FUNCTIONS)] == ["s2"]
+
+
+def test_a_call_that_changes_something_needs_no_user() -> None:
+    @function(writes=["entry:{name}"])
+    def keep(name: str) -> str: ...
+
+    @function(effects="unknown")
+    def poke(name: str) -> str: ...
+
+    functions = FUNCTIONS | as_functions([keep, poke])
+    plan = check(parse('s1 = keep("a")\ns2 = poke("b")\ns3 = search("c")\ns4 = self("which?")'), functions)
+    assert [call.id for call in unused_results(plan, functions)] == ["s3"]
 
 
 def test_an_unused_result_is_put_into_the_last_prompt_in_plain_sight() -> None:

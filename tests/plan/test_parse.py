@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -78,6 +79,68 @@ def test_braces_stand_for_a_result_only_if_it_is_above() -> None:
     assert plan["s1"].args["x"] == Constant("{a} {1} {} {s1x}")
     path = Field(Subscript(Subscript(Reference("s1"), Constant("k")), Constant(0)), "area")
     assert plan["s2"].args["x"] == Template((Reference("s1"), " ", path, " {}"))
+
+
+@pytest.mark.parametrize("text", ["{s1", "{s1 and {s2}", "s1}", "{s1[0", "s1[0]}", "{s1:.2f}", "{s1!r}"])
+@pytest.mark.parametrize("before", ["", "Area of Texas: "])
+def test_what_is_left_of_a_reference_is_refused_and_not_read_as_text(before, text) -> None:
+    with pytest.raises(InvalidSyntax, match="braces hold only an id") as caught:
+        parse(f's1 = f()\ns2 = f()\ns3 = f(x="{before}{text}")')
+    assert (caught.value.line, caught.value.column) == (3, 10)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ s1 = 1; }",
+        "int f(char *s1) {s1++; return s1;}",
+        "if (a) {s1 = {1}}",
+        "{{page}, s1}",
+        "{page: 1}",
+        "{pages}",
+        "{s1x}",
+        "one {name} each",
+        "a{1}",
+        "s1",
+        "x^{2}_{s}",
+        "{s7",
+        "{",
+        "}",
+    ],
+)
+def test_other_braces_stay_text(text) -> None:
+    plan = parse(f's1 = f()\npage = f()\ns3 = f(x="{text}")'.replace("{page}", "{pg}"))
+    assert plan["s3"].args["x"] == Constant(text.replace("{page}", "{pg}"))
+
+
+def test_spaces_in_braces_change_nothing() -> None:
+    assert parse('s1 = f()\ns2 = f(x="{ s1 } {s1[0] }")') == parse('s1 = f()\ns2 = f(x="{s1} {s1[0]}")')
+
+
+@pytest.mark.parametrize(
+    "text", ['e2 = f()\ne4 = f(x="{e3}")', 'e2 = f(x="{e1}")', 'a = f(x="{e1}")\ne2 = f()']
+)
+def test_a_name_like_the_plans_ids_is_no_text(text) -> None:
+    with pytest.raises(UndefinedId, match=r"e[13] is not defined"):
+        parse(text)
+
+
+def test_a_number_below_the_lines_own_stands_for_a_line_that_is_missing() -> None:
+    with pytest.raises(UndefinedId, match="s2 is not defined"):
+        parse("1. f('a')\n3. f('of $1 and $2')")
+    assert parse("1. f('a')\n3. f('$1 at $5')")["s3"].positional == (Template((Reference("s1"), " at $5")),)
+
+
+def test_a_function_called_join_is_no_end_mark() -> None:
+    assert [call.function for call in parse("1. f('a')\n2. join([$1, 'b'])\n3. join()<END_OF_PLAN>")] == [
+        "f",
+        "join",
+    ]
+
+
+def test_what_python_would_warn_of_warns_nobody() -> None:
+    for argument in (r"'\d'", "1or 2", "2in [2]", "0xfor 2"):
+        parse(f"s1 = f(x={argument})")  # a warning is an error here
 
 
 def test_a_call_is_handed_on_when_its_line_is_complete() -> None:
@@ -181,6 +244,14 @@ def test_any_text_is_a_plan_or_a_plan_error(text) -> None:
         assert error.line >= 1
     else:
         assert parse(render(plan)) == plan
+
+
+@pytest.mark.parametrize("text", ["{x s1}", "{page: 1}", "{page =", "s1[", "{a.  ", "s1 ", "{ ", "{s1{", "1"])
+def test_a_string_full_of_fragments_is_read_quickly(text) -> None:
+    began = time.process_time()
+    with contextlib.suppress(PlanError):
+        parse(f's1 = f()\npage = f()\ns3 = f(x="{text * (90_000 // len(text))}")')
+    assert time.process_time() - began < 1
 
 
 def test_reading_takes_linear_time() -> None:

@@ -14,13 +14,16 @@ from llmorch.calls import Constant, DictOf, ListOf, Plan, Template
 from llmorch.errors import InvalidArgument, UnknownFunction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from llmorch.calls import Expression, FunctionCall, Position
     from llmorch.errors import PlanError
     from llmorch.functions import Function
+    from llmorch.parameters import Parameter
 
 _NUMBERS = (int, float, bool)
+_ABOUT_KEYS = ("missing", "extra_forbidden")
+"""Errors of a dictionary that say nothing of its values."""
 
 
 class _NotLiteral(Exception):
@@ -101,11 +104,74 @@ class Checker:
         try:
             value = _literal(argument)
         except _NotLiteral:
-            return
-        try:
-            parameter.check(value)
-        except ValueError as error:
-            raise _error(call, name, f"{name} of {function.name}: {error}", hint) from None
+            reason = _mismatch(parameter, argument)
+        else:
+            try:
+                parameter.check(value)
+            except ValueError as error:
+                reason = str(error)
+            else:
+                return
+        if reason:
+            raise _error(call, name, f"{name} of {function.name}: {reason}", hint)
+
+
+def _mismatch(parameter: Parameter, argument: Expression) -> str | None:
+    """What is wrong with the literals in a list or dictionary that holds results as well."""
+    if not isinstance(argument, ListOf | DictOf):
+        return None
+    if parameter.annotation in _NUMBERS:
+        return f"a {'list' if isinstance(argument, ListOf) else 'dictionary'} is no number"
+    try:
+        known = _known(argument)
+    except _NotLiteral:
+        return None
+    for place, kind, reason in parameter.mismatches(known):
+        # An error at a result says nothing: its value isn't known. Nor does one whose place
+        # is no place of the argument, such as the branch of a union.
+        node = _at(argument, place[:-1] if kind in _ABOUT_KEYS else place)
+        if kind in _ABOUT_KEYS:
+            if isinstance(node, DictOf):
+                return reason
+        elif node is not None and _is_literal(node):
+            return reason
+    return None
+
+
+def _known(expression: Expression) -> Any:
+    """The value, with ``None`` for whatever comes from another call. Raises for such a key."""
+    match expression:
+        case ListOf(items):
+            return [_known(item) for item in items]
+        case DictOf(pairs):
+            return {_literal(key): _known(value) for key, value in pairs if _hashable(key)}
+        case Constant(value):
+            return value
+        case _:
+            return None
+
+
+def _at(expression: Expression, place: Sequence[int | str]) -> Expression | None:
+    for part in place:
+        match expression:
+            case ListOf(items) if isinstance(part, int) and part < len(items):
+                expression = items[part]
+            case DictOf(pairs):
+                values = [value for key, value in pairs if key == Constant(part)]
+                if not values:
+                    return None
+                expression = values[-1]
+            case _:
+                return None
+    return expression
+
+
+def _is_literal(expression: Expression) -> bool:
+    try:
+        _literal(expression)
+    except _NotLiteral:
+        return False
+    return True
 
 
 def _literal(expression: Expression) -> Any:

@@ -27,6 +27,7 @@ from llmorch.calls import (
     Template,
 )
 from llmorch.errors import InvalidSyntax, PlanError, PlanTooLarge, UndefinedId
+from llmorch.plan.fragments import fragment_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -39,7 +40,7 @@ MAX_DEPTH = 60
 """Expressions inside expressions."""
 
 _NUMBER_ID = re.compile(r"s\d{1,6}")
-_BRACE = re.compile(r"\{([A-Za-z_]\w*)((?:[.\[(][^{}]*)?)\}")
+_BRACE = re.compile(r"\{[ \t]*([A-Za-z_]\w*)(?:([.\[(][^{}]*)|[ \t]*)\}")
 # Not a price: "US$1" and "$1.50" are text.
 _DOLLAR = re.compile(r"(?<!\w)\$(?:\{(\d{1,6})\}|(\d{1,6})(?!\d|[.,]\d))")
 _OPERATORS: dict[type[ast.operator], Operator] = {
@@ -284,29 +285,37 @@ class _Reader:
         if self._source.literal:
             return [text]
         parts: list[str | Expression] = []
-        at = 0
+        at, left = 0, ""
         for match in _BRACE.finditer(text):
-            name, rest = match.group(1), match.group(2)
+            name, rest = match.group(1), match.group(2) or ""
             if name in self._known or name in self._own or _NUMBER_ID.fullmatch(name):
-                parts += [*self._dollars(text[at : match.start()]), self._path(name, rest, position)]
+                before = text[at : match.start()]
+                parts += [*self._dollars(before, position), self._path(name, rest, position)]
+                left += before + " "
                 at = match.end()
             else:
                 self._braced.setdefault(name, (position, self._line(position)))
-        return [*parts, *self._dollars(text[at:])]
+        if fragment := fragment_in(left + text[at:], self._known):
+            raise self._no_result(fragment, position)
+        return [*parts, *self._dollars(text[at:], position)]
 
     def _line(self, position: Position) -> str:
         return self._source.text.split("\n")[position[0] - self._source.line]
 
-    def _dollars(self, text: str) -> list[str | Expression]:
-        """LLMCompiler's ``$1`` inside a string, if the line is written in that form."""
+    def _dollars(self, text: str, position: Position) -> list[str | Expression]:
+        """LLMCompiler's ``$1`` inside a string, if the line is written in that form.
+
+        One below the line's own number stands for a line that is missing; any other is a price.
+        """
         if not self._source.numbered or "$" not in text:
             return [text]
+        own = min((int(id_[1:]) for id_ in self._own if _NUMBER_ID.fullmatch(id_)), default=0)
         parts: list[str | Expression] = []
         at = 0
         for match in _DOLLAR.finditer(text):
-            id_ = f"s{match.group(1) or match.group(2)}"
-            if id_ in self._known:
-                parts += [text[at : match.start()], Reference(id_)]
+            number = match.group(1) or match.group(2)
+            if f"s{number}" in self._known or 0 < int(number) < own:
+                parts += [text[at : match.start()], self._reference(f"s{number}", position)]
                 at = match.end()
         return [*parts, text[at:]]
 
@@ -316,13 +325,16 @@ class _Reader:
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             node = None
         if node is None or not _is_path(node):
-            raise self._source.error(
-                InvalidSyntax,
-                f"{{{name}{rest}}} is not a result: braces hold only an id, as in {{s1}}, with subscripts or fields",
-                position,
-                hint="compute in an argument of its own, without a string around it",
-            )
+            raise self._no_result(f"{{{name}{rest}}}", position)
         return self._braces(node, position, 0)
+
+    def _no_result(self, shown: str, position: Position) -> PlanError:
+        return self._source.error(
+            InvalidSyntax,
+            f"{shown[:60]} is not a result: braces hold only an id, as in {{s1}}, with subscripts or fields",
+            position,
+            hint="compute in an argument of its own, without a string around it",
+        )
 
     def _braces(self, node: ast.expr, position: Position, depth: int) -> Expression:
         """A path inside braces; its position is the whole string's."""

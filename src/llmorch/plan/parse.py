@@ -11,11 +11,13 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from llmorch.calls import FunctionCall, Plan
 from llmorch.errors import DuplicateId, EmptyPlan, InvalidSyntax, PlanTooLarge, UndefinedId
 from llmorch.plan.expressions import BUILTINS, ID, Source, to_expression
+from llmorch.plan.fragments import Stems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +36,10 @@ FORM = 'write one call a line, as in: s1 = function(name="argument")'
 _FENCE = re.compile(r"\s*```\w*\s*$")
 _NUMBERED = re.compile(r"\s*(\d{1,6})[.:)]\s*(?=[A-Za-z_])")
 _DOLLAR = re.compile(r"\$(?:\{(\d{1,6})\}|(\d{1,6}))")
+_END_MARK = re.compile(r"join(\(\s*\))?(\s*<END_OF_PLAN>)?")
+"""LLMCompiler's last line."""
 _MARK = re.compile(r"[\"'#()\[\]{}]")
+_WARNED_OF = re.compile(r"\\|\d[jJxX.]?(?:and|else|for|if|in|is|not|or)")
 _STRING_END = {quote: re.compile(rf"(?:[^\\]|\\.)*?{quote}", re.DOTALL) for quote in ('"""', "'''", '"', "'")}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 
@@ -64,6 +69,9 @@ class Parser:
         self._known: dict[CallId, int] = dict.fromkeys(earlier, 0)
         self._earlier = len(self._known)
         self._braced: dict[str, tuple[Position, str]] = {}
+        self._stems = Stems(self._known)
+        self._noted = 0
+        """How many of the names in braces ``_stems`` has seen."""
         self._partial = ""
         self._line = 0
         self._statement: list[str] = []
@@ -174,8 +182,8 @@ class Parser:
             id_ = f"s{numbered.group(1)}"
             # Spaces keep every column where it was.
             code = " " * numbered.end() + text[numbered.end() :]
-            if re.fullmatch(r"join(\(.*\))?(\s*<END_OF_PLAN>)?\s*", code.strip()):
-                return []  # LLMCompiler's end mark: it names no function
+            if _END_MARK.fullmatch(code.strip()):
+                return []  # it names no function; a function that is called join has arguments
             code = _outside_strings(code)
         indent = len(code) - len(code.lstrip())
         source = Source(
@@ -234,10 +242,20 @@ class Parser:
                 text=text,
                 hint="a call can use only the results of calls above it; change the order of the lines",
             )
+        self._refuse_alike(target)
         self._known[target] = position[0]
         return FunctionCall(
             target, value.func.id, args, tuple(positional), position, text=source.text, positions=positions
         )
+
+    def _refuse_alike(self, target: CallId) -> None:
+        """Refuse ``{page3}`` in a string, which is no call, where others are ``page1`` and ``page2``."""
+        name = self._stems.undefined(target, islice(self._braced, self._noted, None))
+        self._noted = len(self._braced)
+        if name is not None:
+            (line, column), text = self._braced[name]
+            hint = "a call can use only the results of calls above it"
+            raise UndefinedId(f"{name} is not defined", line=line, column=column, text=text, hint=hint)
 
 
 def _split(statement: ast.stmt, id_: CallId | None, source: Source) -> tuple[CallId, ast.Call]:
@@ -280,10 +298,10 @@ def _split(statement: ast.stmt, id_: CallId | None, source: Source) -> tuple[Cal
 
 def _python(code: str, source: Source) -> list[ast.stmt]:
     try:
-        if "\\" not in code:
+        if not _WARNED_OF.search(code):
             return ast.parse(code).body
         with warnings.catch_warnings():
-            # "\d" in a model's string is text, not worth a warning to the user.
+            # What a model writes, such as "\d" in a string, is not worth a warning to the user.
             warnings.simplefilter("ignore")
             return ast.parse(code).body
     except SyntaxError as error:

@@ -20,14 +20,17 @@ _QUERY = "{query}"
 def unused_results(plan: Plan, functions: Mapping[str, Function]) -> tuple[FunctionCall, ...]:
     """Calls before the last whose results no call uses, in the plan's order.
 
-    A function that returns nothing, by its annotation, is called for its effect.
+    A function that returns nothing, by its annotation, is called for its effect, and one
+    that says what it writes may be, or that can't say.
     """
     used = {id_ for call in plan for id_ in call.uses}
     return tuple(
-        call
-        for call in plan.calls[:-1]
-        if call.id not in used and functions[call.function].returns not in (None, type(None))
+        call for call in plan.calls[:-1] if call.id not in used and not _has_effect(functions[call.function])
     )
+
+
+def _has_effect(function: Function) -> bool:
+    return bool(function.writes or function.effects) or function.returns in (None, type(None))
 
 
 def mention_unused(plan: Plan, functions: Mapping[str, Function]) -> Plan:
@@ -78,7 +81,7 @@ def with_answer(plan: Plan, functions: Mapping[str, Function], query: str) -> Pl
     """
     last = functions[plan.calls[-1].function]
     unused = unused_results(plan, functions)
-    if not unused or last.asks_model or last.writes or last.effects or last.returns in (None, type(None)):
+    if not unused or last.asks_model or _has_effect(last):
         return plan
     if any(call.function != last.name for call in unused):
         return plan

@@ -1,0 +1,228 @@
+"""How many mistakes are found before a wrong plan is settled: through the whole runtime.
+
+A model writes a plan with one mistake in it and, if it is asked again, the right one. What
+counts is whether it is asked again. Calls that start while the text still arrives are wanted;
+how many had, and how many of them the right plan has no use for, is counted apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.figures import Figure, Series
+from benchmarks.mutations import KINDS, mutated
+from benchmarks.policies import markdown_table
+from benchmarks.right_plans import stand_in
+from llmorch import LLMOrchError, Orchestrator
+from llmorch.models.model import Finished
+from llmorch.schedule import Dispatch
+from llmorch.testing import ScriptedModel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+
+    from benchmarks.policies import Row
+    from benchmarks.right_plans import RightPlan
+    from llmorch import Function, Result
+    from llmorch.models.model import ModelRequest, Piece
+
+PLANS = 300
+QUERY = "Which is it?"
+WANTED = 0.99
+ALL, RIGHT, REPORTED = "all mistakes", "no mistake", "cut, and the reply says so"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What came of one wrong plan."""
+
+    kind: str
+    caught: bool
+    alone: bool = False
+    """Whether it is a right plan by itself: nothing in the text tells of the mistake."""
+    begun: int = 0
+    """Calls that had started when the mistake was found."""
+    in_vain: int = 0
+    """Those of them that the right plan doesn't have."""
+    effects: int = 0
+    """Those of them that change something."""
+    answered: bool = False
+    """Whether the run came to an answer in the end."""
+
+
+class _Writing(ScriptedModel):
+    """Writes the plans that it is given, one a request for a plan; any other reply is a word."""
+
+    def __init__(self) -> None:
+        super().__init__(self._reply)
+        self.plans: Sequence[str] = ()
+        self.cut = False
+        """Whether the end of the first plan is reported as cut off."""
+        self.asked = 0
+        """Requests for a plan so far."""
+
+    def start(self, plans: Sequence[str], *, cut: bool) -> None:
+        self.plans, self.cut, self.asked = plans, cut, 0
+        self.requests.clear()
+
+    def _reply(self, request: ModelRequest) -> str:
+        if not request.cached:  # a call that asks the model
+            return "a reply"
+        self.asked += 1
+        return self.plans[min(self.asked, len(self.plans)) - 1]
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
+        async for piece in super().stream(request):
+            first = request.cached and self.asked == 1
+            yield (
+                replace(piece, reason="length")
+                if isinstance(piece, Finished) and first and self.cut
+                else piece
+            )
+
+
+class _Watched:
+    """An orchestrator that is given plans by a model, with functions that only tell that they ran."""
+
+    def __init__(self, functions: Iterable[Function]) -> None:
+        self._model = _Writing()
+        self._effects = 0
+        offered = [stand_in(item, partial(self._began, item)) for item in functions if item.name != "self"]
+        self._orchestrator = Orchestrator(offered, model=self._model, processors=1)
+
+    def _began(self, function: Function, _: str) -> None:
+        if self._model.asked == 1 and (function.writes or function.effects):
+            self._effects += 1
+
+    async def run(self, wrong: str, right: str, *, cut: bool = False) -> Seen:
+        """Have the wrong plan written and, if the model is asked again, the right one."""
+        begun: list[str] = []
+        self._effects = 0
+        self._model.start((wrong, right), cut=cut)
+
+        def observe(message: Any, at: float) -> None:
+            if isinstance(message, Dispatch) and self._model.asked == 1:
+                begun.append(message.call)
+
+        try:
+            result: Result = await self._orchestrator.run(QUERY, observer=observe)
+        except LLMOrchError as error:
+            result = error.result
+        answered = result.status == "answered"
+        if self._model.asked == 1:
+            return Seen("", caught=False, answered=answered)
+        kept = sum(id_ in result.plan.by_id and result.calls[id_].attempt == 1 for id_ in begun)
+        return Seen(
+            "",
+            caught=True,
+            begun=len(begun),
+            in_vain=len(begun) - kept,
+            effects=self._effects,
+            answered=answered,
+        )
+
+
+def measured(plans: Sequence[RightPlan], seed: int = 0) -> list[Seen]:
+    """Each plan as it is, with one mistake of each kind, and cut off with and without a word."""
+    return asyncio.run(_measured(plans, random.Random(seed)))
+
+
+async def _measured(plans: Sequence[RightPlan], chance: random.Random) -> list[Seen]:
+    watched: dict[int, _Watched] = {}
+    seen = []
+    for plan in plans:
+        own = watched.setdefault(id(plan.functions), _Watched(plan.functions.values()))
+        seen.append(replace(await own.run(plan.text, plan.text), kind=RIGHT))
+        for kind in KINDS:
+            mutant = mutated(plan.text, plan.functions, kind, chance)
+            if mutant is None:
+                continue
+            ran = await own.run(mutant.text, plan.text)
+            seen.append(replace(ran, kind=kind, alone=mutant.alone))
+            if kind == "cut":
+                ran = await own.run(mutant.text, plan.text, cut=True)
+                seen.append(replace(ran, kind=REPORTED))
+    return seen
+
+
+def rows(seen: Sequence[Seen]) -> list[Row]:
+    """One row for each kind of mistake, one for all of them, and those that are no mistake of the text."""
+    groups = {kind: [one for one in seen if one.kind == kind] for kind in (*KINDS, REPORTED, RIGHT)}
+    groups = {ALL: [one for one in seen if one.kind in KINDS]} | groups
+    return [{"mistake": kind} | _row(ones) for kind, ones in groups.items() if ones]
+
+
+def _row(seen: Sequence[Seen]) -> Row:
+    caught = [one for one in seen if one.caught]
+    alone = sum((one.alone or one.kind == RIGHT) and not one.caught for one in seen)
+    return {
+        "plans": len(seen),
+        "caught": len(caught),
+        "alone": alone,
+        "missed": len(seen) - len(caught) - alone,
+        "share": len(caught) / len(seen),
+        "share_told": len(caught) / (len(seen) - alone) if len(seen) > alone else None,
+        "begun": fmean(one.begun for one in caught) if caught else None,
+        "in_vain": fmean(one.in_vain for one in caught) if caught else None,
+        "effects": sum(one.effects for one in caught),
+    }
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table, and what its columns mean."""
+    return (
+        f"{markdown_table(_COLUMNS, rows)}\n\n"
+        "Caught: the model is asked again before the plan is settled. Right by itself: nothing in the text tells "
+        "of the mistake, as where a text ends after a whole line, or a prompt has lost one of two uses of a "
+        "result. Missed: what is left of a reference was read as text. Begun by then: calls that had started, "
+        "while the text still arrived; in vain: those that the right plan doesn't have."
+    )
+
+
+def figures(rows: Sequence[Row]) -> list[Figure]:
+    """What is wanted: nearly every mistake found, and no right plan refused."""
+    by_kind = {str(row["mistake"]): row for row in rows}
+    mistakes = by_kind[ALL]
+    what = f"{mistakes['plans']} plans with one mistake each"
+    found = [
+        _figure("share of all mistakes that are caught", what, mistakes["share"], at_least=WANTED),
+        _figure("share of those that the text tells of", what, mistakes["share_told"], at_least=WANTED),
+        _figure("effects begun by a wrong plan", what, mistakes["effects"], at_most=0.0),
+    ]
+    if RIGHT in by_kind:
+        what = f"{by_kind[RIGHT]['plans']} right plans"
+        found.append(_figure("right plans refused", what, by_kind[RIGHT]["caught"], at_most=0.0))
+    return found
+
+
+def _figure(
+    name: str, what: str, value: Any, *, at_least: float | None = None, at_most: float | None = None
+) -> Figure:
+    return Figure(name, what, "", Series([float(value)]), at_least=at_least, at_most=at_most)
+
+
+def _number(name: str) -> Callable[[Row], str]:
+    return lambda row: "" if row[name] is None else f"{row[name]:.1f}"
+
+
+def _share(name: str) -> Callable[[Row], str]:
+    return lambda row: "" if row[name] is None else f"{row[name]:.1%}"
+
+
+_COLUMNS: Mapping[str, Callable[[Row], str]] = {
+    "mistake": lambda row: str(row["mistake"]),
+    "plans": lambda row: str(row["plans"]),
+    "caught": lambda row: str(row["caught"]),
+    "share": _share("share"),
+    "right by itself": lambda row: str(row["alone"]),
+    "missed": lambda row: str(row["missed"]),
+    "share where the text tells": _share("share_told"),
+    "begun by then, mean": _number("begun"),
+    "in vain": _number("in_vain"),
+    "effects begun": lambda row: str(row["effects"]),
+}

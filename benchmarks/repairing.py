@@ -1,0 +1,146 @@
+"""Whether a model mends a wrong plan, given what is wrong with it, and in how many attempts.
+
+The wrong plan is put in the model's mouth as its first draft; what it replies when it is
+asked to repair it is its own. The examples in the prompt never hold the plan itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.mutations import KINDS, mutated
+from benchmarks.policies import markdown_table
+from benchmarks.right_plans import RightPlan, example_plans
+from llmorch import ModelError, Orchestrator, UnresolvedQuery
+from llmorch.models.model import Finished, Text
+from llmorch.testing import ScriptedModel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from benchmarks.policies import Row
+    from llmorch import Plan
+    from llmorch.models.model import Model, ModelRequest, Piece
+
+ATTEMPTS = 2
+PLANS = 50
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What came of one wrong plan."""
+
+    kind: str
+    attempts: int
+    """How often the model was asked to repair it."""
+    repaired: bool
+    """Whether its last reply is a plan without a mistake that can be found."""
+    same: bool
+    """Whether that is the plan as it was before the mistake."""
+
+
+class _Misled:
+    """A model whose first reply is given; all others are its own, and kept."""
+
+    def __init__(self, model: Model, first: str) -> None:
+        self._model = model
+        self._first: str | None = first
+        self.replies: list[str] = []
+        self.name, self.kind = model.name, model.kind
+        self.constrains, self.calls_tools = model.constrains, model.calls_tools
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Piece]:
+        if self._first is not None:
+            text, self._first = self._first, None
+            yield Text(text)
+            yield Finished("stop", 0, 0)
+            return
+        self.replies.append("")
+        async for piece in self._model.stream(request):
+            if isinstance(piece, Text):
+                self.replies[-1] += piece.text
+            yield piece
+
+    async def close(self) -> None:
+        """The model goes on for the next plan."""
+
+
+def compile_time_repair(model: Model, plans: int = PLANS, seed: int = 0) -> list[Repair]:
+    """Have a model repair so many wrong plans, of every kind alike. Raises ``ModelError``."""
+    return asyncio.run(_repaired(model, plans, random.Random(seed)))
+
+
+async def _repaired(model: Model, plans: int, chance: random.Random) -> list[Repair]:
+    right = list(example_plans())
+    found: list[Repair] = []
+    try:
+        while len(found) < plans:
+            plan, kind = chance.choice(right), KINDS[len(found) % len(KINDS)]
+            mutant = mutated(plan.text, plan.functions, kind, chance)
+            if mutant is None or await _accepted(mutant.text, plan) is not None:
+                continue  # nothing in it to repair
+            found.append(await _one(model, plan, kind, mutant.text, right))
+    finally:
+        await model.close()
+    return found
+
+
+async def _one(model: Model, plan: RightPlan, kind: str, wrong: str, right: Sequence[RightPlan]) -> Repair:
+    misled = _Misled(model, wrong)
+    others = [one for one in right if one.source == plan.source and one.query != plan.query]
+    orchestrator = _orchestrator(plan, misled, others)
+    with suppress(UnresolvedQuery):  # its replies tell how
+        await orchestrator.plan(plan.query)
+    last = await _accepted(misled.replies[-1], plan)
+    return Repair(kind, len(misled.replies), last is not None, same=last == await _accepted(plan.text, plan))
+
+
+def _orchestrator(plan: RightPlan, model: Model, others: Sequence[RightPlan]) -> Orchestrator:
+    functions = [item for item in plan.functions.values() if item.name != "self"]
+    with tempfile.TemporaryDirectory() as folder:
+        examples = Path(folder, "others.plans")
+        shown = "\n\n".join(f"# query: {one.query}\n{one.text}" for one in others)
+        examples.write_text(shown, encoding="utf-8")
+        return Orchestrator(
+            functions,
+            model=model,
+            examples=examples if others else None,
+            repairs=ATTEMPTS,
+            processors=1,
+        )
+
+
+async def _accepted(text: str, plan: RightPlan) -> Plan | None:
+    """What comes of a plan that is taken without a question; ``None`` if one is asked."""
+    orchestrator = _orchestrator(plan, ScriptedModel([text]), ())
+    try:
+        return await orchestrator.plan(plan.query)
+    except ModelError:  # no reply is left for a question
+        return None
+
+
+def markdown(name: str, repairs: Sequence[Repair]) -> str:
+    """One row, for the model of this name."""
+    row: Row = {"model": name, "plans": len(repairs), "same": sum(one.same for one in repairs)}
+    for attempts in range(1, ATTEMPTS + 1):
+        row[f"in {attempts}"] = sum(one.repaired and one.attempts <= attempts for one in repairs)
+    return markdown_table(_COLUMNS, [row])
+
+
+def _share(name: str) -> Callable[[Row], str]:
+    return lambda row: f"{row[name]} ({int(str(row[name])) / int(str(row['plans'])):.0%})"
+
+
+_COLUMNS: Mapping[str, Callable[[Row], str]] = {
+    "model": lambda row: str(row["model"]),
+    "wrong plans": lambda row: str(row["plans"]),
+    "repaired in one attempt": _share("in 1"),
+    "in one or two": _share("in 2"),
+    "to the plan as it was": _share("same"),
+}
