@@ -195,11 +195,13 @@ class _Asker:
         return orchestrator, work
 
     async def _warm(self, orchestrator: Orchestrator) -> None:
-        """Answer an example's query once: what a first run alone costs is in no record."""
+        """Ask for an example's query once: what a first run alone costs is in no record."""
         query = parse_examples(self._chosen.examples.read_text(encoding="utf-8"))[0].query
+        plans = TECHNIQUES[orchestrator.technique].plans
         with suppress(LLMOrchError, TimeoutError):
             async with asyncio.timeout(self._settings.deadline):
-                await orchestrator.run(query)
+                # What an example names needn't be in the data, so a plan isn't run.
+                await (orchestrator.plan(query) if plans else orchestrator.run(query))
 
     async def _made(self, chosen: QuestionSet, job: Job, stack: AsyncExitStack) -> tuple[Orchestrator, Path]:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmorch-")))

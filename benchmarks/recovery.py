@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import caught, repairing
+from benchmarks import caught, faults, repairing
 from benchmarks.mutations import KINDS
 from benchmarks.report import verdicts
 from benchmarks.right_plans import right_plans
@@ -19,6 +19,7 @@ QUICK = 60
 def run(settings: Settings, *, model: str | None, quick: bool) -> str:
     """All tables; those that ask a model only where one is named."""
     parts = [("Mutations: one mistake in a right plan", _mutations(settings, quick=quick))]
+    parts.append(("Calls that fail, and are recovered", _faults(settings, quick=quick)))
     if model is not None:
         parts.append(("Compile-time repair", _repairs(settings, model, quick=quick)))
     return "\n\n".join(f"**{title}**\n\n{table}" for title, table in parts)
@@ -28,6 +29,11 @@ def _mutations(settings: Settings, *, quick: bool) -> str:
     count = settings.limit or (QUICK if quick else caught.PLANS)
     rows = caught.rows(caught.measured(right_plans(count, settings.seed), settings.seed))
     return f"{caught.markdown(rows)}\n\n{verdicts(caught.figures(rows))}"
+
+
+def _faults(settings: Settings, *, quick: bool) -> str:
+    runs = faults.measured(settings.limit or (QUICK if quick else faults.PLANS), settings.seed)
+    return f"{faults.markdown(runs)}\n\n{verdicts(faults.figures(runs))}"
 
 
 def _repairs(settings: Settings, model: str, *, quick: bool) -> str:

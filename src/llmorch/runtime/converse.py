@@ -18,7 +18,7 @@ from llmorch.errors import ModelError, PlanError, PlanTooLarge, ToolsRefused, Un
 from llmorch.models.model import Finished, Text
 from llmorch.plan import Checker, Parser, with_query
 from llmorch.requests import ToolCall
-from llmorch.techniques import AskModel, Draft, Outcome, Reply, RunPlan, WritePlan
+from llmorch.techniques import AskModel, Draft, Outcome, Reply, Revise, RunPlan, WritePlan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -178,7 +178,7 @@ async def converse(
     """Play a technique to its end. Raises what the technique raises, and ``ModelError``."""
     settled: tuple[FunctionCall, ...] = ()
     begun: Plan | None = None
-    unfinished = 0  # calls at the end of settled, of a plan that may be revised while it runs
+    last = 0  # calls of the plan that was run last, at the end of settled
     # While a technique asks, a local model belongs to it: a call that asks it too would
     # hold up what comes next.
     occupying = False
@@ -203,20 +203,19 @@ async def converse(
                 earlier = [call.id for call in settled]
                 reply = await conversing.write(effect, functions, execution, earlier)
                 begun = reply.plan or Plan(())
-            case RunPlan(plan, until):
-                if unfinished:
-                    settled = settled[:-unfinished]
-                if unfinished or (begun is not None and begun != plan):
+            case RunPlan(plan, until) | Revise(plan, until):
+                if isinstance(effect, Revise):
+                    settled = settled[: len(settled) - last]
+                if isinstance(effect, Revise) or (begun is not None and begun != plan):
                     _revise(settled, execution)
                     begun = None
                 execution.extend(plan.calls if begun is None else (), complete=True)
-                begun = None
+                begun, last = None, len(plan)
                 settled += plan.calls
                 if occupying:
                     execution.vacate()
                     occupying = False
                 reply = await _settled(Plan(settled), execution, until)
-                unfinished = len(plan.calls) if until is not None else 0
             case _:
                 assert_never(effect)
 
@@ -236,7 +235,7 @@ async def first_plan(
                 reply = await conversing.ask(request)
             case WritePlan():
                 reply = await conversing.write(effect, functions, None)
-            case RunPlan(plan):
+            case RunPlan(plan) | Revise(plan):
                 return plan
             case _:
                 assert_never(effect)

@@ -47,7 +47,8 @@ def recovery_points(graph: RelationGraph, failed: CallId, step: int) -> set[Call
 def broken(graph: RelationGraph, steps: Mapping[CallId, int]) -> list[Broken]:
     """The failed calls, whose attempts ``steps`` numbers, in groups whose cones don't meet.
 
-    A recovery point below another one of its group is none: its input will be another.
+    A point may lie below another one of its group. To leave it out, as a smallest rank among
+    all of them would have it, could leave it out in every attempt.
     """
     groups: list[tuple[set[CallId], set[CallId], set[CallId]]] = []
     for failed, step in steps.items():
@@ -57,8 +58,6 @@ def broken(graph: RelationGraph, steps: Mapping[CallId, int]) -> list[Broken]:
             groups.remove(other)
             group = group[0] | other[0], group[1] | other[1], group[2] | other[2]
         groups.append(group)
-    for _, points, _ in groups:
-        points.difference_update(*(graph.descendants(point) for point in list(points)))
     return sorted(
         (Broken(*(tuple(sorted(part, key=graph.order)) for part in group)) for group in groups),
         key=lambda group: graph.order(group.failed[0]),

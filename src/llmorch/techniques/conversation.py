@@ -70,8 +70,18 @@ class RunPlan:
     """Run this plan to its end, after those before it. The reply is an ``Outcome``.
 
     With ``until`` the reply comes as soon as a call has failed and ``until`` says yes to
-    the outcome so far; what runs goes on, and the next ``RunPlan`` revises this plan: calls
-    that both make keep running, or keep their results.
+    the outcome so far; what runs goes on.
+    """
+
+    plan: Plan
+    until: Callable[[Outcome], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revise:
+    """Run this plan in the place of the one that was run last, as ``RunPlan`` does.
+
+    Calls that both make keep running, or keep their results; all others are cancelled.
     """
 
     plan: Plan
@@ -161,5 +171,5 @@ def cut_off(reply: Reply) -> tuple[str, ...]:
     return ("the answer was cut off at the limit of tokens",) if reply.reason == "length" else ()
 
 
-Effect: TypeAlias = AskModel | WritePlan | RunPlan
+Effect: TypeAlias = AskModel | WritePlan | RunPlan | Revise
 Conversation: TypeAlias = Generator[Effect, Any, T]

@@ -16,8 +16,8 @@ from llmorch.plan import Checker, Parser, evaluate, render_call, with_query
 from llmorch.plan.evaluate import as_text
 from llmorch.relations import discover
 from llmorch.requests import Message
-from llmorch.schedule.recovery import Broken, broken
-from llmorch.techniques.conversation import AskModel, Outcome, Recovery, RunPlan
+from llmorch.schedule.recovery import Broken, broken, cone
+from llmorch.techniques.conversation import AskModel, Outcome, Recovery, Revise, RunPlan
 from llmorch.techniques.prompts.join import plan_again
 from llmorch.techniques.prompts.recover import repair_call
 from llmorch.techniques.prompts.results import result_text
@@ -39,11 +39,12 @@ def run_recovering(task: Task, plan: Plan, recoveries: list[Recovery]) -> Conver
     the end; calls that could not be recovered are among its errors.
     """
     recovering = _Recovering(task, plan)
-    while True:
-        outcome: Outcome = yield RunPlan(recovering.plan, recovering.wanted if task.recoveries else None)
-        if not task.recoveries or not recovering.wanted(outcome):
-            return outcome
+    until = recovering.wanted if task.recoveries else None
+    outcome: Outcome = yield RunPlan(plan, until)
+    while until is not None and until(outcome):
         recoveries.append((yield from recovering.recover(outcome)))
+        outcome = yield Revise(recovering.plan, until)
+    return outcome
 
 
 class _Recovering:
@@ -85,6 +86,12 @@ class _Recovering:
             if steps[call] >= self._task.recoveries:
                 self._given_up.add(call)
                 last = last or steps[call] > 1
+        # As in the paper, nothing of the cone goes on meanwhile; what has completed is kept
+        # until it is known to be wanted or not.
+        ended = {*outcome.results, *outcome.failed}
+        yield Revise(
+            Plan(tuple(call for call in self.plan if call.id not in group.cone or call.id in ended)), _at_once
+        )
         if last and not self._replanned:
             self._replanned = True
             return (yield from self._replan(outcome, group, why))
@@ -108,7 +115,12 @@ class _Recovering:
             if repaired is not None and repaired not in tried:
                 self.plan = Plan(tuple(repaired if call.id == point else call for call in self.plan))
                 changed[point] = render_call(repaired)
-        again = tuple(call for call in group.cone if call in outcome.begun) if changed else ()
+        below = cone(discover(self.plan, self._task.functions), changed)
+        again = tuple(
+            call
+            for call in group.cone
+            if call in outcome.begun and (call in below or call not in {*outcome.results, *outcome.failed})
+        )
         return Recovery("recover", why, group.failed, changed, again)
 
     def _repaired(
@@ -189,6 +201,10 @@ class _Recovering:
                     text=call.text.split("\n")[0],
                     hint="use what it returned, or leave it out",
                 )
+
+
+def _at_once(_: Outcome) -> bool:
+    return True
 
 
 def _told(reply: Reply, error: PlanError, wanted: str) -> tuple[Message, Message]:
