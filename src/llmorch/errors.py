@@ -2,7 +2,7 @@
 
 ``PlanError`` is mended by the model, ``CallError`` by recovery, ``FunctionError`` by
 whoever declared the function, ``ModelError`` by whoever chose the model,
-``UnresolvedQuery`` by the caller, and ``IllegalEvent`` by us.
+``UnresolvedQuery`` and ``LimitReached`` by the caller, and ``IllegalEvent`` by us.
 """
 
 from __future__ import annotations
@@ -120,6 +120,10 @@ class UnresolvedQuery(LLMOrchError):
 
     recoveries: tuple[Any, ...] = ()
     """The attempts, as in ``Result.recoveries``."""
+
+
+class LimitReached(LLMOrchError):
+    """A run that came to the limit of time or tokens that its caller had set."""
 
 
 class IllegalEvent(LLMOrchError):

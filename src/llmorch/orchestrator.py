@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import Plan
-from llmorch.errors import EmptyPlan, FunctionError, LLMOrchError, ModelError, UnresolvedQuery
+from llmorch.errors import (
+    EmptyPlan,
+    FunctionError,
+    LimitReached,
+    LLMOrchError,
+    ModelError,
+    UnresolvedQuery,
+)
 from llmorch.functions import SELF, Function, as_functions, self_function
 from llmorch.machine import allowed_processors
 from llmorch.models.model import ReadsAhead
@@ -73,7 +80,9 @@ class Orchestrator:
     are queries and their plans, for the prompt: a path to a file of them. ``repairs`` is
     how often a plan that can't be run is given back to the model, and ``max_recoveries``
     how many attempts to recover a failed call of a plan may have (by default 3 for
-    ``llmorch`` and none for the others, as their papers have it).
+    ``llmorch`` and none for the others, as their papers have it). With ``replan`` the
+    technique ``llmorch`` has the model judge whether the results answer the query, and ask
+    for more calls if they don't.
 
     Runs of one orchestrator take turns, so that its processors are each run's own; to
     answer queries at once, use one each. Processes are started when they are first needed
@@ -92,6 +101,7 @@ class Orchestrator:
         examples: str | Path | None = None,
         repairs: int = 2,
         max_recoveries: int | None = None,
+        replan: bool = False,
         base_url: str | None = None,
     ) -> None:
         if processors is not None and not 1 <= processors <= MAX_PROCESSORS:
@@ -108,6 +118,7 @@ class Orchestrator:
             raise ValueError(
                 f"max_recoveries is at least 0 and at most {MAX_RECOVERIES}, not {max_recoveries}"
             )
+        self._replan = replan
         self._recoveries = TECHNIQUES[technique].recoveries if max_recoveries is None else max_recoveries
         offered = as_functions(functions)
         kind = self.model.kind
@@ -133,6 +144,8 @@ class Orchestrator:
         self,
         query: str,
         *,
+        deadline: float | None = None,
+        max_tokens: int | None = None,
         observer: Observer | None = None,
         wrote: Callable[[str], None] | None = None,
     ) -> Result:
@@ -140,11 +153,19 @@ class Orchestrator:
 
         ``observer`` sees every event and command, ``wrote`` the plan's text as it
         arrives. Raises ``UnresolvedQuery`` when the model writes no plan that can be
-        run, and ``ModelError`` when the model fails. A call that fails raises nothing:
-        the result says so, and keeps what finished.
+        run, ``ModelError`` when the model fails, and ``LimitReached`` after ``deadline``
+        seconds or once ``max_tokens``, in and out, are used up; what had finished is then
+        in the error's ``result``. A call that fails raises nothing: the result says so,
+        and keeps what finished.
         """
-        conversing = Conversing(self.model, wrote=wrote)
-        return await self._play(self._conversation(query), conversing, query=query, observer=observer)
+        if deadline is not None and not deadline > 0:
+            raise ValueError(f"deadline is a positive number of seconds, not {deadline!r}")
+        if max_tokens is not None and max_tokens < 1:
+            raise ValueError(f"max_tokens is at least 1, not {max_tokens}")
+        conversing = Conversing(self.model, wrote=wrote, max_tokens=max_tokens)
+        return await self._play(
+            self._conversation(query), conversing, query=query, observer=observer, deadline=deadline
+        )
 
     async def execute(self, plan: str | Plan, *, observer: Observer | None = None) -> Result:
         """Run a plan without asking a model for one.
@@ -201,6 +222,7 @@ class Orchestrator:
             calls_tools=self.model.calls_tools,
             repairs=self._repairs,
             recoveries=self._recoveries,
+            replan=self._replan,
         )
         return TECHNIQUES[self.technique].play(task)
 
@@ -211,12 +233,15 @@ class Orchestrator:
         *,
         query: str | None,
         observer: Observer | None,
+        deadline: float | None = None,
     ) -> Result:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._turn = loop, asyncio.Lock()
         async with self._turn:
-            return await self._play_alone(conversation, conversing, query=query, observer=observer)
+            return await self._play_alone(
+                conversation, conversing, query=query, observer=observer, deadline=deadline
+            )
 
     async def _play_alone(
         self,
@@ -225,6 +250,7 @@ class Orchestrator:
         *,
         query: str | None,
         observer: Observer | None,
+        deadline: float | None,
     ) -> Result:
         def collected(answer: Answer, plan: Plan, execution: Execution) -> Result:
             return collect(
@@ -255,7 +281,9 @@ class Orchestrator:
                 ahead=self._ahead,
                 observer=observer,
             ) as execution:
-                played = await converse(conversation, conversing, self.functions, execution)
+                played = await _within(
+                    deadline, converse(conversation, conversing, self.functions, execution)
+                )
         except asyncio.CancelledError as cancelled:
             await asyncio.shield(self.close())
             if execution is not None:
@@ -307,6 +335,16 @@ def _with_kind(function: Function, kind: Any) -> Function:
     from dataclasses import replace
 
     return replace(function, kind=kind)
+
+
+async def _within(deadline: float | None, work: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(deadline) as limit:
+            return await work
+    except TimeoutError:
+        if not limit.expired():
+            raise
+    raise LimitReached(f"the run took longer than its deadline of {deadline:g} s")
 
 
 def _just(plan: Plan) -> Conversation[Answer]:

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from llmorch import Orchestrator, function
+from llmorch import LimitReached, Orchestrator, function
 from llmorch.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -260,3 +260,59 @@ async def test_other_techniques_with_plans_recover_where_they_are_told_to(techni
     assert "3000" in result.answer
     assert [recovery.kind for recovery in result.recoveries] == ["recover"]
     assert MADE["total"] == 1
+
+
+async def test_results_that_are_not_enough_lead_to_more_calls() -> None:
+    """A query with a condition: what is called next depends on what came first."""
+    made, model = orchestrator(
+        's1 = search(term="weather in Paris")',
+        "Thought: it rains\nReplan: search for museums",
+        's2 = search(term="museums near {s1}", k=2000)',
+        "Thought: there they are\nAnswer: the Louvre",
+        replan=True,
+    )
+    async with made, asyncio.timeout(10):
+        result = await made.run("If it rains in Paris, search for museums, else for parks.")
+    assert result.answer == "the Louvre"
+    assert [call.id for call in result.calls] == ["s1", "s2"]
+    assert [recovery.kind for recovery in result.recoveries] == ["replan"]
+    assert MADE["search weather in Paris 500"] == 1
+    assert 's1 = search(term="weather in Paris")\nResult: weather' in model.requests[2].messages[-1].text
+
+
+async def test_judging_and_recovering_go_together() -> None:
+    made, _ = orchestrator(
+        TWO, 's1 = search(term="Utah", k=1000)', "Thought: fine\nAnswer: 3000", replan=True
+    )
+    async with made, asyncio.timeout(10):
+        result = await made.run("How much?")
+    assert result.answer == "3000"
+    assert [recovery.kind for recovery in result.recoveries] == ["recover"]
+
+
+async def test_a_run_past_its_deadline_ends_and_keeps_what_had_finished() -> None:
+    made, _ = orchestrator('s1 = search(term="Utah", k=2000)\ns2 = number(text=s1, seconds=30)')
+    async with made:
+        began = time.monotonic()
+        with pytest.raises(LimitReached, match=r"longer than its deadline of 0\.3 s") as raised:
+            await made.run("How much?", deadline=0.3)
+        assert time.monotonic() - began < 2
+        assert raised.value.result.calls["s1"].status == "completed"
+        assert raised.value.result.calls["s2"].status == "cancelled"
+
+
+async def test_a_run_past_its_tokens_asks_no_more() -> None:
+    made, model = orchestrator(TWO, 's1 = search(term="Utah", k=1000)')
+    async with made:
+        with pytest.raises(LimitReached, match="max_tokens is 10") as raised:
+            await made.run("How much?", max_tokens=10)
+    assert len(model.requests) == 1
+    assert raised.value.result.calls["s2"].status == "completed"
+
+
+@pytest.mark.parametrize("limits", [{"deadline": 0}, {"max_tokens": 0}])
+async def test_a_limit_that_cannot_be_is_told(limits) -> None:
+    made, _ = orchestrator(TWO)
+    async with made:
+        with pytest.raises(ValueError, match=next(iter(limits))):
+            await made.run("How much?", **limits)

@@ -69,6 +69,21 @@ Processors = Annotated[
 Examples = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Queries and their plans, for the prompt.")
 ]
+MaxRecoveries = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=20, metavar="N", help="Attempts to recover a failed call; 3 for llmorch, else 0."
+    ),
+]
+Replan = Annotated[
+    bool, typer.Option("--replan", help="Have results judged, and more calls made if they are not enough.")
+]
+Deadline = Annotated[
+    float | None, typer.Option(min=0.001, metavar="SECONDS", help="Stop the run when it takes longer.")
+]
+MaxTokens = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Stop the run when the model has used as many tokens.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Trace = Annotated[
     Path | None,
@@ -89,6 +104,10 @@ def run(
     policy: RunPolicy = None,
     processors: Processors = None,
     examples: Examples = None,
+    max_recoveries: MaxRecoveries = None,
+    replan: Replan = False,
+    deadline: Deadline = None,
+    max_tokens: MaxTokens = None,
     as_json: Json = False,
     save_trace: Trace = None,
     quiet: Quiet = False,
@@ -107,6 +126,8 @@ def run(
             policy=policy,
             processors=processors,
             examples=examples,
+            max_recoveries=max_recoveries,
+            replan=replan,
             progress=progress.fetched,
         )
         with _told_as_json(output if as_json else None, orchestrator, query):
@@ -114,7 +135,13 @@ def run(
             result = _play(
                 orchestrator,
                 progress,
-                lambda: orchestrator.run(query, observer=progress.observe, wrote=progress.wrote),
+                lambda: orchestrator.run(
+                    query,
+                    deadline=deadline,
+                    max_tokens=max_tokens,
+                    observer=progress.observe,
+                    wrote=progress.wrote,
+                ),
             )
         _finish(result, output, progress, as_json=as_json, save_trace=save_trace)
 
@@ -275,6 +302,8 @@ def _orchestrator(
     policy: str | None = None,
     processors: int | None = None,
     examples: Path | None = None,
+    max_recoveries: int | None = None,
+    replan: bool = False,
 ) -> Orchestrator:
     from llmorch.orchestrator import Orchestrator, model_named
 
@@ -286,6 +315,8 @@ def _orchestrator(
             policy=policy,
             processors=processors,
             examples=examples,
+            max_recoveries=max_recoveries,
+            replan=replan,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

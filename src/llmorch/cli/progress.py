@@ -14,6 +14,7 @@ from llmorch.schedule import (
     Cancel,
     CancelRequested,
     Dispatch,
+    Keep,
     PlanExtended,
     PlanRevised,
 )
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from llmorch.calls import CallId
     from llmorch.result import Result
     from llmorch.schedule import Command, Event
+    from llmorch.techniques import Recovery
 
 _MARKS = {"waiting": "·", "running": "▶", "completed": "✓", "failed": "✗", "stopped": "■"}
 _STYLES = {"waiting": "dim", "running": "cyan", "completed": "green", "failed": "red", "stopped": "yellow"}
@@ -97,12 +99,15 @@ class Progress:
         match message:
             case PlanExtended(calls):
                 for call in calls:
-                    text = _short(render_call(call))
-                    kept = self._before.pop(call.id, None)
-                    self._rows[call.id] = kept if kept is not None and kept.text == text else _Row(text)
+                    self._rows[call.id] = _Row(_short(render_call(call)))
             case PlanRevised():
                 self._before, self._rows, self._draft = self._before | self._rows, {}, ""
                 self._line("the plan is revised")
+            case Keep(id_, before=before):
+                kept = self._before.pop(before, None)
+                if kept is not None:
+                    kept.text = self._rows[id_].text
+                    self._rows[id_] = kept
             case Dispatch(id_, attempt, processor):
                 row = self._rows[id_]
                 row.state, row.processor, row.began, row.ended = "running", processor, at, None
@@ -146,7 +151,8 @@ class Progress:
         from llmorch.cli.timeline import text
 
         usage = result.usage
-        shown = [f"\nplan\n{_indented(render(result.plan))}", f"timeline\n{_indented(text(result))}"]
+        shown = [f"{_told(recovery)}" for recovery in result.recoveries]
+        shown += [f"\nplan\n{_indented(render(result.plan))}", f"timeline\n{_indented(text(result))}"]
         total = (
             f"{result.makespan:.2f} s on {result.processors} processors (at best {result.lower_bound:.2f} s)"
         )
@@ -185,6 +191,13 @@ class Progress:
                 Text(took),
             )
         return table
+
+
+def _told(recovery: Recovery) -> str:
+    """One attempt to go on, for people."""
+    changed = f"; now {', '.join(recovery.changed.values())}" if recovery.changed else ""
+    again = f"; made again: {', '.join(recovery.again)}" if recovery.again else ""
+    return f"{recovery.kind}: {recovery.why}{changed}{again}"
 
 
 def _short(text: str, width: int = 72) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar, assert_never
 
 from llmorch.calls import Plan
-from llmorch.errors import ModelError, PlanError, PlanTooLarge, ToolsRefused, UnresolvedQuery
+from llmorch.errors import LimitReached, ModelError, PlanError, PlanTooLarge, ToolsRefused, UnresolvedQuery
 from llmorch.models.model import Finished, Text
 from llmorch.plan import Checker, Parser, with_query
 from llmorch.requests import ToolCall
@@ -50,15 +50,29 @@ class Usage:
 
 
 class Conversing:
-    """A model, and what talking to it has cost so far."""
+    """A model, and what talking to it has cost so far.
 
-    def __init__(self, model: Model, *, wrote: Callable[[str], None] | None = None) -> None:
+    ``max_tokens`` is what it may cost, in and out: past it, the next request raises
+    ``LimitReached``.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        wrote: Callable[[str], None] | None = None,
+        max_tokens: int | None = None,
+    ) -> None:
         self.model = model
         self.usage = Usage()
+        self._max_tokens = max_tokens
         self._wrote = wrote
 
     async def pieces(self, request: ModelRequest) -> AsyncGenerator[str | ToolCall | Finished, None]:
         """The reply, piece by piece, then how it ended; its cost is added up."""
+        spent = self.usage.input_tokens + self.usage.output_tokens
+        if self._max_tokens is not None and spent >= self._max_tokens:
+            raise LimitReached(f"the run has used {spent:,} tokens, and max_tokens is {self._max_tokens:,}")
         self.usage.requests += 1
         began, counted, written = time.monotonic(), False, 0
         left = request.max_tokens * CHARACTERS_A_TOKEN

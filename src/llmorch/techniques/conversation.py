@@ -41,6 +41,8 @@ class Task:
     """How often a technique that thinks in turns asks the model."""
     replans: int = 2
     """How often a technique may plan again in the light of results."""
+    replan: bool = False
+    """Whether ``llmorch`` has results judged, and plans again."""
     recoveries: int = 0
     """How many attempts to recover one failed call may have; the last replans the rest."""
 

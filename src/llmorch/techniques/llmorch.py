@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from llmorch.errors import PlanError, UnresolvedQuery, UnusedResult
 from llmorch.plan import mention_unused, unused_results, with_answer
 from llmorch.techniques.conversation import Recovery, WritePlan, answer_of
+from llmorch.techniques.judging import until_answered
 from llmorch.techniques.prompts.plan import repair, translate
 from llmorch.techniques.recovering import run_recovering
 
@@ -23,10 +24,16 @@ if TYPE_CHECKING:
 
 
 def llmorch(task: Task) -> Conversation[Answer]:
-    """Translate the query into a plan, run it, recover what fails. Raises ``UnresolvedQuery``."""
+    """Translate the query into a plan, run it, recover what fails. Raises ``UnresolvedQuery``.
+
+    The answer is the last call's result or, with ``task.replan``, what the model makes of all
+    results, once it finds that they are enough.
+    """
     recoveries: list[Recovery] = []
-    plan = yield from _planned(task, recoveries)
-    outcome = yield from run_recovering(task, mention_unused(plan, task.functions), recoveries)
+    plan = mention_unused((yield from _planned(task, recoveries)), task.functions)
+    if task.replan:
+        return (yield from until_answered(task, plan, recoveries))
+    outcome = yield from run_recovering(task, plan, recoveries)
     return answer_of(outcome, tuple(recoveries))
 
 
