@@ -53,8 +53,9 @@ def test_the_plan_in_the_language_document_is_one() -> None:
 
 
 def test_the_code_about_failure_runs() -> None:
-    (code,) = blocks(ROOT / "docs" / "failure.md", "python")
-    assert run(code) == "30.5 million people\nretry s1 (search) failed: ConnectionError: reset\n"
+    recovery, retry = blocks(ROOT / "docs" / "failure.md", "python")
+    assert run(recovery) == "3271616\n('s2',) {'s1': 's1 = search(term=\"Utah\", words=2000)'} ('s1', 's2')\n"
+    assert run(retry) == "30.5 million people\nretry s1 (search) failed: ConnectionError: reset\n"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -80,6 +81,7 @@ def test_the_public_names_are_these() -> None:
         "FunctionCall",
         "FunctionError",
         "LLMOrchError",
+        "LimitReached",
         "ModelError",
         "Orchestrator",
         "Plan",
