@@ -20,7 +20,7 @@ from benchmarks.policies import markdown_table
 from benchmarks.right_plans import stand_in
 from llmorch import LLMOrchError, Orchestrator
 from llmorch.models.model import Finished
-from llmorch.schedule import Dispatch
+from llmorch.schedule import Dispatch, Keep, PlanExtended
 from llmorch.testing import ScriptedModel
 
 if TYPE_CHECKING:
@@ -102,26 +102,32 @@ class _Watched:
     async def run(self, wrong: str, right: str, *, cut: bool = False) -> Seen:
         """Have the wrong plan written and, if the model is asked again, the right one."""
         begun: list[str] = []
+        kept: list[str] = []
+        settled = False
         self._effects = 0
         self._model.start((wrong, right), cut=cut)
 
         def observe(message: Any, at: float) -> None:
-            if isinstance(message, Dispatch) and self._model.asked == 1:
+            nonlocal settled
+            if isinstance(message, PlanExtended) and message.complete and self._model.asked == 1:
+                settled = True  # what is asked from now on is about a call that failed
+            elif isinstance(message, Dispatch) and self._model.asked == 1:
                 begun.append(message.call)
+            elif isinstance(message, Keep):
+                kept.append(message.before)
 
         try:
             result: Result = await self._orchestrator.run(QUERY, observer=observe)
         except LLMOrchError as error:
             result = error.result
         answered = result.status == "answered"
-        if self._model.asked == 1:
+        if settled or self._model.asked == 1:
             return Seen("", caught=False, answered=answered)
-        kept = sum(id_ in result.plan.by_id and result.calls[id_].attempt == 1 for id_ in begun)
         return Seen(
             "",
             caught=True,
             begun=len(begun),
-            in_vain=len(begun) - kept,
+            in_vain=len(set(begun) - set(kept)),
             effects=self._effects,
             answered=answered,
         )

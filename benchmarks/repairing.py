@@ -45,6 +45,10 @@ class Repair:
     """Whether that is the plan as it was before the mistake."""
 
 
+class _Enough(ModelError):
+    """The repairs are used up."""
+
+
 class _Misled:
     """A model whose first reply is given; all others are its own, and kept."""
 
@@ -61,6 +65,8 @@ class _Misled:
             yield Text(text)
             yield Finished("stop", 0, 0)
             return
+        if len(self.replies) == ATTEMPTS:
+            raise _Enough("a new translation is no repair")
         self.replies.append("")
         async for piece in self._model.stream(request):
             if isinstance(piece, Text):
@@ -95,7 +101,7 @@ async def _one(model: Model, plan: RightPlan, kind: str, wrong: str, right: Sequ
     misled = _Misled(model, wrong)
     others = [one for one in right if one.source == plan.source and one.query != plan.query]
     orchestrator = _orchestrator(plan, misled, others)
-    with suppress(UnresolvedQuery):  # its replies tell how
+    with suppress(UnresolvedQuery, _Enough):  # its replies tell how
         await orchestrator.plan(plan.query)
     last = await _accepted(misled.replies[-1], plan)
     return Repair(kind, len(misled.replies), last is not None, same=last == await _accepted(plan.text, plan))

@@ -33,7 +33,7 @@ class Answer:
     promised: int | None = None
     """The length that the headers announce, if any."""
     late: bool = False
-    """Whether not even the headers come before the silence."""
+    """Whether nothing comes, not even the headers."""
 
 
 def event(text: str | None = None, reason: str | None = None) -> str:
@@ -68,7 +68,7 @@ class Loopback:
 @contextmanager
 def serving() -> Iterator[Loopback]:
     """The endpoint, served by threads that end with the block."""
-    endpoint = Loopback()
+    endpoint, closing = Loopback(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -97,7 +97,7 @@ def serving() -> Iterator[Loopback]:
             for line in answer.lines:
                 self._line(line)
                 time.sleep(answer.pace)
-            while answer.endless and not endpoint.hung_up.wait(0.01):
+            while answer.endless and not closing.wait(0.01):
                 self._line(answer.lines[-1])
 
         def _line(self, line: str) -> None:
@@ -116,6 +116,7 @@ def serving() -> Iterator[Loopback]:
         yield endpoint
     finally:
         endpoint.hung_up.set()
+        closing.set()
         server.shutdown()
         server.server_close()
         thread.join()

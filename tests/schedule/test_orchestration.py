@@ -341,3 +341,22 @@ def test_no_schedule_beats_the_lower_bound(plan, processors, policy, data) -> No
     # Ours never leaves a processor idle that something could use.
     work = sum(seconds.values())
     assert run.makespan <= work * (1 + 1e-9)
+
+
+def test_at_the_end_what_had_completed_before_a_revision_is_known() -> None:
+    core = core_for(OFFERED)
+    before = parse('s1 = search("a")\ns2 = search("b")\ns3 = chatbot("{s1}")\ns4 = chatbot("{s2}")')
+    core.handle(PlanExtended(before.calls), at=0.0)
+    for call in ("s1", "s2", "s3"):
+        core.handle(CallCompleted(call, 1), at=1.0)
+    core.handle(PlanRevised(), at=2.0)
+    core.handle(PlanExtended(parse('s2 = search("c")').calls), at=2.0)
+    commands = core.handle(CancelRequested(), at=3.0)
+    # s4 used the old s2, which another call has replaced.
+    assert [command for command in commands if isinstance(command, Keep)] == [
+        Keep("s1", 1, "s1", 1),
+        Keep("s3", 1, "s3", 1),
+    ]
+    statuses = {call: state.status for call, state in core.states.items()}
+    assert statuses == {"s2": "cancelled", "s1": "completed", "s3": "completed"}
+    assert set(core.graph) == set(core.states)

@@ -17,14 +17,14 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from llmorch.errors import ModelError, ToolsRefused
-from llmorch.models.model import Finished, Message, ModelRequest, Piece, Text, ToolCall
+from llmorch.models.chunks import extend, says_something, worded
+from llmorch.models.model import Finished, ModelRequest, Piece, Text, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
     from openai import AsyncOpenAI, AsyncStream, OpenAIError
     from openai.types.chat import ChatCompletionChunk
-    from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 
     from llmorch.functions import Kind
 
@@ -35,13 +35,16 @@ if TYPE_CHECKING:
 _OPTIONAL = ("temperature", "seed", "stream_options", "stop")
 _PREFIX = "openai:"
 _SHOWN = 300
+_MUTE_A_TOKEN = 20
+"""Chunks without text, or characters of tool calls, for each token that a reply may have."""
 
 
 class OpenAIModel:
     """A model behind an OpenAI-compatible endpoint.
 
     ``base_url`` and ``api_key`` default to OPENAI_BASE_URL and OPENAI_API_KEY, as in the
-    openai package; an endpoint other than OpenAI's own needs no key. ``extra`` adds fields
+    openai package; an endpoint other than OpenAI's own needs no key. ``timeout`` is how many
+    seconds may pass in which a reply doesn't go on. ``extra`` adds fields
     to the request's body, for endpoints that take more than OpenAI's. Connections belong
     to the event loop that opened them: call ``close`` before it ends.
     """
@@ -90,10 +93,18 @@ class OpenAIModel:
         openai = await package()
         import httpx2  # what the openai package itself runs on
 
+        begun = False
         try:
             async with await self._ask(request) as chunks, aclosing(self._read(request, chunks)) as pieces:
+                begun = True
                 async for piece in pieces:
                     yield piece
+        except openai.APITimeoutError as error:
+            raise (self._stalled() if begun else self._error(error)) from error
+        except openai.APIConnectionError as error:
+            cause = _line(error.__cause__ or error)
+            broke_off = self._failed(f"the reply broke off ({cause})", "try again")
+            raise (broke_off if begun else self._error(error)) from error
         except openai.OpenAIError as error:
             raise self._error(error) from error
         except httpx2.HTTPError as error:  # what the package lets through while a reply is read
@@ -157,7 +168,7 @@ class OpenAIModel:
             ]
         return {
             "model": self._model,
-            "messages": [_worded(message) for message in request.messages],
+            "messages": [worded(message) for message in request.messages],
             "stream": True,
             self._limit: request.max_tokens,
             "extra_body": dict(self._extra(request)) if self._extra else None,
@@ -179,9 +190,13 @@ class OpenAIModel:
         calls: dict[int, ToolCall] = {}
         reason: str | None = None
         usage: tuple[int, int] | None = None
-        refusal, length, heard = "", 0, False
-        async for chunk in chunks:
+        refusal, length, heard, mute = "", 0, False, 0
+        chunk: ChatCompletionChunk
+        async for chunk in self._going_on(chunks):
             heard = True
+            mute += 1
+            if mute > request.max_tokens * _MUTE_A_TOKEN:
+                raise self._failed("the reply goes on and on without a word", "use another model")
             if chunk.usage is not None:
                 usage = (chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
             # The chunk with the usage has no choice, and some endpoints send others without.
@@ -189,8 +204,10 @@ class OpenAIModel:
                 reason = choice.finish_reason or reason
                 refusal += choice.delta.refusal or ""
                 for delta in choice.delta.tool_calls or ():
-                    _extend(calls, delta)
+                    extend(calls, delta)
+                    mute += len((delta.function and delta.function.arguments) or "")
                 if choice.delta.content:
+                    mute -= 1
                     length += len(choice.delta.content)
                     yield Text(choice.delta.content)
         if refusal or reason == "content_filter":
@@ -210,6 +227,25 @@ class OpenAIModel:
         if usage is None:  # not every endpoint counts; four characters a token is close enough to add up
             usage = (sum(len(message.text) for message in request.messages) // 4, length // 4)
         yield Finished("length" if reason == "length" else "stop", *usage)
+
+    async def _going_on(self, chunks: AsyncStream[ChatCompletionChunk]) -> AsyncGenerator[Any, None]:
+        """The chunks, for as long as they bring something in time.
+
+        An endpoint, or a proxy before it, may keep a connection alive for ever.
+        """
+        arriving, clock = aiter(chunks), asyncio.get_running_loop().time
+        deadline = clock() + self._timeout
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    chunk = await anext(arriving)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as error:
+                raise self._stalled() from error
+            yield chunk
+            if says_something(chunk):
+                deadline = clock() + self._timeout
 
     async def _client(self) -> AsyncOpenAI:
         loop = asyncio.get_running_loop()
@@ -265,46 +301,16 @@ class OpenAIModel:
             return self._failed("no key", "set OPENAI_API_KEY, or --base-url for an endpoint that needs none")
         return self._failed(reason, "check OPENAI_API_KEY and --base-url")
 
+    def _stalled(self) -> ModelError:
+        return self._failed(
+            f"the reply broke off (nothing more in {self._timeout:g} s)", "try again or allow more time"
+        )
+
     def _is_it_compatible(self) -> str:
         return f"check that {self._base_url or 'the endpoint'} is OpenAI-compatible (--base-url)"
 
     def _failed(self, what: str, advice: str) -> ModelError:
         return ModelError(f"{self._label}: {what}; {advice}")
-
-
-def _worded(message: Message) -> dict[str, Any]:
-    """A turn as the protocol has it."""
-    worded: dict[str, Any] = {"role": message.role, "content": message.text}
-    if message.answers is not None:
-        worded["tool_call_id"] = message.answers
-    if message.calls:
-        worded["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in message.calls
-        ]
-    return worded
-
-
-def _extend(calls: dict[int, ToolCall], delta: ChoiceDeltaToolCall) -> None:
-    """Add a piece of a tool call to those that have begun."""
-    # Some endpoints give every call the index 0, or none: another id is another call.
-    at = len(calls) - 1 if delta.index is None else delta.index
-    if delta.id and at in calls and calls[at].id != delta.id:
-        at = next((known for known, call in calls.items() if call.id == delta.id), len(calls))
-    elif not delta.id and at in calls:
-        at = max(calls) if delta.index is None else at
-    at = max(at, 0)
-    begun = calls.get(at) or ToolCall("", "", "")
-    function = delta.function
-    calls[at] = ToolCall(
-        begun.id or delta.id or f"call_{at}",
-        begun.name + ((function and function.name) or ""),
-        begun.arguments + ((function and function.arguments) or ""),
-    )
 
 
 async def package() -> Any:

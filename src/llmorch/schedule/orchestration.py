@@ -252,6 +252,15 @@ class Orchestration:
             self._open += 1
         return Keep(call.id, state.attempt, before, before_attempt)
 
+    def _keep_finished(self, state: CallState) -> list[Keep]:
+        """At the end, what had completed before a revision, if nothing has taken its place."""
+        call = state.call
+        current = [self.states[used].key for used in call.uses if used in self.states]
+        if state.status != "completed" or call.id in self.graph or current != list(state.inputs):
+            return []
+        self.graph.add(call, self._functions[call.function].kind)
+        return [self._keep(call, state)]
+
     def _cancel(self, state: CallState, at: float) -> Cancel:
         """Give up a call that runs."""
         state.status, state.completed = "cancelled", at
@@ -261,6 +270,8 @@ class Orchestration:
     def _cancel_all(self, at: float) -> list[Command]:
         self._coordinator.withdraw()
         commands: list[Command] = []
+        for state in list(self._earlier):
+            commands += self._keep_finished(state)
         for state in (*self._earlier, *self.states.values()):
             if state.status == "running":
                 commands.append(self._cancel(state, at))
