@@ -80,7 +80,7 @@ async def test_every_run_is_recorded_and_judged(tmp_path: Path) -> None:
     assert not by_place["react", "q1", 0].right
     assert by_place["react", "q1", 0].status == "answered"
     failed = by_place["llmorch", "q2", 0]
-    assert (failed.status, failed.right, failed.requests) == ("unresolved", False, 3)
+    assert (failed.status, failed.right, failed.requests) == ("unresolved", False, 9)
     assert "no plan that can be run" in str(failed.error)
     assert by_place["react", "q2", 0].status == "unresolved"
     first = by_place["llmorch", "q0", 0]

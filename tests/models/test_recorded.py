@@ -26,8 +26,9 @@ async def test_a_reply_whose_reader_was_cancelled_is_not_recorded(tmp_path: Path
     model = RecordedModel(path, record=ScriptedModel(["whole", ["ha", "lf"]], chunk=9))
     whole = [piece async for piece in model.stream(HI)]
 
+    other = ModelRequest((Message("user", "And?"),))
     slow = RecordedModel(path, record=ScriptedModel([["ha", "lf"]], delay=0.1))
-    reading = slow.stream(HI)
+    reading = slow.stream(other)
     assert await anext(reading) == Text("ha")
     rest = asyncio.ensure_future(anext(reading))
     await asyncio.sleep(0)
@@ -38,6 +39,8 @@ async def test_a_reply_whose_reader_was_cancelled_is_not_recorded(tmp_path: Path
 
     replayed = [piece async for piece in RecordedModel(path).stream(HI)]
     assert replayed == whole == [Text("whole"), Finished("stop", 0, 1)]
+    with pytest.raises(ModelError, match="has no reply"):
+        assert [piece async for piece in RecordedModel(path).stream(other)]
 
 
 async def test_recording_again_asks_only_for_what_the_file_lacks(tmp_path: Path) -> None:
@@ -51,10 +54,10 @@ async def test_recording_again_asks_only_for_what_the_file_lacks(tmp_path: Path)
         ]
         assert told[0][0] == told[1][0] == Text("one")
     model = RecordedModel(path, record=ScriptedModel(["two"], chunk=9))
-    assert await anext(model.stream(chance)) == Text("two")
+    assert [piece async for piece in model.stream(chance)][:1] == [Text("two")]
     replayed = RecordedModel(path)
-    assert await anext(replayed.stream(HI)) == Text("one")
-    assert await anext(replayed.stream(chance)) == Text("two")
+    assert [piece async for piece in replayed.stream(HI)][:1] == [Text("one")]
+    assert [piece async for piece in replayed.stream(chance)][:1] == [Text("two")]
     assert len(path.read_text(encoding="utf-8").splitlines()) == 3
 
 
