@@ -2,7 +2,7 @@
 
 As in the paper, a query is five calls: ``read``, then the compute calls ``tsne`` and ``lda``
 at once, meanwhile ``chatbot`` for a sample procedure, and ``write`` when all is there. The
-paper calls the chatbot ``self``; here it is a function, so that every technique has it.
+paper calls the chatbot ``self``.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ async def test_native_tool_calls_run_together() -> None:
         result = await orchestrator.run("Which?")
     assert time.monotonic() - began < 0.35
     assert len(result.calls) == 8
-    assert len(model.requests[0].tools) == 1
+    assert len(model.requests[0].tools) == 2
 
 
 async def test_an_answer_without_a_call() -> None:

@@ -99,16 +99,13 @@ def test_examples_tell_a_turn_what_similar_queries_began_with() -> None:
 
 
 @pytest.mark.parametrize("technique", [react, parallel, toolcompiler])
-def test_self_is_not_offered_in_turns_for_the_model_is_asked_anyway(technique) -> None:
-    example = Example("Which?", 's1 = self(prompt="Which?")\ns2 = search(query="X")')
-    asked = 'Action: self(prompt="Which?")' if technique is react else 'self(prompt="Which?")'
-    played = play(technique, [asked, "Answer: this"], examples=(example,))
-    assert "self(" not in played.requests[0].messages[0].text
-    assert "there is no function self" in played.told
-    assert not played.runs
+def test_self_is_told_to_know_only_its_prompt(technique) -> None:
+    told = play(technique, ["Answer: this"]).requests[0].messages[0].text
+    assert "nothing else is known to it" in told
+    assert "{s1}" not in told
 
 
-def test_parallel_runs_a_batch_together_and_its_text_goes_on_with_the_results() -> None:
+def test_parallel_runs_a_batch_together_anddef test_parallel_runs_a_batch_together_and_its_text_goes_on_with_the_results() -> None:
     played = play(parallel, ['search(query="A")\nsearch(query="B")', "Answer: both"])
     assert played.runs == ['s1 = search(query="A")\ns2 = search(query="B")']
     assert played.told == 'Result of search(query="A"): search of A\nResult of search(query="B"): search of B'
@@ -122,7 +119,7 @@ def test_native_tools_are_offered_with_their_schemas_and_answered_by_id() -> Non
         ToolCall("c3", "search", "{"),
     )
     played = play(parallel, [Reply("", calls=calls), Reply("both")], calls_tools=True)
-    assert [tool.name for tool in played.requests[0].tools] == [name for name in FUNCTIONS if name != "self"]
+    assert [tool.name for tool in played.requests[0].tools] == list(FUNCTIONS)
     assert played.requests[0].tools[0].schema["required"] == ["query"]
     assert played.runs == ['s1 = search(query="A")\ns2 = measure(image="a.png")']
     said = played.requests[1].messages

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llmorch.calls import FunctionCall
     from llmorch.techniques.conversation import Conversation, Outcome, Reply, Task
 
+_ALL_OF_IT = "What to do, with every text that it needs: nothing else is known to it."
 MAX_IDLE = 2
 """Turns in a row in which a model asks for nothing new before it is stopped."""
 
@@ -30,12 +31,17 @@ Wanted: TypeAlias = "FunctionCall | PlanError"
 
 
 def in_turns(task: Task) -> Task:
-    """The task without ``self``: the model that is asked in each turn is the one it would ask.
+    """The task with a word on ``self`` that a technique in turns needs: it has not seen the turns.
 
-    Worse, it would be asked without what has been observed, which a small model forgets.
+    In a plan the results are put into its prompt; a model that thinks in turns takes it to
+    know them.
     """
-    offered = {name: function for name, function in task.functions.items() if name != SELF}
-    return replace(task, functions=offered)
+    functions = dict(task.functions)
+    if SELF in functions:
+        asked = functions[SELF]
+        prompt = replace(asked.parameters[0], description=_ALL_OF_IT)
+        functions[SELF] = replace(asked, parameters=(prompt, *asked.parameters[1:]))
+    return replace(task, functions=functions)
 
 
 class Turns:
