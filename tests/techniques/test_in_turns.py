@@ -105,7 +105,7 @@ def test_self_is_told_to_know_only_its_prompt(technique) -> None:
     assert "{s1}" not in told
 
 
-def test_parallel_runs_a_batch_together_anddef test_parallel_runs_a_batch_together_and_its_text_goes_on_with_the_results() -> None:
+def test_parallel_runs_a_batch_together_and_its_text_goes_on_with_the_results() -> None:
     played = play(parallel, ['search(query="A")\nsearch(query="B")', "Answer: both"])
     assert played.runs == ['s1 = search(query="A")\ns2 = search(query="B")']
     assert played.told == 'Result of search(query="A"): search of A\nResult of search(query="B"): search of B'
