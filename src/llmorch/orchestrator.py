@@ -27,14 +27,14 @@ from llmorch.schedule import Orchestration, policy_named
 from llmorch.techniques import TECHNIQUES, Answer, RunPlan, Task, answer_of, parse_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
     from typing import TypeVar
 
     from llmorch.models.model import Model
     from llmorch.processors.inline import Inline
     from llmorch.processors.pool import Pool
     from llmorch.runtime.drive import Observer
-    from llmorch.techniques import Conversation, Outcome
+    from llmorch.techniques import Conversation, Outcome, Recovery
 
     T = TypeVar("T")
 
@@ -163,8 +163,14 @@ class Orchestrator:
         if max_tokens is not None and max_tokens < 1:
             raise ValueError(f"max_tokens is at least 1, not {max_tokens}")
         conversing = Conversing(self.model, wrote=wrote, max_tokens=max_tokens)
+        task = self._task(query)
         return await self._play(
-            self._conversation(query), conversing, query=query, observer=observer, deadline=deadline
+            TECHNIQUES[self.technique].play(task),
+            conversing,
+            query=query,
+            tried=task.tried,
+            observer=observer,
+            deadline=deadline,
         )
 
     async def execute(self, plan: str | Plan, *, observer: Observer | None = None) -> Result:
@@ -173,7 +179,9 @@ class Orchestrator:
         Raises ``PlanError``, before anything runs, for a plan that can't be run.
         """
         checked = self.check(plan)
-        return await self._play(_just(checked), Conversing(self.model), query=None, observer=observer)
+        return await self._play(
+            _just(checked), Conversing(self.model), query=None, tried=(), observer=observer
+        )
 
     async def plan(self, query: str, *, wrote: Callable[[str], None] | None = None) -> Plan:
         """The plan for a query, without running it.
@@ -184,7 +192,9 @@ class Orchestrator:
             named = ", ".join(name for name, technique in TECHNIQUES.items() if technique.plans)
             raise UnresolvedQuery(f"{self.technique} thinks in turns and makes no plan; these do: {named}")
         conversing = Conversing(self.model, wrote=wrote)
-        return await first_plan(self._conversation(query), conversing, self.functions)
+        return await first_plan(
+            TECHNIQUES[self.technique].play(self._task(query)), conversing, self.functions
+        )
 
     def check(self, plan: str | Plan) -> Plan:
         """The plan, parsed and checked against the functions. Raises ``PlanError``."""
@@ -211,10 +221,10 @@ class Orchestrator:
             await inline.close()
         await self.model.close()
 
-    def _conversation(self, query: str) -> Conversation[Answer]:
+    def _task(self, query: str) -> Task:
         if not query.strip():
             raise ValueError("the query is empty")
-        task = Task(
+        return Task(
             query,
             self.functions,
             self._examples,
@@ -224,7 +234,6 @@ class Orchestrator:
             recoveries=self._recoveries,
             replan=self._replan,
         )
-        return TECHNIQUES[self.technique].play(task)
 
     async def _play(
         self,
@@ -232,6 +241,7 @@ class Orchestrator:
         conversing: Conversing,
         *,
         query: str | None,
+        tried: Sequence[Recovery],
         observer: Observer | None,
         deadline: float | None = None,
     ) -> Result:
@@ -240,7 +250,7 @@ class Orchestrator:
             self._loop, self._turn = loop, asyncio.Lock()
         async with self._turn:
             return await self._play_alone(
-                conversation, conversing, query=query, observer=observer, deadline=deadline
+                conversation, conversing, query=query, tried=tried, observer=observer, deadline=deadline
             )
 
     async def _play_alone(
@@ -249,6 +259,7 @@ class Orchestrator:
         conversing: Conversing,
         *,
         query: str | None,
+        tried: Sequence[Recovery],
         observer: Observer | None,
         deadline: float | None,
     ) -> Result:
@@ -292,7 +303,7 @@ class Orchestrator:
         except LLMOrchError as error:
             error.add_note(_what_finished(core))
             if execution is not None:
-                failed = Answer(False, error=str(error), recoveries=getattr(error, "recoveries", ()))
+                failed = Answer(False, error=str(error), recoveries=tuple(tried))
                 made = Plan(tuple(core.graph.call(id_) for id_ in core.graph))
                 error.result = collected(failed, made, execution)
             raise

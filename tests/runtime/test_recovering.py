@@ -316,3 +316,199 @@ async def test_a_limit_that_cannot_be_is_told(limits) -> None:
     async with made:
         with pytest.raises(ValueError, match=next(iter(limits))):
             await made.run("How much?", **limits)
+
+
+@function
+async def nap(seconds: float, name: str = "b") -> str:
+    await asyncio.sleep(seconds)
+    return name
+
+
+@function
+async def glue(parts: list[str]) -> str:
+    return " ".join(parts)
+
+
+@function(reads=["account"])
+async def balance(day: str) -> str:
+    if day == "bad":
+        raise ValueError("there is no such day")
+    return "5"
+
+
+@function(writes=["file:{name}"])
+async def write(name: str, text: str) -> str:
+    MADE[f"write {name}"] += 1
+    return f"{name} written"
+
+
+@function(writes=["file:{name}"], idempotent=True)
+async def rewrite(name: str, text: str) -> str:
+    if text == "bad":
+        raise ValueError("it is bad")
+    return f"{name} written"
+
+
+@function(reads=["file:{name}"])
+async def read(name: str) -> str:
+    return f"content of {name}"
+
+
+@function(writes=["account"], idempotent=True)
+async def audit(term: str) -> str:
+    return f"{term}, first 2000 words"
+
+
+EFFECTS = [nap, glue, balance, write, rewrite, read, audit]
+
+
+async def ran(*replies: str, **settings) -> tuple:
+    model = ScriptedModel(replies, chunk=10_000)
+    async with Orchestrator([*FUNCTIONS, *EFFECTS], model=model, **settings) as made, asyncio.timeout(10):
+        return await made.run("Do it."), model
+
+
+async def test_a_later_writer_that_has_completed_is_not_made_again_for_a_reader_that_failed() -> None:
+    plan = 's1 = balance(day="bad")\ns2 = pay(amount=1)\ns3 = glue(parts=["{s1}", s2])'
+    result, _ = await ran(plan, 's1 = balance(day="good")')
+    assert result.answer == "5 paid 1"
+    assert MADE["pay"] == 1
+
+
+async def test_a_write_whose_name_was_known_late_is_not_made_again() -> None:
+    plan = (
+        's1 = nap(seconds=0.01)\ns2 = nap(seconds=0.3, name="x")\ns3 = write(name="a", text=s2)\n'
+        's4 = write(name=s1, text="t")\ns5 = number(text="x 5 x", seconds=0.1)\ns6 = glue(parts=[s3, s4, "{s5}"])'
+    )
+    result, _ = await ran(plan, 's5 = number(text="x 5000 x")')
+    assert result.answer == "a written b written 5000"
+    assert (MADE["write a"], MADE["write b"]) == (1, 1)
+
+
+PAYING = """s1 = search(term="Utah")
+s2 = number(text=s1, seconds=0.1)
+s3 = pay(amount=1)
+s4 = glue(parts=["{s2}", s3])"""
+
+
+async def test_a_repair_that_would_have_an_effect_made_again_is_given_back() -> None:
+    plan = PAYING
+    result, model = await ran(plan, 's1 = audit(term="x")', 's1 = search(term="Utah", k=1000)')
+    assert result.answer == "1000 paid 1"
+    assert MADE["pay"] == 1
+    assert "s3 would be made again" in model.requests[2].messages[-1].text
+
+
+@pytest.mark.parametrize("again", ["pay(amount=1)", "pay(amount=1.0)", 'pay(amount=1, currency="EUR")'])
+async def test_a_plan_for_the_rest_cannot_make_an_effect_again(again) -> None:
+    @function(name="pay", writes=["account"])
+    async def paying(amount: float, currency: str = "EUR") -> str:
+        MADE["pay"] += 1
+        return "paid"
+
+    plan = PAYING
+    model = ScriptedModel(
+        [
+            plan,
+            's1 = search(term="Utah", k=600)',
+            f's5 = {again}\ns6 = glue(parts=["x", s5])',
+            's5 = glue(parts=["x", s3])',
+        ],
+        chunk=10_000,
+    )
+    functions = [*FUNCTIONS[:4], paying, *EFFECTS]
+    async with Orchestrator(functions, model=model, max_recoveries=2) as made, asyncio.timeout(10):
+        result = await made.run("Do it.")
+    assert result.answer == "x paid"
+    assert MADE["pay"] == 1
+
+
+async def test_a_second_plan_that_uses_the_first_one_recovers_as_well() -> None:
+    result, _ = await ran(
+        's1 = search(term="Utah", k=2000)',
+        "Thought: x\nReplan: count",
+        's2 = search(term="Ohio")\ns3 = number(text=s2)\ns4 = glue(parts=[s1, "{s3}"])',
+        's2 = search(term="Ohio", k=3000)',
+        "Thought: x\nAnswer: done",
+        technique="llmcompiler",
+        max_recoveries=2,
+    )
+    assert result.answer == "done"
+    assert result.calls["s4"].result == "Utah, first 2000 words 3000"
+    assert MADE["search Utah 2000"] == 1
+
+
+async def test_a_failure_that_was_given_up_does_not_trouble_the_next_plan() -> None:
+    useless = 's1 = search(term="Utah", k=600)'
+    result, _ = await ran(
+        's1 = search(term="Utah")\ns2 = number(text=s1)',
+        useless,
+        "Thought: x\nReplan: another way",
+        's3 = search(term="Ohio", k=2000)\ns4 = number(text=s3)',
+        "Thought: x\nAnswer: 2000",
+        max_recoveries=1,
+        replan=True,
+    )
+    assert result.answer == "2000"
+    assert result.calls["s4"].result == 2000
+
+
+async def test_the_answer_stays_the_answer_when_something_else_is_planned_anew() -> None:
+    plan = 's1 = search(term="Utah")\ns2 = number(text=s1)\ns3 = pay(amount=1)'
+    result, _ = await ran(
+        plan,
+        plan,
+        's1 = search(term="Utah", k=600)',
+        's4 = search(term="x", k=2000)\ns5 = number(text=s4)',
+        max_recoveries=2,
+    )
+    assert result.answer == "paid 1"
+    assert result.calls["s5"].result == 2000
+
+
+async def test_a_kept_call_behind_a_failed_one_has_not_failed() -> None:
+    plan = (
+        's1 = nap(seconds=0.01)\ns2 = rewrite(name=s1, text="bad")\ns3 = read(name="a")\n'
+        's4 = nap(seconds=0.4, name="x")\ns5 = glue(parts=[s3, s4])\ns6 = search(term="Utah")\n'
+        's7 = number(text=s6, seconds=0.1)\ns8 = glue(parts=[s5, "{s7}"])'
+    )
+    unused = plan  # s2 is used by nothing, which the model is asked about once
+    result, _ = await ran(
+        plan,
+        unused,
+        's2 = rewrite(name=s1, text="bad ")',
+        's6 = search(term="Utah", k=2000)',
+        max_recoveries=1,
+    )
+    assert result.answer == "content of a x 2000"
+
+
+async def test_what_was_tried_is_told_also_of_a_run_that_was_cut_short() -> None:
+    plan = (
+        's1 = search(term="Utah")\ns2 = number(text=s1)\ns3 = nap(seconds=9)\ns4 = glue(parts=["{s2}", s3])'
+    )
+    model = ScriptedModel([plan, 's1 = search(term="Utah", k=1000)'], chunk=10_000)
+    async with Orchestrator([*FUNCTIONS, *EFFECTS], model=model) as made:
+        with pytest.raises(LimitReached) as raised:
+            await made.run("Do it.", deadline=0.5)
+    assert [recovery.kind for recovery in raised.value.result.recoveries] == ["recover"]
+
+
+async def test_a_default_written_out_is_no_other_call() -> None:
+    result, _ = await ran(TWO, 's1 = search(term="Utah", k=500)', 's1 = search(term="Utah", k=1000)')
+    assert result.answer == 3000
+    assert [dict(recovery.changed) != {} for recovery in result.recoveries] == [False, True]
+    assert MADE["search Utah 500"] == 1
+
+
+async def test_an_observer_that_raises_leaves_nothing_running() -> None:
+    def observe(message: object, at: float) -> None:
+        if type(message).__name__ == "CancelRequested":
+            raise KeyError("mine")
+
+    model = ScriptedModel(["s1 = nap(seconds=30)\ns2 = glue(parts=[s1])"], chunk=10_000)
+    before = asyncio.all_tasks()
+    async with Orchestrator(EFFECTS, model=model) as made, asyncio.timeout(5):
+        with pytest.raises((KeyError, LimitReached)):
+            await made.run("Do it.", deadline=0.2, observer=observe)
+        assert asyncio.all_tasks() == before

@@ -58,7 +58,9 @@ def pattern(rules: dict[str, str], body: str) -> str:
 def allows(tried: list[str], text: str, functions=FUNCTIONS) -> bool:
     """Whether the grammar for another ``s1`` takes a call whose arguments are strings and integers."""
     calls = [check(parse(f"s1 = {call}"), functions)["s1"] for call in tried]
-    rules = dict(line.split(" ::= ", 1) for line in call_grammar(functions, "s1", calls).split("\n") if line)
+    rules = dict(
+        line.split(" ::= ", 1) for line in call_grammar(functions, "s1", ["s0"], calls).split("\n") if line
+    )
     rules |= {"ref": '"ref"', "whole": "[0-9]{1,9}", "any": '"any"', "list": '"list"', "expr": "[0-9]{1,9}"}
     return re.fullmatch(pattern(rules, rules["root"]), f"s1 = {text}") is not None
 
@@ -105,4 +107,4 @@ def test_a_call_without_another_way_to_be_made_is_forbidden_unless_nothing_else_
 
 def test_a_long_text_makes_no_endless_grammar() -> None:
     calls = [check(parse(f's1 = search(query="{"long " * 4000}")'), FUNCTIONS)["s1"]]
-    assert len(call_grammar(FUNCTIONS, "s1", calls)) < 30_000
+    assert len(call_grammar(FUNCTIONS, "s1", ["s0"], calls)) < 30_000

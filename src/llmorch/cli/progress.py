@@ -35,6 +35,7 @@ _STYLES = {"waiting": "dim", "running": "cyan", "completed": "green", "failed": 
 class _Row:
     text: str
     state: str = "waiting"
+    attempt: int = 1
     processor: int | None = None
     began: float = 0.0
     ended: float | None = None
@@ -103,29 +104,35 @@ class Progress:
             case PlanRevised():
                 self._before, self._rows, self._draft = self._before | self._rows, {}, ""
                 self._line("the plan is revised")
-            case Keep(id_, before=before):
+            case Keep(id_, attempt, before):
                 kept = self._before.pop(before, None)
                 if kept is not None:
-                    kept.text = self._rows[id_].text
+                    kept.text = self._rows[id_].text if id_ in self._rows else kept.text
+                    kept.attempt = attempt
                     self._rows[id_] = kept
             case Dispatch(id_, attempt, processor):
                 row = self._rows[id_]
                 row.state, row.processor, row.began, row.ended = "running", processor, at, None
+                row.attempt = attempt
                 where = "" if processor is None else f" on processor {processor}"
                 again = "" if attempt == 1 else f", attempt {attempt}"
                 self._line(f"{at:8.2f} s  started{where}{again}: {row.text}")
-            case CallCompleted(id_):
-                self._end(id_, "completed", at)
-            case CallFailed(id_, error=error):
-                self._end(id_, "failed", at, f": {error}")
-            case Cancel(id_):
-                self._end(id_, "stopped", at)
+            case CallCompleted(id_, attempt):
+                self._end(id_, attempt, "completed", at)
+            case CallFailed(id_, attempt, error):
+                self._end(id_, attempt, "failed", at, f": {error}")
+            case Cancel(id_, attempt):
+                self._end(id_, attempt, "stopped", at)
             case CancelRequested():
                 pass
 
-    def _end(self, call: CallId, state: str, at: float, why: str = "") -> None:
-        row = self._rows.get(call) or self._before.get(call)
-        if row is None or row.state == "stopped":
+    def _end(self, call: CallId, attempt: int, state: str, at: float, why: str = "") -> None:
+        rows = (self._rows.get(call), self._before.get(call))
+        row = next(
+            (row for row in rows if row is not None and row.state == "running" and row.attempt == attempt),
+            None,
+        )
+        if row is None:
             return
         row.state, row.ended = state, at
         self._line(f"{at:8.2f} s  {state}: {call} after {at - row.began:.2f} s{why}")

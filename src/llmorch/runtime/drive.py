@@ -130,8 +130,11 @@ class Execution:
         return self
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if not self._finished.is_set():
-            self._handle(CancelRequested())
+        try:
+            if not self._finished.is_set():
+                self._handle(CancelRequested())
+        except Exception as defect:  # of an observer's, mostly: what runs has to end all the same
+            kind, error = type(defect), defect
         try:
             await self._group.__aexit__(kind, error, trace)
         except BaseExceptionGroup as group:

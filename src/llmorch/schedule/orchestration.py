@@ -200,9 +200,9 @@ class Orchestration:
         ready = []
         for call in calls:
             function = self._functions[call.function]
-            self.graph.add(call, function.kind, touches(function, call))
-            same = self._earlier.match(call, self.graph.after(call.id))
-            if same is not None:
+            same = self._earlier.match(call)
+            self.graph.add(call, function.kind, touches(function, call) if same is None else same.touch)
+            if same is not None and (not function.repeatable or not self._spoilt(call.id)):
                 commands.append(self._keep(call, same))
                 continue
             inputs = tuple(self.states[used].key for used in call.uses)
@@ -224,9 +224,19 @@ class Orchestration:
         self._submit(ready, at)
         return commands
 
+    def _spoilt(self, call: CallId) -> bool:
+        """Whether something that is made anew changes what a call of the plan before has found."""
+        touch = self.graph.touch(call)
+        return any(
+            not self._earlier.kept(earlier) and self.graph.touch(earlier).spoils(touch)
+            for earlier in self.graph.after(call)
+        )
+
     def _revise(self) -> None:
         # What runs keeps its processor until the new plan is known to make it or not.
         self._coordinator.withdraw()
+        for call, state in self.states.items():
+            state.touch = self.graph.touch(call)
         self._earlier.add(self.states.values())
         self.states, self.graph = {}, RelationGraph()
         self._scheduler = Scheduler(self.graph)
@@ -258,7 +268,7 @@ class Orchestration:
         current = [self.states[used].key for used in call.uses if used in self.states]
         if state.status != "completed" or call.id in self.graph or current != list(state.inputs):
             return []
-        self.graph.add(call, self._functions[call.function].kind)
+        self.graph.add(call, self._functions[call.function].kind, state.touch)
         return [self._keep(call, state)]
 
     def _cancel(self, state: CallState, at: float) -> Cancel:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from llmorch.calls import CallId
     from llmorch.relations import RelationGraph
@@ -44,15 +44,17 @@ def recovery_points(graph: RelationGraph, failed: CallId, step: int) -> set[Call
     return points
 
 
-def broken(graph: RelationGraph, steps: Mapping[CallId, int]) -> list[Broken]:
+def broken(graph: RelationGraph, steps: Mapping[CallId, int], within: Container[CallId]) -> list[Broken]:
     """The failed calls, whose attempts ``steps`` numbers, in groups whose cones don't meet.
+
+    Only calls ``within`` can be repaired; a call whose recovery points can't be stands for itself.
 
     A point may lie below another one of its group. To leave it out, as a smallest rank among
     all of them would have it, could leave it out in every attempt.
     """
     groups: list[tuple[set[CallId], set[CallId], set[CallId]]] = []
     for failed, step in steps.items():
-        points = recovery_points(graph, failed, step)
+        points = {point for point in recovery_points(graph, failed, step) if point in within} or {failed}
         group = {failed}, points, cone(graph, points)
         for other in [other for other in groups if other[2] & group[2]]:
             groups.remove(other)

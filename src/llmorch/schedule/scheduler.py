@@ -49,6 +49,7 @@ class Scheduler:
         """Note that a call that was just added has been started before: it waits for nothing."""
         self._missing.pop(call, None)
         self._behind.pop(call, None)
+        self._stopped.discard(call)
 
     def stopped(self, call: CallId) -> bool:
         """Whether something this call depends on has failed."""

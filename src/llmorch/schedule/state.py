@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 from llmorch.calls import Plan
 from llmorch.plan import render_call, with_ids
+from llmorch.relations.effects import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from llmorch.calls import CallId, FunctionCall
+    from llmorch.relations import Touch
 
 Status = Literal["planned", "submitted", "running", "completed", "failed", "skipped", "cancelled"]
 Attempt = tuple["CallId", int]
@@ -42,6 +44,8 @@ class CallState:
     dispatched: float | None = None
     completed: float | None = None
     error: str | None = None
+    touch: Touch = NOTHING
+    """What it touches, as far as that was known when the plan was revised."""
 
     @property
     def key(self) -> Attempt:
@@ -77,22 +81,22 @@ class Earlier:
         """The state of an attempt, if the new plan doesn't make it yet."""
         return self._states.get(attempt)
 
-    def match(self, call: FunctionCall, after: Iterable[CallId]) -> CallState | None:
-        """An attempt of the same story: one that has completed if there is one, else one that runs.
+    def kept(self, call: CallId) -> bool:
+        """Whether a call of the new plan was made before."""
+        return call in self._was
 
-        What the call uses, or comes ``after``, must be kept itself.
+    def match(self, call: FunctionCall) -> CallState | None:
+        """An attempt of the same story: of the same id if there is one, else the most useful.
+
+        What the call uses must be kept itself.
         """
-        if not self._states or any(used not in self._was for used in (*call.uses, *after)):
+        if not self._states or any(used not in self._was for used in call.uses):
             return None
         story = self._story(call, tuple(self._told[self._was[used]] for used in call.uses))
         alike = [state for key, state in self._states.items() if self._told[key] == story]
         return max(
             alike,
-            key=lambda state: (
-                state.call.id == call.id,
-                state.status != "failed",
-                state.status == "completed",
-            ),
+            key=lambda state: (state.call.id == call.id, _ENDINGS.index(state.status)),
             default=None,
         )
 

@@ -41,6 +41,8 @@ class Task:
     """How often a technique that thinks in turns asks the model."""
     replans: int = 2
     """How often a technique may plan again in the light of results."""
+    tried: list[Recovery] = field(default_factory=list)
+    """What was tried after something went wrong, so far; it outlives a conversation that is cut short."""
     replan: bool = False
     """Whether ``llmorch`` has results judged, and plans again."""
     recoveries: int = 0

@@ -6,19 +6,18 @@ letter, as everything that leaves their common path or goes on past their ends.
 
 from __future__ import annotations
 
-import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from llmorch.calls import Constant
-from llmorch.techniques.grammar import Rules, literal
+from llmorch.calls import FunctionCall
+from llmorch.plan import render_call
+from llmorch.techniques.grammar import Rules, literal, literal_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llmorch.calls import FunctionCall
+    from llmorch.calls import Expression
     from llmorch.functions import Function
-    from llmorch.parameters import Parameter
 
 MAX_EXCLUDED = 200
 """Characters by which a text that was tried is told from others."""
@@ -26,15 +25,19 @@ _UNIT = re.compile(r"\\u[0-9a-f]{4}|\\.|.", re.DOTALL)
 _ESCAPES = ('"', "\\", "n", "t")
 
 
-def call_grammar(functions: Mapping[str, Function], id_: str, tried: Sequence[FunctionCall] = ()) -> str:
-    """One call under this id; none of those that were ``tried``.
+def call_grammar(
+    functions: Mapping[str, Function], id_: str, above: Sequence[str], tried: Sequence[FunctionCall] = ()
+) -> str:
+    """One call under this id, which may use the calls ``above``; none of those that were ``tried``.
 
     A function that was tried may be called again with another literal in the place of one
     that it had each time; where it had none, it may not be called again, unless nothing
     else can be.
     """
-    rules = Rules(references=True)
-    lines = [f'root ::= "{id_} = " call "\\n"?', 'id ::= "s" [1-9] [0-9]?']
+    rules = Rules(references=bool(above))
+    lines = [f'root ::= "{id_} = " call "\\n"?']
+    if above:
+        lines.append(f"id ::= {' | '.join(_terminal(id_) for id_ in above)}")
     made = rules.calls(functions)
     shapes = [shape for function in functions.values() for shape in _others(rules, function, tried)]
     if shapes:
@@ -50,33 +53,61 @@ def _others(rules: Rules, function: Function, tried: Sequence[FunctionCall]) -> 
         return [rules.call(function)]
     shapes = []
     for parameter in function.parameters:
-        given = [call.args[parameter.name] for call in before if parameter.name in call.args]
-        if all(isinstance(item, Constant) for item in given) and (
-            value := _but(parameter, [item.value for item in given if isinstance(item, Constant)])
-        ):
+        had = [_written(call.args[parameter.name]) for call in before if parameter.name in call.args]
+        if not parameter.required:  # written out, the default is the same call again
+            had.append(literal_text(parameter.default))
+        if value := _but(parameter.schema, parameter.schema.get("$defs", {}), had):
             shapes.append(rules.call(function, {parameter.name: value}))
     return shapes
 
 
-def _but(parameter: Parameter, had: Sequence[object]) -> str:
-    """A literal for a parameter that is none of these; empty where that can't be said."""
-    schema = parameter.schema
-    if not parameter.required and parameter.default not in had:
-        had = [*had, parameter.default]  # written out, the default is the same call again
-    if "enum" in schema:
-        return " | ".join(literal(item) for item in schema["enum"] if item not in had)
+def _written(expression: Expression) -> str:
+    """An argument as a plan has it."""
+    return render_call(FunctionCall("s1", "f", {"x": expression})).split("x=", 1)[1].removesuffix(")")
+
+
+def _but(schema: Mapping[str, Any], definitions: Mapping[str, Any], had: Sequence[str]) -> str:
+    """A literal that is written like none of these; empty where that can't be said."""
+    if "$ref" in schema:
+        schema = definitions.get(str(schema["$ref"]).rsplit("/", 1)[-1], {})
+    if "const" in schema or "enum" in schema:
+        choice = schema.get("enum", [schema.get("const")])
+        return " | ".join(literal(item) for item in choice if literal_text(item) not in had)
+    if "anyOf" in schema:
+        ways = [_but(one, definitions, had) for one in schema["anyOf"]]
+        return " | ".join(f"({way})" for way in ways if way)
     match schema.get("type"):
         case "string":
-            texts = [json.dumps(item, ensure_ascii=False)[1:-1] for item in had if isinstance(item, str)]
-            return f'"\\"" ({_text_but([_UNIT.findall(text[:MAX_EXCLUDED]) for text in texts])})'
-        case "integer":
-            return _digits_but([str(item) for item in had if type(item) is int and item > 0], first=True)
+            texts = [text[1:-1] for text in had if text[:1] == '"' and text[-1:] == '"']
+            rest = _text_but([_path(text) for text in texts])
+            return f'"\\"" ({rest})' if rest else ""
+        case "integer" | "number" as kind:
+            # Of a number, another integer part is enough; 1.0 is no other number than 1.
+            whole = [text.partition(".")[0] for text in had]
+            digits = _digits_but([text for text in whole if text.isdecimal() and text[0] != "0"], first=True)
+            return f'({digits}) ("." [0-9]{{1,6}})?' if kind == "number" else digits
+        case "boolean":
+            return " | ".join(f'"{word}"' for word in ("True", "False") if word not in had)
+        case "null":
+            return "" if "None" in had else '"None"'
         case _:
             return ""
 
 
+_ANYTHING = ""
+"""Stands at the end of a text that was cut: whatever goes on from there counts as the same."""
+
+
+def _path(text: str) -> list[str]:
+    """The characters of an escaped text; an escape is one."""
+    units = _UNIT.findall(text)
+    return units if len(units) <= MAX_EXCLUDED else [*units[:MAX_EXCLUDED], _ANYTHING]
+
+
 def _text_but(texts: Sequence[Sequence[str]]) -> str:
-    """The rest of a quoted text that is none of these rests."""
+    """The rest of a quoted text that is none of these rests; empty if there is none."""
+    if any(text[:1] == [_ANYTHING] for text in texts):
+        return ""
     heads = list(dict.fromkeys(text[0] for text in texts if text))
     plain = "".join(_in_class(head) for head in heads if len(head) == 1)
     escapes = "".join(_in_class(item) for item in _ESCAPES if f"\\{item}" not in heads)
@@ -87,7 +118,8 @@ def _text_but(texts: Sequence[Sequence[str]]) -> str:
         ways.append(r'"\""')
     for head in heads:
         rest = _text_but([text[1:] for text in texts if text[:1] == [head]])
-        ways.append(f"{_terminal(head)} ({rest})")
+        if rest:
+            ways.append(f"{_terminal(head)} ({rest})")
     return " | ".join(ways)
 
 
@@ -105,7 +137,8 @@ def _digits_but(numbers: Sequence[str], *, first: bool) -> str:
 
 
 def _in_class(character: str) -> str:
-    return f"\\{character}" if character in '\\]^-"' else character
+    # As numbers: what may be escaped in a class differs from parser to parser.
+    return f"\\x{ord(character):02X}" if character in '\\]^-"' else character
 
 
 def _terminal(unit: str) -> str:

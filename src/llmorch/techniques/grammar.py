@@ -10,10 +10,11 @@ GBNF is llama.cpp's notation: https://github.com/ggml-org/llama.cpp/tree/master/
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from llmorch.functions import Function
     from llmorch.parameters import Parameter
@@ -48,12 +49,18 @@ TEXT = r"[^\x00-\x09\x0B-\x1F\x7F]{1,1200}"
 
 
 def plan_grammar(
-    functions: Mapping[str, Function], *, ids: str = "s", first: int = 1, why: bool = False
+    functions: Mapping[str, Function],
+    *,
+    ids: str = "s",
+    first: int = 1,
+    why: bool = False,
+    earlier: Iterable[str] = (),
 ) -> str:
     """The grammar of plans that call only ``functions``.
 
     ``ids`` is the letter before an id's number, ``first`` the lowest number, and ``why``
-    has each call stand below a comment that says why.
+    has each call stand below a comment that says why. ``earlier`` are ids of calls that
+    were made before, and may be of another form.
     """
     # The newline stands between lines and may be left out at the end: a model that has
     # seen plans end without one is driven on for ever if it must write it.
@@ -62,7 +69,8 @@ def plan_grammar(
     if why:
         rules.append(f'why ::= "# " {LINE} "\\n"')
     rules.append(f"new ::= {_new_id(ids, first)}")
-    rules.append(f'id ::= "{ids}" [1-9] [0-9]?')
+    others = [id_ for id_ in earlier if not re.fullmatch(rf"{ids}[1-9][0-9]?", id_)]
+    rules.append(f'id ::= "{ids}" [1-9] [0-9]?{"".join(f" | {chr(34)}{id_}{chr(34)}" for id_ in others)}')
     return "\n".join([*rules, *Rules(references=True).calls(functions)])
 
 
@@ -180,7 +188,12 @@ class Rules:
         return f'"{{" {inner} "}}"{self._or_ref}'
 
 
+def literal_text(value: object) -> str:
+    """A Python literal as a plan has it."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
 def literal(value: object) -> str:
     """A GBNF terminal for a Python literal as a plan has it."""
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    text = literal_text(value)
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

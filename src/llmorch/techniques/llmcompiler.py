@@ -24,4 +24,4 @@ def llmcompiler(task: Task) -> Conversation[Answer]:
     A plan that can't be run is one whose results are not enough: the paper has no other repair.
     """
     draft: Draft = yield WritePlan(translate(task), task.query)
-    return (yield from until_answered(task, draft.plan, [], f"the plan could not be run: {draft.error}"))
+    return (yield from until_answered(task, draft.plan, f"the plan could not be run: {draft.error}"))

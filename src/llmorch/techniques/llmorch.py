@@ -29,34 +29,33 @@ def llmorch(task: Task) -> Conversation[Answer]:
     The answer is the last call's result or, with ``task.replan``, what the model makes of all
     results, once it finds that they are enough.
     """
-    recoveries: list[Recovery] = []
-    plan = mention_unused((yield from _planned(task, recoveries)), task.functions)
+    plan = mention_unused((yield from _planned(task)), task.functions)
     if task.replan:
-        return (yield from until_answered(task, plan, recoveries))
-    outcome = yield from run_recovering(task, plan, recoveries)
-    return answer_of(outcome, tuple(recoveries))
+        return (yield from until_answered(task, plan))
+    outcome = yield from run_recovering(task, plan)
+    return answer_of(outcome, tuple(task.tried))
 
 
-def _planned(task: Task, recoveries: list[Recovery]) -> Conversation[Plan]:
+def _planned(task: Task) -> Conversation[Plan]:
     """A plan that can be run; translated anew, with more left to chance, where repairs don't lead to one."""
     tried = ""
     for attempt in range(1 + task.translations):
         if attempt:
-            recoveries.append(Recovery("repair", f"translated anew, because {tried}"))
-        plan = yield from _translated(task, translate(task, attempt), recoveries)
+            task.tried.append(Recovery("repair", f"translated anew, because {tried}"))
+        plan = yield from _translated(task, translate(task, attempt))
         if plan is not None:
             return plan
-        tried = recoveries[-1].why
-    whys = [recovery.why for recovery in recoveries if not recovery.why.startswith("translated anew")]
+        tried = task.tried[-1].why
+    whys = [recovery.why for recovery in task.tried if not recovery.why.startswith("translated anew")]
     unresolved = UnresolvedQuery(
         f"the model wrote no plan that can be run, in {len(whys)} attempts, of which {1 + task.translations} "
         f"began anew: {'; '.join(dict.fromkeys(whys))}"
     )
-    unresolved.recoveries = tuple(recoveries)
+    unresolved.recoveries = tuple(task.tried)
     raise unresolved
 
 
-def _translated(task: Task, first: ModelRequest, recoveries: list[Recovery]) -> Conversation[Plan | None]:
+def _translated(task: Task, first: ModelRequest) -> Conversation[Plan | None]:
     """A plan, repaired if need be; ``None`` if the repairs are used up."""
     request = first
     best: Plan | None = None
@@ -72,7 +71,7 @@ def _translated(task: Task, first: ModelRequest, recoveries: list[Recovery]) -> 
         elif best is not None:
             return best
         assert error is not None
-        recoveries.append(Recovery("repair", error.message))
+        task.tried.append(Recovery("repair", error.message))
         request = repair(first, draft.text, error)
     return best
 

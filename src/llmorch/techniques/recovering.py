@@ -11,14 +11,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmorch.calls import Plan
-from llmorch.errors import EvaluationError, PlanError
+from llmorch.errors import DuplicateId, EvaluationError, PlanError
 from llmorch.plan import Checker, Parser, evaluate, render_call, with_query
 from llmorch.plan.evaluate import as_text
 from llmorch.relations import discover
 from llmorch.requests import Message
 from llmorch.schedule.recovery import Broken, broken, cone
 from llmorch.techniques.conversation import AskModel, Outcome, Recovery, Revise, RunPlan
-from llmorch.techniques.prompts.join import plan_again
+from llmorch.techniques.effects import SameCall, refuse_repeated, repeated
+from llmorch.techniques.prompts.join import next_number, plan_again
 from llmorch.techniques.prompts.recover import repair_call
 from llmorch.techniques.prompts.results import result_text
 
@@ -26,23 +27,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmorch.calls import CallId, FunctionCall
+    from llmorch.relations import RelationGraph
     from llmorch.techniques.conversation import Conversation, Reply, Task
 
 REPLIES = 2
 """How often the model is asked for one call, or for the rest of a plan, before the attempt has failed."""
 
 
-def run_recovering(task: Task, plan: Plan, recoveries: list[Recovery]) -> Conversation[Outcome]:
+def run_recovering(task: Task, plan: Plan) -> Conversation[Outcome]:
     """Run a plan; where calls fail, have their recovery points repaired and go on from there.
 
-    What was tried is added to ``recoveries``. The outcome is that of the plan as it was in
+    What was tried is added to ``task.tried``. The outcome is that of the plan as it was in
     the end; calls that could not be recovered are among its errors.
     """
     recovering = _Recovering(task, plan)
     until = recovering.wanted if task.recoveries else None
     outcome: Outcome = yield RunPlan(plan, until)
     while until is not None and until(outcome):
-        recoveries.append((yield from recovering.recover(outcome)))
+        task.tried.append((yield from recovering.recover(outcome)))
         outcome = yield Revise(recovering.plan, until)
     return outcome
 
@@ -60,19 +62,26 @@ class _Recovering:
         self._replanned = False
 
     def wanted(self, outcome: Outcome) -> bool:
-        """Whether there is a failed call that can still be helped."""
-        return any(call not in self._given_up for call in outcome.failed)
+        """Whether there is a failed call of this plan that can still be helped."""
+        return bool(self._failed(outcome))
+
+    def _failed(self, outcome: Outcome) -> list[CallId]:
+        own = self.plan.by_id
+        return [call for call in outcome.failed if call in own and call not in self._given_up]
+
+    def _graph(self, outcome: Outcome, plan: Plan) -> RelationGraph:
+        """The graph of all plans so far, with this one as ``plan``."""
+        own = self.plan.by_id
+        earlier = tuple(call for call in outcome.plan if call.id not in own)
+        return discover(Plan((*earlier, *plan)), self._task.functions, outcome.results)
 
     def recover(self, outcome: Outcome) -> Conversation[Recovery]:
         """One attempt, for the first calls that failed and belong together."""
-        graph = discover(self.plan, self._task.functions)
-        steps = {
-            call: self._attempts.get(call, 0) + 1 for call in outcome.failed if call not in self._given_up
-        }
-        group = broken(graph, steps)[0]
+        steps = {call: self._attempts.get(call, 0) + 1 for call in self._failed(outcome)}
+        graph = self._graph(outcome, self.plan)
+        group = broken(graph, steps, self.plan.by_id)[0]
         why = "; ".join(f"{_named(self.plan[call])} failed: {outcome.errors[call]}" for call in group.failed)
-        spent = [call for call in group.cone if call in outcome.begun and not self._repeatable(call)]
-        if spent:
+        if spent := self._spent(group.cone, outcome):
             self._given_up.update(group.failed)
             return Recovery(
                 "recover",
@@ -88,17 +97,21 @@ class _Recovering:
                 last = last or steps[call] > 1
         # As in the paper, nothing of the cone goes on meanwhile; what has completed is kept
         # until it is known to be wanted or not.
-        ended = {*outcome.results, *outcome.failed}
-        yield Revise(
-            Plan(tuple(call for call in self.plan if call.id not in group.cone or call.id in ended)), _at_once
-        )
+        held = [call for call in self.plan if call.id not in group.cone or call.id in _ended(outcome)]
+        yield Revise(Plan(tuple(held)), _at_once)
         if last and not self._replanned:
             self._replanned = True
             return (yield from self._replan(outcome, group, why))
         return (yield from self._repair(outcome, group, why))
 
-    def _repeatable(self, call: CallId) -> bool:
-        return self._task.functions[self.plan[call].function].repeatable
+    def _spent(self, calls: Sequence[CallId], outcome: Outcome) -> list[CallId]:
+        """Those that were started and may not be made again."""
+        own = self.plan.by_id
+        return [
+            call
+            for call in calls
+            if call in outcome.begun and not self._task.functions[own[call].function].repeatable
+        ]
 
     def _repair(self, outcome: Outcome, group: Broken, why: str) -> Conversation[Recovery]:
         """The recovery points, one by one."""
@@ -111,63 +124,92 @@ class _Recovering:
             before = self.plan[point]
             tried = self._tried.setdefault(point, [])
             tried.append(before)
-            repaired = yield from self._repaired(before, failed, tried)
-            if repaired is not None and repaired not in tried:
-                self.plan = Plan(tuple(repaired if call.id == point else call for call in self.plan))
+            repaired = yield from self._repaired(before, failed, tried, outcome)
+            if repaired is not None:
+                self.plan = self._with(repaired)
                 changed[point] = render_call(repaired)
-        below = cone(discover(self.plan, self._task.functions), changed)
+        below = cone(self._graph(outcome, self.plan), changed)
         again = tuple(
             call
             for call in group.cone
-            if call in outcome.begun and (call in below or call not in {*outcome.results, *outcome.failed})
+            if call in outcome.begun and (call in below or call not in _ended(outcome))
         )
         return Recovery("recover", why, group.failed, changed, again)
+
+    def _with(self, repaired: FunctionCall) -> Plan:
+        return Plan(tuple(repaired if call.id == repaired.id else call for call in self.plan))
 
     def _repaired(
         self,
         point: FunctionCall,
         failed: Sequence[tuple[FunctionCall, dict[str, str], str]],
         tried: Sequence[FunctionCall],
+        outcome: Outcome,
     ) -> Conversation[FunctionCall | None]:
         """Another call in the place of one; ``None`` if the model writes none."""
         said: tuple[Message, ...] = ()
-        above = self.plan.calls[: self.plan.calls.index(point)]
+        own = self.plan.by_id
+        earlier = [call.id for call in outcome.plan if call.id not in own]
+        above = [*earlier, *(call.id for call in self.plan.calls[: self.plan.calls.index(point)])]
+        same = SameCall(self._task.functions)
+        before = {same(call) for call in tried}
         for _ in range(REPLIES):
-            reply: Reply = yield AskModel(
-                repair_call(self._task, self.plan.calls, point, failed, tried, said)
-            )
+            request = repair_call(self._task, self.plan.calls, point, above, failed, tried, said)
+            reply: Reply = yield AskModel(request)
             try:
-                return self._read(reply.text, [call.id for call in above], point.id)[0]
+                repaired = self._read(reply.text, above, point.id)[0]
+                self._refuse_spent(repaired, outcome)
             except PlanError as error:
                 said = (*said, *_told(reply, error, "Write only the repaired call."))
+                continue
+            return None if same(repaired) in before else repaired
         return None
+
+    def _refuse_spent(self, repaired: FunctionCall, outcome: Outcome) -> None:
+        """Raise ``PlanError`` if a repaired call has one that may not be made again made again."""
+        plan = self._with(repaired)
+        below = cone(self._graph(outcome, plan), [repaired.id])
+        spent = self._spent([call.id for call in plan if call.id in below], outcome)
+        if spent:
+            raise _wrong(
+                repaired,
+                f"with it {', '.join(spent)} would be made again, which has effects",
+                "repair it without effects of its own",
+            )
+        others = Plan(tuple(call for call in outcome.plan if call.id != repaired.id))
+        refuse_repeated(
+            [repaired], repeated(others, outcome, self._task.functions), outcome, self._task.functions
+        )
 
     def _replan(self, outcome: Outcome, group: Broken, why: str) -> Conversation[Recovery]:
         """The rest of the plan anew, with every result so far in reach."""
-        graph = discover(self.plan, self._task.functions)
-        lost = {other for call in group.failed for other in (call, *graph.descendants(call))}
-        kept = tuple(call for call in self.plan if call.id not in lost)
-        first = 1 + max(_number(call) for call in self.plan)
-        results = [
-            (render_call(call), result_text(outcome, call.id)) for call in self.plan if call.id not in lost
-        ]
-        results += [(render_call(self.plan[call]), f"Error: {outcome.errors[call]}") for call in group.failed]
-        request = plan_again(self._task, results, why, first=first)
+        graph = self._graph(outcome, self.plan)
+        lost = cone(graph, group.failed)
+        kept = [call for call in self.plan if call.id not in lost]
+        own = self.plan.by_id
+        earlier = [call for call in outcome.plan if call.id not in own]
+        results = [(render_call(call), result_text(outcome, call.id)) for call in (*earlier, *kept)]
+        results += [(render_call(own[call]), f"Error: {outcome.errors[call]}") for call in group.failed]
+        request = plan_again(self._task, results, why, calls=[*earlier, *self.plan])
+        done = repeated(outcome.plan, outcome, self._task.functions)
+        self._given_up.update(group.failed)
         for _ in range(REPLIES):
             reply: Reply = yield AskModel(request)
             try:
-                more = self._read(reply.text, [call.id for call in kept], None)
-                self._refuse_repeated(more, outcome)
+                more = self._read(reply.text, [call.id for call in (*earlier, *kept)], None)
+                if taken := [call for call in more if call.id in lost]:
+                    raise _wrong(
+                        taken[0], f"{taken[0].id} is taken", f"begin with s{next_number(own.values())}"
+                    )
+                refuse_repeated(more, done, outcome, self._task.functions)
             except PlanError as error:
-                request = replace(
-                    request,
-                    messages=(*request.messages, *_told(reply, error, "Write only the calls still needed.")),
-                )
+                told = _told(reply, error, "Write only the calls that are still needed.")
+                request = replace(request, messages=(*request.messages, *told))
                 continue
-            self.plan = Plan((*kept, *more))
-            self._given_up.update(group.failed)
+            # The answer stays the answer, where it isn't lost.
+            last = [] if self.plan.answer in lost else kept[-1:]
+            self.plan = Plan((*kept[: len(kept) - len(last)], *more, *last))
             return Recovery("replan", why, group.failed, {call.id: render_call(call) for call in more})
-        self._given_up.update(group.failed)
         return Recovery("replan", f"{why}; the model wrote no plan that can be run", group.failed)
 
     def _read(self, text: str, above: Sequence[CallId], id_: CallId | None) -> list[FunctionCall]:
@@ -175,32 +217,22 @@ class _Recovering:
         parser, checker = Parser(above), Checker(self._task.functions)
         calls = [*parser.feed(text), *parser.finish()]
         if id_ is not None and [call.id for call in calls] != [id_]:
-            first = calls[0]
-            raise PlanError(
+            raise _wrong(
+                calls[0],
                 f"the repaired call is {id_}, and only that",
-                line=first.position[0],
-                column=first.position[1],
-                text=first.text.split("\n")[0],
-                hint=f"write one line that begins with {id_} = ",
+                f"write one line that begins with {id_} = ",
             )
         return [with_query(checker.check(call), self._task.query) for call in calls]
 
-    def _refuse_repeated(self, calls: Sequence[FunctionCall], outcome: Outcome) -> None:
-        """Raise ``PlanError`` for a call with effects that was started before, and may not be again."""
-        begun = {
-            _nameless(call)
-            for call in self.plan
-            if call.id in outcome.begun and not self._repeatable(call.id)
-        }
-        for call in calls:
-            if _nameless(call) in begun:
-                raise PlanError(
-                    f"{call.function} has effects, and this call of it was made already",
-                    line=call.position[0],
-                    column=call.position[1],
-                    text=call.text.split("\n")[0],
-                    hint="use what it returned, or leave it out",
-                )
+
+def _ended(outcome: Outcome) -> set[CallId]:
+    return {*outcome.results, *outcome.failed}
+
+
+def _wrong(call: FunctionCall, message: str, hint: str) -> PlanError:
+    line, column = call.position
+    kind = DuplicateId if "taken" in message else PlanError
+    return kind(message, line=line, column=column, text=call.text.split("\n")[0], hint=hint)
 
 
 def _at_once(_: Outcome) -> bool:
@@ -229,12 +261,3 @@ def _arguments(call: FunctionCall, outcome: Outcome) -> dict[str, str]:
 
 def _named(call: FunctionCall) -> str:
     return f"{call.id} ({call.function})"
-
-
-def _nameless(call: FunctionCall) -> str:
-    return render_call(call).split(" = ", 1)[1]
-
-
-def _number(call: FunctionCall) -> int:
-    digits = "".join(character for character in call.id if character.isdecimal())
-    return int(digits or 0)

@@ -14,7 +14,7 @@ from llmorch.techniques.prompts.rewoo import plan_with_evidence, solve
 from llmorch.techniques.recovering import run_recovering
 
 if TYPE_CHECKING:
-    from llmorch.techniques.conversation import Conversation, Recovery, Reply, Task
+    from llmorch.techniques.conversation import Conversation, Reply, Task
 
 _PLAN = re.compile(r"[ \t]*plan[ \t]*\d*[ \t]*:[^\n]*?(?=#E\d+[ \t]*[=:]|$)", re.IGNORECASE)
 _DEFINED = re.compile(r"[ \t]*#?(E\d{1,6})[ \t]*[=:]")
@@ -36,14 +36,13 @@ def rewoo(task: Task) -> Conversation[Answer]:
     except PlanError as error:
         raise UnresolvedQuery(f"the model wrote no plan that can be run: {error.message}") from error
     plan = Plan(tuple(with_query(call, task.query) for call in checked))
-    recoveries: list[Recovery] = []
-    outcome = yield from run_recovering(task, plan, recoveries)
+    outcome = yield from run_recovering(task, plan)
     evidence = [(render_call(call), result_text(outcome, call.id)) for call in outcome.plan]
     solved: Reply = yield AskModel(solve(task, evidence))
     answer = solved.text.strip().removeprefix("Answer:").strip()
     if not answer:
-        return Answer(False, error="the model replied with nothing", recoveries=tuple(recoveries))
-    return Answer(True, answer, recoveries=tuple(recoveries), notes=cut_off(solved))
+        return Answer(False, error="the model replied with nothing", recoveries=tuple(task.tried))
+    return Answer(True, answer, recoveries=tuple(task.tried), notes=cut_off(solved))
 
 
 def _in_our_form(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from llmorch.requests import Message, ModelRequest
@@ -9,8 +10,9 @@ from llmorch.techniques.grammar import join_grammar, plan_grammar
 from llmorch.techniques.prompts.plan import translate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from llmorch.calls import FunctionCall
     from llmorch.techniques.conversation import Task
 
 ANSWER_TOKENS = 512
@@ -42,9 +44,12 @@ def join(task: Task, results: Sequence[tuple[str, str]], *, last: bool) -> Model
     )
 
 
-def plan_again(task: Task, results: Sequence[tuple[str, str]], feedback: str, *, first: int) -> ModelRequest:
-    """Ask for the calls that are still needed; the earlier results stay addressable by their ids."""
+def plan_again(
+    task: Task, results: Sequence[tuple[str, str]], feedback: str, *, calls: Sequence[FunctionCall]
+) -> ModelRequest:
+    """Ask for the calls that are still needed; earlier ``calls`` stay addressable by their ids."""
     asked = translate(task)
+    first = next_number(calls)
     told = "\n".join(f"{call}\nResult: {result}" for call, result in results)
     message = Message(
         "user",
@@ -52,9 +57,16 @@ def plan_again(task: Task, results: Sequence[tuple[str, str]], feedback: str, *,
         f"their ids:\n{told or 'none'}\n\nThat was not enough: {feedback}\n"
         f"Write only the calls that are still needed; the next id is s{first}.",
     )
+    earlier = [call.id for call in calls]
     return ModelRequest(
         (*asked.messages[:-1], message),
         max_tokens=asked.max_tokens,
-        grammar=plan_grammar(task.functions, first=first) if task.constrains else None,
+        grammar=plan_grammar(task.functions, first=first, earlier=earlier) if task.constrains else None,
         cached=asked.cached,
     )
+
+
+def next_number(calls: Iterable[FunctionCall]) -> int:
+    """The first number after those in any id, so that ``s`` and this number is a new one."""
+    numbers = [int(found) for call in calls for found in re.findall(r"\d{1,6}", call.id)]
+    return 1 + max(numbers, default=0)

@@ -12,7 +12,7 @@ from llmorch.techniques.prompts.plan import listed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llmorch.calls import FunctionCall
+    from llmorch.calls import CallId, FunctionCall
     from llmorch.techniques.conversation import Task
 
 MAX_TOKENS = 256
@@ -47,13 +47,15 @@ def repair_call(
     task: Task,
     plan: Sequence[FunctionCall],
     point: FunctionCall,
+    above: Sequence[CallId],
     failed: Sequence[tuple[FunctionCall, Mapping[str, str], str]],
     tried: Sequence[FunctionCall],
     said: Sequence[Message] = (),
 ) -> ModelRequest:
     """Ask for another ``point``, given the calls that failed below it: each with its arguments and error.
 
-    ``tried`` are the calls that stood in its place and did not help; a grammar forbids them.
+    It may use the calls ``above``. ``tried`` are the calls that stood in its place and did
+    not help; a grammar forbids them.
     """
     lines = [f"Query: {task.query}", "Plan:", *(render_call(call) for call in plan)]
     for call, arguments, error in failed:
@@ -71,7 +73,7 @@ def repair_call(
     return ModelRequest(
         (*opening, asked, *said),
         max_tokens=MAX_TOKENS,
-        grammar=call_grammar(functions, point.id, tried) if task.constrains else None,
+        grammar=call_grammar(functions, point.id, above, tried) if task.constrains else None,
         cached=len(opening),
     )
 

@@ -1,0 +1,71 @@
+"""Calls with effects that were made already: what a model writes later must not make them again.
+
+Decides when two calls are the same, whatever their ids: the same function of the same
+values, with defaults filled in. It must not know why a call is written again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llmorch.calls import references
+from llmorch.errors import EvaluationError, PlanError
+from llmorch.plan import evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from llmorch.calls import CallId, FunctionCall, Plan
+    from llmorch.functions import Function
+    from llmorch.techniques.conversation import Outcome
+
+
+class SameCall:
+    """Gives two calls the same text if they come to the same; results that are known count as values."""
+
+    def __init__(
+        self, functions: Mapping[str, Function], results: Mapping[CallId, Any] | None = None
+    ) -> None:
+        self._functions = functions
+        self._results = results or {}
+
+    def __call__(self, call: FunctionCall) -> str:
+        values = []
+        for parameter in self._functions[call.function].parameters:
+            expression = call.args.get(parameter.name)
+            if expression is None:
+                values.append(repr(parameter.default))
+                continue
+            known = all(reference.id in self._results for reference in references(expression))
+            try:
+                value = parameter.accept(evaluate(expression, self._results)) if known else expression
+                # 1 and 1.0 are one number, whichever a model writes.
+                exact = type(value) is int and abs(value) < 2**53
+                values.append(repr(float(value) if exact else value))
+            except (EvaluationError, ValueError):
+                values.append(repr(expression))
+        return f"{call.function}({', '.join(values)})"
+
+
+def repeated(plan: Plan, outcome: Outcome, functions: Mapping[str, Function]) -> frozenset[str]:
+    """The calls of a plan that were started and may not be made again."""
+    same = SameCall(functions, outcome.results)
+    return frozenset(
+        same(call) for call in plan if call.id in outcome.begun and not functions[call.function].repeatable
+    )
+
+
+def refuse_repeated(
+    calls: Iterable[FunctionCall], made: frozenset[str], outcome: Outcome, functions: Mapping[str, Function]
+) -> None:
+    """Raise ``PlanError`` for the first of these calls that was made already."""
+    same = SameCall(functions, outcome.results)
+    for call in calls:
+        if made and same(call) in made:
+            raise PlanError(
+                f"{call.function} has effects, and this call of it was made already",
+                line=call.position[0],
+                column=call.position[1],
+                text=call.text.split("\n")[0],
+                hint="use what it returned, or leave it out",
+            )
