@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId, FunctionCall, Plan
     from llmorch.functions import Function
+    from llmorch.parameters import Parameter
     from llmorch.techniques.conversation import Outcome
 
 
@@ -30,21 +31,24 @@ class SameCall:
         self._results = results or {}
 
     def __call__(self, call: FunctionCall) -> str:
-        values = []
-        for parameter in self._functions[call.function].parameters:
-            expression = call.args.get(parameter.name)
-            if expression is None:
-                values.append(repr(parameter.default))
-                continue
-            known = all(reference.id in self._results for reference in references(expression))
-            try:
-                value = parameter.accept(evaluate(expression, self._results)) if known else expression
-                # 1 and 1.0 are one number, whichever a model writes.
-                exact = type(value) is int and abs(value) < 2**53
-                values.append(repr(float(value) if exact else value))
-            except (EvaluationError, ValueError):
-                values.append(repr(expression))
+        values = [self._value(call, parameter) for parameter in self._functions[call.function].parameters]
         return f"{call.function}({', '.join(values)})"
+
+    def _value(self, call: FunctionCall, parameter: Parameter) -> str:
+        expression = call.args.get(parameter.name)
+        if expression is None:
+            return _text(parameter.default)
+        if any(reference.id not in self._results for reference in references(expression)):
+            return repr(expression)
+        try:
+            return _text(parameter.accept(evaluate(expression, self._results)))
+        except (EvaluationError, ValueError):
+            return repr(expression)
+
+
+def _text(value: Any) -> str:
+    """1 and 1.0 are one number, whichever a model writes."""
+    return repr(float(value) if type(value) is int and abs(value) < 2**53 else value)
 
 
 def repeated(plan: Plan, outcome: Outcome, functions: Mapping[str, Function]) -> frozenset[str]:
