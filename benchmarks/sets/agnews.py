@@ -126,7 +126,7 @@ class AgNews:
             """
             from benchmarks.sets.topics import scatter
 
-            news = news_in(_below(made, rows))
+            news = news_in(_read_file(made, rows))
             classes = [item["class"] for item in news]
             scatter(texts_of(news), classes, made / "tsne.png", fingerprint(news))
             return f"tsne.png: {len(news)} texts of {len(set(classes))} classes"
@@ -140,7 +140,7 @@ class AgNews:
             """
             from benchmarks.sets.topics import topics
 
-            news = news_in(_below(made, rows))
+            news = news_in(_read_file(made, rows))
             found = topics(texts_of(news), made / "lda.png", fingerprint(news))
             lines = [f"topic {number}: {', '.join(words)}" for number, words in enumerate(found, 1)]
             return "\n".join([f"lda.png: {len(found)} topics", *lines])
@@ -213,6 +213,14 @@ def texts_of(news: News) -> list[str]:
 def fingerprint(news: News) -> str:
     """Says of which news a picture is, without the news."""
     return f"{len(news)} texts {zlib.crc32(''.join(texts_of(news)).encode()):08x}"
+
+
+def _read_file(folder: Path, rows: str) -> Path:
+    """The file that ``read`` made. Raises ``FileNotFoundError`` without a word of where that is."""
+    path = _below(folder, rows)
+    if not path.is_file():
+        raise FileNotFoundError(f"{rows}: there is no such file of news; read returns the name of one")
+    return path
 
 
 def _below(folder: Path, path: str) -> Path:

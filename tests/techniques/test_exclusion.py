@@ -6,6 +6,7 @@ import json
 import re
 from typing import Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,3 +109,43 @@ def test_a_call_without_another_way_to_be_made_is_forbidden_unless_nothing_else_
 def test_a_long_text_makes_no_endless_grammar() -> None:
     calls = [check(parse(f's1 = search(query="{"long " * 4000}")'), FUNCTIONS)["s1"]]
     assert len(call_grammar(FUNCTIONS, "s1", ["s0"], calls)) < 30_000
+
+
+@function
+def fetch(
+    url: str, timeout: float = 1.0, raw: bool = False, k: int | None = None, mode: Literal["fast"] = "fast"
+) -> str: ...
+
+
+@pytest.mark.parametrize(
+    ("other", "allowed"),
+    [
+        ('fetch(url="u", timeout=30.0)', True),
+        ('fetch(url="u", timeout=1)', False),
+        ('fetch(url="u", raw=True)', True),
+        ('fetch(url="u", raw=False)', False),
+        ('fetch(url="u", k=5)', True),
+        ('fetch(url="u", k=None)', False),
+        ('fetch(url="v")', True),
+        ('fetch(url="u", mode="fast")', False),
+    ],
+)
+def test_any_parameter_can_make_the_difference(other, allowed) -> None:
+    assert allows(['fetch(url="u")'], other, as_functions([fetch])) == allowed
+
+
+def test_a_text_with_results_is_told_from_others_as_it_is_written() -> None:
+    calls = [check(parse('s0 = now()\ns1 = search(query="x {s0}")'), FUNCTIONS)["s1"]]
+    rules = dict(
+        line.split(" ::= ", 1) for line in call_grammar(FUNCTIONS, "s1", ["s0"], calls).split("\n") if line
+    )
+    rules |= {"ref": '"ref"', "whole": "[0-9]{1,9}", "any": '"any"', "list": '"list"', "expr": "[0-9]{1,9}"}
+    root = pattern(rules, rules["root"])
+    assert re.fullmatch(root, 's1 = search(query="y {s0}")')
+    assert not re.fullmatch(root, 's1 = search(query="x {s0}")')
+
+
+def test_only_calls_above_can_be_used() -> None:
+    grammar = call_grammar(FUNCTIONS, "E3", ["E1", "E2"])
+    assert 'id ::= "E1" | "E2"' in grammar.split("\n")
+    assert "ref" not in call_grammar(FUNCTIONS, "s1", [])
