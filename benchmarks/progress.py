@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Hears of every run of one benchmark; a context manager while it lasts."""
+    """Hears of every step of one benchmark; a context manager while it lasts."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -48,19 +48,29 @@ class Progress:
 
     def told(self, done: int, total: int, run: Run | None) -> None:
         """One run more is done, or at the start, with no run, those of an earlier time."""
-        if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total)
         if run is None:
             self._first = done
+            self._moved(done, total)
             if done:
                 self.say(f"{self._name}: {done} of {total} runs are recorded already")
             return
         mark = "right" if run.right else "wrong" if run.answered else "FAILED"
-        each = (time.monotonic() - self._began) / (done - self._first)
-        self.say(
-            f"{self._name} {done}/{total}  {run.job.technique:<12} p={run.job.processors} "
-            f"{run.job.question[:24]:<24} {mark:<6} {run.seconds:6.1f} s  left {_clock(each * (total - done))}"
+        self.counted(
+            done,
+            total,
+            f"{run.job.technique:<12} p={run.job.processors} "
+            f"{run.job.question[:24]:<24} {mark:<6} {run.seconds:6.1f} s",
         )
+
+    def counted(self, done: int, total: int, what: str) -> None:
+        """One thing more is done, and what came of it."""
+        self._moved(done, total)
+        each = (time.monotonic() - self._began) / (done - self._first)
+        self.say(f"{self._name} {done}/{total}  {what}  left {_clock(each * (total - done))}")
+
+    def _moved(self, done: int, total: int) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total)
 
     def say(self, line: str) -> None:
         """A line, above the bar if there is one."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import caught, faults, repairing
 from benchmarks.mutations import KINDS
+from benchmarks.progress import Progress
 from benchmarks.report import verdicts
 from benchmarks.right_plans import right_plans
 from llmorch import model_named
@@ -38,5 +39,8 @@ def _faults(settings: Settings, *, quick: bool) -> str:
 
 def _repairs(settings: Settings, model: str, *, quick: bool) -> str:
     count = settings.limit or (len(KINDS) if quick else repairing.PLANS)
-    repairs = repairing.compile_time_repair(model_named(model), count, settings.seed)
+    with Progress("recovery") as progress:
+        repairs = repairing.compile_time_repair(
+            model_named(model), count, settings.seed, told=progress.counted
+        )
     return f"{repairing.markdown(model, repairs)}\n"

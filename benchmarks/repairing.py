@@ -1,7 +1,8 @@
 """Whether a model mends a wrong plan, given what is wrong with it, and in how many attempts.
 
 The wrong plan is put in the model's mouth as its first draft; what it replies when it is
-asked to repair it is its own. The examples in the prompt never hold the plan itself.
+asked to repair it is its own. A third of each file's plans is held out for this; the others
+are the examples in the prompt, the same for all of a file, so that a local model reads them once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.mutations import KINDS, mutated
+from benchmarks.mutations import KINDS, TRIES, mutated
 from benchmarks.policies import markdown_table
 from benchmarks.right_plans import RightPlan, example_plans
 from llmorch import ModelError, Orchestrator, UnresolvedQuery
@@ -43,6 +44,16 @@ class Repair:
     """Whether its last reply is a plan without a mistake that can be found."""
     same: bool
     """Whether that is the plan as it was before the mistake."""
+
+
+@dataclass(frozen=True)
+class _Wrong:
+    """A text that isn't accepted, the plan that it was, and the examples beside it."""
+
+    plan: RightPlan
+    others: Sequence[RightPlan]
+    kind: str
+    text: str
 
 
 class _Enough(ModelError):
@@ -77,34 +88,61 @@ class _Misled:
         """The model goes on for the next plan."""
 
 
-def compile_time_repair(model: Model, plans: int = PLANS, seed: int = 0) -> list[Repair]:
-    """Have a model repair so many wrong plans, of every kind alike. Raises ``ModelError``."""
-    return asyncio.run(_repaired(model, plans, random.Random(seed)))
+def compile_time_repair(
+    model: Model,
+    plans: int = PLANS,
+    seed: int = 0,
+    *,
+    told: Callable[[int, int, str], None] = lambda *_: None,
+) -> list[Repair]:
+    """Have a model repair so many wrong plans, of every kind and file alike. Raises ``ModelError``.
+
+    ``told(done, total, what)`` hears of each plan.
+    """
+    return asyncio.run(_repaired(model, plans, random.Random(seed), told))
 
 
-async def _repaired(model: Model, plans: int, chance: random.Random) -> list[Repair]:
-    right = list(example_plans())
+async def _repaired(
+    model: Model, plans: int, chance: random.Random, told: Callable[[int, int, str], None]
+) -> list[Repair]:
     found: list[Repair] = []
     try:
-        while len(found) < plans:
-            plan, kind = chance.choice(right), KINDS[len(found) % len(KINDS)]
-            mutant = mutated(plan.text, plan.functions, kind, chance)
-            if mutant is None or await _accepted(mutant.text, plan) is not None:
-                continue  # nothing in it to repair
-            found.append(await _one(model, plan, kind, mutant.text, right))
+        for wrong in await _wrong_plans(plans, chance):
+            found.append(await _one(model, wrong))
+            outcome = f"repaired in {found[-1].attempts}" if found[-1].repaired else "not repaired"
+            told(len(found), plans, f"{wrong.plan.source}, {wrong.kind}: {outcome}")
     finally:
         await model.close()
     return found
 
 
-async def _one(model: Model, plan: RightPlan, kind: str, wrong: str, right: Sequence[RightPlan]) -> Repair:
-    misled = _Misled(model, wrong)
-    others = [one for one in right if one.source == plan.source and one.query != plan.query]
-    orchestrator = _orchestrator(plan, misled, others)
+async def _wrong_plans(count: int, chance: random.Random) -> list[_Wrong]:
+    """Every file and every kind of mistake in turn; ordered by file."""
+    files: dict[str, list[RightPlan]] = {}
+    for plan in example_plans():
+        files.setdefault(plan.source, []).append(plan)
+    chosen: list[_Wrong] = []
+    for at in range(count):
+        source = list(files)[at % len(files)]
+        plans = files[source]
+        held_out = max(1, len(plans) // 3)
+        first = (at + at // len(files)) % len(KINDS)  # so that a file meets every kind
+        for kind in [*KINDS[first:], *KINDS[:first]] * TRIES:  # not every plan has a place for each mistake
+            plan = chance.choice(plans[-held_out:])
+            mutant = mutated(plan.text, plan.functions, kind, chance)
+            if mutant is not None and await _accepted(mutant.text, plan) is None:
+                chosen.append(_Wrong(plan, plans[:-held_out], kind, mutant.text))
+                break
+    return sorted(chosen, key=lambda wrong: list(files).index(wrong.plan.source))
+
+
+async def _one(model: Model, wrong: _Wrong) -> Repair:
+    plan, misled = wrong.plan, _Misled(model, wrong.text)
+    orchestrator = _orchestrator(plan, misled, wrong.others)
     with suppress(UnresolvedQuery, _Enough):  # its replies tell how
         await orchestrator.plan(plan.query)
     last = await _accepted(misled.replies[-1], plan)
-    return Repair(kind, len(misled.replies), last is not None, same=last == await _accepted(plan.text, plan))
+    return Repair(wrong.kind, len(misled.replies), last is not None, same=last == await _accepted(plan.text, plan))
 
 
 def _orchestrator(plan: RightPlan, model: Model, others: Sequence[RightPlan]) -> Orchestrator:
