@@ -105,7 +105,7 @@ async def recovered(plan: Faulty) -> Recovered:
         return f"{asked[1]}{int(asked[2]) + 1}{asked[3]})"
 
     async with Orchestrator(
-        _functions(plan, made), model=ScriptedModel(reply), max_recoveries=4
+        functions(plan, made), model=ScriptedModel(reply), max_recoveries=4
     ) as orchestrator:
         try:
             async with asyncio.timeout(HANG):
@@ -154,7 +154,9 @@ async def _restarted(orchestrator: Orchestrator, plan: Faulty, result: Result, m
     return made.total() - before
 
 
-def _functions(plan: Faulty, made: Counter[str]) -> list[Any]:
+def functions(plan: Faulty, made: Counter[str]) -> list[Any]:
+    """The functions that a faulty plan calls; ``made`` counts their calls by name."""
+
     def work(name: str, version: int, uses: list[dict[str, int]]) -> dict[str, int]:
         known = {one: number for used in uses for one, number in used.items()} | {name: version}
         cause = plan.causes.get(name)

@@ -8,10 +8,12 @@ are the examples in the prompt, the same for all of a file, so that a local mode
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import random
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +58,36 @@ class _Wrong:
     text: str
 
 
+class Repairs:
+    """What came of wrong plans, in a file where one is given: a line is written as each ends."""
+
+    def __init__(self, path: Path | None = None, model: str = "") -> None:
+        self._path, self._model = path, model
+        self._found: dict[str, Repair] = {}
+        lines = path.read_text(encoding="utf-8").splitlines() if path and path.exists() else []
+        for line in lines:
+            with suppress(ValueError, TypeError, KeyError):  # a line that an interruption left half written
+                kept = json.loads(line)
+                self._found[kept["key"]] = Repair(**kept["repair"])
+
+    def get(self, wrong: _Wrong) -> Repair | None:
+        """What came of this one, if it is known."""
+        return self._found.get(self._key(wrong))
+
+    def add(self, wrong: _Wrong, repair: Repair) -> None:
+        """Keep what came of one."""
+        self._found[self._key(wrong)] = repair
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                # The line break comes first: the line before may be one that was left half written.
+                file.write("\n" + json.dumps({"key": self._key(wrong), "repair": asdict(repair)}))
+
+    def _key(self, wrong: _Wrong) -> str:
+        shown = [self._model, wrong.text, wrong.plan.query, *(one.text for one in wrong.others)]
+        return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
+
+
 class _Enough(ModelError):
     """The repairs are used up."""
 
@@ -93,23 +125,32 @@ def compile_time_repair(
     plans: int = PLANS,
     seed: int = 0,
     *,
+    kept: Repairs | None = None,
     told: Callable[[int, int, str], None] = lambda *_: None,
 ) -> list[Repair]:
     """Have a model repair so many wrong plans, of every kind and file alike. Raises ``ModelError``.
 
-    ``told(done, total, what)`` hears of each plan.
+    Those in ``kept`` are not made again. ``told(done, total, what)`` hears of each plan.
     """
-    return asyncio.run(_repaired(model, plans, random.Random(seed), told))
+    return asyncio.run(_repaired(model, plans, random.Random(seed), kept or Repairs(), told))
 
 
 async def _repaired(
-    model: Model, plans: int, chance: random.Random, told: Callable[[int, int, str], None]
+    model: Model,
+    plans: int,
+    chance: random.Random,
+    kept: Repairs,
+    told: Callable[[int, int, str], None],
 ) -> list[Repair]:
     found: list[Repair] = []
     try:
         for wrong in await _wrong_plans(plans, chance):
-            found.append(await _one(model, wrong))
-            outcome = f"repaired in {found[-1].attempts}" if found[-1].repaired else "not repaired"
+            repair = kept.get(wrong)
+            if repair is None:
+                repair = await _one(model, wrong)
+                kept.add(wrong, repair)
+            found.append(repair)
+            outcome = f"repaired in {repair.attempts}" if repair.repaired else "not repaired"
             told(len(found), plans, f"{wrong.plan.source}, {wrong.kind}: {outcome}")
     finally:
         await model.close()
@@ -142,7 +183,9 @@ async def _one(model: Model, wrong: _Wrong) -> Repair:
     with suppress(UnresolvedQuery, _Enough):  # its replies tell how
         await orchestrator.plan(plan.query)
     last = await _accepted(misled.replies[-1], plan)
-    return Repair(wrong.kind, len(misled.replies), last is not None, same=last == await _accepted(plan.text, plan))
+    return Repair(
+        wrong.kind, len(misled.replies), last is not None, same=last == await _accepted(plan.text, plan)
+    )
 
 
 def _orchestrator(plan: RightPlan, model: Model, others: Sequence[RightPlan]) -> Orchestrator:

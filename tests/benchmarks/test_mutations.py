@@ -124,6 +124,35 @@ def test_attempts_of_a_repair_are_counted() -> None:
     assert "| scripted | 14 |" in table
 
 
+def test_repairs_go_on_where_they_were_interrupted(tmp_path: Path) -> None:
+    right = {plan.query: plan.text for plan in PLANS if plan.query}
+
+    def reply(request: object) -> str:
+        told = [message.text for message in request.messages]  # type: ignore[attr-defined]
+        return right[next(text for text in told[::-1] if text.startswith("Query: ")).removeprefix("Query: ")]
+
+    file = tmp_path / "out" / "repairs.jsonl"
+    made = repairing.compile_time_repair(
+        ScriptedModel(reply, chunk=1000), 4, kept=repairing.Repairs(file, "scripted")
+    )
+    with file.open("a", encoding="utf-8") as half:
+        half.write('\n{"key": "abc", "rep')
+    said: list[str] = []
+    again = repairing.compile_time_repair(
+        ScriptedModel([]),
+        4,
+        kept=repairing.Repairs(file, "scripted"),
+        told=lambda done, total, what: said.append(f"{done}/{total} {what}"),
+    )
+    assert again == made
+    assert len(said) == 4
+    assert said[0].startswith("1/4 agnews, ")
+    assert said[0].endswith(": repaired in 1")
+    other = ScriptedModel(reply, chunk=1000)
+    repairing.compile_time_repair(other, 4, kept=repairing.Repairs(file, "another model"))
+    assert len(other.requests) == 4
+
+
 def test_a_model_that_repairs_nothing_is_told_so() -> None:
     repairs = repairing.compile_time_repair(ScriptedModel(lambda _: "no plan", chunk=1000), plans=7)
     assert not any(one.repaired or one.same for one in repairs)
