@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "benchmarks" / "sample"
 RIGHT = {
     "hotpotqa": {"llmorch": 8, "react": 4, "parallel": 6, "toolcompiler": 6, "rewoo": 7, "llmcompiler": 6},
-    "movierec": {"llmorch": 3, "rewoo": 3, "llmcompiler": 2},
-    "parallelqa": {"llmorch": 6, "rewoo": 7, "llmcompiler": 6},
+    "movierec": {"llmorch": 3, "react": 2, "parallel": 1, "toolcompiler": 1, "rewoo": 3, "llmcompiler": 2},
+    "parallelqa": {"llmorch": 6, "react": 0, "parallel": 2, "toolcompiler": 2, "rewoo": 7, "llmcompiler": 6},
 }
 """How many of the ten questions of a set each technique got right when it was recorded."""
 
@@ -35,8 +35,10 @@ RIGHT = {
 FEW = {
     "kitti": {"llmorch": 1, "react": 0, "parallel": 0, "toolcompiler": 0, "rewoo": 0, "llmcompiler": 1},
     "agnews": {"llmorch": 1, "react": 0, "parallel": 0, "toolcompiler": 0, "rewoo": 1, "llmcompiler": 1},
+    "cases": {"llmorch": 1, "react": 0, "parallel": 0, "toolcompiler": 0, "rewoo": 1, "llmcompiler": 1},
+    "game24": {"llmorch": 0, "react": 0, "parallel": 0, "toolcompiler": 0, "rewoo": 0, "llmcompiler": 0},
 }
-"""The sets that compute for seconds a question: one question each."""
+"""The sets whose questions are long: one question each."""
 ALL = RIGHT | FEW
 RECORDED_RUNS = [(name, technique) for name, techniques in ALL.items() for technique in techniques]
 
@@ -75,7 +77,8 @@ def test_what_computes_is_computed_and_answered_as_it_was_recorded(name: str) ->
     assert not [run.error for run in runs if run.error and "has no reply" in run.error]
     assert {run.job.technique: int(run.right) for run in runs} == FEW[name]
     (ours,) = runs_by(name, "llmorch")
-    assert {call["processor"] for call in ours.calls if call["kind"] == "compute"} == {0, 1}
+    if name in ("kitti", "agnews"):
+        assert {call["processor"] for call in ours.calls if call["kind"] == "compute"} == {0, 1}
 
 
 @pytest.mark.parametrize(("name", "technique"), RECORDED_RUNS)
