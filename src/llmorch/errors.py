@@ -118,9 +118,6 @@ class ToolsRefused(ModelError):
 class UnresolvedQuery(LLMOrchError):
     """A query for which no plan could be made; says what was tried."""
 
-    recoveries: tuple[Any, ...] = ()
-    """The attempts, as in ``Result.recoveries``."""
-
 
 class LimitReached(LLMOrchError):
     """A run that came to the limit of time or tokens that its caller had set."""

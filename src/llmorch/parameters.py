@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pydantic import TypeAdapter
 
@@ -70,16 +70,7 @@ class Parameter:
         """
         if type(literal) in _PLAIN.get(self.annotation, ()):
             return
-        from pydantic import ValidationError
-
-        try:
-            self._adapter.validate_json(json.dumps(literal), strict=True)
-        except ValidationError as error:
-            raise ValueError(_first_reason(error)) from None
-        except FunctionError:
-            raise
-        except Exception as error:  # a validator of the user's may raise anything
-            raise ValueError(f"{type(error).__name__}: {error}") from None
+        _validated(lambda: self._adapter.validate_json(json.dumps(literal), strict=True))
 
     def mismatches(self, literal: object) -> list[tuple[tuple[int | str, ...], str, str]]:
         """Every place where a literal is not of the type: indices and keys, a kind of error, one line.
@@ -105,20 +96,21 @@ class Parameter:
         """
         if type(value) in _PLAIN.get(self.annotation, ()) or self.annotation is Any:
             return value
-        from pydantic import ValidationError
-
-        try:
-            return self._adapter.validate_python(value)
-        except ValidationError as error:
-            raise ValueError(_first_reason(error)) from None
-        except FunctionError:
-            raise
-        except Exception as error:  # a validator of the user's may raise anything
-            raise ValueError(f"{type(error).__name__}: {error}") from None
+        return _validated(lambda: self._adapter.validate_python(value))
 
 
-def _first_reason(error: Any) -> str:
-    return _reason(error.errors(include_url=False, include_input=False)[0])
+def _validated(validate: Callable[[], Any]) -> Any:
+    """What a validation returns; its first complaint as ``ValueError``, on one line."""
+    from pydantic import ValidationError
+
+    try:
+        return validate()
+    except ValidationError as error:
+        raise ValueError(_reason(error.errors(include_url=False, include_input=False)[0])) from None
+    except FunctionError:
+        raise
+    except Exception as error:  # a validator of the user's may raise anything
+        raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
 def _reason(found: Any) -> str:

@@ -205,7 +205,7 @@ async def converse(
                 _revise(settled, execution)
                 execution.extend((), complete=True)
             return Played(stop.value, Plan(settled))
-        if not occupying and not isinstance(effect, RunPlan) and conversing.model.kind == "compute":
+        if not occupying and not isinstance(effect, RunPlan | Revise) and conversing.model.kind == "compute":
             occupying = True
             execution.occupy()
         match effect:

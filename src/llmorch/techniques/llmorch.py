@@ -47,12 +47,10 @@ def _planned(task: Task) -> Conversation[Plan]:
             return plan
         tried = task.tried[-1].why
     whys = [recovery.why for recovery in task.tried if not recovery.why.startswith("translated anew")]
-    unresolved = UnresolvedQuery(
+    raise UnresolvedQuery(
         f"the model wrote no plan that can be run, in {len(whys)} attempts, of which {1 + task.translations} "
         f"began anew: {'; '.join(dict.fromkeys(whys))}"
     )
-    unresolved.recoveries = tuple(task.tried)
-    raise unresolved
 
 
 def _translated(task: Task, first: ModelRequest) -> Conversation[Plan | None]:

@@ -1,0 +1,147 @@
+"""How a command runs and ends: its output, its errors in one line, its exit code, its interruption."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from llmorch.errors import EvaluationError, FunctionError, LLMOrchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import TextIO
+
+    from llmorch.orchestrator import Orchestrator
+    from llmorch.result import Result
+
+NOT_RESOLVED, USAGE, INTERRUPTED = 1, 2, 130
+PATIENCE = 0.8
+"""Seconds that an interrupted run has to end by itself."""
+
+
+def played(orchestrator: Orchestrator, progress: Any, work: Callable[[], Any]) -> Any:
+    """Run to the end with live progress, and leave nothing behind."""
+
+    async def work_and_close() -> Any:
+        async with orchestrator:
+            with progress, _ended_in_time(progress):
+                return await work()
+
+    try:
+        return asyncio.run(work_and_close())
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; {progress.summary()}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _ended_in_time(progress: Any) -> Iterator[None]:
+    """See to it that an interrupt ends the program, also when a function ignores it.
+
+    The worker processes and the local model end with this process.
+    """
+    before = signal.getsignal(signal.SIGINT)
+
+    def give_up() -> None:
+        os.write(2, f"interrupted; {progress.summary()}\n".encode())
+        os._exit(INTERRUPTED)
+
+    def interrupted(*args: Any) -> None:
+        timer = threading.Timer(PATIENCE, give_up)
+        timer.daemon = True
+        timer.start()
+        if callable(before):
+            before(*args)
+
+    signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def finish(result: Result, output: TextIO, progress: Any, *, as_json: bool, save_trace: Path | None) -> None:
+    from llmorch.plan.evaluate import as_text
+    from llmorch.result import json_value
+
+    for note in result.notes:
+        typer.echo(f"note: {note}", err=True)
+    if as_json:
+        print_text(output, json.dumps(result.as_json(), indent=2))
+    elif result.status == "answered":
+        try:
+            text = as_text(result.answer)
+        except EvaluationError:
+            text = str(json_value(result.answer))
+        print_text(output, text)
+    progress.conclude(result)
+    if save_trace is not None:
+        from llmorch.cli.timeline import chrome_trace
+
+        try:
+            save_trace.write_text(json.dumps(chrome_trace(result)), encoding="utf-8")
+        except OSError as error:
+            raise LLMOrchError(f"the trace can't be written to {save_trace}: {error.strerror}") from None
+    if result.status != "answered":
+        typer.echo(f"error: not resolved: {result.error}", err=True)
+        raise typer.Exit(NOT_RESOLVED)
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """One clear line for what the user can act on; a traceback only for our defects."""
+    try:
+        yield
+    except LLMOrchError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(USAGE if isinstance(error, FunctionError) else NOT_RESOLVED) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise typer.Exit(NOT_RESOLVED) from None
+
+
+@contextmanager
+def told_as_json(output: TextIO | None, orchestrator: Orchestrator, query: str | None) -> Iterator[None]:
+    """An error as the JSON object of an unresolved run, where JSON was asked for."""
+    try:
+        yield
+    except LLMOrchError as error:
+        if output is not None:
+            from llmorch.result import unplanned
+
+            technique = None if query is None else orchestrator.technique
+            if error.result is not None and len(error.result.calls):
+                data = error.result.as_json()
+            else:
+                data = unplanned(query, technique, error, orchestrator.processors, orchestrator.usage)
+            print_text(output, json.dumps(data, indent=2))
+        raise
+
+
+@contextmanager
+def clean_output() -> Iterator[TextIO]:
+    """Standard output for the answer alone: what functions print goes to standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with os.fdopen(kept, "w", encoding="utf-8", errors="backslashreplace", closefd=False) as output:
+            yield output
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def print_text(output: TextIO, text: str) -> None:
+    output.write(f"{text}\n")
+    output.flush()

@@ -1,0 +1,133 @@
+"""What a user names on the command line, read and checked: files, functions, counts.
+
+Errors of a user's are raised as such; nothing is run and nothing is printed here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from llmorch.errors import FunctionError
+
+if TYPE_CHECKING:
+    from llmorch.calls import Plan
+    from llmorch.functions import Function
+    from llmorch.orchestrator import Orchestrator
+
+
+def orchestrator_for(
+    functions: list[str] | None,
+    *,
+    model: str,
+    base_url: str | None,
+    progress: Any,
+    technique: str = "llmorch",
+    policy: str | None = None,
+    processors: int | None = None,
+    examples: Path | None = None,
+    max_recoveries: int | None = None,
+    replan: bool = False,
+) -> Orchestrator:
+    from llmorch.orchestrator import Orchestrator, model_named
+
+    try:
+        return Orchestrator(
+            _offered(functions),
+            model=model_named(model, base_url=base_url, progress=progress),
+            technique=technique,
+            policy=policy,
+            processors=processors,
+            examples=examples,
+            max_recoveries=max_recoveries,
+            replan=replan,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _offered(sources: list[str] | None) -> list[Function]:
+    """Every decorated function of the named files and modules."""
+    from llmorch.functions import declared_in
+    from llmorch.processors.files import load_file, load_module
+
+    offered: dict[int, Function] = {}
+    for source in sources or ():
+        is_file = source.endswith(".py") or "/" in source
+        module = load_file(source) if is_file else load_module(source)
+        found = [declared_in(value) for value in vars(module).values()]
+        here = {id(declared): declared for declared in found if declared is not None}
+        if not here:
+            raise FunctionError(f"{source}: nothing in it is decorated with @function")
+        offered |= here
+    return list(offered.values())
+
+
+def planned(planfile: str, functions: list[str] | None) -> tuple[Plan, dict[str, Function]]:
+    """A plan from a file, and its functions: those declared, or what can be assumed."""
+    from llmorch.functions import SELF, Function, as_functions, self_function
+    from llmorch.plan import check, parse
+
+    made = parse(read(planfile))
+    known = {SELF: self_function("inout")}
+    if functions:
+        # As in the paper's examples: what asks the model computes, since the default model is local.
+        offered = as_functions(_offered(functions)).items()
+        known |= {name: replace(item, kind="compute") if item.asks_model else item for name, item in offered}
+        return check(made, known), known
+    for name in dict.fromkeys(call.function for call in made):
+        known.setdefault(name, Function(name, call=print, kind="compute"))
+    return made, known
+
+
+def read(planfile: str) -> str:
+    try:
+        return sys.stdin.read() if planfile == "-" else Path(planfile).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise typer.BadParameter(f"{planfile} can't be read: {reason}") from None
+
+
+def durations_in(path: Path) -> dict[str, float]:
+    try:
+        data = json.loads(read(str(path)))
+    except json.JSONDecodeError as error:
+        raise typer.BadParameter(f"{path} is not JSON: {error}") from None
+    good = isinstance(data, dict) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+        for value in data.values()
+    )
+    if not good:
+        raise typer.BadParameter(
+            f'{path} is one object of seconds by name, as in {{"search": 1.5, "s3": 20}}'
+        )
+    return {name: float(value) for name, value in data.items()}
+
+
+def counts_in(text: str) -> list[int]:
+    try:
+        counts = [int(part) for part in text.split(",")]
+    except ValueError:
+        counts = [0]
+    if min(counts) < 1 or max(counts) > 1_000_000:
+        raise typer.BadParameter(f"{text!r} is not a list of processor counts, as in 1,2,4,8")
+    return counts
+
+
+def check_query(query: str) -> None:
+    if not query.strip():
+        raise typer.BadParameter("the query is empty")
+
+
+def check_policy(name: str) -> None:
+    from llmorch.schedule import policy_named
+
+    try:
+        policy_named(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None

@@ -1,0 +1,61 @@
+"""What the commands have in common on the command line: each option once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Functions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--functions", "-f", metavar="FILE|MODULE", help="Offer what this file decorates with @function."
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option("--model", "-m", help="local, local:0.5b, local:FILE.gguf, openai:NAME or recorded:FILE."),
+]
+BaseUrl = Annotated[str | None, typer.Option(help="Where an openai: model is served.")]
+Technique = Annotated[
+    str,
+    typer.Option("--technique", "-t", help="llmorch, react, parallel, toolcompiler, rewoo or llmcompiler."),
+]
+POLICIES = "critical, exclusive, greedy, barrier or sequential"
+Policy = Annotated[str, typer.Option(help=f"{POLICIES}.")]
+RunPolicy = Annotated[
+    str | None, typer.Option("--policy", help=f"{POLICIES}; by default the technique's own.")
+]
+Processors = Annotated[
+    int | None,
+    typer.Option(
+        "--processors", "-p", min=1, max=1024, help="Compute calls at once; by default, every core."
+    ),
+]
+Examples = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Queries and their plans, for the prompt.")
+]
+MaxRecoveries = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=20, metavar="N", help="Attempts to recover a failed call; 3 for llmorch, else 0."
+    ),
+]
+Replan = Annotated[
+    bool, typer.Option("--replan", help="Have results judged, and more calls made if they are not enough.")
+]
+Deadline = Annotated[
+    float | None, typer.Option(min=0.001, metavar="SECONDS", help="Stop the run when it takes longer.")
+]
+MaxTokens = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Stop the run when the model has used as many tokens.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Trace = Annotated[
+    Path | None,
+    typer.Option("--save-trace", metavar="FILE", help="Write a Chrome trace, which Perfetto opens."),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress, plan or timeline on standard error.")
+]
