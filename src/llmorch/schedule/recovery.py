@@ -75,4 +75,5 @@ def cone(graph: RelationGraph, points: Iterable[CallId]) -> set[CallId]:
 def _lowest(graph: RelationGraph, calls: Iterable[CallId]) -> set[CallId]:
     """Those of the smallest rank."""
     ranks = {call: graph.rank(call) for call in calls}
-    return {call for call, rank in ranks.items() if rank == min(ranks.values())}
+    least = min(ranks.values(), default=0)
+    return {call for call, rank in ranks.items() if rank == least}
