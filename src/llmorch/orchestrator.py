@@ -303,6 +303,7 @@ class Orchestrator:
         except LLMOrchError as error:
             error.add_note(_what_finished(core))
             if execution is not None:
+                core.abandon(execution.held)
                 failed = Answer(False, error=str(error), recoveries=tuple(tried))
                 made = Plan(tuple(core.graph.call(id_) for id_ in core.graph))
                 error.result = collected(failed, made, execution)

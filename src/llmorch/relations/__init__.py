@@ -2,7 +2,7 @@
 
 from llmorch.relations.bounds import critical_path, lower_bound, remaining_path
 from llmorch.relations.discover import discover
-from llmorch.relations.effects import Touch, touches
+from llmorch.relations.effects import Touch, named_by, touches
 from llmorch.relations.graph import RelationGraph
 from llmorch.relations.verify import verify
 
@@ -12,6 +12,7 @@ __all__ = [
     "critical_path",
     "discover",
     "lower_bound",
+    "named_by",
     "remaining_path",
     "touches",
     "verify",

@@ -89,6 +89,17 @@ def touches(function: Function, call: FunctionCall, results: Mapping[CallId, Any
     return Touch(_filled(function.reads, values), _filled(function.writes, values))
 
 
+def named_by(function: Function, call: FunctionCall) -> list[CallId]:
+    """The calls whose results decide what a call touches."""
+    patterns = (*function.reads, *function.writes)
+    return [
+        reference.id
+        for name, expression in call.args.items()
+        if any(f"{{{name}}}" in pattern for pattern in patterns)
+        for reference in references(expression)
+    ]
+
+
 def _filled(patterns: Iterable[str], values: Mapping[str, str]) -> tuple[Name, ...]:
     return tuple(_name(pattern, values) for pattern in patterns)
 

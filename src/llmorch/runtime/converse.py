@@ -18,7 +18,7 @@ from llmorch.errors import LimitReached, ModelError, PlanError, PlanTooLarge, To
 from llmorch.models.model import Finished, Text
 from llmorch.plan import Checker, Parser, with_query
 from llmorch.requests import ToolCall
-from llmorch.techniques import AskModel, Draft, Outcome, Reply, Revise, RunPlan, WritePlan
+from llmorch.techniques import AskModel, Draft, Look, Outcome, Reply, Revise, RunPlan, WritePlan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -205,7 +205,11 @@ async def converse(
                 _revise(settled, execution)
                 execution.extend((), complete=True)
             return Played(stop.value, Plan(settled))
-        if not occupying and not isinstance(effect, RunPlan | Revise) and conversing.model.kind == "compute":
+        if (
+            not occupying
+            and not isinstance(effect, RunPlan | Revise | Look)
+            and conversing.model.kind == "compute"
+        ):
             occupying = True
             execution.occupy()
         match effect:
@@ -218,6 +222,7 @@ async def converse(
                 reply = await conversing.write(effect, functions, execution, earlier)
                 begun = reply.plan or Plan(())
             case RunPlan(plan, until) | Revise(plan, until):
+                execution.held = effect.held if isinstance(effect, Revise) else ()
                 if isinstance(effect, Revise):
                     settled = settled[: len(settled) - last]
                 if isinstance(effect, Revise) or (begun is not None and begun != plan):
@@ -230,6 +235,8 @@ async def converse(
                     execution.vacate()
                     occupying = False
                 reply = await _settled(Plan(settled), execution, until)
+            case Look():
+                reply = _outcome(Plan(settled), execution)
             case _:
                 assert_never(effect)
 
@@ -251,6 +258,8 @@ async def first_plan(
                 reply = await conversing.write(effect, functions, None)
             case RunPlan(plan) | Revise(plan):
                 return plan
+            case Look():  # nothing runs yet
+                reply = Outcome(Plan(()), {}, {})
             case _:
                 assert_never(effect)
 

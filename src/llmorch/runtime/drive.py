@@ -102,6 +102,8 @@ class Execution:
         self.core = core
         self.results: dict[CallId, Any] = {}
         self.makespan = 0.0
+        self.held: tuple[FunctionCall, ...] = ()
+        """Calls of the plan that a technique holds back while it asks."""
         self.retried: list[Retried] = []
         """The attempts that failed and were followed by another, as that one began."""
         self._functions = functions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from llmorch.errors import IllegalEvent
-from llmorch.relations import RelationGraph, remaining_path, touches
+from llmorch.relations import RelationGraph, named_by, remaining_path, touches
 from llmorch.schedule.ahead import foreseen
 from llmorch.schedule.coordinator import Coordinator
 from llmorch.schedule.messages import (
@@ -25,16 +25,17 @@ from llmorch.schedule.messages import (
 )
 from llmorch.schedule.policy import CriticalPath, Needs, Waiting
 from llmorch.schedule.scheduler import Scheduler
-from llmorch.schedule.state import CallState, Earlier
+from llmorch.schedule.state import CallState, Earlier, written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.functions import Function
+    from llmorch.relations import Touch
     from llmorch.schedule.messages import Event
     from llmorch.schedule.policy import Policy
-    from llmorch.schedule.state import Status
+    from llmorch.schedule.state import Attempt, Status
 
 
 class Orchestration:
@@ -60,7 +61,11 @@ class Orchestration:
         self._coordinator = Coordinator(processors, policy)
         self._processors = processors
         self._looks_ahead = policy.name == CriticalPath.name
-        self._earlier = Earlier()
+        self._earlier = Earlier(functions)
+        self._spent: dict[str, CallState] = {}
+        """Calls of plans before a revision that were started and may not be made again."""
+        self._touches: dict[tuple[str, tuple[Attempt, ...]], Touch] = {}
+        """What calls of plans before a revision touch, as far as results had told."""
         self._held: list[CallId] = []
         """Calls that may change something, ready before the whole plan is known."""
         self._attempts: dict[CallId, int] = {}
@@ -125,6 +130,14 @@ class Orchestration:
         if self._complete and self._open == 0 and not finished:
             commands.append(Finish())
         return commands
+
+    def abandon(self, calls: Iterable[FunctionCall]) -> None:
+        """Know, after the end, of calls of the plan that were held back: they count as cancelled."""
+        for call in calls:
+            if call.id not in self.graph and all(used in self.graph for used in call.uses):
+                function = self._functions[call.function]
+                self.graph.add(call, function.kind, touches(function, call))
+                self.states[call.id] = CallState(call, status="cancelled")
 
     def _running(self, event: Event, call: CallId, attempt: int) -> CallState | None:
         """The running attempt that an event is about; ``None`` for one that was given up."""
@@ -201,12 +214,16 @@ class Orchestration:
         for call in calls:
             function = self._functions[call.function]
             same = self._earlier.match(call)
-            self.graph.add(call, function.kind, touches(function, call) if same is None else same.touch)
+            touch = self._touches.get(self._touch_key(call)) if same is None else same.touch
+            self.graph.add(call, function.kind, touches(function, call) if touch is None else touch)
             if same is not None and (not function.repeatable or not self._spoilt(call.id)):
                 commands.append(self._keep(call, same))
                 continue
             inputs = tuple(self.states[used].key for used in call.uses)
             state = self.states[call.id] = CallState(call, self._attempts.get(call.id, 0) + 1, inputs)
+            if spent := self._spent.get(written(call, function)):
+                self._refuse(state, spent)
+                continue
             self._open += 1
             if self._scheduler.add(call.id):
                 ready.append(call.id)
@@ -224,6 +241,20 @@ class Orchestration:
         self._submit(ready, at)
         return commands
 
+    def _refuse(self, state: CallState, spent: CallState) -> None:
+        """Fail a call whose effect is made already: on other inputs it would be made again."""
+        state.status, state.attempt = "failed", spent.attempt
+        state.dispatched, state.completed = spent.dispatched, spent.completed
+        state.error = f"{state.call.function} was made already, has effects and is not declared idempotent"
+        self._scheduler.add(state.call.id)
+        self._scheduler.begun(state.call.id)
+        self._scheduler.fail(state.call.id)
+
+    def _touch_key(self, call: FunctionCall) -> tuple[str, tuple[Attempt, ...]]:
+        """What decides what a call touches: its text, and the results that name it."""
+        function = self._functions[call.function]
+        return written(call, function), tuple(self.states[used].key for used in named_by(function, call))
+
     def _spoilt(self, call: CallId) -> bool:
         """Whether something that is made anew changes what a call of the plan before has found."""
         touch = self.graph.touch(call)
@@ -237,6 +268,10 @@ class Orchestration:
         self._coordinator.withdraw()
         for call, state in self.states.items():
             state.touch = self.graph.touch(call)
+            self._touches[self._touch_key(state.call)] = state.touch
+            function = self._functions[state.call.function]
+            if state.dispatched is not None and not function.repeatable:
+                self._spent[written(state.call, function)] = state
         self._earlier.add(self.states.values())
         self.states, self.graph = {}, RelationGraph()
         self._scheduler = Scheduler(self.graph)
@@ -263,10 +298,10 @@ class Orchestration:
         return Keep(call.id, state.attempt, before, before_attempt)
 
     def _keep_finished(self, state: CallState) -> list[Keep]:
-        """At the end, what had completed before a revision, if nothing has taken its place."""
+        """At the end, what had ended before a revision, if nothing has taken its place."""
         call = state.call
         current = [self.states[used].key for used in call.uses if used in self.states]
-        if state.status != "completed" or call.id in self.graph or current != list(state.inputs):
+        if state.status == "running" or call.id in self.graph or current != list(state.inputs):
             return []
         self.graph.add(call, self._functions[call.function].kind, state.touch)
         return [self._keep(call, state)]

@@ -6,17 +6,18 @@ of the rest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from llmorch.calls import Plan
+from llmorch.calls import Constant, Plan
 from llmorch.plan import render_call, with_ids
 from llmorch.relations.effects import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from llmorch.calls import CallId, FunctionCall
+    from llmorch.calls import CallId, Expression, FunctionCall
+    from llmorch.functions import Function
     from llmorch.relations import Touch
 
 Status = Literal["planned", "submitted", "running", "completed", "failed", "skipped", "cancelled"]
@@ -57,10 +58,12 @@ class Earlier:
     """The calls of plans before a revision that were started, until the new plan is known.
 
     Two attempts have the same story when they call the same function with the same
-    arguments and inputs of the same stories; ids are no part of it.
+    arguments and inputs of the same stories; ids are no part of it, nor are the order of
+    named arguments and defaults that are written out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, functions: Mapping[str, Function]) -> None:
+        self._functions = functions
         self._states: dict[Attempt, CallState] = {}
         self._stories: dict[tuple[str, tuple[int, ...]], int] = {}
         self._told: dict[Attempt, int] = {}
@@ -88,12 +91,17 @@ class Earlier:
     def match(self, call: FunctionCall) -> CallState | None:
         """An attempt of the same story: of the same id if there is one, else the most useful.
 
-        What the call uses must be kept itself.
+        What the call uses must be kept itself. A failure is only that of the same id: under
+        another one the call is meant to be tried again.
         """
         if not self._states or any(used not in self._was for used in call.uses):
             return None
         story = self._story(call, tuple(self._told[self._was[used]] for used in call.uses))
-        alike = [state for key, state in self._states.items() if self._told[key] == story]
+        alike = [
+            state
+            for key, state in self._states.items()
+            if self._told[key] == story and (state.status != "failed" or state.call.id == call.id)
+        ]
         return max(
             alike,
             key=lambda state: (state.call.id == call.id, _ENDINGS.index(state.status)),
@@ -115,5 +123,20 @@ class Earlier:
 
     def _story(self, call: FunctionCall, inputs: tuple[int, ...]) -> int:
         (nameless,) = with_ids(Plan((call,)), {used: f"s{at}" for at, used in enumerate(call.uses)})
-        text = render_call(nameless).split(" = ", 1)[1]
+        text = written(nameless, self._functions[call.function]).split(" = ", 1)[1]
         return self._stories.setdefault((text, inputs), len(self._stories))
+
+
+def written(call: FunctionCall, function: Function) -> str:
+    """A call in one form, however its arguments are ordered, and without those that are the default."""
+    args = {}
+    for parameter in function.parameters:
+        value = call.args.get(parameter.name)
+        if value is not None and not _is(parameter.default, value):
+            args[parameter.name] = value
+    rest = {name: value for name, value in call.args.items() if name not in function.by_name}
+    return render_call(replace(call, args=args | rest))
+
+
+def _is(default: object, value: Expression) -> bool:
+    return isinstance(value, Constant) and type(value.value) is type(default) and value.value == default

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from llmorch.calls import CallId, Plan
+    from llmorch.calls import CallId, FunctionCall, Plan
     from llmorch.errors import PlanError
     from llmorch.functions import Function
     from llmorch.requests import ModelRequest, ToolCall
@@ -90,6 +90,13 @@ class Revise:
 
     plan: Plan
     until: Callable[[Outcome], bool] | None = None
+    held: tuple[FunctionCall, ...] = ()
+    """Calls that belong to the plan and wait for what is decided next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Say how the plan stands: calls go on while a model replies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,5 +182,5 @@ def cut_off(reply: Reply) -> tuple[str, ...]:
     return ("the answer was cut off at the limit of tokens",) if reply.reason == "length" else ()
 
 
-Effect: TypeAlias = AskModel | WritePlan | RunPlan | Revise
+Effect: TypeAlias = AskModel | WritePlan | RunPlan | Revise | Look
 Conversation: TypeAlias = Generator[Effect, Any, T]

@@ -17,7 +17,7 @@ from llmorch.plan.evaluate import as_text
 from llmorch.relations import discover
 from llmorch.requests import Message
 from llmorch.schedule.recovery import Broken, broken, cone
-from llmorch.techniques.conversation import AskModel, Outcome, Recovery, Revise, RunPlan
+from llmorch.techniques.conversation import AskModel, Look, Outcome, Recovery, Revise, RunPlan
 from llmorch.techniques.effects import SameCall, refuse_repeated, repeated
 from llmorch.techniques.prompts.join import next_number, plan_again
 from llmorch.techniques.prompts.recover import repair_call
@@ -44,7 +44,7 @@ def run_recovering(task: Task, plan: Plan) -> Conversation[Outcome]:
     until = recovering.wanted if task.recoveries else None
     outcome: Outcome = yield RunPlan(plan, until)
     while until is not None and until(outcome):
-        task.tried.append((yield from recovering.recover(outcome)))
+        yield from recovering.recover(outcome)
         outcome = yield Revise(recovering.plan, until)
     return outcome
 
@@ -75,34 +75,35 @@ class _Recovering:
         earlier = tuple(call for call in outcome.plan if call.id not in own)
         return discover(Plan((*earlier, *plan)), self._task.functions, outcome.results)
 
-    def recover(self, outcome: Outcome) -> Conversation[Recovery]:
+    def recover(self, outcome: Outcome) -> Conversation[None]:
         """One attempt, for the first calls that failed and belong together."""
         steps = {call: self._attempts.get(call, 0) + 1 for call in self._failed(outcome)}
         graph = self._graph(outcome, self.plan)
         group = broken(graph, steps, self.plan.by_id)[0]
         why = "; ".join(f"{_named(self.plan[call])} failed: {outcome.errors[call]}" for call in group.failed)
-        if spent := self._spent(group.cone, outcome):
+        last = [call for call in group.failed if steps[call] >= self._task.recoveries]
+        replan = not self._replanned and any(steps[call] > 1 for call in last)
+        # A new plan makes nothing of the old one again, only something else than what failed.
+        lost = cone(graph, group.failed) if replan else {*group.cone}
+        if not replan and (spent := self._spent(group.cone, outcome)):
             self._given_up.update(group.failed)
-            return Recovery(
-                "recover",
-                f"{why}; not made again: {', '.join(_named(self.plan[call]) for call in spent)} has effects and "
-                "is not declared idempotent",
-                group.failed,
-            )
-        last = False
-        for call in group.failed:
-            self._attempts[call] = steps[call]
-            if steps[call] >= self._task.recoveries:
-                self._given_up.add(call)
-                last = last or steps[call] > 1
-        # As in the paper, nothing of the cone goes on meanwhile; what has completed is kept
-        # until it is known to be wanted or not.
-        held = [call for call in self.plan if call.id not in group.cone or call.id in _ended(outcome)]
-        yield Revise(Plan(tuple(held)), _at_once)
-        if last and not self._replanned:
+            named = ", ".join(_named(self.plan[call]) for call in spent)
+            why = f"{why}; not made again: {named} has effects and is not declared idempotent"
+            self._task.tried.append(Recovery("recover", why, group.failed))
+            return
+        self._attempts.update((call, steps[call]) for call in group.failed)
+        self._given_up.update(last)
+        # As in the paper, nothing of the cone starts meanwhile; what has started is kept until
+        # it is known to be wanted or not.
+        waiting = lost - outcome.begun
+        going = Plan(tuple(call for call in self.plan if call.id not in waiting))
+        held = tuple(call for call in self.plan if call.id in waiting)
+        yield Revise(going, _at_once, held)
+        if replan:
             self._replanned = True
-            return (yield from self._replan(outcome, group, why))
-        return (yield from self._repair(outcome, group, why))
+            yield from self._replan(outcome, group, why)
+        else:
+            yield from self._repair(outcome, group, why)
 
     def _spent(self, calls: Sequence[CallId], outcome: Outcome) -> list[CallId]:
         """Those that were started and may not be made again."""
@@ -113,13 +114,15 @@ class _Recovering:
             if call in outcome.begun and not self._task.functions[own[call].function].repeatable
         ]
 
-    def _repair(self, outcome: Outcome, group: Broken, why: str) -> Conversation[Recovery]:
+    def _repair(self, outcome: Outcome, group: Broken, why: str) -> Conversation[None]:
         """The recovery points, one by one."""
         failed = [
             (self.plan[call], _arguments(self.plan[call], outcome), outcome.errors[call])
             for call in group.failed
         ]
         changed: dict[CallId, str] = {}
+        # Told as it comes about: a run may be cut short while the model is asked.
+        self._task.tried.append(Recovery("recover", why, group.failed))
         for point in group.points:
             before = self.plan[point]
             tried = self._tried.setdefault(point, [])
@@ -128,13 +131,11 @@ class _Recovering:
             if repaired is not None:
                 self.plan = self._with(repaired)
                 changed[point] = render_call(repaired)
+                self._task.tried[-1] = Recovery("recover", why, group.failed, {**changed})
+        outcome = yield Look()
         below = cone(self._graph(outcome, self.plan), changed)
-        again = tuple(
-            call
-            for call in group.cone
-            if call in outcome.begun and (call in below or call not in _ended(outcome))
-        )
-        return Recovery("recover", why, group.failed, changed, again)
+        again = tuple(call.id for call in self.plan if call.id in below and call.id in outcome.begun)
+        self._task.tried[-1] = Recovery("recover", why, group.failed, changed, again)
 
     def _with(self, repaired: FunctionCall) -> Plan:
         return Plan(tuple(repaired if call.id == repaired.id else call for call in self.plan))
@@ -158,7 +159,7 @@ class _Recovering:
             reply: Reply = yield AskModel(request)
             try:
                 repaired = self._read(reply.text, above, point.id)[0]
-                self._refuse_spent(repaired, outcome)
+                self._refuse_spent(repaired, (yield Look()))
             except PlanError as error:
                 said = (*said, *_told(reply, error, "Write only the repaired call."))
                 continue
@@ -181,7 +182,7 @@ class _Recovering:
             [repaired], repeated(others, outcome, self._task.functions), outcome, self._task.functions
         )
 
-    def _replan(self, outcome: Outcome, group: Broken, why: str) -> Conversation[Recovery]:
+    def _replan(self, outcome: Outcome, group: Broken, why: str) -> Conversation[None]:
         """The rest of the plan anew, with every result so far in reach."""
         graph = self._graph(outcome, self.plan)
         lost = cone(graph, group.failed)
@@ -191,8 +192,8 @@ class _Recovering:
         results = [(render_call(call), result_text(outcome, call.id)) for call in (*earlier, *kept)]
         results += [(render_call(own[call]), f"Error: {outcome.errors[call]}") for call in group.failed]
         request = plan_again(self._task, results, why, calls=[*earlier, *self.plan])
-        done = repeated(outcome.plan, outcome, self._task.functions)
         self._given_up.update(group.failed)
+        self._task.tried.append(Recovery("replan", why, group.failed))
         for _ in range(REPLIES):
             reply: Reply = yield AskModel(request)
             try:
@@ -201,16 +202,22 @@ class _Recovering:
                     raise _wrong(
                         taken[0], f"{taken[0].id} is taken", f"begin with s{next_number(own.values())}"
                     )
-                refuse_repeated(more, done, outcome, self._task.functions)
+                now: Outcome = yield Look()
+                done = repeated(now.plan, now, self._task.functions)
+                refuse_repeated(more, done, now, self._task.functions)
             except PlanError as error:
                 told = _told(reply, error, "Write only the calls that are still needed.")
                 request = replace(request, messages=(*request.messages, *told))
                 continue
-            # The answer stays the answer, where it isn't lost.
-            last = [] if self.plan.answer in lost else kept[-1:]
+            # The answer stays the answer, where it isn't lost, and nothing new goes on from it.
+            used = {used for call in more for used in call.uses}
+            last = [] if self.plan.answer in {*lost, *used} else kept[-1:]
             self.plan = Plan((*kept[: len(kept) - len(last)], *more, *last))
-            return Recovery("replan", why, group.failed, {call.id: render_call(call) for call in more})
-        return Recovery("replan", f"{why}; the model wrote no plan that can be run", group.failed)
+            changed = {call.id: render_call(call) for call in more}
+            self._task.tried[-1] = Recovery("replan", why, group.failed, changed)
+            return
+        why = f"{why}; the model wrote no plan that can be run"
+        self._task.tried[-1] = Recovery("replan", why, group.failed)
 
     def _read(self, text: str, above: Sequence[CallId], id_: CallId | None) -> list[FunctionCall]:
         """The calls in a reply, checked. Raises ``PlanError``."""
@@ -223,10 +230,6 @@ class _Recovering:
                 f"write one line that begins with {id_} = ",
             )
         return [with_query(checker.check(call), self._task.query) for call in calls]
-
-
-def _ended(outcome: Outcome) -> set[CallId]:
-    return {*outcome.results, *outcome.failed}
 
 
 def _wrong(call: FunctionCall, message: str, hint: str) -> PlanError:
