@@ -91,7 +91,9 @@ def test_what_was_tried_is_in_the_json_of_a_run_without_a_plan(tmp_path) -> None
     assert done.returncode == 1
     assert (data["status"], data["plan"], data["calls"]) == ("unresolved", None, [])
     assert (data["error"], data["usage"]["requests"]) == (str(raised.value), 9)
-    assert [item["why"] for item in data["recoveries"]] == [item.why for item in raised.value.result.recoveries]
+    assert [item["why"] for item in data["recoveries"]] == [
+        item.why for item in raised.value.result.recoveries
+    ]
     assert len(data["recoveries"]) == 11  # nine texts, and two translations anew
     never_began = json.loads(llmorch("execute", "-", "--json", stdin="garbage (").stdout)
     assert list(never_began) == list(data)
