@@ -231,7 +231,8 @@ def collect(
 
 def _retry(retried: Retried) -> Recovery:
     why = f"{retried.call} ({retried.function}) failed: {retried.error}"
-    return Recovery("retry", f"{why}; made again after {round(retried.pause, 2):g} s")
+    call = (retried.call,)
+    return Recovery("retry", f"{why}; made again after {round(retried.pause, 2):g} s", call, again=call)
 
 
 def _why(records: Sequence[CallRecord]) -> str:
