@@ -178,7 +178,7 @@ class _Asker:
             errors=0 if result is None else sum(call.status == "failed" for call in result.calls),
             recoveries=0 if result is None else len(result.recoveries),
             began=started,
-            plan="" if result is None else str(result.as_json()["plan"])[: 2 * MAX_ANSWER],
+            plan="" if result is None else str(result.as_json()["plan"] or "")[: 2 * MAX_ANSWER],
             calls=[] if result is None else _calls(result),
         )
 

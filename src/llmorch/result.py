@@ -134,7 +134,7 @@ class Result:
             "status": self.status,
             "answer": json_value(self.answer),
             "error": self.error,
-            "plan": render(self.plan),
+            "plan": render(self.plan) if self.calls or self.status == "answered" else None,
             "processors": self.processors,
             "makespan": _rounded(self.makespan),
             "lower_bound": _rounded(self.lower_bound),
@@ -147,7 +147,7 @@ class Result:
 def unplanned(
     query: str | None, technique: str | None, error: Exception, processors: int, usage: Usage
 ) -> dict[str, Any]:
-    """The JSON of a run that came to no plan: the same fields, with nothing in them."""
+    """The JSON of a run that never began: the same fields, with nothing in them."""
     return {
         "query": query,
         "technique": technique,
@@ -231,7 +231,8 @@ def collect(
 
 def _retry(retried: Retried) -> Recovery:
     why = f"{retried.call} ({retried.function}) failed: {retried.error}"
-    return Recovery("retry", f"{why}; made again after {round(retried.pause, 2):g} s")
+    call = (retried.call,)
+    return Recovery("retry", f"{why}; made again after {round(retried.pause, 2):g} s", call, again=call)
 
 
 def _why(records: Sequence[CallRecord]) -> str:

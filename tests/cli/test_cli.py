@@ -14,6 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from llmorch import Orchestrator, UnresolvedQuery
+from llmorch.models.recorded import RecordedModel
+from llmorch.testing import ScriptedModel
+
 HERE = Path(__file__).parent
 FUNCTIONS = str(HERE / "functions.py")
 PLAN = 's1 = fetch(name="a")\ns2 = spin(seconds=0.1)\ns3 = spin(seconds=0.1)\ns4 = fetch(name="{s1} {s2} {s3}")\n'
@@ -75,6 +79,24 @@ def test_a_failed_call_is_not_resolved_and_the_rest_is_in_the_json() -> None:
     assert (data["status"], data["answer"]) == ("unresolved", None)
     assert data["calls"][0]["result"] == "<a>"
     assert done.stderr.endswith("error: not resolved: s2 (broken) failed: ValueError: out of order\n")
+
+
+def test_what_was_tried_is_in_the_json_of_a_run_without_a_plan(tmp_path) -> None:
+    file = tmp_path / "garbage.jsonl"
+    garbage = RecordedModel(file, record=ScriptedModel(["garbage ("] * 9))
+    with pytest.raises(UnresolvedQuery) as raised:
+        Orchestrator(model=garbage).run_sync("Do it.")
+    done = llmorch("run", "Do it.", "-m", f"recorded:{file}", "--json", "-q")
+    data = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert (data["status"], data["plan"], data["calls"]) == ("unresolved", None, [])
+    assert (data["error"], data["usage"]["requests"]) == (str(raised.value), 9)
+    assert [item["why"] for item in data["recoveries"]] == [
+        item.why for item in raised.value.result.recoveries
+    ]
+    assert len(data["recoveries"]) == 11  # nine texts, and two translations anew
+    never_began = json.loads(llmorch("execute", "-", "--json", stdin="garbage (").stdout)
+    assert list(never_began) == list(data)
 
 
 @pytest.mark.parametrize(

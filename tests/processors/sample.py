@@ -38,9 +38,8 @@ def echo(value: Any) -> Any:
 
 
 def fail(kind: str, text: str) -> None:
-    raise {"ValueError": ValueError, "KeyboardInterrupt": KeyboardInterrupt, "SystemExit": SystemExit}[kind](
-        text
-    )
+    kinds = (ValueError, KeyboardInterrupt, SystemExit, GeneratorExit)
+    raise {made.__name__: made for made in kinds}[kind](text)
 
 
 def fail_unreadably() -> None:

@@ -57,7 +57,7 @@ async def test_execute_returns_what_the_function_returns(place: Place) -> None:
 async def test_a_functions_exception_is_a_call_error_with_its_type_message_and_traceback(
     place: Place,
 ) -> None:
-    for kind in ("ValueError", "SystemExit", "KeyboardInterrupt"):
+    for kind in ("ValueError", "SystemExit", "KeyboardInterrupt", "GeneratorExit"):
         with pytest.raises(CallError) as caught:
             await place.processor.execute(place.function("fail"), {"kind": kind, "text": "too\nlate"})
         assert str(caught.value) == f"{kind}: too late"

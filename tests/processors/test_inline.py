@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dataclasses
 import gc
 import subprocess
 import sys
@@ -79,6 +80,39 @@ async def test_calls_past_the_limit_wait_for_a_thread(
 
     await asyncio.gather(*(processor.execute(declaration_of(count), {}) for _ in range(8)))
     assert (len(seen), max(seen)) == (8, 2)
+
+
+@pytest.mark.parametrize("timeout", [None, 5.0])
+@pytest.mark.parametrize("loop_runs", [True, False])
+async def test_a_coroutine_that_is_closed_ends_without_an_error(
+    timeout: float | None, loop_runs: bool
+) -> None:
+    left = []
+
+    async def wait() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            left.append("function")
+
+    function = dataclasses.replace(declaration_of(wait), timeout=timeout)
+
+    def close_one() -> None:
+        loop = asyncio.new_event_loop()
+        working = Inline().execute(function, {})
+        task = loop.create_task(working)
+        loop.run_until_complete(asyncio.sleep(0))
+        if loop_runs:
+            loop.call_soon(working.close)
+            loop.run_until_complete(asyncio.sleep(0))
+        else:
+            working.close()
+        assert left == ["function"]
+        task.cancel()
+        loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+        loop.close()
+
+    await asyncio.to_thread(close_one)
 
 
 async def test_closing_lets_the_threads_end() -> None:

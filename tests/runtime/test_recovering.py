@@ -423,6 +423,49 @@ async def test_a_plan_for_the_rest_cannot_make_an_effect_again(again) -> None:
     assert MADE["pay"] == 1
 
 
+class Unshowable:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
+@pytest.mark.parametrize("again", ["pay_to(who=s1)", "pay_to(who=s2)"])
+async def test_an_effect_of_a_value_that_cant_be_shown_is_not_made_again(again) -> None:
+    @function
+    async def person(name: str) -> object:
+        return Unshowable(name)
+
+    @function(writes=["account"])
+    async def pay_to(who: object) -> str:
+        MADE["pay"] += 1
+        return "paid"
+
+    plan = (
+        's1 = person(name="Ann")\ns2 = person(name="Ann")\ns3 = pay_to(who=s1)\ns4 = search(term="Utah")\n'
+        's5 = number(text=s4, seconds=0.1)\ns6 = same(one=s1, other=s2)\ns7 = glue(parts=["{s5}", s3, "{s6}"])'
+    )
+
+    @function
+    async def same(one: object, other: object) -> bool:
+        return one.name == other.name
+
+    replies = [
+        plan,
+        's4 = search(term="Utah", k=600)',
+        f's8 = {again}\ns9 = glue(parts=[s8, "{{s6}}"])',
+        's8 = glue(parts=["x", s3, "{s6}"])',
+    ]
+    model = ScriptedModel(replies, chunk=10_000)
+    functions = [*FUNCTIONS, *EFFECTS, person, pay_to, same]
+    async with Orchestrator(functions, model=model, max_recoveries=2) as made, asyncio.timeout(10):
+        result = await made.run("Do it.")
+    assert result.answer == "x paid True"
+    assert MADE["pay"] == 1
+    assert "this call of it was made already" in model.requests[-1].messages[-1].text
+
+
 async def test_a_second_plan_that_uses_the_first_one_recovers_as_well() -> None:
     result, _ = await ran(
         's1 = search(term="Utah", k=2000)',

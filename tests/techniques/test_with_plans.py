@@ -45,6 +45,32 @@ def test_rewoo_does_not_repair_its_plan(text) -> None:
         play(rewoo, [text])
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "the plan has no call"),
+        ("garbage (", "'(' was never closed"),
+        ("# it is needed\nE1 = fly()", "line 2, column 1: there is no function fly"),
+        (Reply("E1 = se", "length"), "the plan was cut off after 1024 tokens"),
+    ],
+)
+def test_rewoo_repairs_its_plan_where_recoveries_are_asked_for(text, says) -> None:
+    played = play(rewoo, [text, '#E1 = search("A")', "A"], recoveries=2)
+    assert played.runs == ['E1 = search(query="A")']
+    assert says in played.requests[1].messages[-1].text
+    (recovery,) = played.answer.recoveries
+    assert (recovery.kind, recovery.why in played.requests[1].messages[-1].text) == ("repair", True)
+
+
+def test_rewoo_translates_anew_where_repairs_do_not_lead_to_a_plan() -> None:
+    played = play(rewoo, ["no"] * 3 + ['E1 = search(query="A")', "A"], recoveries=1)
+    assert [recovery.kind for recovery in played.answer.recoveries] == ["repair"] * 4
+    first, anew = played.requests[0], played.requests[3]
+    assert (first.temperature, anew.temperature, anew.messages) == (0.0, 0.7, first.messages)
+    with pytest.raises(UnresolvedQuery, match="in 9 attempts, of which 3 began anew: this is not a call"):
+        play(rewoo, ["no"] * 9, recoveries=1)
+
+
 def test_rewoo_shows_examples_with_evidence_variables() -> None:
     shown = play(rewoo, ['E1 = search(query="A")', "x"], examples=(Example("Which?", PLAN),)).requests[0]
     assert 'E2 = search_news(query="{E1}")' in shown.messages[2].text

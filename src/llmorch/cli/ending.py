@@ -119,7 +119,7 @@ def told_as_json(output: TextIO | None, orchestrator: Orchestrator, query: str |
             from llmorch.result import unplanned
 
             technique = None if query is None else orchestrator.technique
-            if error.result is not None and len(error.result.calls):
+            if error.result is not None:
                 data = error.result.as_json()
             else:
                 data = unplanned(query, technique, error, orchestrator.processors, orchestrator.usage)

@@ -203,7 +203,8 @@ class Progress:
 def _told(recovery: Recovery) -> str:
     """One attempt to go on, for people."""
     changed = f"; now {', '.join(recovery.changed.values())}" if recovery.changed else ""
-    again = f"; made again: {', '.join(recovery.again)}" if recovery.again else ""
+    said = recovery.kind == "retry"  # its reason names the call
+    again = f"; made again: {', '.join(recovery.again)}" if recovery.again and not said else ""
     return f"{recovery.kind}: {recovery.why}{changed}{again}"
 
 

@@ -189,9 +189,9 @@ async def _awaited(function: Function, awaitable: Awaitable[Any] | None, args: M
             result = await (function.call(**args) if awaitable is None else awaitable)
         if not late.expired():  # it may have swallowed the cancellation and come late
             return result
-    except GeneratorExit:  # the loop is gone, and this coroutine with it
-        raise
     except BaseException as error:
+        if isinstance(error, GeneratorExit) and (task is None or _current_task() is not task):
+            raise  # it is closed from outside, as it is where the loop is gone; the function didn't raise it
         if (
             isinstance(error, asyncio.CancelledError)
             and task is not None
@@ -201,6 +201,13 @@ async def _awaited(function: Function, awaitable: Awaitable[Any] | None, args: M
         if late is None or not late.expired():
             raise _failed(error) from None
     raise CallError(f"{function.name} took longer than its timeout of {function.timeout:g} s", kinds=LATE)
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs
+        return None
 
 
 def _failed(error: BaseException) -> CallError:

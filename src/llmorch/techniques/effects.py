@@ -48,7 +48,12 @@ class SameCall:
 
 def _text(value: Any) -> str:
     """1 and 1.0 are one number, whichever a model writes."""
-    return repr(float(value) if type(value) is int and abs(value) < 2**53 else value)
+    try:
+        return repr(float(value) if type(value) is int and abs(value) < 2**53 else value)
+    except Exception:
+        # A value's own __repr__ may raise anything. All such values count as the same one: an
+        # effect that is refused can be written otherwise, one that was made twice can't be undone.
+        return "(can't be shown)"
 
 
 def repeated(plan: Plan, outcome: Outcome, functions: Mapping[str, Function]) -> frozenset[str]:

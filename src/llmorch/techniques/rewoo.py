@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from llmorch.calls import Plan
-from llmorch.errors import PlanError, UnresolvedQuery
+from llmorch.errors import PlanError, PlanTooLarge, UnresolvedQuery
 from llmorch.plan import check, parse, render_call, with_query
-from llmorch.techniques.conversation import Answer, AskModel, cut_off
+from llmorch.techniques.conversation import Answer, AskModel, Draft, cut_off
 from llmorch.techniques.prompts.results import result_text
 from llmorch.techniques.prompts.rewoo import plan_with_evidence, solve
 from llmorch.techniques.recovering import run_recovering
+from llmorch.techniques.repairing import planned
 
 if TYPE_CHECKING:
+    from llmorch.requests import ModelRequest
     from llmorch.techniques.conversation import Conversation, Reply, Task
 
 _PLAN = re.compile(r"[ \t]*plan[ \t]*\d*[ \t]*:[^\n]*?(?=#E\d+[ \t]*[=:]|$)", re.IGNORECASE)
@@ -28,14 +31,10 @@ def rewoo(task: Task) -> Conversation[Answer]:
     A plan that can't be run is not repaired, and a call that fails leaves its evidence
     missing, both as in the paper, unless ``task.recoveries`` says otherwise.
     """
-    reply: Reply = yield AskModel(plan_with_evidence(task))
-    try:
-        if reply.reason == "length":
-            raise UnresolvedQuery("the plan was cut off")
-        checked = check(parse(_in_our_form(reply.text)), task.functions)
-    except PlanError as error:
-        raise UnresolvedQuery(f"the model wrote no plan that can be run: {error.message}") from error
-    plan = Plan(tuple(with_query(call, task.query) for call in checked))
+    if task.recoveries:
+        plan = yield from planned(task, partial(plan_with_evidence, task), partial(_drafted, task))
+    else:
+        plan = yield from _as_written(task)
     outcome = yield from run_recovering(task, plan)
     evidence = [(render_call(call), result_text(outcome, call.id)) for call in outcome.plan]
     solved: Reply = yield AskModel(solve(task, evidence))
@@ -43,6 +42,35 @@ def rewoo(task: Task) -> Conversation[Answer]:
     if not answer:
         return Answer(False, error="the model replied with nothing", recoveries=tuple(task.tried))
     return Answer(True, answer, recoveries=tuple(task.tried), notes=cut_off(solved))
+
+
+def _as_written(task: Task) -> Conversation[Plan]:
+    draft = yield from _drafted(task, plan_with_evidence(task))
+    if draft.plan is None:
+        assert draft.error is not None
+        raise UnresolvedQuery(
+            f"the model wrote no plan that can be run: {draft.error.message}"
+        ) from draft.error
+    return draft.plan
+
+
+def _drafted(task: Task, request: ModelRequest) -> Conversation[Draft]:
+    reply: Reply = yield AskModel(request)
+    text = _in_our_form(reply.text)
+    try:
+        if reply.reason == "length":
+            lines = text.split("\n")
+            raise PlanTooLarge(
+                f"the plan was cut off after {request.max_tokens} tokens",
+                line=len(lines),
+                column=len(lines[-1]) + 1,
+                text=lines[-1],
+                hint="write a shorter plan, and nothing but the plan",
+            )
+        checked = check(parse(text), task.functions)
+    except PlanError as error:
+        return Draft(reply.text, error=error)
+    return Draft(reply.text, Plan(tuple(with_query(call, task.query) for call in checked)))
 
 
 def _in_our_form(text: str) -> str:
@@ -63,7 +91,7 @@ def _in_our_form(text: str) -> str:
                 own = defined.group(1)
                 rest = rest.lstrip().removeprefix("#")
             elif rest.lstrip().startswith("#"):
-                continue
+                rest = ""  # an empty line: an error's line is the one that the model wrote
         rewritten, quote = _with_references(rest, quote, known)
         lines.append(rewritten)
     return "\n".join(lines)

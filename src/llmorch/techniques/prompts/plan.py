@@ -109,12 +109,11 @@ def translate(task: Task, attempt: int = 0) -> ModelRequest:
     a temperature nor a seed, the second one also has the examples in another order.
     """
     messages = [Message("system", f"{_RULES}\n\nFunctions:\n{listed(task.functions)}")]
-    turn = max(0, attempt - 1)
     if task.examples:
-        for example in _turned(task.examples, turn):
+        for example in turned(task.examples, attempt):
             messages += [Message("user", f"Query: {example.query}"), Message("assistant", example.plan)]
     else:
-        for functions, example in _turned(DEFAULT_EXAMPLES, turn):
+        for functions, example in turned(DEFAULT_EXAMPLES, attempt):
             asked = f"Functions: {functions}\nQuery: {example.query}"
             messages += [Message("user", asked), Message("assistant", example.plan)]
     cached = len(messages)
@@ -134,8 +133,9 @@ def translate(task: Task, attempt: int = 0) -> ModelRequest:
     )
 
 
-def _turned(examples: Sequence[T], turn: int) -> Sequence[T]:
-    turn %= len(examples)
+def turned(examples: Sequence[T], attempt: int) -> Sequence[T]:
+    """The examples in the order of an attempt: only from the second further one on in another."""
+    turn = max(0, attempt - 1) % len(examples)
     return [*examples[turn:], *examples[:turn]]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from llmorch.plan import parse, render, with_ids
 from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.grammar import plan_grammar
-from llmorch.techniques.prompts.plan import DEFAULT_EXAMPLES, listed
+from llmorch.techniques.prompts.plan import DEFAULT_EXAMPLES, TEMPERATURES, listed, turned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,25 +32,32 @@ _SOLVE = Message(
 )
 
 
-def plan_with_evidence(task: Task) -> ModelRequest:
-    """Ask for the plan."""
+def plan_with_evidence(task: Task, attempt: int = 0) -> ModelRequest:
+    """Ask for the plan. A further ``attempt`` leaves more to chance, as in ``translate``."""
     messages = [Message("system", f"{_RULES}\n\nFunctions:\n{listed(task.functions)}")]
     offered = ""
     if task.examples:
-        shown = [(f"Query: {example.query}", example.plan) for example in task.examples]
+        shown = [(f"Query: {example.query}", example.plan) for example in turned(task.examples, attempt)]
     else:
         # The examples have functions of their own, so the query repeats which are offered.
         offered = f"Functions: {', '.join(item.signature for item in task.functions.values())}\n"
         shown = [
             (f"Functions: {functions}\nQuery: {example.query}", example.plan)
-            for functions, example in DEFAULT_EXAMPLES
+            for functions, example in turned(DEFAULT_EXAMPLES, attempt)
         ]
     for asked, plan in shown:
         messages += [Message("user", asked), Message("assistant", _evidence(plan))]
     cached = len(messages)
     messages.append(Message("user", f"{offered}Query: {task.query}"))
     grammar = plan_grammar(task.functions, ids="E", why=True) if task.constrains else None
-    return ModelRequest(tuple(messages), max_tokens=MAX_TOKENS, grammar=grammar, cached=cached)
+    return ModelRequest(
+        tuple(messages),
+        max_tokens=MAX_TOKENS,
+        temperature=TEMPERATURES[min(attempt, len(TEMPERATURES) - 1)],
+        seed=attempt,
+        grammar=grammar,
+        cached=cached,
+    )
 
 
 def solve(task: Task, evidence: Sequence[tuple[str, str]]) -> ModelRequest:
