@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +63,7 @@ class Asked:
 
 def plan_of_work(chosen: QuestionSet, settings: Settings) -> Asked:
     """Every run, in the order in which they are made. Raises ``DataMissing``."""
-    questions = chosen.questions(settings.data)
+    questions = _told_apart(chosen.questions(settings.data))
     random.Random(settings.seed).shuffle(questions)
     questions = questions[: settings.limit]
     jobs = []
@@ -87,6 +87,23 @@ def plan_of_work(chosen: QuestionSet, settings: Settings) -> Asked:
                     )
     jobs = list({job.key: job for job in jobs}.values())
     return Asked(jobs, {question.id: question for question in questions})
+
+
+def _told_apart(questions: Sequence[Question]) -> list[Question]:
+    """The questions, each with an id of its own: one that an earlier question has gets a number."""
+    taken = {question.id for question in questions}
+    seen: set[str] = set()
+    made = []
+    for question in questions:
+        id_, number = question.id, 1
+        if id_ in seen:
+            while id_ in taken:
+                number += 1
+                id_ = f"{question.id}-{number}"
+        taken.add(id_)
+        seen.add(id_)
+        made.append(replace(question, id=id_))
+    return made
 
 
 def _digest(question: Question, delay: float) -> str:

@@ -72,7 +72,7 @@ class Run:
 
 
 class Runs:
-    """A file of runs. A line that a killed program left half written is dropped."""
+    """A file of runs. A line that is none is dropped: a killed program left it half written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -102,8 +102,10 @@ def _read(line: bytes) -> Run | None:
     try:
         data = json.loads(line.decode())
         known = {item.name for item in fields(Run)}
-        return Run(
+        run = Run(
             **{name: value for name, value in data.items() if name in known} | {"job": Job(**data["job"])}
         )
-    except (ValueError, TypeError, KeyError):
+        hash(run.job.key)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+    return run
