@@ -247,6 +247,57 @@ async def test_a_model_that_never_answered_is_no_result(tmp_path: Path) -> None:
     assert runs.all == []
 
 
+class Outage:
+    """Answers so many requests, then refuses so many, then answers all."""
+
+    def __init__(self, answered: int, refused: int) -> None:
+        self._left = [answered, refused]
+
+    def __call__(self, request: Any) -> Any:
+        if self._left[0] > 0:
+            self._left[0] -= 1
+        elif self._left[1] > 0:
+            self._left[1] -= 1
+            return ModelError("the key expired")
+        return "Answer: A"
+
+
+async def test_runs_that_an_outage_ended_are_failures_now_and_made_again_later(tmp_path: Path) -> None:
+    path, settings = tmp_path / "runs.jsonl", replace(settings_in(tmp_path), techniques=("react",))
+    made = await ask(Capitals(), ScriptedModel(Outage(1, 2)), settings, Runs(path))
+    assert [one.status for one in made] == ["answered", *["unresolved"] * 2, *["answered"] * 3]
+    asked = ScriptedModel(lambda _: "Answer: A")
+    again = await ask(Capitals(), asked, settings, Runs(path))
+    assert len(asked.requests) == 2
+    assert [one.status for one in again] == ["answered"] * 6
+    assert [one.job for one in again] == [one.job for one in made]
+
+
+async def test_an_outage_that_lasts_stops_the_benchmark(tmp_path: Path) -> None:
+    path, settings = tmp_path / "runs.jsonl", replace(settings_in(tmp_path), techniques=("react",))
+    model = ScriptedModel(Outage(1, 99))
+    with pytest.raises(ModelError, match=r"the key expired \(3 runs in a row .* the same command goes on"):
+        await ask(Capitals(), model, settings, Runs(path))
+    assert len(model.requests) == 4
+    made = await ask(Capitals(), ScriptedModel(Outage(99, 0)), settings, Runs(path))
+    assert [one.status for one in made] == ["answered"] * 6
+
+
+async def test_runs_that_fail_again_as_they_did_are_no_outage(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    settings = replace(settings_in(tmp_path), techniques=("react",), repeats=4)
+
+    def too_long(request: Any) -> Any:
+        return ModelError("too long") if "of no" in str(request.messages) else "Answer: A"
+
+    first = await ask(Capitals(), ScriptedModel(too_long), settings, Runs(path))
+    # Now they are the only ones left, four in a row.
+    model = ScriptedModel(too_long)
+    again = await ask(Capitals(), model, settings, Runs(path))
+    assert len(model.requests) == 4
+    assert [one.status for one in again] == [one.status for one in first]
+
+
 def test_records_hold_any_text_and_drop_half_a_character(tmp_path: Path) -> None:
     runs = Runs(tmp_path / "runs.jsonl")
     runs.add(run("llmorch", "a", answer="\ud83d caf\u00e9"))
