@@ -2,7 +2,7 @@
 
 The order of the runs interleaves the techniques, so that what disturbs the machine for a
 while disturbs them alike. The same seed gives the same runs in the same order, and runs
-that a file has already are not made again.
+that a file has already are not made again, unless it was the model that failed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from llmorch import Result
     from llmorch.models.model import Model
 
+OUTAGE = 3
+"""So many runs in a row that the model failed are no results: it is gone."""
 MAX_ANSWER = 2_000
 """Characters of an answer that a record keeps."""
 
@@ -63,7 +65,7 @@ class Asked:
 
 def plan_of_work(chosen: QuestionSet, settings: Settings) -> Asked:
     """Every run, in the order in which they are made. Raises ``DataMissing``."""
-    questions = chosen.questions(settings.data)
+    questions = _told_apart(chosen.questions(settings.data))
     random.Random(settings.seed).shuffle(questions)
     questions = questions[: settings.limit]
     jobs = []
@@ -89,6 +91,23 @@ def plan_of_work(chosen: QuestionSet, settings: Settings) -> Asked:
     return Asked(jobs, {question.id: question for question in questions})
 
 
+def _told_apart(questions: Sequence[Question]) -> list[Question]:
+    """The questions, each with an id of its own: one that an earlier question has gets a number."""
+    taken = {question.id for question in questions}
+    seen: set[str] = set()
+    made = []
+    for question in questions:
+        id_, number = question.id, 1
+        if id_ in seen:
+            while id_ in taken:
+                number += 1
+                id_ = f"{question.id}-{number}"
+        taken.add(id_)
+        seen.add(id_)
+        made.append(replace(question, id=id_))
+    return made
+
+
 def _digest(question: Question, delay: float) -> str:
     text = repr((question.text, question.answer, delay))
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:12]
@@ -104,7 +123,8 @@ async def ask(
 ) -> list[Run]:
     """Make every run that isn't recorded yet; return all runs of this plan of work.
 
-    ``told(done, total, run)`` hears of each run, and once at the start with no run.
+    ``told(done, total, run)`` hears of each run, and once at the start with no run. Raises
+    ``ModelError`` if the model doesn't answer at all, or is gone.
     """
     work = plan_of_work(chosen, settings)
     left = [job for job in work.jobs if job not in runs]
@@ -113,9 +133,13 @@ async def ask(
         stack.push_async_callback(model.close)
         asker = _Asker(chosen, model, settings, stack)
         for done, job in enumerate(left, len(work.jobs) - len(left) + 1):
-            run = await asker.run(job, work.questions[job.question])
+            run = await asker.run(job, work.questions[job.question], runs.get(job))
             runs.add(run)
             told(done, len(work.jobs), run)
+            if asker.failed >= OUTAGE:
+                raise ModelError(
+                    f"{run.error} ({OUTAGE} runs in a row ended so; the same command goes on from here)"
+                )
     wanted = {job.key for job in work.jobs}
     return [run for run in runs.all if run.job.key in wanted]
 
@@ -129,35 +153,52 @@ class _Asker:
         self._settings = settings
         self._stack = stack
         self._heard = False
+        self.failed = 0
+        """Runs in a row that the model failed."""
         self._kept: dict[tuple[str, str, int], tuple[Orchestrator, Path]] = {}
 
-    async def run(self, job: Job, question: Question) -> Run:
-        """One question in one way, from a fresh folder to a record."""
+    async def run(self, job: Job, question: Question, earlier: Run | None = None) -> Run:
+        """One question in one way, from a fresh folder to a record; ``earlier`` is what an earlier try came to."""
         own = question.details.get("set")
         if own is None:
             orchestrator, work = await self._kept_for(job)
-            return await self._recorded(job, question, self._chosen, orchestrator, work)
+            return await self._recorded(job, question, self._chosen, orchestrator, work, earlier)
         # A question with functions of its own, which lie in the folder that they write to.
         async with AsyncExitStack() as stack:
             orchestrator, work = await self._made(own, job, stack)
-            return await self._recorded(job, question, own, orchestrator, work)
+            return await self._recorded(job, question, own, orchestrator, work, earlier)
 
     async def _recorded(
-        self, job: Job, question: Question, chosen: QuestionSet, orchestrator: Orchestrator, work: Path
+        self,
+        job: Job,
+        question: Question,
+        chosen: QuestionSet,
+        orchestrator: Orchestrator,
+        work: Path,
+        earlier: Run | None,
     ) -> Run:
-        began, result, error = time.monotonic(), None, None
+        began, result, error, model_failed = time.monotonic(), None, None, False
         started = datetime.now(UTC).isoformat(timespec="seconds")
         try:
             async with asyncio.timeout(self._settings.deadline):
                 result = await orchestrator.run(question.text)
         except LLMOrchError as unresolved:
-            if isinstance(unresolved, ModelError) and not self._heard:
-                raise  # a wrong key or name, or nobody there: no result of the technique's
             error, result = str(unresolved), unresolved.result
+            model_failed = isinstance(unresolved, ModelError)
+            self._heard = self._heard or orchestrator.usage.output_tokens > 0
+            # What fails again as it did before, such as a prompt that is too long, tells of no outage.
+            there = self._heard or self._settings.model == "recorded"
+            again = there and earlier is not None and earlier.error == error
+            if model_failed and not again:
+                if not self._heard:
+                    raise  # a wrong key or name, or nobody there: no result of the technique's
+                self.failed += 1
         except TimeoutError:
             error = f"no answer in {self._settings.deadline:g} s"
         seconds = time.monotonic() - began
         self._heard = self._heard or orchestrator.usage.output_tokens > 0
+        if not model_failed:
+            self.failed = 0
         right = (
             result is not None and result.status == "answered" and chosen.right(question, result.answer, work)
         )
@@ -180,6 +221,7 @@ class _Asker:
             began=started,
             plan="" if result is None else str(result.as_json()["plan"] or "")[: 2 * MAX_ANSWER],
             calls=[] if result is None else _calls(result),
+            model_failed=model_failed,
         )
 
     async def _kept_for(self, job: Job) -> tuple[Orchestrator, Path]:
@@ -202,6 +244,7 @@ class _Asker:
             async with asyncio.timeout(self._settings.deadline):
                 # What an example names needn't be in the data, so a plan isn't run.
                 await (orchestrator.plan(query) if plans else orchestrator.run(query))
+        self._heard = self._heard or orchestrator.usage.output_tokens > 0
 
     async def _made(self, chosen: QuestionSet, job: Job, stack: AsyncExitStack) -> tuple[Orchestrator, Path]:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmorch-")))

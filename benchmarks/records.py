@@ -23,7 +23,10 @@ class Job:
     processors: int
     question: str
     asked: str
-    """A digest of what is asked, of what is right, and of the delay: other data is another job."""
+    """A digest of the question's text, what is right, and the delay: where one of them differs, it is another job.
+
+    The pages and files that functions look things up in are not in it.
+    """
     repeat: int
 
     @property
@@ -65,6 +68,8 @@ class Run:
     """Date and time, in UTC."""
     plan: str = ""
     calls: list[dict[str, Any]] = field(default_factory=list)
+    model_failed: bool = False
+    """Whether a ``ModelError`` ended it: a failure now, but not done, so it is made again later."""
 
     @property
     def answered(self) -> bool:
@@ -72,26 +77,37 @@ class Run:
 
 
 class Runs:
-    """A file of runs. A line that a killed program left half written is dropped."""
+    """A file of runs, of which a job's last line counts.
+
+    A line that is none is dropped: a killed program left it half written.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.all: list[Run] = []
-        self._keys: set[Key] = set()
+        self._runs: dict[Key, Run] = {}
         if path.exists():
             for line in path.read_bytes().split(b"\n"):
                 run = _read(line)
-                if run is not None and run.job.key not in self._keys:
-                    self.all.append(run)
-                    self._keys.add(run.job.key)
+                if run is not None:
+                    self._runs[run.job.key] = run
+
+    @property
+    def all(self) -> list[Run]:
+        """One run a job, in the order in which they were first made."""
+        return list(self._runs.values())
+
+    def get(self, job: Job) -> Run | None:
+        """What is recorded of a job, done or not."""
+        return self._runs.get(job.key)
 
     def __contains__(self, job: Job) -> bool:
-        return job.key in self._keys
+        """Whether a job is done."""
+        run = self._runs.get(job.key)
+        return run is not None and not run.model_failed
 
     def add(self, run: Run) -> None:
         """Keep a run, in memory and in the file."""
-        self.all.append(run)
-        self._keys.add(run.job.key)
+        self._runs[run.job.key] = run
         self.path.parent.mkdir(parents=True, exist_ok=True)
         whole = not self.path.exists() or self.path.read_bytes()[-1:] in (b"", b"\n")
         with self.path.open("a", encoding="utf-8") as file:
@@ -102,8 +118,10 @@ def _read(line: bytes) -> Run | None:
     try:
         data = json.loads(line.decode())
         known = {item.name for item in fields(Run)}
-        return Run(
+        run = Run(
             **{name: value for name, value in data.items() if name in known} | {"job": Job(**data["job"])}
         )
-    except (ValueError, TypeError, KeyError):
+        hash(run.job.key)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+    return run

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import comparing, tables
 from benchmarks.figures import Figure, Series, shown
+from benchmarks.questions import DataMissing
 from benchmarks.records import Runs
 
 if TYPE_CHECKING:
@@ -32,7 +33,16 @@ TO_BOUND = 1.10
 
 
 def report(out: Path) -> str:
-    """Write the report and return it. What ``out`` doesn't have is left out."""
+    """Write the report and return it. What ``out`` doesn't have is left out.
+
+    Raises ``DataMissing`` if it has nothing at all: what was written earlier stays.
+    """
+    found = _found(out)
+    if not found:
+        raise DataMissing(
+            f"{out} holds no results; this makes some: "
+            f"python -m benchmarks {SETS[0]} --data ../shared/data --out {out}"
+        )
     parts = [
         "# Results\n\nMade by `python -m benchmarks report --out DIR`, from what these commands left in DIR; each "
         "goes on where it was interrupted:\n\n```sh\n"
@@ -43,7 +53,16 @@ def report(out: Path) -> str:
         "runs the median and, in brackets, the range. A run without an answer is a failure and no latency. A "
         "remote lookup is given 0.5 s. Speed-ups and savings are against ReAct, over the questions that both "
         "answered.\n",
+        *found,
     ]
+    text = "\n".join(part for part in parts if part)
+    RESULTS.write_text(text, encoding="utf-8")
+    return text
+
+
+def _found(out: Path) -> list[str]:
+    """A part for each benchmark that the folder has results of."""
+    parts = []
     for name in SETS:
         runs = _of_the_most_common_kind(Runs(out / f"{name}.jsonl").all)
         if runs:
@@ -53,9 +72,7 @@ def report(out: Path) -> str:
         path = out / f"{name}.md"
         if path.exists():
             parts += [f"## {name}\n", path.read_text(encoding="utf-8")]
-    text = "\n".join(part for part in parts if part)
-    RESULTS.write_text(text, encoding="utf-8")
-    return text
+    return parts
 
 
 def machine() -> str:

@@ -116,7 +116,8 @@ def name_of(title: str) -> str:
 def records(path: Path, published: str, **fields: type | tuple[type, ...]) -> list[dict[str, Any]]:
     """The objects of a JSON list, or one a line in a file ``.jsonl``; ``fields`` are what each must have.
 
-    Raises ``DataMissing`` with one line: which file, what is wrong, where it is published.
+    An ``"id": null`` is none. Raises ``DataMissing`` with one line: which file, what is wrong,
+    where it is published.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -136,6 +137,10 @@ def records(path: Path, published: str, **fields: type | tuple[type, ...]) -> li
         for field, kind in fields.items():
             if not isinstance(record, dict) or not isinstance(record.get(field), kind):
                 raise DataMissing(f"{path}: record {number} has no {field!r} as it should; {published}")
+        if "question" in fields and not record["question"].strip():
+            raise DataMissing(f"{path}: record {number} has an empty 'question'; {published}")
+        if "id" in record and record["id"] is None:
+            del record["id"]
     return found
 
 

@@ -12,10 +12,11 @@ import pytest
 
 from benchmarks import tables
 from benchmarks.asking import Settings, ask, executing, plan_of_work
-from benchmarks.questions import Question
+from benchmarks.questions import DataMissing, Question
 from benchmarks.records import Job, Run, Runs
 from benchmarks.report import wanted
 from benchmarks.sets.game24 import solves
+from benchmarks.sets.pages import records
 from llmorch import ModelError, Orchestrator, function
 from llmorch.testing import ScriptedModel
 
@@ -119,6 +120,42 @@ def test_the_same_seed_gives_the_same_work_and_interleaves_the_techniques(tmp_pa
     assert {job.policy for job in one} == {"critical", "sequential"}
 
 
+async def test_questions_whose_ids_collide_are_each_asked_with_their_own_text(tmp_path: Path) -> None:
+    class Colliding(Capitals):
+        def questions(self, data: Path) -> list[Question]:
+            ids = ("2", "2", "2-2", "2", "3")
+            return [
+                Question(id_, f"Capital of {name}?", name) for id_, name in zip(ids, "ABCDE", strict=True)
+            ]
+
+    asked: list[str] = []
+
+    def heard(request: Any) -> str:
+        asked.append(request.messages[-1].text)
+        return "Answer: A"
+
+    settings = replace(settings_in(tmp_path), techniques=("react",), repeats=1)
+    runs = await ask(Colliding(), ScriptedModel(heard), settings, Runs(tmp_path / "runs.jsonl"))
+    assert {run.job.question for run in runs} == {"2", "2-3", "2-2", "2-4", "3"}
+    assert sorted(text.split("Capital of ")[-1][0] for text in asked) == list("ABCDE")
+
+
+@pytest.mark.parametrize("id_", [{}, {"id": None}])
+def test_a_record_whose_id_is_null_is_numbered(id_: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "questions.json"
+    path.write_text(json.dumps([{"question": "a?"} | id_]), encoding="utf-8")
+    assert records(path, "published there", question=str) == [{"question": "a?"}]
+
+
+def test_an_empty_question_is_refused_when_the_set_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "questions.json"
+    path.write_text(json.dumps([{"question": "a?"}, {"question": " \n"}]), encoding="utf-8")
+    with pytest.raises(
+        DataMissing, match=r"questions.json: record 2 has an empty 'question'; published there"
+    ):
+        records(path, "published there", question=str)
+
+
 def run(technique: str, question: str, repeat: int = 0, **changes: Any) -> Run:
     job = Job("set", technique, "p", "local", 2, question, "asked", repeat)
     made = Run(
@@ -210,12 +247,71 @@ async def test_a_model_that_never_answered_is_no_result(tmp_path: Path) -> None:
     assert runs.all == []
 
 
+class Outage:
+    """Answers so many requests, then refuses so many, then answers all."""
+
+    def __init__(self, answered: int, refused: int) -> None:
+        self._left = [answered, refused]
+
+    def __call__(self, request: Any) -> Any:
+        if self._left[0] > 0:
+            self._left[0] -= 1
+        elif self._left[1] > 0:
+            self._left[1] -= 1
+            return ModelError("the key expired")
+        return "Answer: A"
+
+
+async def test_runs_that_an_outage_ended_are_failures_now_and_made_again_later(tmp_path: Path) -> None:
+    path, settings = tmp_path / "runs.jsonl", replace(settings_in(tmp_path), techniques=("react",))
+    made = await ask(Capitals(), ScriptedModel(Outage(1, 2)), settings, Runs(path))
+    assert [one.status for one in made] == ["answered", *["unresolved"] * 2, *["answered"] * 3]
+    asked = ScriptedModel(lambda _: "Answer: A")
+    again = await ask(Capitals(), asked, settings, Runs(path))
+    assert len(asked.requests) == 2
+    assert [one.status for one in again] == ["answered"] * 6
+    assert [one.job for one in again] == [one.job for one in made]
+
+
+async def test_an_outage_that_lasts_stops_the_benchmark(tmp_path: Path) -> None:
+    path, settings = tmp_path / "runs.jsonl", replace(settings_in(tmp_path), techniques=("react",))
+    model = ScriptedModel(Outage(1, 99))
+    with pytest.raises(ModelError, match=r"the key expired \(3 runs in a row .* the same command goes on"):
+        await ask(Capitals(), model, settings, Runs(path))
+    assert len(model.requests) == 4
+    made = await ask(Capitals(), ScriptedModel(Outage(99, 0)), settings, Runs(path))
+    assert [one.status for one in made] == ["answered"] * 6
+
+
+async def test_runs_that_fail_again_as_they_did_are_no_outage(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    settings = replace(settings_in(tmp_path), techniques=("react",), repeats=4)
+
+    def too_long(request: Any) -> Any:
+        return ModelError("too long") if "of no" in str(request.messages) else "Answer: A"
+
+    first = await ask(Capitals(), ScriptedModel(too_long), settings, Runs(path))
+    # Now they are the only ones left, four in a row.
+    model = ScriptedModel(too_long)
+    again = await ask(Capitals(), model, settings, Runs(path))
+    assert len(model.requests) == 4
+    assert [one.status for one in again] == [one.status for one in first]
+
+
 def test_records_hold_any_text_and_drop_half_a_character(tmp_path: Path) -> None:
     runs = Runs(tmp_path / "runs.jsonl")
     runs.add(run("llmorch", "a", answer="\ud83d caf\u00e9"))
     with runs.path.open("ab") as file:
         file.write(b'{"job": "caf\xc3')
     assert [one.answer for one in Runs(runs.path).all] == ["\ud83d caf\u00e9"]
+
+
+@pytest.mark.parametrize("line", ["null", "5", "[1, 2]", '"x"', "{}", '{"job": []}', "[" * 100_000])
+def test_a_line_that_is_no_record_is_dropped(tmp_path: Path, line: str) -> None:
+    runs = Runs(tmp_path / "runs.jsonl")
+    runs.path.write_text(f"{line}\n", encoding="utf-8")
+    runs.add(run("llmorch", "a"))
+    assert [one.job.question for one in Runs(runs.path).all] == ["a"]
 
 
 @pytest.mark.parametrize(
