@@ -26,7 +26,8 @@ def until_answered(task: Task, plan: Plan | None, why: str = "") -> Conversation
     """Run a plan, judge, and plan again as often as ``task.replans`` allows.
 
     A plan that can't be run, ``None`` with the reason ``why``, counts as one whose results
-    are not enough; after the last one the judge answers from what finished. A call that fails is told to the judge, beside what did not run for it.
+    are not enough; after the last one the judge answers from what finished. A call that
+    fails is told to the judge, beside what did not run for it.
     """
     outcome = Outcome(Plan(()), {}, {})
     for left in range(task.replans, -1, -1):
