@@ -46,15 +46,20 @@ _OPPOSITES = (
     ),
 )
 _COUNTED = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-_SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
+_SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "m": 1e6, "b": 1e9, "bn": 1e9}
 _SINGULAR = {"genera": "genus", "people": "person", "women": "woman", "men": "man"}
 _ORDINARY = _set("both they this that these there which while when what then with most more")
 
 _NUMBER = re.compile(
     r"(?<![\w.^])(?P<number>-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?)(?![\d^])"
-    r"(?P<after>\s*(?:%|percent\b|(?:thousand|million|billion|trillion)\b)?)",
+    r"(?P<after>(?-i:M|B|bn)\b|\s*(?:%|percent\b|(?:thousand|million|billion|trillion)\b)?)",
     re.IGNORECASE,
 )
+# One plain space may as well stand between two numbers.
+_SPACED = re.compile(
+    r"(?<![\w.,])\d{1,3}(?:(?: \d{3}){2,}|(?:[\u00a0\u2009\u202f]\d{3})+)(?![\w\u00a0\u2009\u202f]|,\d)"
+)
+_POWER = re.compile(r"(?<=\d)\s*(?:[\u00d7\u00b7x*]|\\times)\s*10\s*\^\s*\{?([+-]?\d{1,3})\b\}?")
 _STANCE = (
     r"(?P<stance>yes|true|false"
     r"|no(?=\W*$|[^\w\s]|\s+(?:they|it|he|she|the|neither|only|not|because|since)\b))"
@@ -105,7 +110,8 @@ def number_in(answer: Any) -> tuple[float, float] | None:
     Percentages and the 1 of "3.5 to 1" are passed over where there is another number.
     """
     text = re.sub(r"\bto \d+ (?=decimal|significant)", "", plain(answer))
-    text = re.sub(r"(?<=\d)(?:\s*:\s*|\s+to\s+)1(?![\d.])", "", text)
+    text = re.sub(r"(?<=\d)(?:\s*:\s*|\s+to\s+)1(?!\.?\d)", "", text)
+    text = _POWER.sub(r"e\1", _SPACED.sub(lambda spaced: re.sub(r"\s", "", spaced.group()), text))
     found = [match for match in _NUMBER.finditer(text) if match["after"].strip() not in ("%", "percent")]
     found = found or list(_NUMBER.finditer(text))
     if not found:
@@ -141,9 +147,9 @@ def contains(answer: Any, label: str, *, asked: str = "") -> bool:
     if not needed or not needed <= set(said):
         return False
     first = min(said.index(word) for word in needed)
-    return not {"not", "never", "neither", "isnt", "arent", "wasnt", "werent"} & set(
-        said[max(0, first - 4) : first]
-    )
+    before = " ".join(said[max(0, first - 4) : first])
+    before = re.split(r"\bbut\b", before)[-1]  # "not this but that" denies this alone
+    return not {"not", "never", "neither", "isnt", "arent", "wasnt", "werent"} & set(before.split())
 
 
 def chosen(
@@ -179,7 +185,7 @@ def chosen(
     mentioned = {ord(sign) - _FIRST for sign in _signs(marked)}
     if not mentioned or re.search(r"can ?not|can't|unable to|not (?:possible|enough|clear)|unclear", marked):
         return None
-    asserted = _without_compared(marked)
+    asserted = _without_compared(marked if _denies(asked) else _without_denied(marked))
     verdicts = _concluded(asserted, asked) | _begun(asserted)
     for divided in (_CLAUSES, rf"{_CLAUSES}|,"):
         if verdicts:
@@ -261,6 +267,23 @@ def _signs(marked: str) -> list[str]:
     return [sign for sign in marked if _FIRST <= ord(sign) < ord(_OTHER)]
 
 
+def _denies(asked: str) -> bool:
+    """Whether the question itself is what is not so."""
+    return bool({"not", "never", "isnt", "arent", "wasnt", "werent"} & set(words(asked)))
+
+
+def _without_denied(marked: str) -> str:
+    """Names that something is denied of, "X was not first", become no name."""
+    sign = f"[{chr(_FIRST)}-{_OTHER}]"
+    name = rf"{sign}(?: \([^)]*\))?"
+    denied = (
+        rf"{name}(?:(?:,| and| or|, and|, or) (?:the )?{name})* (?:\w+ly )?"
+        r"(?:(?:is|was|are|were|do|does|did|has|had)(?: \w+ly)? not"
+        r"|isnt|wasnt|arent|werent|dont|doesnt|didnt|hasnt|hadnt)\b(?! (?:only|just|merely)\b)"
+    )
+    return re.sub(denied, lambda found: re.sub(sign, _OTHER, found.group()), marked)
+
+
 def _without_compared(marked: str) -> str:
     """Names that something is only compared with, or that are denied, become no name."""
     name = f"[{chr(_FIRST)}-{_OTHER}]"
@@ -281,6 +304,7 @@ def _concluded(asserted: str, asked: str) -> set[str]:
             return {signs[0]}
     last = re.split(r"(?<=[.!?])\s+|\n+", asserted.strip())[-1]
     found = re.search(rf"(?:\b(?:is|was|be|would be)|:)\W+(?:the )?([{chr(_FIRST)}-\uf8fe])\W*$", last)
+    found = found or re.search(rf"\bnot (?:the )?{_OTHER},? but (?:the )?([{chr(_FIRST)}-\uf8fe])", last)
     return {found[1]} if found and _sense(last, asked) >= 0 else set()
 
 
@@ -289,7 +313,10 @@ def _begun(asserted: str) -> set[str]:
     sentence = re.split(r"[.!?;\n]|\b(?:because|since)\b", asserted.strip(" \"'([-"), maxsplit=1)[0]
     signs = set(_signs(sentence))
     rest = re.sub(
-        r"\([^)]*\)|\b(?:the|it|is|was|answer|correct|final|movie|option|film|one)\b|\W", "", sentence
+        rf"\([^)]*\)|\b(?:and )?not (?:the )?{_OTHER}"
+        r"|\b(?:the|it|is|was|answer|correct|final|movie|option|film|one)\b|\W",
+        "",
+        sentence,
     )
     return signs if len(signs) == 1 and set(rest) <= signs else set()
 

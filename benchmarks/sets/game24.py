@@ -35,7 +35,7 @@ _STEP = re.compile(
 )
 _RATINGS = {"sure": 20.0, "likely": 1.0, "impossible": 0.001}
 _EXPRESSION = re.compile(r"[\d\s()+*/-]{5,200}")
-_OPERATORS = {"x": "*", "\u00d7": "*", "\u00f7": "/"}
+_OPERATORS = {"x": "*", "\u00d7": "*", "\u00f7": "/", "\u2212": "-"}
 
 
 class Game24:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.questions import Question
-from benchmarks.sets.answers import chosen, contains, near, number_in, says, words
+from benchmarks.sets.answers import chosen, contains, near, number_in, plain, says, words
 from benchmarks.sets.pages import Page, Pages, name_of, records, shortened
 from llmorch import function
 
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 PUBLISHED = "HotpotQA is published at https://hotpotqa.github.io (CC BY-SA 4.0); the set takes its comparison questions"
 MOST_WORDS = 150
 """Of a page: its first paragraph says what comparison questions ask."""
+
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_DATE = re.compile(
+    rf"(?:(?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?)?\b(?P<month>{_MONTHS})"
+    r"[a-z]*\.?(?:\s+(?P<or_day>\d{1,2})(?:st|nd|rd|th)?\b)?,?\s+(?:of\s+)?)?\b(?P<year>[12]\d{3}s?)\b",
+    re.IGNORECASE,
+)
 
 _CONNECTING = frozenset({"a", "an", "the", "of", "in", "on", "at", "and", "for", "to", "vs", "v"})
 
@@ -74,7 +81,8 @@ class HotpotQA:
         * yes or no: the answer begins or concludes by the word, and never by both;
         * one of two things: it names the right one, and if it names both, it begins by the right
           one alone, concludes by it, or says of it alone what was asked (``answers.chosen``);
-        * a number: the number that it states is within 10 %, a year the same;
+        * how many or how much: the number that it states is within 10 %;
+        * when: the date that it states is the same, and as exact as the label;
         * anything else: it contains each word of the label that the question hasn't.
         """
         del work
@@ -88,12 +96,11 @@ class HotpotQA:
             names[right] = [*names[right], label]
             return chosen(answer, names, asked=question.text, shortened=True) == right
         number = number_in(label)
-        if number is not None and (
-            re.search(r"\bhow (?:many|much)\b|\bwhen\b", question.text, re.IGNORECASE)
-        ):
-            # A tenth of a year is two centuries.
-            year = re.fullmatch(r"\W*[12]\d{3}\W*", label)
-            return near(answer, number[1], margin=0.0 if year else 0.1)
+        if number is not None and re.search(r"\bhow (?:many|much)\b", question.text, re.IGNORECASE):
+            return near(answer, number[1])
+        # A tenth of a year is two centuries, so dates have no margin.
+        if _DATE.search(label) and re.search(r"\bwhen\b", question.text, re.IGNORECASE):
+            return _dated(answer, label)
         return contains(answer, label, asked=question.text)
 
 
@@ -109,6 +116,27 @@ def found_for(query: str, pages: Pages) -> str:
     alike = [page.title for page in found[1:] if words(name_of(page.title)) == words(name_of(best.title))]
     see = f" (See also: {'; '.join(alike[:2])}.)" if alike else ""
     return f"{best.title}: {shortened(best.text, MOST_WORDS)}{see}"
+
+
+def _dated(answer: Any, label: str) -> bool:
+    """Whether an answer states the label's dates: its last ones, or the first if it begins with them."""
+    right, said = _dates(label), _dates(plain(answer))
+    begins = _DATE.match(plain(answer).lstrip(" \"'(["))
+    stated = said[: len(right)] if begins else said[-len(right) :]
+    return len(stated) == len(right) and all(
+        wanted is None or wanted == given
+        for date, other in zip(right, stated, strict=True)
+        for wanted, given in zip(date, other, strict=True)
+    )
+
+
+def _dates(text: str) -> list[tuple[str, str | None, int | None]]:
+    """The dates in a text: year, month and day, as far as it gives them."""
+    found = []
+    for date in _DATE.finditer(text):
+        day = date["day"] or date["or_day"]
+        found.append((date["year"], date["month"] and date["month"].lower(), int(day) if day else None))
+    return found
 
 
 def compared(question: Question) -> list[list[str]]:

@@ -14,6 +14,7 @@ from benchmarks.questions import DataMissing, Question
 from benchmarks.sets import hotpotqa, movierec, parallelqa
 from benchmarks.sets.answers import chosen, contains, near, number_in, says
 from benchmarks.sets.arithmetic import NotArithmetic, computed, evaluated
+from benchmarks.sets.game24 import solves
 from benchmarks.sets.pages import Page, Pages, records
 from llmorch.functions import as_functions, self_function
 from llmorch.plan import check, parse, with_answer
@@ -85,6 +86,15 @@ def test_an_answer_says_yes_or_no_at_its_beginning_or_as_its_conclusion(
         ("-3.5", -3.5),
         ("4.2e7", 4.2e7),
         ("three more", 3),
+        ("The ratio is 3:1.", 3),
+        ("The ratio is 3.5 to 1.", 3.5),
+        ("It grew from 3 to 1.5", 1.5),
+        ("42 310 000 people", 42_310_000),
+        ("some 42\u00a0310\u00a0000", 42_310_000),
+        ("42\u202f310\u202f000.", 42_310_000),
+        ("in 2010 300 people", 300),
+        ("4.231 \u00d7 10^7", 42_310_000),
+        (r"$4.231 \times 10^{7}$", 42_310_000),
     ],
 )
 def test_the_number_of_an_answer_is_its_last_or_the_one_it_begins_with(answer: Any, number: float) -> None:
@@ -101,7 +111,16 @@ def test_an_answer_without_a_number_is_near_nothing(answer: Any) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "right"),
-    [("109", True), ("91", True), ("111", False), ("89", False), ("-100", False), ("0.0001 million", True)],
+    [
+        ("109", True),
+        ("91", True),
+        ("111", False),
+        ("89", False),
+        ("-100", False),
+        ("0.0001 million", True),
+        ("0.0001M", True),
+        ("0.0001 m", False),
+    ],
 )
 def test_a_number_may_be_off_by_a_tenth_and_have_a_scale(answer: str, right: bool) -> None:
     assert near(answer, 100) is right
@@ -114,6 +133,8 @@ def test_a_number_may_be_off_by_a_tenth_and_have_a_scale(answer: str, right: boo
         ("They are in the Harz.", "Harz mountain range", "Part of which mountain range?", True),
         ("a mountain range", "Harz mountain range", "Part of which mountain range?", False),
         ("They aren't in the Harz.", "Harz mountain range", "Part of which mountain range?", False),
+        ("They are not British but American.", "American", "", True),
+        ("They are British but not American.", "American", "", False),
         ("dog", "dogs", "", True),
         ("Both are genera.", "genus", "", True),
         ("sled", "to sled", "", True),
@@ -161,6 +182,17 @@ FIRST = "Which town was founded first, Altstadt or Neustadt?"
         ("Altstadt was founded later.", None),
         ("Altstadt is younger than Neustadt.", None),
         ("not Altstadt", None),
+        ("Altstadt, not Neustadt", OLD),
+        ("Altstadt (1200), not Neustadt (1300)", OLD),
+        ("Not Neustadt but Altstadt", OLD),
+        ("It was not Neustadt, but the Altstadt.", OLD),
+        ("Altstadt is not the answer", None),
+        ("Altstadt was not founded first.", None),
+        ("Altstadt (1200) wasn't founded first.", None),
+        ("Altstadt and Neustadt were not founded first.", None),
+        ("Altstadt was clearly not first. Neustadt was first.", NEW),
+        ("Neustadt was not founded first; Altstadt was founded first.", OLD),
+        ("Altstadt is not only older but larger.", OLD),
         ("It was founded earlier than Altstadt.", None),
         ("Altstadt. Therefore the answer is Neustadt.", None),
         ("It cannot be determined whether Altstadt was first.", None),
@@ -362,8 +394,28 @@ def hotpot(text: str, answer: str, *titles: str) -> Question:
         ),
         (
             hotpot("When was the earlier one shot?", "1968", "Cat", "Dog"),
-            ["1968", "It was shot in 1968."],
-            ["1967", "2000", "in the past"],
+            ["1968", "It was shot in 1968.", "12 May 1968", "1968. Dog was shot in 1970."],
+            ["1967", "2000", "in the past", "in the 1960s"],
+        ),
+        (
+            hotpot("When was the older one born?", "12 May 1985", "Ute Hagen", "Udo Field"),
+            ["May 12, 1985", "She was born on the 12th of May 1985.", "**May 12th, 1985**"],
+            ["12 March 1920", "June 3, 1931", "12 June 1985", "13 May 1985", "May 1985", "1985", None],
+        ),
+        (
+            hotpot("When was the band active?", "1985-1990", "Cat", "Dog"),
+            ["1985\u20131990", "from 1985 to 1990"],
+            ["1800", "1985", "1985-1991"],
+        ),
+        (
+            hotpot("When was it made?", "c. 1985", "Cat", "Dog"),
+            ["1985", "around 1985"],
+            ["1820", "1984"],
+        ),
+        (
+            hotpot("How many people came?", "1,985", "Cat", "Dog"),
+            ["1985", "about 2000"],
+            ["1700"],
         ),
         (
             hotpot("What are both Hagen and Field?", "film director", "Ute Hagen", "Udo Field"),
@@ -535,6 +587,7 @@ def test_movierec_says_what_is_wrong_with_a_file(movie_data: Path, name: str, te
         "2) Mill House",
         "House",
         "The Mill is slow and Black is dark, so Mill House.",
+        "Mill House, not The Mill",
     ],
 )
 def test_movierec_takes_the_right_option_by_title_letter_or_number(answer: str) -> None:
@@ -787,6 +840,13 @@ def test_math_says_that_the_text_lacks_a_number_and_that_it_was_cut() -> None:
             calculated("Population of the Weser? Weser: A river.", *replies)
         with pytest.raises(ValueError, match=re.escape(wanted + hint) + "$"):
             calculated(f"Population of the Weser? {cut}", *replies)
+
+
+# Game24
+
+
+def test_game24_takes_a_typeset_minus() -> None:
+    assert solves("4 4 6 8", "(4 + 8) \u00d7 (6 \u2212 4)")
 
 
 # Examples

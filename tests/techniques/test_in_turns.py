@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from pydantic import BaseModel
@@ -12,7 +13,7 @@ from llmorch import function
 from llmorch.functions import as_functions, self_function
 from llmorch.requests import ToolCall
 from llmorch.techniques import Example, Reply
-from llmorch.techniques.parallel import parallel
+from llmorch.techniques.parallel import in_batches, parallel
 from llmorch.techniques.react import react
 from llmorch.techniques.toolcompiler import fuse, toolcompiler
 from tests.techniques.playing import FUNCTIONS, play
@@ -194,6 +195,27 @@ def test_functions_that_take_or_return_other_things_stay_apart() -> None:
     assert fuse(FUNCTIONS | as_functions([search_all, search_ids])).groups.keys() == {"search_many"}
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("finish_order", "finish_task"), ("import_csv", "import_json"), ("view_3d", "show_3d")],
+)
+def test_a_fused_function_has_a_name_that_can_be_called(one, other) -> None:
+    functions = {name: replace(FUNCTIONS["search"], name=name) for name in (one, other)}
+    assert list(fuse(functions).groups) == [f"{one}_or_{other}"]
+    text = f'{one}_or_{other}(operations=[{{"function": "{other}", "arguments": {{"query": "A"}}}}])'
+    played = play(toolcompiler, [text, "Answer: x"], functions)
+    assert played.runs == [f's1 = {other}(query="A")']
+
+
+def test_what_is_offered_in_the_place_of_the_tasks_functions_is_no_answer() -> None:
+    def renamed(wanted):
+        return (replace(wanted, function="search"),)
+
+    offered = {"finish": replace(FUNCTIONS["search"], name="finish")}
+    played = play(lambda task: in_batches(task, offered, renamed), ['finish(query="A")', "Answer: x"])
+    assert played.runs == ['s1 = search(query="A")']
+
+
 def test_a_fused_call_is_taken_apart_and_run_together() -> None:
     operations = [
         {"function": "search", "arguments": {"query": "A"}},
@@ -259,6 +281,13 @@ def test_a_function_may_have_a_markers_name(name) -> None:
         ("Answer: yes\nObservation: invented", "yes"),
         ("Answer: **42**", "42"),
         ("**Answer:** 42", "42"),
+        ("**Answer: 42**", "42"),
+        ("**Answer**: **42**", "42"),
+        ("**Answer:** **42**", "42"),
+        ("*Answer:* **42**", "42"),
+        ("**Final Answer:** The total is **42** dollars", "The total is **42** dollars"),
+        ("Answer: **Paris** and **Rome**", "**Paris** and **Rome**"),
+        ("Answer: 2**3", "2**3"),
         ('Action: Finish(answer="42")', "42"),
     ],
 )

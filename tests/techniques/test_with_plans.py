@@ -33,6 +33,18 @@ def test_rewoo_runs_all_of_its_plan_and_asks_the_solver_once(plan) -> None:
     assert played.answer.value == "it is A"
 
 
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Thought: because.\nAnswer: 42", "42"),
+        ("**Answer:** **42**", "42"),
+        ("It is 42.\nThat is all.", "It is 42.\nThat is all."),
+    ],
+)
+def test_rewoo_reads_the_answer_out_of_what_the_solver_says(text, answer) -> None:
+    assert play(rewoo, ['E1 = search(query="A")', text]).answer.value == answer
+
+
 def test_rewoo_tells_the_solver_what_failed() -> None:
     played = play(rewoo, ['E1 = search(query="nowhere")', "unknown"])
     assert "Evidence: Error: there is no nowhere" in played.told
@@ -131,6 +143,19 @@ def test_the_last_joiner_may_only_answer_and_then_it_ends() -> None:
     assert "Replan" not in played.requests[5].grammar
     assert not played.answer.answered
     assert len(played.answer.recoveries) == 2
+
+
+def test_what_finished_is_joined_when_the_last_new_plan_cannot_be_run() -> None:
+    replies = [PLAN, "Replan: more", "s1 = search(", "nonsense", "Answer: A"]
+    played = play(llmcompiler, replies, constrains=True)
+    assert played.answer.value == "A"
+    assert "Result: search_news of search of A" in played.told
+    assert "Replan" not in played.requests[-1].grammar
+
+
+def test_without_any_result_nothing_is_joined() -> None:
+    played = play(llmcompiler, ["nonsense"] * 3)
+    assert "the plan could not be run" in played.answer.error
 
 
 def test_an_id_of_an_earlier_plan_cannot_be_defined_again() -> None:

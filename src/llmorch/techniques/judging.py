@@ -26,12 +26,15 @@ def until_answered(task: Task, plan: Plan | None, why: str = "") -> Conversation
     """Run a plan, judge, and plan again as often as ``task.replans`` allows.
 
     A plan that can't be run, ``None`` with the reason ``why``, counts as one whose results
-    are not enough. A call that fails is told to the judge, beside what did not run for it.
+    are not enough; after the last one the judge answers from what finished. A call that
+    fails is told to the judge, beside what did not run for it.
     """
     outcome = Outcome(Plan(()), {}, {})
     for left in range(task.replans, -1, -1):
         if plan is not None:
             outcome = yield from run_recovering(task, plan)
+        # No plan is left to come: what finished is all that there will be.
+        if plan is not None or (not left and outcome.results):
             reply: Reply = yield AskModel(join(task, _results(outcome), last=left == 0))
             verdict = read_verdict(reply.text)
             if verdict.answer:

@@ -41,6 +41,7 @@ def in_batches(task: Task, offered: Mapping[str, Function], taken_apart: TakenAp
     turns = Turns(task)
     said: list[Message] = []
     native = task.calls_tools
+    known = {**task.functions, **offered}  # functions behind a fused one may be called as well
     for _ in range(task.turns):
         ask = tools if native else batch
         reply: Reply = yield AskModel(ask(task, offered, said))
@@ -51,7 +52,7 @@ def in_batches(task: Task, offered: Mapping[str, Function], taken_apart: TakenAp
             wanted = tuple(_read(call) for call in reply.calls)
             answer = None if wanted else reply.text.strip()
         else:
-            read = read_batch(reply.text, task.functions)
+            read = read_batch(reply.text, known)
             wanted, answer = read.calls, read.answer
         if answer:
             return turns.answered(answer, reply)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llmorch.calls import FunctionCall
     from llmorch.techniques.turns import Wanted
 
-_ANSWER = re.compile(r"[ \t]*\**(?:final[ \t]+)?answer\**[ \t]*:", re.IGNORECASE)
+_ANSWER = re.compile(r"[ \t]*(?P<opened>\**)(?:final[ \t]+)?answer(?P<closed>\**)[ \t]*:", re.IGNORECASE)
 _FINISH = re.compile(r"[ \t]*(?:action[ \t]*:[ \t]*)?finish[ \t]*[\[(]", re.IGNORECASE)
 _ACTION = re.compile(r"[ \t]*\**action\**[ \t]*:[ \t]*\**", re.IGNORECASE)
 _REPLAN = re.compile(r"[ \t]*(?:action[ \t]*:[ \t]*)?replan\b[ \t]*[:(]?[ \t]*", re.IGNORECASE)
@@ -75,6 +75,12 @@ def read_verdict(text: str) -> Step:
     return Step() if not bare or _THOUGHT.match(bare) else Step(answer=bare)
 
 
+def read_answer(text: str) -> str:
+    """What a text says after "Answer:"; all of it, if it doesn't say that."""
+    lines = text.split("\n")
+    return next((_answer(lines[at:]) for at, line in enumerate(lines) if _ends(line, ())), text.strip())
+
+
 def _ends(line: str, functions: Container[str]) -> bool:
     """Whether an answer begins in this line."""
     if _FINISH.match(line):
@@ -94,10 +100,14 @@ def _answer(lines: list[str]) -> str:
         inner = text[found.end() :].strip().removesuffix(")").removesuffix("]")
         return re.sub(r"^answer\s*=\s*", "", inner).strip().strip("\"'")
     found = _ANSWER.match(text)
+    bold = found["opened"] if found and not found["closed"] else ""
     text = text[found.end() if found else 0 :].strip()
-    if text.startswith("**") and text.count("**") == 1:  # the other end of a label in bold
-        text = text[2:].strip()
-    return text[2:-2].strip() if len(text) > 4 and text.startswith("**") and text.endswith("**") else text
+    # The other end of a label in bold: right after it, or after all of the answer.
+    if text.startswith("**") and text.count("**") == 1:
+        bold = "**"
+    text = text.removeprefix(bold).strip() if text.startswith(bold) else text.removesuffix(bold).strip()
+    inner = text[2:-2]
+    return inner.strip() if inner and text == f"**{inner}**" and "**" not in inner else text
 
 
 def _scan(lines: list[str], functions: Container[str]) -> tuple[tuple[Wanted, ...], str | None]:

@@ -12,6 +12,7 @@ from llmorch.plan import check, parse, render_call, with_query
 from llmorch.techniques.conversation import Answer, AskModel, Draft, cut_off
 from llmorch.techniques.prompts.results import result_text
 from llmorch.techniques.prompts.rewoo import plan_with_evidence, solve
+from llmorch.techniques.reading import read_answer
 from llmorch.techniques.recovering import run_recovering
 from llmorch.techniques.repairing import planned
 
@@ -38,7 +39,7 @@ def rewoo(task: Task) -> Conversation[Answer]:
     outcome = yield from run_recovering(task, plan)
     evidence = [(render_call(call), result_text(outcome, call.id)) for call in outcome.plan]
     solved: Reply = yield AskModel(solve(task, evidence))
-    answer = solved.text.strip().removeprefix("Answer:").strip()
+    answer = read_answer(solved.text)
     if not answer:
         return Answer(False, error="the model replied with nothing", recoveries=tuple(task.tried))
     return Answer(True, answer, recoveries=tuple(task.tried), notes=cut_off(solved))

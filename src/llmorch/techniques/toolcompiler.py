@@ -8,6 +8,7 @@ their descriptions), what they take, and what they return.
 from __future__ import annotations
 
 import json
+import keyword
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -36,6 +37,8 @@ MAX_DEPTH = 4
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PARTICLES = frozenset(("on", "off", "up", "down", "in", "out"))
+_MARKERS = frozenset(("action", "answer", "finish", "join", "observation", "replan", "self", "thought"))
+"""Words that mean something in a turn, so that a call of such a name may be read as something else."""
 _EMPTY = frozenset(
     (
         *("a", "an", "and", "any", "are", "as", "at", "be", "by", "for", "from", "given", "into", "is", "it"),
@@ -144,10 +147,12 @@ def _stem(word: str) -> str:
 
 
 def _name(group: Sequence[Function], taken: Iterable[str]) -> str:
-    """What the names share, or all of them."""
+    """What the names share, if that can be called; or all of them."""
     parts = [function.name.split("_") for function in group]
     shared = [part for part in parts[0] if all(part in other for other in parts[1:])]
-    name = "_".join(shared) or "_or_".join(function.name for function in group)
+    name = "_".join(shared)
+    if not name.isidentifier() or keyword.iskeyword(name) or name.lower() in _MARKERS:
+        name = "_or_".join(function.name for function in group)
     name = name if len(name) <= 50 else f"{group[0].name[:40]}_and_similar"
     while name in taken:
         name += "_many"
