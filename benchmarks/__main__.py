@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +26,7 @@ SETS = ("hotpotqa", "movierec", "parallelqa", "kitti", "agnews", "cases", "game2
 TABLES = ("schedule", "scaling", "peers", "recovery")
 REPORT = "report"
 INTERRUPTED = 130
+TERMINATED = 143
 
 _EPILOG = f"""\
 what LLMOrch costs, each figure beside a floor: {" ".join(COSTS)} (without a NAME, these)
@@ -51,13 +54,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise ValueError("say by --data where the questions are, as in --data ../shared/data")
     except ValueError as error:
         parser.error(str(error))
+    ending = _Ending()
+    signal.signal(signal.SIGTERM, ending.terminated)
     try:
         _run(options, settings)
     except (DataMissing, LLMOrchError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        sys.exit(ending.code)
+
+
+class _Ending:
+    """Makes a SIGTERM the same as Ctrl-C, which every benchmark cleans up after; only the exit code differs."""
+
+    def __init__(self) -> None:
+        self.code = INTERRUPTED
+
+    def terminated(self, *_: object) -> None:
+        """Handle SIGTERM."""
+        self.code = TERMINATED
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as for what a script runs by &
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.raise_signal(signal.SIGINT)
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> None:
@@ -100,6 +119,8 @@ def _settings(options: argparse.Namespace) -> Settings:
     for name in ("repeats", "limit"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             raise ValueError(f"--{name} is at least 1")
+    if options.delay is not None and not (math.isfinite(options.delay) and options.delay >= 0):
+        raise ValueError(f"--delay is a number of seconds, at least 0, not {options.delay:g}")
     # Both raise for what there isn't.
     Orchestrator([], model=ScriptedModel([]), policy=options.policy, processors=max(processors, default=None))
     _writable(options.out)

@@ -54,7 +54,10 @@ class TimedPlan:
 
     @classmethod
     def of(cls, durations: Mapping[str, float], edges: Sequence[Sequence[str]], optimum: float) -> TimedPlan:
-        """From steps in any order and the pairs (before, after) among them. Raises ``ValueError``."""
+        """From steps in any order and the pairs (before, after) among them.
+
+        Raises ``ValueError``, also for an optimum that can't be one.
+        """
         before: dict[str, list[str]] = {name: [] for name in durations}
         for first, then in edges:
             if first not in before or then not in before:
@@ -66,6 +69,16 @@ class TimedPlan:
         seconds = {ids[name]: float(durations[name]) for name in order}
         if not seconds or not all(math.isfinite(value) and value >= 0 for value in seconds.values()):
             raise ValueError("durations are numbers of seconds, at least one, none of them negative")
+        ends: dict[str, float] = {}
+        for name in order:
+            ends[name] = float(durations[name]) + max((ends[b] for b in before[name]), default=0.0)
+        # Nothing waits for a processor there, so it is the longest chain and nothing else.
+        longest = max(ends.values())
+        if not math.isclose(float(optimum), longest, rel_tol=1e-6) or not math.isfinite(longest):
+            raise ValueError(
+                f"the optimum is {float(optimum):g} s, "
+                f"but with unlimited processors the longest chain of steps takes {longest:g} s"
+            )
         return cls(_ORCHESTRATOR.check("\n".join(lines)), seconds, float(optimum))
 
     @cached_property
@@ -102,7 +115,7 @@ def plans(data: Path) -> list[TimedPlan]:
     path = data / FILE
     try:
         found: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataMissing(f"{path} can't be read ({error}); it is published at {PUBLISHED}") from None
     if not isinstance(found, list) or not found:
         raise DataMissing(f"{path} is not a list of plans; it is published at {PUBLISHED}")
@@ -110,7 +123,7 @@ def plans(data: Path) -> list[TimedPlan]:
     for place, item in enumerate(found, 1):
         try:
             made.append(TimedPlan.of(item["durations"], item["edges"], item["optimum"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else error
             raise DataMissing(f"{path}: plan {place}: {reason}; it is published at {PUBLISHED}") from None
     return made

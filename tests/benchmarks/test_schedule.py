@@ -127,6 +127,15 @@ def test_plans_of_a_file_are_read_whatever_their_steps_are_called(tmp_path) -> N
         ([{"durations": {"a": -1}, "edges": [], "optimum": 1}], "plan 1: durations are numbers of seconds"),
         ([{"durations": {"a": "long"}, "edges": [], "optimum": 1}], "plan 1: could not convert"),
         ([7], "plan 1: "),
+        ("[" * 100_000, "can't be read"),
+        ('[{"durations": {"a": 1%s}, "edges": [], "optimum": 1}]' % ("0" * 400), "plan 1: int too large"),
+        ('[{"durations": {"a": 3}, "edges": [], "optimum": NaN}]', "plan 1: the optimum is nan s, but"),
+        ([{"durations": {"a": 3}, "edges": [], "optimum": 0}], "plan 1: the optimum is 0 s, but"),
+        (
+            [{"durations": {"a": 1, "b": 2, "c": 1}, "edges": [["a", "b"]], "optimum": 10}],
+            "plan 1: the optimum is 10 s, but with unlimited processors the longest chain of steps takes 3 s",
+        ),
+        ([{"durations": {"a": 1e308, "b": 1e308}, "edges": [["a", "b"]], "optimum": 1}], "takes inf s"),
     ],
 )
 def test_a_file_that_can_not_be_used_is_named_in_one_line(tmp_path, content, says) -> None:
