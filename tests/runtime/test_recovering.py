@@ -7,11 +7,15 @@ import json
 import re
 import time
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 
 from llmorch import LimitReached, Orchestrator, function
 from llmorch.testing import ScriptedModel
+
+if TYPE_CHECKING:
+    from llmorch.models.model import ModelRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -513,7 +517,7 @@ async def test_a_kept_call_behind_a_failed_one_has_not_failed() -> None:
     plan = (
         's1 = nap(seconds=0.01)\ns2 = rewrite(name=s1, text="bad")\ns3 = read(name="a")\n'
         's4 = nap(seconds=0.4, name="x")\ns5 = glue(parts=[s3, s4])\ns6 = search(term="Utah")\n'
-        's7 = number(text=s6, seconds=0.1)\ns8 = glue(parts=[s5, "{s7}"])'
+        's7 = number(text=s6)\ns8 = glue(parts=[s5, "{s7}"])'
     )
     unused = plan  # s2 is used by nothing, which the model is asked about once
     result, _ = await ran(
@@ -521,7 +525,7 @@ async def test_a_kept_call_behind_a_failed_one_has_not_failed() -> None:
         unused,
         's2 = rewrite(name=s1, text="bad ")',
         's6 = search(term="Utah", k=2000)',
-        max_recoveries=1,
+        max_recoveries=2,
     )
     assert result.answer == "content of a x 2000"
 
@@ -555,3 +559,28 @@ async def test_an_observer_that_raises_leaves_nothing_running() -> None:
         with pytest.raises((KeyError, LimitReached)):
             await made.run("Do it.", deadline=0.2, observer=observe)
         assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5])
+async def test_a_run_has_no_more_attempts_than_were_granted(most: int) -> None:
+    """Calls of a new plan were counted from the beginning again."""
+    again = iter(range(600, 999))
+
+    def reply(request: ModelRequest) -> str:
+        asked = request.messages[-1].text
+        if "Repair: " in asked:
+            return f'{asked.rsplit("Repair: ", 1)[1].split(" = ")[0]} = search(term="Utah", k={next(again)})'
+        if len(model.requests) == 1:
+            return 's1 = search(term="Utah")\ns2 = number(text=s1)\ns3 = total(values=[s2])'
+        return f's7 = search(term="Utah", k={next(again)})\ns8 = number(text=s7)'
+
+    model = ScriptedModel(reply, chunk=10_000)
+    async with (
+        Orchestrator(FUNCTIONS, model=model, processors=1, max_recoveries=most) as made,
+        asyncio.timeout(10),
+    ):
+        result = await made.run("How much?")
+    assert result.status == "unresolved"
+    assert [one.kind for one in result.recoveries] == ["recover"] * (most - 1) + (
+        ["replan"] if most > 1 else ["recover"]
+    )

@@ -59,11 +59,15 @@ class _Recovering:
         self._given_up: set[CallId] = set()
         self._tried: dict[CallId, list[FunctionCall]] = {}
         """What stood in the place of a call, one after the other."""
-        self._replanned = False
 
     def wanted(self, outcome: Outcome) -> bool:
         """Whether there is a failed call of this plan that can still be helped."""
-        return bool(self._failed(outcome))
+        return bool(self._failed(outcome)) and self._number <= self._task.recoveries
+
+    @property
+    def _number(self) -> int:
+        """The number of the next attempt, from 1, among all of the run."""
+        return 1 + sum(bool(recovery.failed) for recovery in self._task.tried)
 
     def _failed(self, outcome: Outcome) -> list[CallId]:
         own = self.plan.by_id
@@ -76,13 +80,16 @@ class _Recovering:
         return discover(Plan((*earlier, *plan)), self._task.functions, outcome.results)
 
     def recover(self, outcome: Outcome) -> Conversation[None]:
-        """One attempt, for the first calls that failed and belong together."""
+        """One attempt, for calls that failed and belong together."""
         steps = {call: self._attempts.get(call, 0) + 1 for call in self._failed(outcome)}
         graph = self._graph(outcome, self.plan)
-        group = broken(graph, steps, self.plan.by_id)[0]
+        # What was tried least comes first: another attempt could be what it needs.
+        group = min(
+            broken(graph, steps, self.plan.by_id), key=lambda group: max(steps[call] for call in group.failed)
+        )
         why = "; ".join(f"{_named(self.plan[call])} failed: {outcome.errors[call]}" for call in group.failed)
-        last = [call for call in group.failed if steps[call] >= self._task.recoveries]
-        replan = not self._replanned and any(steps[call] > 1 for call in last)
+        last = self._number == self._task.recoveries
+        replan = last and any(steps[call] > 1 for call in group.failed)
         # A new plan makes nothing of the old one again, only something else than what failed.
         lost = cone(graph, group.failed) if replan else {*group.cone}
         if not replan and (spent := self._spent(group.cone, outcome)):
@@ -92,7 +99,6 @@ class _Recovering:
             self._task.tried.append(Recovery("recover", why, group.failed))
             return
         self._attempts.update((call, steps[call]) for call in group.failed)
-        self._given_up.update(last)
         # As in the paper, nothing of the cone starts meanwhile; what has started is kept until
         # it is known to be wanted or not.
         waiting = lost - outcome.begun
@@ -100,7 +106,6 @@ class _Recovering:
         held = tuple(call for call in self.plan if call.id in waiting)
         yield Revise(going, _at_once, held)
         if replan:
-            self._replanned = True
             yield from self._replan(outcome, group, why)
         else:
             yield from self._repair(outcome, group, why)
