@@ -60,6 +60,18 @@ class InvalidSyntax(PlanError):
 class PlanTooLarge(PlanError):
     """A plan past one of the bounds on length, nesting or number of calls."""
 
+    @classmethod
+    def cut_off(cls, text: str, max_tokens: int) -> PlanTooLarge:
+        """A plan that the model was not done with when its tokens were used up."""
+        lines = text.split("\n")
+        return cls(
+            f"the plan was cut off after {max_tokens} tokens",
+            line=len(lines),
+            column=len(lines[-1]) + 1,
+            text=lines[-1],
+            hint="write a shorter plan, and nothing but the plan",
+        )
+
 
 class EmptyPlan(PlanError):
     """A text without a single call."""

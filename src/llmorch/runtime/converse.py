@@ -150,7 +150,7 @@ class Conversing:
                 async for piece in pieces:
                     if isinstance(piece, Finished):
                         if piece.reason == "length":
-                            raise _cut_off("".join(text), request.max_tokens)
+                            raise PlanTooLarge.cut_off("".join(text), request.max_tokens)
                         take(parser.finish())
                         continue
                     if isinstance(piece, ToolCall):
@@ -162,17 +162,6 @@ class Conversing:
         except PlanError as error:
             return Draft("".join(text), error=error)
         return Draft("".join(text), plan=Plan(tuple(calls)))
-
-
-def _cut_off(text: str, max_tokens: int) -> PlanError:
-    lines = text.split("\n")
-    return PlanTooLarge(
-        f"the plan was cut off after {max_tokens} tokens",
-        line=len(lines),
-        column=len(lines[-1]) + 1,
-        text=lines[-1],
-        hint="write a shorter plan, and nothing but the plan",
-    )
 
 
 @dataclass(frozen=True)

@@ -60,14 +60,7 @@ def _drafted(task: Task, request: ModelRequest) -> Conversation[Draft]:
     text = _in_our_form(reply.text)
     try:
         if reply.reason == "length":
-            lines = text.split("\n")
-            raise PlanTooLarge(
-                f"the plan was cut off after {request.max_tokens} tokens",
-                line=len(lines),
-                column=len(lines[-1]) + 1,
-                text=lines[-1],
-                hint="write a shorter plan, and nothing but the plan",
-            )
+            raise PlanTooLarge.cut_off(text, request.max_tokens)
         checked = check(parse(text), task.functions)
     except PlanError as error:
         return Draft(reply.text, error=error)

@@ -117,20 +117,29 @@ def translate(task: Task, attempt: int = 0) -> ModelRequest:
             asked = f"Functions: {functions}\nQuery: {example.query}"
             messages += [Message("user", asked), Message("assistant", example.plan)]
     cached = len(messages)
-    offered = ""
-    if not task.examples:
-        # The examples have functions of their own, so the query repeats which are offered.
-        offered = f"Functions: {', '.join(function.signature for function in task.functions.values())}\n"
-    messages.append(Message("user", f"{offered}Query: {task.query}"))
+    messages.append(Message("user", f"{offered(task)}Query: {task.query}"))
     grammar = plan_grammar(task.functions) if task.constrains else None
+    return asking(messages, cached, grammar, attempt)
+
+
+def asking(messages: Sequence[Message], cached: int, grammar: str | None, attempt: int) -> ModelRequest:
+    """The request for a plan; a further ``attempt`` has a higher temperature and another seed."""
+    temperature = TEMPERATURES[min(attempt, len(TEMPERATURES) - 1)]
     return ModelRequest(
         tuple(messages),
         max_tokens=MAX_TOKENS,
-        temperature=TEMPERATURES[min(attempt, len(TEMPERATURES) - 1)],
+        temperature=temperature,
         seed=attempt,
         grammar=grammar,
         cached=cached,
     )
+
+
+def offered(task: Task) -> str:
+    """The line before a query that says what it may call, where the examples call something else."""
+    if task.examples:
+        return ""
+    return f"Functions: {', '.join(function.signature for function in task.functions.values())}\n"
 
 
 def turned(examples: Sequence[T], attempt: int) -> Sequence[T]:

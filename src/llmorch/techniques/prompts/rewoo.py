@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 from llmorch.plan import parse, render, with_ids
 from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.grammar import plan_grammar
-from llmorch.techniques.prompts.plan import DEFAULT_EXAMPLES, TEMPERATURES, listed, turned
+from llmorch.techniques.prompts.plan import DEFAULT_EXAMPLES, asking, listed, offered, turned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmorch.techniques.conversation import Task
 
-MAX_TOKENS = 1024
 ANSWER_TOKENS = 384
 
 _RULES = """\
@@ -35,12 +34,9 @@ _SOLVE = Message(
 def plan_with_evidence(task: Task, attempt: int = 0) -> ModelRequest:
     """Ask for the plan. A further ``attempt`` leaves more to chance, as in ``translate``."""
     messages = [Message("system", f"{_RULES}\n\nFunctions:\n{listed(task.functions)}")]
-    offered = ""
     if task.examples:
         shown = [(f"Query: {example.query}", example.plan) for example in turned(task.examples, attempt)]
     else:
-        # The examples have functions of their own, so the query repeats which are offered.
-        offered = f"Functions: {', '.join(item.signature for item in task.functions.values())}\n"
         shown = [
             (f"Functions: {functions}\nQuery: {example.query}", example.plan)
             for functions, example in turned(DEFAULT_EXAMPLES, attempt)
@@ -48,16 +44,9 @@ def plan_with_evidence(task: Task, attempt: int = 0) -> ModelRequest:
     for asked, plan in shown:
         messages += [Message("user", asked), Message("assistant", _evidence(plan))]
     cached = len(messages)
-    messages.append(Message("user", f"{offered}Query: {task.query}"))
+    messages.append(Message("user", f"{offered(task)}Query: {task.query}"))
     grammar = plan_grammar(task.functions, ids="E", why=True) if task.constrains else None
-    return ModelRequest(
-        tuple(messages),
-        max_tokens=MAX_TOKENS,
-        temperature=TEMPERATURES[min(attempt, len(TEMPERATURES) - 1)],
-        seed=attempt,
-        grammar=grammar,
-        cached=cached,
-    )
+    return asking(messages, cached, grammar, attempt)
 
 
 def solve(task: Task, evidence: Sequence[tuple[str, str]]) -> ModelRequest:
