@@ -69,6 +69,9 @@ def model_named(spec: str, *, base_url: str | None = None, progress: Any = None)
     )
 
 
+_NO_PLAN = Plan(())
+
+
 class Orchestrator:
     """Answers queries by calling functions, as parallel as they allow.
 
@@ -248,10 +251,46 @@ class Orchestrator:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._turn = loop, asyncio.Lock()
-        async with self._turn:
+        limit = _Limit(deadline, loop.time())
+        try:
+            await limit.within(self._turn.acquire())
+        except LimitReached as error:
+            error.result = self._collected(Answer(False, error=str(error)), conversing, query=query)
+            raise
+        try:
             return await self._play_alone(
-                conversation, conversing, query=query, tried=tried, observer=observer, deadline=deadline
+                conversation, conversing, query=query, tried=tried, observer=observer, limit=limit
             )
+        finally:
+            self._turn.release()
+
+    def _core(self) -> Orchestration:
+        return Orchestration(self.functions, processors=self.processors, policy=policy_named(self.policy))
+
+    def _collected(
+        self,
+        answer: Answer,
+        conversing: Conversing,
+        *,
+        query: str | None,
+        plan: Plan = _NO_PLAN,
+        core: Orchestration | None = None,
+        execution: Execution | None = None,
+        notes: Sequence[str] = (),
+    ) -> Result:
+        return collect(
+            answer,
+            plan,
+            core or self._core(),
+            {} if execution is None else execution.results,
+            query=query,
+            technique=None if query is None else self.technique,
+            processors=self.processors,
+            makespan=0.0 if execution is None else execution.makespan,
+            usage=conversing.usage,
+            retried=() if execution is None else execution.retried,
+            notes=(*notes, *answer.notes),
+        )
 
     async def _play_alone(
         self,
@@ -261,25 +300,16 @@ class Orchestrator:
         query: str | None,
         tried: Sequence[Recovery],
         observer: Observer | None,
-        deadline: float | None,
+        limit: _Limit,
     ) -> Result:
         def collected(answer: Answer, plan: Plan, execution: Execution) -> Result:
-            return collect(
-                answer,
-                plan,
-                core,
-                execution.results,
-                query=query,
-                technique=None if query is None else self.technique,
-                processors=self.processors,
-                makespan=execution.makespan,
-                usage=conversing.usage,
-                retried=execution.retried,
-                notes=(*notes.values(), *answer.notes),
+            told = tuple(notes.values())
+            return self._collected(
+                answer, conversing, query=query, plan=plan, core=core, execution=execution, notes=told
             )
 
         self.usage = conversing.usage
-        core = Orchestration(self.functions, processors=self.processors, policy=policy_named(self.policy))
+        core = self._core()
         notes: dict[str, str] = {}
         execution: Execution | None = None
         try:
@@ -292,9 +322,7 @@ class Orchestrator:
                 ahead=self._ahead,
                 observer=observer,
             ) as execution:
-                played = await _within(
-                    deadline, converse(conversation, conversing, self.functions, execution)
-                )
+                played = await limit.within(converse(conversation, conversing, self.functions, execution))
         except asyncio.CancelledError as cancelled:
             await asyncio.shield(self.close())
             if execution is not None:
@@ -349,14 +377,22 @@ def _with_kind(function: Function, kind: Any) -> Function:
     return replace(function, kind=kind)
 
 
-async def _within(deadline: float | None, work: Awaitable[T]) -> T:
-    try:
-        async with asyncio.timeout(deadline) as limit:
-            return await work
-    except TimeoutError:
-        if not limit.expired():
-            raise
-    raise LimitReached(f"the run took longer than its deadline of {deadline:g} s")
+class _Limit:
+    """A run's deadline, which begins when the run is asked for: waiting for its turn counts."""
+
+    def __init__(self, deadline: float | None, began: float) -> None:
+        self._deadline = deadline
+        self._ends = None if deadline is None else began + deadline
+
+    async def within(self, work: Awaitable[T]) -> T:
+        """What comes of ``work``. Raises ``LimitReached`` once the deadline has passed."""
+        try:
+            async with asyncio.timeout_at(self._ends) as limit:
+                return await work
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        raise LimitReached(f"the run took longer than its deadline of {self._deadline:g} s")
 
 
 def _just(plan: Plan) -> Conversation[Answer]:
