@@ -94,10 +94,12 @@ def test_the_public_names_are_these() -> None:
         "check",
         "discover",
         "function",
+        "methods_of",
         "model_named",
         "parse",
         "render",
         "simulate",
+        "stateful",
     ]
     for name in llmorch.__all__:
         assert getattr(llmorch, name).__doc__, name
