@@ -1,6 +1,6 @@
 """The stateful systems: where their code comes from, how one starts, and what of it can be seen.
 
-The published systems are in a package of a hundred dependencies, of which these modules need
+The published systems are in a package of thirty dependencies, of which these modules need
 one; so it is installed without them into a folder that is deleted at the end, unless it is
 installed here already. Nothing of it is copied.
 """
@@ -107,12 +107,16 @@ def _install(folder: str) -> None:
 
 
 def started(task: Task, classes: Mapping[str, type[Any]]) -> dict[str, Any]:
-    """The task's systems as they are before its first turn."""
+    """The task's systems as they are before its first turn. Raises ``DataMissing``."""
     systems = {}
     for name, start in task.systems.items():
         systems[name] = classes[name]()
         if hasattr(systems[name], "_load_scenario"):  # one without a state has nothing to load
-            systems[name]._load_scenario(deepcopy(dict(start)))
+            try:
+                systems[name]._load_scenario(deepcopy(dict(start)))
+            except Exception as error:  # a system's own, of a state that is none of its
+                reason = f"{type(error).__name__}: {error}"
+                raise DataMissing(f"{task.id}: the start state of {name} is none: {reason}") from None
     return systems
 
 

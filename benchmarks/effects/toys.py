@@ -19,7 +19,7 @@ class Pantry:
         self.open = True
 
     def _load_scenario(self, scenario: dict[str, Any]) -> None:
-        self.jars = scenario.get("jars", {})
+        self.jars = dict(scenario.get("jars", {}))
 
     @function(reads=["{self}/door"], writes=["{self}/jar/{jar}"])
     def take(self, jar: str, count: int = 1) -> dict[str, Any]:

@@ -59,21 +59,23 @@ class Task:
 def tasks(data: Path) -> list[Task]:
     """Every task of the folder below ``data``. Raises ``DataMissing``."""
     cases, traces = (_read(data / FOLDER / name) for name in ("cases.json", "traces.json"))
-    turns: dict[Any, Any] = {trace.get("id"): trace.get("ground_truth") for trace in traces}
+    turns: dict[str, Any] = {str(trace.get("id")): trace.get("ground_truth") for trace in traces}
     made = []
     for place, case in enumerate(cases, 1):
         try:
             starts = case.get("initial_config", {})
             made.append(
                 Task(
-                    case["id"],
+                    str(case["id"]),
                     {name: dict(starts.get(name, {})) for name in case["involved_classes"]},
-                    [[TracedCall.of(call) for call in turn] for turn in turns[case["id"]]],
+                    [[TracedCall.of(call) for call in turn] for turn in turns[str(case["id"])]],
                 )
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else error
             raise _missing(data / FOLDER, f"task {place}: {reason}") from None
+    if not any(len(turn) > 1 for task in made for turn in task.turns):
+        raise _missing(data / FOLDER, "no turn has two calls")
     return made
 
 
