@@ -55,7 +55,7 @@ def test_the_plan_in_the_language_document_is_one() -> None:
 def test_the_code_about_effects_runs() -> None:
     declared, objects = blocks(ROOT / "docs" / "effects.md", "python")
     assert run(declared) == ""
-    assert run(objects) == "[5.0, 7.0, 5.0, 6.0] [(), (), ('s1',), ()]\n"
+    assert run(objects) == "[5.0, 7.0, 5.0, 6] [(), (), ('s1',), ()]\n"
 
 
 def test_the_code_about_failure_runs() -> None:

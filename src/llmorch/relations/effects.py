@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import references
-from llmorch.errors import EvaluationError
+from llmorch.errors import EvaluationError, FunctionError
 from llmorch.plan import evaluate
 from llmorch.plan.evaluate import as_text
 
@@ -83,9 +83,8 @@ def touches(function: Function, call: FunctionCall, results: Mapping[CallId, Any
         needed = () if expression is None else references(expression)
         if any(reference.id not in (results or ()) for reference in needed):
             continue
-        with suppress(
-            EvaluationError, ValueError
-        ):  # the call will fail of it; until then it could be anything
+        # What has no value fails its call; until then it could be anything.
+        with suppress(EvaluationError, FunctionError, ValueError):
             value = parameter.default
             if expression is not None:  # as the function gets it: "3" and 3.0 may be 3 to it
                 value = parameter.accept(evaluate(expression, results or {}))
