@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COSTS = ("compute", "sleeping", "overhead", "array", "plan", "dispatch", "startup")
 SETS = ("hotpotqa", "movierec", "parallelqa", "kitti", "agnews", "cases", "game24")
-TABLES = ("schedule", "scaling", "peers", "recovery")
+TABLES = ("schedule", "scaling", "effects", "peers", "recovery")
 REPORT = "report"
 INTERRUPTED = 130
 TERMINATED = 143
@@ -31,7 +31,7 @@ TERMINATED = 143
 _EPILOG = f"""\
 what LLMOrch costs, each figure beside a floor: {" ".join(COSTS)} (without a NAME, these)
 every technique on questions of --data:         {" ".join(SETS)}
-policies, processors, other executors, errors:  {" ".join(TABLES)}
+policies, processors, effects, peers, errors:  {" ".join(TABLES)}
 all of what --out has, written to RESULTS.md:   {REPORT}
 """
 

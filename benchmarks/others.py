@@ -1,4 +1,4 @@
-"""The benchmarks that need no model: policies, processors, other executors, and what is recovered."""
+"""The benchmarks that need no model: policies, effects, other executors, and what is recovered."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ def run(name: str, settings: Settings, *, quick: bool, peers: str | None, model:
     match name:
         case "peers":
             text = _peers(settings, peers, quick=quick)
+        case "effects":
+            from benchmarks import effects
+
+            text = effects.run(settings, quick=quick)
         case "recovery":
             from benchmarks import recovery
 

@@ -52,6 +52,12 @@ def test_the_plan_in_the_language_document_is_one() -> None:
     assert [call.id for call in parse(plan)] == ["s1", "s2", "s3"]
 
 
+def test_the_code_about_effects_runs() -> None:
+    declared, objects = blocks(ROOT / "docs" / "effects.md", "python")
+    assert run(declared) == ""
+    assert run(objects) == "[5.0, 7.0, 5.0, 6] [(), (), ('s1',), ()]\n"
+
+
 def test_the_code_about_failure_runs() -> None:
     recovery, retry = blocks(ROOT / "docs" / "failure.md", "python")
     assert run(recovery) == "3271616\n('s2',) {'s1': 's1 = search(term=\"Utah\", words=2000)'} ('s1', 's2')\n"
@@ -94,10 +100,12 @@ def test_the_public_names_are_these() -> None:
         "check",
         "discover",
         "function",
+        "methods_of",
         "model_named",
         "parse",
         "render",
         "simulate",
+        "stateful",
     ]
     for name in llmorch.__all__:
         assert getattr(llmorch, name).__doc__, name

@@ -18,8 +18,9 @@ from llmorch.errors import FunctionError
 from llmorch.parameters import Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+_BRACES = re.compile(r"\{(\w+)(\.\w+)?\}")
 MAX_RETRIES = 100
 """A bound on attempts; the time they may take ends most calls long before it."""
 
@@ -85,15 +86,15 @@ def _parameter(
     )
 
 
-def patterns(
-    name: str, which: str, said: Sequence[str], parameters: tuple[Parameter, ...]
-) -> tuple[str, ...]:
-    """The patterns of what is read or written: names of things with parameters in braces and a star at the end."""
-    known = {parameter.name for parameter in parameters}
+def patterns(name: str, which: str, said: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+    """The patterns of what is read or written: names of things with parameters in braces and a star at the end.
+
+    ``known`` are the parameters' names; of the object, ``self``, there may be an attribute.
+    """
     if isinstance(said, str) or not all(isinstance(item, str) and item for item in said):
         raise FunctionError(f'{name}: {which} is a list of names, as in ["file:{{path}}"]')
     for pattern in said:
-        plain = re.sub(r"\{(\w+)\}", lambda found: "" if found.group(1) in known else found.group(), pattern)
+        plain = _BRACES.sub(lambda found: "" if _is_known(found, known) else found.group(), pattern)
         if "{" in plain or "}" in plain:
             raise FunctionError(
                 f"{name}: {which}: braces in {pattern!r} hold a parameter's name: {', '.join(sorted(known))}"
@@ -101,6 +102,11 @@ def patterns(
         if "*" in plain.removesuffix("*"):
             raise FunctionError(f"{name}: {which}: * can stand only at the end of {pattern!r}")
     return tuple(said)
+
+
+def _is_known(found: re.Match[str], known: Collection[str]) -> bool:
+    name, attribute = found.groups()
+    return name in known and (attribute is None or name == "self")
 
 
 def retries_of(name: str, said: object) -> int:

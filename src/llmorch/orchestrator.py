@@ -75,9 +75,10 @@ _NO_PLAN = Plan(())
 class Orchestrator:
     """Answers queries by calling functions, as parallel as they allow.
 
-    ``functions`` are declared with ``@function`` or plain; ``self(prompt)`` is always
-    offered. ``model`` is a name (see ``model_named``) or a ``Model``. ``processors``
-    is how many compute calls may run at once, each in a process of its own; by default
+    ``functions`` are callables, declared with ``@function`` or plain, and objects of
+    ``@stateful`` classes, which stand for their methods; ``self(prompt)`` is always offered.
+    ``model`` is a name (see ``model_named``) or a ``Model``. ``processors`` is how many
+    compute calls may run at once, each in a process of its own; by default
     as many as this process may use. ``technique`` is how the model is asked and ``policy``
     how its calls are coordinated, by default as the technique's paper does. ``examples``
     are queries and their plans, for the prompt: a path to a file of them. ``repairs`` is
@@ -95,7 +96,7 @@ class Orchestrator:
 
     def __init__(
         self,
-        functions: Iterable[Callable[..., Any] | Function] = (),
+        functions: Iterable[object] = (),
         *,
         model: str | Model = "local",
         technique: str = "llmorch",

@@ -151,6 +151,43 @@ def test_graph_prints_the_relations_in_three_forms(plan_file) -> None:
     assert "    s2 -> s3 [dir=none, style=dashed];\n" in dot
 
 
+OBJECTS = """
+from llmorch import function, stateful
+
+@stateful
+class Account:
+    balance = 0
+
+    def deposit(self, amount: int) -> int:
+        self.balance += amount
+        return self.balance
+
+    @function(reads=["{self}"])
+    def look(self) -> int:
+        return self.balance
+
+account = Account()
+"""
+
+
+def test_the_order_of_an_objects_calls_is_in_every_form_and_in_the_simulation(tmp_path) -> None:
+    functions, plan, durations = tmp_path / "bank.py", tmp_path / "bank.plan", tmp_path / "durations.json"
+    functions.write_text(OBJECTS)
+    plan.write_text("s1 = deposit(amount=1)\ns2 = look()\ns3 = look()\ns4 = deposit(amount=2)\n")
+    durations.write_text('{"deposit": 2, "look": 3}')
+    given = (str(plan), "-f", str(functions))
+    done = json.loads(llmorch("execute", *given, "--json").stdout)
+    assert [call["result"] for call in done["calls"]] == [1, 1, 1, 3]
+    orders = [[], ["s1"], ["s1"], ["s1", "s2", "s3"]]
+    assert [call["after"] for call in done["calls"]] == orders
+    drawn = json.loads(llmorch("graph", *given, "--format", "json").stdout)
+    assert [call["after"] for call in drawn["calls"]] == orders
+    assert "    s1 ==> s2\n" in llmorch("graph", *given).stdout
+    assert "    s1 -> s2 [style=bold];\n" in llmorch("graph", *given, "--format", "dot").stdout
+    simulated = llmorch("simulate", *given, "--durations", str(durations), "-p", "4", "--json").stdout
+    assert json.loads(simulated)["runs"] == [{"processors": 4, "makespan": 7.0, "lower_bound": 7.0}]
+
+
 def test_simulate_says_how_long_any_number_of_processors_would_take(tmp_path) -> None:
     durations = tmp_path / "durations.json"
     durations.write_text('{"stereo": 35, "s9": 0}')

@@ -53,17 +53,20 @@ def orchestrator_for(
 
 def _offered(sources: list[str] | None) -> list[Function]:
     """Every decorated function of the named files and modules."""
-    from llmorch.functions import declared_in
+    from llmorch.functions import declared_by
+    from llmorch.objects import is_stateful
     from llmorch.processors.files import load_file, load_module
 
     offered: dict[int, Function] = {}
     for source in sources or ():
         is_file = source.endswith(".py") or "/" in source
         module = load_file(source) if is_file else load_module(source)
-        found = [declared_in(value) for value in vars(module).values()]
-        here = {id(declared): declared for declared in found if declared is not None}
+        values = {id(value): value for value in vars(module).values() if not is_stateful(value)}
+        here = {id(declared): declared for value in values.values() for declared in declared_by(value)}
         if not here:
-            raise FunctionError(f"{source}: nothing in it is decorated with @function")
+            raise FunctionError(
+                f"{source}: nothing in it is decorated with @function, or an object of a @stateful class"
+            )
         offered |= here
     return list(offered.values())
 
