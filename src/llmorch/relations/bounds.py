@@ -26,7 +26,24 @@ def critical_path(graph: RelationGraph, durations: Mapping[CallId, float]) -> fl
     return max(remaining_path(graph, durations).values(), default=0.0)
 
 
-def lower_bound(graph: RelationGraph, durations: Mapping[CallId, float], processors: int) -> float:
-    """The larger of the critical path and the compute work shared by all processors."""
-    work = sum(durations[call] for call in graph if graph.kind(call) == "compute")
-    return max(critical_path(graph, durations), work / processors)
+def lower_bound(
+    graph: RelationGraph,
+    durations: Mapping[CallId, float],
+    processors: int,
+    *,
+    parts: Mapping[CallId, Mapping[str, float]] | None = None,
+) -> float:
+    """The larger of the critical path and the compute work shared by all processors.
+
+    ``parts`` are which part a call takes of all that there is of each thing, by name; then
+    none of them can be shared out to more calls than there is room for. Without it a
+    compute call takes one processor.
+    """
+    if parts is None:
+        work = sum(durations[call] for call in graph if graph.kind(call) == "compute")
+        return max(critical_path(graph, durations), work / processors)
+    taken: dict[str, float] = {}
+    for call in graph:
+        for name, part in parts[call].items():
+            taken[name] = taken.get(name, 0.0) + part * durations[call]
+    return max(critical_path(graph, durations), *taken.values(), 0.0)
