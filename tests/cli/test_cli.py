@@ -141,6 +141,7 @@ def test_graph_prints_the_relations_in_three_forms(plan_file) -> None:
         "uses": ["s1", "s2", "s3"],
         "excludes": [],
         "after": [],
+        "resources": {},
     }
     assert [call["excludes"] for call in data["calls"]] == [[], ["s3"], ["s2"], []]
     mermaid = llmorch("graph", plan_file, "-f", FUNCTIONS).stdout

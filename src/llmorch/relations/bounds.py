@@ -31,19 +31,18 @@ def lower_bound(
     durations: Mapping[CallId, float],
     processors: int,
     *,
-    parts: Mapping[CallId, Mapping[str, float]] | None = None,
+    parts: Mapping[CallId, Mapping[str, tuple[int, int]]] | None = None,
 ) -> float:
     """The larger of the critical path and the compute work shared by all processors.
 
-    ``parts`` are which part a call takes of all that there is of each thing, by name; then
-    none of them can be shared out to more calls than there is room for. Without it a
-    compute call takes one processor.
+    ``parts`` are how much a call takes of each thing, by name, and how much there is in all:
+    then all of these bound it. Without them a compute call takes one processor.
     """
     if parts is None:
         work = sum(durations[call] for call in graph if graph.kind(call) == "compute")
         return max(critical_path(graph, durations), work / processors)
-    taken: dict[str, float] = {}
+    taken: dict[tuple[str, int], float] = {}
     for call in graph:
-        for name, part in parts[call].items():
-            taken[name] = taken.get(name, 0.0) + part * durations[call]
-    return max(critical_path(graph, durations), *taken.values(), 0.0)
+        for name, (amount, there) in parts[call].items():
+            taken[name, there] = taken.get((name, there), 0.0) + amount * durations[call]
+    return max([critical_path(graph, durations), *(work / there for (_, there), work in taken.items())])

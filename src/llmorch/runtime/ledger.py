@@ -79,9 +79,11 @@ class Ledger:
                     _add(total, other.wanted)
             for left in self._left.values():
                 _add(total, left)
-            for limit, begun in self._begun.items():
+            for limit, begun in list(self._begun.items()):
                 self._forget(begun)
-                if count := sum(whose is not member for _, whose in begun):
+                if not begun:
+                    del self._begun[limit]
+                elif count := sum(whose is not member for _, whose in begun):
                     total[limit] = count
         return total
 

@@ -81,12 +81,15 @@ class Sharing:
         self._timers: set[asyncio.TimerHandle] = set()
         self._again: asyncio.TimerHandle | None = None
         self._told = False
+        self._closed = False
         self._member = Member(self._changed)
         ledger.join(self._member)
 
     def handle(self, event: Event | None, at: float) -> list[tuple[Event, list[Command]]]:
         """Put an event to the core, after what others hold if that has changed; what came of each."""
         heard: list[tuple[Event, list[Command]]] = []
+        if self._closed:
+            return [] if event is None else [(event, self._core.handle(event, at=at))]
         with self._ledger.lock:
             self._told = False
             others = {
@@ -139,7 +142,7 @@ class Sharing:
                 self._loop.call_soon_threadsafe(self._look)
 
     def _look(self) -> None:
-        if self._told:
+        if self._told and not self._closed:
             self._hear(None)
 
     async def another(self, function: Function) -> None:
@@ -159,9 +162,5 @@ class Sharing:
             timer.cancel()
         if self._again is not None:
             self._again.cancel()
-        self._hear = _deaf
+        self._closed = True
         self._ledger.leave(self._member)
-
-
-def _deaf(_: Event | None) -> None:
-    pass

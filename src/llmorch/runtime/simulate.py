@@ -17,7 +17,6 @@ from llmorch.schedule import (
     CallCompleted,
     CallFailed,
     Dispatch,
-    Needs,
     Orchestration,
     PlanExtended,
     RateReturned,
@@ -96,6 +95,6 @@ def simulate(
         if not isinstance(event, RateReturned):
             makespan = now
         commands = core.handle(event, at=now)
-    parts = {call.id: core.capacity.parts(Needs.of(functions[call.function])) for call in plan}
+    parts = {call.id: core.parts(call.id) for call in plan}
     bound = lower_bound(core.graph, seconds, processors, parts=parts)
     return Simulation(processors, policy, makespan, bound, core.states, core.graph, tuple(history))

@@ -217,6 +217,14 @@ class Orchestration:
         """What other runs should leave for a call here that was overtaken too often."""
         return self._coordinator.wanted
 
+    def function(self, call: CallId) -> Function:
+        """The declaration of the function that a call makes."""
+        return self._functions[self.graph.call(call).function]
+
+    def parts(self, call: CallId) -> dict[str, tuple[int, int]]:
+        """How much a call takes of each thing it needs, and how much there is in all."""
+        return self.capacity.parts(self._needs(self.graph.call(call)))
+
     def _needs(self, call: FunctionCall) -> Needs:
         return self._known_needs[call.function]
 

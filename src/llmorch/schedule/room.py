@@ -96,11 +96,11 @@ class Capacity:
                 periods[f"{function.name}() {function.rate}"] = function.rate.seconds
         return cls(processors, supply, limits, periods)
 
-    def parts(self, needs: Needs) -> dict[str, float]:
-        """Which part a call takes of all that there is of each thing it needs."""
+    def parts(self, needs: Needs) -> dict[str, tuple[int, int]]:
+        """How much a call takes of each thing it needs, and how much there is in all."""
         there = {**self.supply.named, CPU: self.processors, MODEL: 1, GPU_MEMORY: sum(self.supply.gpus)}
-        parts = {name: amount / there[name] for name, amount in needs.amounts.items() if there.get(name)}
-        slots = {limit: 1 / self.limits[limit] for limit in needs.limits if limit not in self.periods}
+        parts = {name: (amount, there[name]) for name, amount in needs.amounts.items() if there.get(name)}
+        slots = {limit: (1, self.limits[limit]) for limit in needs.limits if limit not in self.periods}
         return parts | slots
 
 
