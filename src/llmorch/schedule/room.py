@@ -136,6 +136,8 @@ class Room:
             return False
         if needs.model and needs.model > self._model - spare.get(MODEL, 0):
             return False
+        if not (needs.shared or needs.limits or needs.gpu_memory):
+            return True
         free = self._free
         return (
             all(free.get(name, 0) - spare.get(name, 0) >= amount for name, amount in needs.shared)
@@ -145,8 +147,10 @@ class Room:
 
     def take(self, needs: Needs, spare: Mapping[str, int] = NOTHING) -> Place:
         """Take all of it, which fits: the lowest processors, and the fullest GPU with room."""
-        processors = tuple(heappop(self._idle) for _ in range(needs.processors))
+        processors = tuple([heappop(self._idle) for _ in range(needs.processors)])
         self._model -= needs.model
+        if not (needs.shared or needs.limits or needs.gpu_memory):
+            return Place(processors)
         gpu = self._device(needs.gpu_memory, spare) if needs.gpu_memory else None
         for limit in needs.limits:
             self._free[limit] -= 1
