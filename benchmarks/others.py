@@ -1,4 +1,4 @@
-"""The benchmarks that need no model: policies, effects, other executors, and what is recovered."""
+"""The benchmarks that need no model: policies, effects, limits, other executors, and what is recovered."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def run(name: str, settings: Settings, *, quick: bool, peers: str | None, model:
             from benchmarks import recovery
 
             text = recovery.run(settings, model=model, quick=quick)
+        case "limits":
+            from benchmarks import limits
+            from benchmarks.report import verdicts
+
+            text = verdicts(limits.figures(quick=quick, seed=settings.seed))
         case _:
             text = {"schedule": _schedule, "scaling": _scaling}[name](settings)
     (settings.out / f"{name}.md").write_text(text, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -62,6 +63,14 @@ def test_the_code_about_failure_runs() -> None:
     recovery, retry = blocks(ROOT / "docs" / "failure.md", "python")
     assert run(recovery) == "3271616\n('s2',) {'s1': 's1 = search(term=\"Utah\", words=2000)'} ('s1', 's2')\n"
     assert run(retry) == "30.5 million people\nretry s1 (search) failed: ConnectionError: reset\n"
+
+
+def test_the_code_about_resources_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "resources.md", "python")
+    makespan, begun = run(code).split(maxsplit=1)
+    times = ast.literal_eval(begun)
+    assert makespan == "2.0"
+    assert times["s1"] == times["s3"] != times["s2"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -16,10 +16,13 @@ from llmorch.declaring import backoff_of, patterns, retries_of, retry_on_of, wri
 from llmorch.errors import FunctionError
 from llmorch.objects import class_effects, is_stateful, names_object, of_object, public_methods
 from llmorch.parameters import Parameter, schema_of, type_name
+from llmorch.resources import CPU, GPU_MEMORY, limit_of, rate_of, resources_of, shortage, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import MethodType
+
+    from llmorch.resources import Amount, Rate, Supply
 
 Kind = Literal["inout", "compute"]
 Effects = Literal["unknown", "none"]
@@ -43,6 +46,9 @@ class Function:
     somebody said that there are none. A call that fails with one of ``retry_on`` is made up
     to ``retries`` times more, the first time after about ``backoff`` seconds; ``idempotent``
     says that doing so is harmless whatever it writes.
+    ``resources`` are what a call takes while it runs, by name; ``max_concurrency`` and
+    ``rate`` limit how many run and begin at once. ``shortage`` says why no call of it can
+    be made here, where that is so.
     """
 
     name: str
@@ -62,6 +68,10 @@ class Function:
     retry_on: tuple[type[BaseException], ...] = (Exception,)
     backoff: float = 0.5
     idempotent: bool = False
+    resources: Mapping[str, int] = field(default_factory=dict, hash=False)
+    max_concurrency: int | None = None
+    rate: Rate | None = None
+    shortage: str = ""
 
     @cached_property
     def is_async(self) -> bool:
@@ -127,6 +137,9 @@ def function(
     retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
     backoff: float = 0.5,
     idempotent: bool = False,
+    resources: Mapping[str, Amount] | None = None,
+    max_concurrency: int | None = None,
+    rate: str | None = None,
 ) -> Callable[[F], F]: ...
 def function(
     call: F | None = None,
@@ -144,6 +157,9 @@ def function(
     retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
     backoff: float = 0.5,
     idempotent: bool = False,
+    resources: Mapping[str, Amount] | None = None,
+    max_concurrency: int | None = None,
+    rate: str | None = None,
 ) -> F | Callable[[F], F]:
     """Offer a Python function to plans; the function itself stays as it is.
 
@@ -168,6 +184,11 @@ def function(
     further one twice as long. A call that may change something is made again only with
     ``idempotent=True``: done twice, it leaves what it leaves when done once.
 
+    ``resources={"cpu": 2, "gpu_memory": "6GiB", "camera": 1}`` is what a call takes while it
+    runs; it starts once all of that is free. ``cpu`` and ``gpu_memory`` make it a compute
+    function. At most ``max_concurrency`` calls of it run at once, and at most as many begin
+    as ``rate`` says (``"10/s"``, ``"100/min"``, ``"1000/h"``), in all runs of this process.
+
     The schema comes from the signature and the docstring (Google, NumPy or reST).
     Raises ``FunctionError`` for a function that can't be offered.
     """
@@ -187,6 +208,9 @@ def function(
             retry_on=retry_on,
             backoff=backoff,
             idempotent=idempotent,
+            resources=resources,
+            max_concurrency=max_concurrency,
+            rate=rate,
         )
         try:
             setattr(target, _DECLARATION, declaration)
@@ -214,6 +238,9 @@ def declaration_of(
     retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
     backoff: float = 0.5,
     idempotent: bool = False,
+    resources: Mapping[str, Amount] | None = None,
+    max_concurrency: int | None = None,
+    rate: str | None = None,
 ) -> Function:
     """Read a callable's signature and docstring into a ``Function``."""
     name = name or str(getattr(call, "__name__", type(call).__name__))
@@ -222,6 +249,9 @@ def declaration_of(
         raise FunctionError(f'{name}: kind is "inout" or "compute", not {kind!r}')
     if timeout is not None and not timeout > 0:
         raise FunctionError(f"{name}: timeout is a positive number of seconds, not {timeout!r}")
+    taken = resources_of(name, resources)
+    if CPU in taken or GPU_MEMORY in taken:
+        kind = _kind_for(taken, name, kind, asks_model=asks_model)
     said = written(call, name)
     known = {parameter.name for parameter in said.parameters}
     declared = Function(
@@ -242,6 +272,9 @@ def declaration_of(
         retry_on=retry_on_of(name, retry_on, retries),
         backoff=backoff_of(name, backoff),
         idempotent=idempotent,
+        resources=taken,
+        max_concurrency=limit_of(name, max_concurrency),
+        rate=rate_of(name, rate),
     )
     if effects not in (None, "unknown", "none"):
         raise FunctionError(f'{name}: effects is "unknown", "none" or left out, not {effects!r}')
@@ -263,6 +296,20 @@ def declaration_of(
             "its kind is the model's"
         )
     return declared
+
+
+def _kind_for(taken: Mapping[str, int], name: str, kind: Kind | None, *, asks_model: bool) -> Kind:
+    """Processors and a GPU are given to a process, which only compute calls have."""
+    which = CPU if CPU in taken else GPU_MEMORY
+    if asks_model:
+        raise FunctionError(
+            f"{name}: a function with asks_model=True runs where the model does: leave {which} out"
+        )
+    if kind == "inout":
+        raise FunctionError(
+            f'{name}: an inout call has no process to give {shown(which, taken[which])} to; declare kind="compute"'
+        )
+    return "compute"
 
 
 def _refuse_name(name: str) -> None:
@@ -382,6 +429,14 @@ def _undeclared(item: object) -> Function:
             "with @stateful"
         )
     return declaration_of(item)
+
+
+def fitted(functions: Mapping[str, Function], processors: int, supply: Supply) -> dict[str, Function]:
+    """The functions, each told why no call of it can be made with what there is, where that is so."""
+    return {
+        name: replace(item, shortage=shortage(item.resources, processors, supply)) if item.resources else item
+        for name, item in functions.items()
+    }
 
 
 def self_function(kind: Kind) -> Function:

@@ -24,7 +24,7 @@ from llmorch.processors.wire import pack
 from llmorch.processors.worker import DONE, RAISED, REFUSED, SURROUNDINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
 
     from llmorch.functions import Function
@@ -36,21 +36,37 @@ ON_LOOP = 1024 * 1024
 GRACE = 1.0
 """Seconds an idle process has to end by itself, its exit handlers included."""
 _STARTS = 3
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
 
 
 class Worker:
     """A processor that is a process of its own, pinned to a CPU where the platform can.
 
     It runs one call at a time; a second one waits its turn. A process that crashed, or
-    was killed to stop a call, is replaced.
+    was killed to stop a call, is replaced. ``environment`` is what the process finds beside
+    this one's own; ``cpus`` may be set before each call.
     """
 
-    def __init__(self, index: int = 0, *, starter: ThreadPoolExecutor | None = None) -> None:
+    def __init__(
+        self,
+        index: int = 0,
+        *,
+        starter: ThreadPoolExecutor | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         # On Linux a worker dies with the *thread* that started it, so all are started
         # on one thread that lives as long as they may.
         self._starter = starter or _new_starter()
         self._owns_starter = starter is None
-        self._cpu = _cpu_of(index)
+        self.cpus = cpus_of((index,))
+        self._environment = threads(1) if environment is None else environment
         self._coming: Future[Process] | None = None
         self._current: Process | None = None
         self._closed = False
@@ -71,7 +87,7 @@ class Worker:
     def _start(self) -> Process:
         if self._closed:
             raise CallError("its processor is closed")
-        return start(self._cpu)
+        return start(self.cpus, self._environment)
 
     async def execute(self, function: Function, args: Mapping[str, Any]) -> Any:
         """Call ``function`` with ``args`` in the process and return what it returns."""
@@ -139,9 +155,9 @@ class Worker:
 
     async def _call(self, process: Process, function: Function, args: Mapping[str, Any]) -> Any:
         call = function.call
-        if (sys.path, len(LOADED_FILES)) != process.surroundings:
-            process.surroundings = (list(sys.path), len(LOADED_FILES))
-            await process.ask(pack(SURROUNDINGS, (absolute(sys.path), LOADED_FILES)))
+        if (sys.path, len(LOADED_FILES), self.cpus) != process.surroundings:
+            process.surroundings = (list(sys.path), len(LOADED_FILES), self.cpus)
+            await process.ask(pack(SURROUNDINGS, (absolute(sys.path), LOADED_FILES, self.cpus)))
         if id(call) not in process.known:
             # Before the clock of the call starts: importing what it needs may take long.
             answer = await process.ask(remembering(function))
@@ -211,16 +227,40 @@ class Worker:
 class Pool:
     """A number of workers, each a processor for one call at a time.
 
-    ``start`` brings them all up at once without waiting. A pool that is dropped without
-    ``close`` kills its processes, and so does the end of the program.
+    ``start`` brings them all up at once without waiting. A call of several processors, or
+    with a GPU, gets a process of its own kind: libraries read how many threads and which
+    GPU they have once, when they are loaded. Those processes are started when first
+    needed, and kept. ``devices`` are what the GPUs are called where a process chooses one.
+
+    A pool that is dropped without ``close`` kills its processes, and so does the end of the program.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, devices: Sequence[str] = ()) -> None:
         if count < 1:
             raise ValueError(f"a pool needs at least one worker, not {count}")
-        starter = _new_starter()
-        self.workers = tuple(Worker(index, starter=starter) for index in range(count))
-        self._kill = weakref.finalize(self, _kill_all, self.workers, starter)
+        self._starter = _new_starter()
+        self._devices = devices
+        self.workers = tuple(Worker(index, starter=self._starter) for index in range(count))
+        self._all = list(self.workers)
+        self._special: dict[tuple[int, int, int | None], Worker] = {}
+        """By first processor, number of processors, and GPU."""
+        self._kill = weakref.finalize(self, _kill_all, self._all, self._starter)
+
+    def place(self, processors: tuple[int, ...], device: int | None = None) -> Worker:
+        """The worker for a call that occupies these processors, and has this GPU."""
+        first, count = processors[0], len(processors)
+        if count == 1 and device is None:
+            return self.workers[first]
+        worker = self._special.get((first, count, device))
+        if worker is None:
+            environment = threads(count)
+            if device is not None:
+                environment["CUDA_VISIBLE_DEVICES"] = self._devices[device]
+            worker = Worker(first, starter=self._starter, environment=environment)
+            self._special[first, count, device] = worker
+            self._all.append(worker)
+        worker.cpus = cpus_of(processors)
+        return worker
 
     def __len__(self) -> int:
         return len(self.workers)
@@ -235,7 +275,7 @@ class Pool:
 
     async def close(self) -> None:
         """End every process; may be called twice."""
-        await asyncio.gather(*(worker.close() for worker in self.workers))
+        await asyncio.gather(*(worker.close() for worker in self._all))
         self._kill()
 
     def kill(self) -> None:
@@ -243,7 +283,7 @@ class Pool:
         self._kill()
 
 
-def _kill_all(workers: tuple[Worker, ...], starter: ThreadPoolExecutor) -> None:
+def _kill_all(workers: list[Worker], starter: ThreadPoolExecutor) -> None:
     for worker in workers:
         worker.kill()
     starter.shutdown(wait=False)
@@ -276,12 +316,17 @@ def _new_starter() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="llmorch-starter")
 
 
-def _cpu_of(index: int) -> int:
-    """The CPU for a worker: those this process may use, in turn; -1 where none can be chosen."""
+def cpus_of(processors: Sequence[int]) -> tuple[int, ...]:
+    """The CPUs behind processors: those this process may use, in turn; none where they can't be chosen."""
     if sys.platform != "linux":
-        return -1
+        return ()
     allowed = sorted(os.sched_getaffinity(0))
-    return allowed[index % len(allowed)]
+    return tuple(sorted({allowed[processor % len(allowed)] for processor in processors}))
+
+
+def threads(count: int) -> dict[str, str]:
+    """The environment that tells libraries how many threads they have."""
+    return dict.fromkeys(_THREADS, str(count))
 
 
 async def _wait(future: Future[T]) -> T:

@@ -20,9 +20,12 @@ from llmorch.processors.worker import READY
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from llmorch.processors.wire import Message
+
+    Surroundings = tuple[list[str], int, tuple[int, ...]]
+    """Where modules are looked for, how many files were loaded, and the CPUs to run on."""
 
 
 class LateError(Exception):
@@ -41,7 +44,11 @@ class Process:
     """
 
     def __init__(
-        self, popen: subprocess.Popen[bytes], connection: socket.socket, outlet: Outlet, path: list[str]
+        self,
+        popen: subprocess.Popen[bytes],
+        connection: socket.socket,
+        outlet: Outlet,
+        surroundings: Surroundings,
     ) -> None:
         self.ready = False
         self.gone = False
@@ -49,7 +56,7 @@ class Process:
         """Whether it was asked something and hasn't answered."""
         self.loop: asyncio.AbstractEventLoop | None = None
         self.known: dict[int, Callable[..., Any]] = {}
-        self.surroundings: tuple[list[str], int] = (path, 0)
+        self.surroundings = surroundings
         self._popen = popen
         self._connection = connection
         self._outlet = outlet
@@ -185,14 +192,17 @@ class Process:
         self._waiter = None
 
 
-def start(cpu: int) -> Process:
-    """Start a worker process on a CPU, or on any for -1, without waiting for it."""
+def start(cpus: Sequence[int], environment: Mapping[str, str]) -> Process:
+    """Start a worker process on these CPUs, or on any for none, without waiting for it.
+
+    ``environment`` is what it finds beside this process's own.
+    """
     ours, theirs = socket.socketpair()
     outlet = Outlet()
     path = list(sys.path)
     program = (
         f"import sys; sys.path[:] = {absolute(path)!r}\n"
-        f"from llmorch.processors.worker import main; main({theirs.fileno()}, {os.getpid()}, {cpu})"
+        f"from llmorch.processors.worker import main; main({theirs.fileno()}, {os.getpid()}, {tuple(cpus)!r})"
     )
     try:
         with theirs:
@@ -200,6 +210,7 @@ def start(cpu: int) -> Process:
                 [sys.executable, "-c", program],
                 stdin=subprocess.DEVNULL,
                 cwd=None if _has_folder() else "/",
+                env={**os.environ, **environment},
                 stdout=outlet.writing,  # our standard output is the answer and nothing else
                 stderr=outlet.writing,
                 pass_fds=[theirs.fileno()],
@@ -211,7 +222,7 @@ def start(cpu: int) -> Process:
     finally:
         outlet.start()
     ours.setblocking(False)
-    return Process(popen, prepared(ours), outlet, path)
+    return Process(popen, prepared(ours), outlet, (path, 0, tuple(cpus)))
 
 
 def _has_folder() -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from llmorch.processors.wire import Message
 
-# What is asked: where to find modules, to remember a function, to call one.
+# What is asked: where to find modules and to run, to remember a function, to call one.
 SURROUNDINGS, REMEMBER, CALL = 1, 2, 3
 # What is answered: ready for the first question, done, a result, the function's exception
 # as text, and why the question could not be answered at all.
@@ -32,15 +32,13 @@ _SIGKILL = 9
 _PR_SET_PDEATHSIG = 1
 
 
-def main(descriptor: int, parent: int, cpu: int) -> None:
+def main(descriptor: int, parent: int, cpus: tuple[int, ...]) -> None:
     """Answer what comes over the socket ``descriptor`` until the parent is gone.
 
-    ``cpu`` is the one to run on, or -1 for any.
+    ``cpus`` are those to run on, or none for any.
     """
     _die_with(parent)
-    if cpu >= 0 and sys.platform == "linux":
-        with suppress(OSError):  # a container may allow less than it shows
-            os.sched_setaffinity(0, {cpu})
+    _run_on(cpus)
     connection = prepared(socket.socket(fileno=descriptor))
     connection.set_inheritable(False)
     # A function may fork; the end of this process must show even if its child lives on.
@@ -71,6 +69,15 @@ def _die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _run_on(cpus: tuple[int, ...]) -> None:
+    """Keep every thread of this process to these CPUs, those of libraries too."""
+    if not cpus or sys.platform != "linux":
+        return
+    for thread in os.listdir("/proc/self/task"):  # noqa: PTH208 - pathlib isn't needed for anything else
+        with suppress(OSError):  # it has ended, or a container allows less than it shows
+            os.sched_setaffinity(int(thread), cpus)
 
 
 class _Output(io.FileIO):
@@ -117,8 +124,9 @@ class _Program:
                 number, reference = message.value()
                 self._functions[number] = _function(reference)
             else:
-                path, files = message.value()
+                path, files, cpus = message.value()
                 sys.path[:] = path
+                _run_on(cpus)
                 if files:
                     from llmorch.processors.files import register
 

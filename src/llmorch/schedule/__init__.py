@@ -8,6 +8,7 @@ Rule 2: nothing here waits, reads a clock, starts a thread or calls a model.
 from llmorch.schedule.messages import (
     CallCompleted,
     CallFailed,
+    CallStopped,
     Cancel,
     CancelRequested,
     Command,
@@ -18,11 +19,15 @@ from llmorch.schedule.messages import (
     Keep,
     ModelOccupied,
     ModelReleased,
+    OthersHold,
     PlanExtended,
     PlanRevised,
+    RateReturned,
+    ReturnRate,
 )
 from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.policy import POLICIES, Policy, policy_named
+from llmorch.schedule.room import Capacity, Needs, Place
 from llmorch.schedule.state import CallState, Status
 
 __all__ = [
@@ -30,8 +35,10 @@ __all__ = [
     "CallCompleted",
     "CallFailed",
     "CallState",
+    "CallStopped",
     "Cancel",
     "CancelRequested",
+    "Capacity",
     "Command",
     "Dispatch",
     "EffectsKnown",
@@ -40,10 +47,15 @@ __all__ = [
     "Keep",
     "ModelOccupied",
     "ModelReleased",
+    "Needs",
     "Orchestration",
+    "OthersHold",
+    "Place",
     "PlanExtended",
     "PlanRevised",
     "Policy",
+    "RateReturned",
+    "ReturnRate",
     "Status",
     "policy_named",
 ]
