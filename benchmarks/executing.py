@@ -25,8 +25,8 @@ class Execute(Protocol):
 
 @contextmanager
 def executing(functions: list[Callable[..., Any]], *, processors: int = 2) -> Iterator[Execute]:
-    """An orchestrator to run plans on, closed at the end."""
-    orchestrator = Orchestrator(functions, model=ScriptedModel([]), processors=processors)
+    """An orchestrator to run plans on, each call of them as it stands; closed at the end."""
+    orchestrator = Orchestrator(functions, model=ScriptedModel([]), processors=processors, optimize=False)
 
     async def timed(plan: str, options: dict[str, Any]) -> tuple[Result, float]:
         began = perf_counter()

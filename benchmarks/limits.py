@@ -49,6 +49,7 @@ class Mix:
             processors=self.processors,
             policy=policy,
             resources=self.resources,
+            optimize=False,
         )
 
 

@@ -250,7 +250,9 @@ def _mean(run: Run, calls: int, shape: str, times: int) -> tuple[float, float]:
 @contextmanager
 def _under(policy: str) -> Iterator[Run]:
     """Runs plans on one orchestrator; gives the makespan and the seconds of everything."""
-    orchestrator = Orchestrator([idle, link], model=ScriptedModel([]), processors=1, policy=policy)
+    orchestrator = Orchestrator(
+        [idle, link], model=ScriptedModel([]), processors=1, policy=policy, optimize=False
+    )
 
     async def timed(plan: str) -> tuple[float, float]:
         began = perf_counter()

@@ -136,7 +136,7 @@ def _stages(calls: int) -> dict[str, float]:
     times.append(perf_counter())
     discover(plan, functions)
     times.append(perf_counter())
-    simulation = simulate(plan, functions, {"fetch": 0.1, "measure_parts": 0.2}, processors=4)
+    simulation = simulate(plan, functions, {"fetch": 0.1, "measure_parts": 0.2}, processors=4, optimize=False)
     times.append(perf_counter())
     if any(state.status != "completed" for state in simulation.states.values()):
         raise RuntimeError("the simulation came to no end")

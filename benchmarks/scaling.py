@@ -114,7 +114,9 @@ def _row(technique: str, processors: int, makespan: float, base: float) -> Row:
 def _makespan(durations: Mapping[str, float], policy: str, processors: int) -> tuple[float, float]:
     """The makespan under a policy, and the lower bound of any."""
     plan = _SIMULATED.check(plan_of([f"{number:06}.png" for number in range(1, IMAGES + 1)]))
-    done = simulate(plan, _SIMULATED.functions, durations, processors=processors, policy=policy)
+    done = simulate(
+        plan, _SIMULATED.functions, durations, processors=processors, policy=policy, optimize=False
+    )
     return done.makespan, done.lower_bound
 
 
@@ -180,7 +182,7 @@ async def _measured(
     runs = []
     for policy in policies:
         async with Orchestrator(
-            functions, model=ScriptedModel([]), processors=processors, policy=policy
+            functions, model=ScriptedModel([]), processors=processors, policy=policy, optimize=False
         ) as orchestrator:
             # One call each, so that every process is up and has imported what it needs.
             answered(await orchestrator.execute("\n".join(plan.splitlines()[:processors])))

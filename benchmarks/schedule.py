@@ -90,7 +90,12 @@ class TimedPlan:
     def simulated(self, policy: str, processors: int) -> tuple[float, float]:
         """The makespan under a policy, and the lower bound of any."""
         done = simulate(
-            self.plan, _ORCHESTRATOR.functions, self.durations, processors=processors, policy=policy
+            self.plan,
+            _ORCHESTRATOR.functions,
+            self.durations,
+            processors=processors,
+            policy=policy,
+            optimize=False,
         )
         return done.makespan, done.lower_bound
 

@@ -84,7 +84,7 @@ async def _ticked(work: Awaitable[float]) -> tuple[float, float]:
 
 async def _ours(seconds: float) -> float:
     plan = "\n".join(f"s{number} = nap(seconds={seconds})" for number in range(1, CALLS + 1))
-    async with Orchestrator([nap], model=ScriptedModel([]), processors=2) as orchestrator:
+    async with Orchestrator([nap], model=ScriptedModel([]), processors=2, optimize=False) as orchestrator:
         result = await orchestrator.execute(plan)
     answered(result)
     return result.makespan

@@ -173,7 +173,9 @@ class Measuring:
         """The turn as a plan, by our executor."""
         systems = deepcopy(dict(self._before))
         offered = [replace(item, call=self._slowly(at, systems, timing)) for at, item in enumerate(functions)]
-        async with Orchestrator(offered, model=ScriptedModel([]), processors=1) as orchestrator:
+        async with Orchestrator(
+            offered, model=ScriptedModel([]), processors=1, optimize=False
+        ) as orchestrator:
             result = await orchestrator.execute(self._plan)
         ended = [call.result for call in result.calls], seen(systems)
         return Way(result.makespan, ended == self._right)

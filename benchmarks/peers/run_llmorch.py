@@ -55,6 +55,7 @@ def running(
         model=ScriptedModel(reply),
         technique=technique,
         processors=PROCESSES,
+        optimize=False,
     )
 
     async def run() -> object:

@@ -85,6 +85,16 @@ class Function:
         return bool(self.writes) or self.effects == "unknown"
 
     @property
+    def acts(self) -> bool:
+        """Whether a call may be made for what it does: it changes something, or returns nothing."""
+        return self.changes or self.returns in (None, type(None))
+
+    @property
+    def pure(self) -> bool:
+        """Whether a call is nothing but its result, by all that was declared."""
+        return not (self.acts or self.reads)
+
+    @property
     def repeatable(self) -> bool:
         """Whether a call may be made again, by all that was declared."""
         return self.idempotent or not self.changes

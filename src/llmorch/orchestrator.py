@@ -19,6 +19,7 @@ from llmorch.functions import SELF, Function, as_functions, fitted, self_functio
 from llmorch.machine import allowed_processors, device_name, gpus
 from llmorch.models.model import ReadsAhead
 from llmorch.plan import check, parse
+from llmorch.relations import unused
 from llmorch.requests import Message, ModelRequest
 from llmorch.resources import GPU_MEMORY, Supply, supply_of
 from llmorch.result import Result, collect
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
     from typing import TypeVar
 
+    from llmorch.calls import CallId
     from llmorch.models.model import Model
     from llmorch.processors.inline import Inline
     from llmorch.processors.pool import Pool
@@ -91,7 +93,9 @@ class Orchestrator:
     there is of what calls take by name, as in ``{"camera": 1, "gpu_memory": "24GiB"}`` (a
     list has one amount a GPU); without ``gpu_memory`` the driver is asked for its GPUs where a
     function needs one. With ``replan`` the technique ``llmorch`` has the model judge whether
-    the results answer the query, and ask for more calls if they don't.
+    the results answer the query, and ask for more calls if they don't. With ``optimize``
+    identical pure calls of a run are made once, and a pure call whose result nothing uses
+    isn't made.
 
     Runs of one orchestrator take turns, so that its processors are each run's own; to
     answer queries at once, use one each. Processes are started when they are first needed
@@ -113,6 +117,7 @@ class Orchestrator:
         replan: bool = False,
         base_url: str | None = None,
         resources: Mapping[str, Amount | Sequence[Amount]] | None = None,
+        optimize: bool = True,
     ) -> None:
         if processors is not None and not 1 <= processors <= MAX_PROCESSORS:
             raise ValueError(f"processors is at least 1 and at most {MAX_PROCESSORS}, not {processors}")
@@ -129,6 +134,7 @@ class Orchestrator:
                 f"max_recoveries is at least 0 and at most {MAX_RECOVERIES}, not {max_recoveries}"
             )
         self._replan = replan
+        self.optimize = optimize
         self._recoveries = TECHNIQUES[technique].recoveries if max_recoveries is None else max_recoveries
         offered = as_functions(functions)
         kind = self.model.kind
@@ -191,8 +197,9 @@ class Orchestrator:
         Raises ``PlanError``, before anything runs, for a plan that can't be run.
         """
         checked = self.check(plan)
+        left = unused(checked, self.functions) if self.optimize else frozenset()
         return await self._play(
-            _just(checked), Conversing(self.model), query=None, tried=(), observer=observer
+            _just(checked, left), Conversing(self.model), query=None, tried=(), observer=observer
         )
 
     async def plan(self, query: str, *, wrote: Callable[[str], None] | None = None) -> Plan:
@@ -245,6 +252,7 @@ class Orchestrator:
             repairs=self._repairs,
             recoveries=self._recoveries,
             replan=self._replan,
+            optimize=self.optimize,
         )
 
     async def _play(
@@ -279,6 +287,7 @@ class Orchestrator:
             processors=self.processors,
             policy=policy_named(self.policy),
             supply=self._supply,
+            optimize=self.optimize,
         )
 
     def _collected(
@@ -422,8 +431,8 @@ class _Limit:
         raise LimitReached(f"the run took longer than its deadline of {self._deadline:g} s")
 
 
-def _just(plan: Plan) -> Conversation[Answer]:
-    outcome: Outcome = yield RunPlan(plan)
+def _just(plan: Plan, left: frozenset[CallId]) -> Conversation[Answer]:
+    outcome: Outcome = yield RunPlan(plan, unused=left)
     return answer_of(outcome)
 
 

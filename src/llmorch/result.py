@@ -61,6 +61,11 @@ class CallRecord:
         """The earlier calls whose effects this one had to come after."""
         return self._graph.after(self.id)
 
+    @property
+    def same_as(self) -> CallId | None:
+        """The earlier call that was made for this one too: this one has no time and place of its own."""
+        return self._graph.same_as(self.id)
+
     def as_json(self) -> dict[str, Any]:
         """The record as JSON has it; a result that JSON can't hold is described."""
         return {
@@ -71,6 +76,7 @@ class CallRecord:
             "uses": list(self.uses),
             "excludes": list(self.excludes),
             "after": list(self.after),
+            "same_as": self.same_as,
             "status": self.status,
             "attempt": self.attempt,
             "processor": self.processor,
@@ -238,8 +244,20 @@ def collect(
         usage=usage,
         calls=Calls(records),
         recoveries=(*map(_retry, retried), *answer.recoveries),
-        notes=tuple(notes),
+        notes=(*notes, *_left_out(records)),
     )
+
+
+def _left_out(records: Sequence[CallRecord]) -> list[str]:
+    ids = [record.id for record in records if record.status == "unused"]
+    if not ids:
+        return []
+    what, whose = (
+        ("is not executed", "its result") if len(ids) == 1 else ("are not executed", "their results")
+    )
+    return [
+        f"{', '.join(ids)} {what}: nothing uses {whose} (--no-optimize, or optimize=False, executes all calls)"
+    ]
 
 
 def _retry(retried: Retried) -> Recovery:

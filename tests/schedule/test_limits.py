@@ -79,6 +79,7 @@ def run_of(lines: list[str], *, processors: int = 8, seconds=None, resources=Non
         processors=processors,
         policy=policy,
         resources=ONE_GPU if resources is None else resources,
+        optimize=False,
     )
 
 

@@ -291,17 +291,24 @@ def test_a_short_path_gives_way_to_the_critical_one() -> None:
     text = "\n".join(["s1 = python(file='a')", "s2 = python(file='b')", "s3 = python(file='c', args=[s2])"])
     functions = OFFERED
     seconds = {"s1": 1.0, "s2": 1.0, "s3": 5.0}
-    ours = simulate(parse(text), functions, seconds, processors=1, policy="critical")
+    ours = simulate(parse(text), functions, seconds, processors=1, policy="critical", optimize=False)
     assert [command.call for command in ours.commands if isinstance(command, Dispatch)] == ["s2", "s3", "s1"]
-    first = simulate(parse(text), functions, seconds, processors=1, policy="greedy")
+    first = simulate(parse(text), functions, seconds, processors=1, policy="greedy", optimize=False)
     assert [command.call for command in first.commands if isinstance(command, Dispatch)] == ["s1", "s2", "s3"]
 
 
 def test_a_barrier_holds_the_next_batch_until_the_last_call_of_this_one() -> None:
     text = "s1 = search(query='a')\ns2 = search(query='b')\ns3 = search(query='{s1}')"
-    run = simulate(parse(text), OFFERED, {"s1": 1.0, "s2": 9.0, "s3": 1.0}, processors=2, policy="barrier")
+    run = simulate(
+        parse(text),
+        OFFERED,
+        {"s1": 1.0, "s2": 9.0, "s3": 1.0},
+        processors=2,
+        policy="barrier",
+        optimize=False,
+    )
     assert run.makespan == 10.0
-    ours = simulate(parse(text), OFFERED, {"s1": 1.0, "s2": 9.0, "s3": 1.0}, processors=2)
+    ours = simulate(parse(text), OFFERED, {"s1": 1.0, "s2": 9.0, "s3": 1.0}, processors=2, optimize=False)
     assert ours.makespan == 9.0
 
 
@@ -336,7 +343,8 @@ def test_completing_a_call_twice_is_a_defect() -> None:
 @given(plan=plans(arguments=False), processors=st.integers(1, 8), policy=policies, data=st.data())
 def test_no_schedule_beats_the_lower_bound(plan, processors, policy, data) -> None:
     seconds = {call.id: data.draw(st.floats(0, 100)) for call in plan}
-    run = simulate(plan, FUNCTIONS, seconds, processors=processors, policy=policy)
+    optimize = data.draw(st.booleans())
+    run = simulate(plan, FUNCTIONS, seconds, processors=processors, policy=policy, optimize=optimize)
     assert run.makespan >= run.lower_bound * (1 - 1e-9)
     # Ours never leaves a processor idle that something could use.
     work = sum(seconds.values())

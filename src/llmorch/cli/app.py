@@ -29,6 +29,7 @@ from llmorch.cli.options import (
     MaxRecoveries,
     MaxTokens,
     Model,
+    NoOptimize,
     Policy,
     Processors,
     Quiet,
@@ -69,6 +70,7 @@ def run(
     examples: Examples = None,
     max_recoveries: MaxRecoveries = None,
     replan: Replan = False,
+    no_optimize: NoOptimize = False,
     deadline: Deadline = None,
     max_tokens: MaxTokens = None,
     as_json: Json = False,
@@ -92,6 +94,7 @@ def run(
             examples=examples,
             max_recoveries=max_recoveries,
             replan=replan,
+            optimize=not no_optimize,
             progress=progress.fetched,
         )
         with told_as_json(output if as_json else None, orchestrator, query):
@@ -119,6 +122,7 @@ def execute(
     policy: Policy = "critical",
     processors: Processors = None,
     resource: Resources = None,
+    no_optimize: NoOptimize = False,
     as_json: Json = False,
     save_trace: Trace = None,
     quiet: Quiet = False,
@@ -135,6 +139,7 @@ def execute(
             policy=policy,
             processors=processors,
             resources=resource,
+            optimize=not no_optimize,
             progress=progress.fetched,
         )
         with told_as_json(output if as_json else None, orchestrator, None):
@@ -162,7 +167,7 @@ def plan(
         from llmorch.cli.graphs import as_json as graph_json
         from llmorch.cli.progress import Progress
         from llmorch.plan import render
-        from llmorch.relations import discover
+        from llmorch.relations import discover, unused
 
         check_query(query)
         progress = Progress(quiet=quiet)
@@ -179,10 +184,9 @@ def plan(
         made = played(orchestrator, progress, lambda: orchestrator.plan(query, wrote=progress.wrote))
         text = render(made)
         if as_json:
-            graph = discover(made, orchestrator.functions)
-            text = json.dumps(
-                {"query": query, "plan": text, **graph_json(graph, orchestrator.functions)}, indent=2
-            )
+            known = orchestrator.functions
+            shown = graph_json(discover(made, known), known, unused(made, known))
+            text = json.dumps({"query": query, "plan": text, **shown}, indent=2)
         print_text(output, text)
 
 
@@ -194,16 +198,17 @@ def graph(
 ) -> None:
     """Print the relation graph of the plan in PLANFILE (- for standard input).
 
+    It shows which calls are the same and which are unused: those aren't executed.
     Without --functions, every function but self is taken to be compute.
     """
     with reported():
         from llmorch.cli.graphs import FORMATS
-        from llmorch.relations import discover
+        from llmorch.relations import discover, unused
 
         if form not in FORMATS:
             raise typer.BadParameter(f"there is no format {form!r}; there are {', '.join(FORMATS)}")
         made, known = planned(planfile, functions)
-        print_text(sys.stdout, FORMATS[form](discover(made, known), known))
+        print_text(sys.stdout, FORMATS[form](discover(made, known), known, unused(made, known)))
 
 
 @app.command()
@@ -216,6 +221,7 @@ def simulate(
     policy: Policy = "critical",
     functions: Functions = None,
     resource: Resources = None,
+    no_optimize: NoOptimize = False,
     as_json: Json = False,
 ) -> None:
     """Say how long the plan in PLANFILE would take, on any number of processors.
@@ -242,7 +248,15 @@ def simulate(
         if not all(lacking.values()):
             counts = [count for count in counts if not lacking[count]]
         runs = [
-            simulated(made, known, seconds, processors=count, policy=policy, resources=there)
+            simulated(
+                made,
+                known,
+                seconds,
+                processors=count,
+                policy=policy,
+                resources=there,
+                optimize=not no_optimize,
+            )
             for count in counts
         ]
         if as_json:

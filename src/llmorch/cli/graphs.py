@@ -9,7 +9,7 @@ from llmorch.plan import render_call
 from llmorch.resources import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from llmorch.calls import CallId
     from llmorch.functions import Function
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 MAX_LABEL = 48
 
 
-def as_json(graph: RelationGraph, functions: Mapping[str, Function]) -> dict[str, Any]:
+def as_json(
+    graph: RelationGraph, functions: Mapping[str, Function], unused: Collection[CallId] = ()
+) -> dict[str, Any]:
     """The graph as one object with a list ``calls``; ``resources`` are what each takes."""
     return {
         "calls": [
@@ -30,6 +32,8 @@ def as_json(graph: RelationGraph, functions: Mapping[str, Function]) -> dict[str
                 "uses": list(graph.uses(call)),
                 "excludes": list(graph.excludes(call)),
                 "after": list(graph.after(call)),
+                "same_as": graph.same_as(call),
+                "unused": call in unused,
                 "resources": dict(functions[graph.call(call).function].resources),
             }
             for call in graph
@@ -37,24 +41,31 @@ def as_json(graph: RelationGraph, functions: Mapping[str, Function]) -> dict[str
     }
 
 
-def mermaid(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
-    """A Mermaid flowchart: arrows are data, thick ones order, dotted lines exclude, boxes compute."""
+def mermaid(graph: RelationGraph, functions: Mapping[str, Function], unused: Collection[CallId] = ()) -> str:
+    """A Mermaid flowchart: arrows are data, thick ones order, dotted lines exclude, boxes compute.
+
+    A line that says "same" leads to a call that isn't made.
+    """
     lines = ["flowchart TD"]
     for call in graph:
-        label = _label(graph, call, functions).replace('"', "&quot;").replace("<", "&lt;")
+        label = _label(graph, call, functions, unused).replace('"', "&quot;").replace("<", "&lt;")
         shape = f'["{label}"]' if graph.kind(call) == "compute" else f'("{label}")'
         lines.append(f"    {call}{shape}")
     lines += [f"    {used} --> {call}" for call in graph for used in graph.uses(call)]
     lines += [f"    {earlier} ==> {call}" for call in graph for earlier in graph.after(call)]
+    lines += [f"    {call} -- same --- {copy}" for call in graph for copy in graph.copies(call)]
     lines += [f"    {one} -.- {other}" for one, other in _exclusions(graph)]
     return "\n".join(lines)
 
 
-def dot(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
-    """A Graphviz digraph, ranks as rows: arrows are data, bold ones order, dashed lines exclude."""
+def dot(graph: RelationGraph, functions: Mapping[str, Function], unused: Collection[CallId] = ()) -> str:
+    """A Graphviz digraph, ranks as rows: arrows are data, bold ones order, dashed lines exclude.
+
+    A line that says "same" leads to a call that isn't made.
+    """
     lines = ["digraph plan {", "    node [fontname=Helvetica];"]
     for call in graph:
-        label = _label(graph, call, functions).replace("\\", "\\\\").replace('"', '\\"')
+        label = _label(graph, call, functions, unused).replace("\\", "\\\\").replace('"', '\\"')
         shape = "box" if graph.kind(call) == "compute" else "ellipse"
         lines.append(f'    {call} [label="{label}", shape={shape}];')
     ranks: dict[int, list[CallId]] = {}
@@ -63,26 +74,34 @@ def dot(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
     lines += [f"    {{ rank=same; {'; '.join(calls)}; }}" for calls in ranks.values()]
     lines += [f"    {used} -> {call};" for call in graph for used in graph.uses(call)]
     lines += [f"    {earlier} -> {call} [style=bold];" for call in graph for earlier in graph.after(call)]
+    lines += [
+        f"    {call} -> {copy} [dir=none, label=same];" for call in graph for copy in graph.copies(call)
+    ]
     lines += [f"    {one} -> {other} [dir=none, style=dashed];" for one, other in _exclusions(graph)]
     return "\n".join([*lines, "}"])
 
 
-def _json_text(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
-    return json.dumps(as_json(graph, functions), indent=2)
+def _json_text(
+    graph: RelationGraph, functions: Mapping[str, Function], unused: Collection[CallId] = ()
+) -> str:
+    return json.dumps(as_json(graph, functions, unused), indent=2)
 
 
-FORMATS: dict[str, Callable[[RelationGraph, Mapping[str, Function]], str]] = {
+FORMATS: dict[str, Callable[[RelationGraph, Mapping[str, Function], Collection[CallId]], str]] = {
     "mermaid": mermaid,
     "dot": dot,
     "json": _json_text,
 }
 
 
-def _label(graph: RelationGraph, call: CallId, functions: Mapping[str, Function]) -> str:
+def _label(
+    graph: RelationGraph, call: CallId, functions: Mapping[str, Function], unused: Collection[CallId]
+) -> str:
     text = render_call(graph.call(call))
     text = text if len(text) <= MAX_LABEL else f"{text[:MAX_LABEL]}..."
     taken = [shown(name, amount) for name, amount in functions[graph.call(call).function].resources.items()]
-    return f"{text} takes {', '.join(taken)}" if taken else text
+    text = f"{text} takes {', '.join(taken)}" if taken else text
+    return f"{text} (unused)" if call in unused else text
 
 
 def _exclusions(graph: RelationGraph) -> Iterator[tuple[CallId, CallId]]:

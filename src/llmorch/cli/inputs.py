@@ -34,6 +34,7 @@ def orchestrator_for(
     examples: Path | None = None,
     max_recoveries: int | None = None,
     replan: bool = False,
+    optimize: bool = True,
 ) -> Orchestrator:
     from llmorch.orchestrator import Orchestrator, model_named
 
@@ -48,6 +49,7 @@ def orchestrator_for(
             examples=examples,
             max_recoveries=max_recoveries,
             replan=replan,
+            optimize=optimize,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

@@ -49,6 +49,10 @@ MaxRecoveries = Annotated[
 Replan = Annotated[
     bool, typer.Option("--replan", help="Have results judged, and more calls made if they are not enough.")
 ]
+NoOptimize = Annotated[
+    bool,
+    typer.Option("--no-optimize", help="Execute every call, also one like another or that nothing uses."),
+]
 Deadline = Annotated[
     float | None, typer.Option(min=0.001, metavar="SECONDS", help="Stop the run when it takes longer.")
 ]

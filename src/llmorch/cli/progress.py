@@ -17,6 +17,7 @@ from llmorch.schedule import (
     Keep,
     PlanExtended,
     PlanRevised,
+    Share,
 )
 
 if TYPE_CHECKING:
@@ -27,8 +28,15 @@ if TYPE_CHECKING:
     from llmorch.schedule import Command, Event
     from llmorch.techniques import Recovery
 
-_MARKS = {"waiting": "·", "running": "▶", "completed": "✓", "failed": "✗", "stopped": "■"}
-_STYLES = {"waiting": "dim", "running": "cyan", "completed": "green", "failed": "red", "stopped": "yellow"}
+_MARKS = {"waiting": "·", "running": "▶", "completed": "✓", "failed": "✗", "stopped": "■", "unused": "-"}
+_STYLES = {
+    "waiting": "dim",
+    "running": "cyan",
+    "completed": "green",
+    "failed": "red",
+    "stopped": "yellow",
+    "unused": "dim",
+}
 
 
 @dataclass
@@ -98,9 +106,12 @@ class Progress:
         if self._offset is None:
             self._offset = time.monotonic() - at
         match message:
-            case PlanExtended(calls):
+            case PlanExtended(calls, _, unused):
                 for call in calls:
                     self._rows[call.id] = _Row(_short(render_call(call)))
+                for id_ in unused & self._rows.keys():
+                    if self._rows[id_].state == "waiting":
+                        self._rows[id_].state = "unused"
             case PlanRevised():
                 self._before, self._rows, self._draft = self._before | self._rows, {}, ""
                 self._line("the plan is revised")
@@ -119,6 +130,10 @@ class Progress:
                 where += "" if device is None else f", GPU {device}"
                 again = "" if attempt == 1 else f", attempt {attempt}"
                 self._line(f"{at:8.2f} s  started{where}{again}: {row.text}")
+            case Share(id_, same_as):
+                row = self._rows[id_]
+                row.state, row.began, row.ended = "completed", at, at
+                self._line(f"{at:8.2f} s  completed: {id_}, the same as {same_as}")
             case CallCompleted(id_, attempt):
                 self._end(id_, attempt, "completed", at)
             case CallFailed(id_, attempt, error):
@@ -189,7 +204,7 @@ class Progress:
         table = Table.grid(padding=(0, 2))
         now = time.monotonic() - (self._offset or 0.0)
         for row in list(self._rows.values()):
-            took = "" if row.state == "waiting" else f"{(row.ended or now) - row.began:6.2f} s"
+            took = "" if row.state in ("waiting", "unused") else f"{(row.ended or now) - row.began:6.2f} s"
             where = "" if row.processor is None else f"processor {row.processor}"
             style = _STYLES[row.state]
             table.add_row(

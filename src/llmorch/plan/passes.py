@@ -25,12 +25,8 @@ def unused_results(plan: Plan, functions: Mapping[str, Function]) -> tuple[Funct
     """
     used = {id_ for call in plan for id_ in call.uses}
     return tuple(
-        call for call in plan.calls[:-1] if call.id not in used and not _has_effect(functions[call.function])
+        call for call in plan.calls[:-1] if call.id not in used and not functions[call.function].acts
     )
-
-
-def _has_effect(function: Function) -> bool:
-    return function.changes or function.returns in (None, type(None))
 
 
 def mention_unused(plan: Plan, functions: Mapping[str, Function]) -> Plan:
@@ -81,7 +77,7 @@ def with_answer(plan: Plan, functions: Mapping[str, Function], query: str) -> Pl
     """
     last = functions[plan.calls[-1].function]
     unused = unused_results(plan, functions)
-    if not unused or last.asks_model or _has_effect(last):
+    if not unused or last.asks_model or last.acts:
         return plan
     if any(call.function != last.name for call in unused):
         return plan

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def remaining_path(graph: RelationGraph, durations: Mapping[CallId, float]) -> dict[CallId, float]:
-    """For each call, the longest chain of durations that begins with it."""
+    """For each call, the longest chain of durations that begins with it; what isn't made takes 0."""
     paths: dict[CallId, float] = {}
     for call in reversed(list(graph)):
-        following = (*graph.users(call), *graph.before(call))
+        following = (*graph.users(call), *graph.copies(call), *graph.before(call))
         after = max((paths[later] for later in following), default=0.0)
         paths[call] = durations[call] + after
     return paths
@@ -36,13 +36,14 @@ def lower_bound(
     """The larger of the critical path and the compute work shared by all processors.
 
     ``parts`` are how much a call takes of each thing, by name, and how much there is in all:
-    then all of these bound it. Without them a compute call takes one processor.
+    then all of these bound it; a call that has none isn't made. Without them a compute call
+    takes one processor.
     """
     if parts is None:
         work = sum(durations[call] for call in graph if graph.kind(call) == "compute")
         return max(critical_path(graph, durations), work / processors)
     taken: dict[tuple[str, int], float] = {}
     for call in graph:
-        for name, (amount, there) in parts[call].items():
+        for name, (amount, there) in parts.get(call, {}).items():
             taken[name, there] = taken.get((name, there), 0.0) + amount * durations[call]
     return max([critical_path(graph, durations), *(work / there for (_, there), work in taken.items())])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.relations.effects import touches
 from llmorch.relations.graph import RelationGraph
+from llmorch.relations.same import SameCalls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,15 +16,22 @@ if TYPE_CHECKING:
 
 
 def discover(
-    plan: Plan, functions: Mapping[str, Function], results: Mapping[CallId, Any] | None = None
+    plan: Plan,
+    functions: Mapping[str, Function],
+    results: Mapping[CallId, Any] | None = None,
+    *,
+    optimize: bool = True,
 ) -> RelationGraph:
     """The relation graph of a checked plan: linear in its calls and their uses.
 
     Calls with effects are compared with each other, so in those it is quadratic. Results
-    that are known say what exactly a call touches.
+    that are known say what exactly a call touches. With ``optimize`` it tells which calls are
+    the same.
     """
     graph = RelationGraph()
+    same = SameCalls(functions) if optimize else None
     for call in plan:
         function = functions[call.function]
-        graph.add(call, function.kind, touches(function, call, results))
+        original = None if same is None else same.original(call)
+        graph.add(call, function.kind, touches(function, call, results), same_as=original)
     return graph

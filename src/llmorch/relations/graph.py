@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class RelationGraph:
-    """Nodes are calls; ``uses`` are data, ``excludes`` control and ``after`` order relations."""
+    """Nodes are calls; ``uses`` are data, ``excludes`` control and ``after`` order relations.
+
+    A call that is the ``same_as`` an earlier one isn't made: the result of that one is its own.
+    """
 
     def __init__(self) -> None:
         self._calls: dict[CallId, FunctionCall] = {}
@@ -35,11 +38,19 @@ class RelationGraph:
         self._barriers: list[CallId] = []
         self._after: dict[CallId, list[CallId]] = {}
         self._before: dict[CallId, list[CallId]] = {}
+        self._same_as: dict[CallId, CallId] = {}
+        self._copies: dict[CallId, list[CallId]] = {}
 
-    def add(self, call: FunctionCall, kind: Kind, touch: Touch = NOTHING) -> None:
-        """Take the next call of the plan, after every call that it uses."""
-        if call.id in self._calls or any(id_ not in self._calls for id_ in call.uses):
+    def add(
+        self, call: FunctionCall, kind: Kind, touch: Touch = NOTHING, *, same_as: CallId | None = None
+    ) -> None:
+        """Take the next call of the plan, after every call that it uses, and the one that it repeats."""
+        needed = call.uses if same_as is None else (*call.uses, same_as)
+        if call.id in self._calls or any(id_ not in self._calls for id_ in needed):
             raise IllegalEvent(f"{call.id} can't be added: it is there already, or what it uses is not")
+        if same_as is not None:
+            self._same_as[call.id] = same_as
+            self._copies.setdefault(same_as, []).append(call.id)
         rank = 1 + max((self._ranks[id_] for id_ in call.uses), default=0)
         self._order[call.id] = len(self._calls)
         self._calls[call.id] = call
@@ -134,11 +145,24 @@ class RelationGraph:
         """The later calls that must not overtake this one."""
         return tuple(self._before.get(call, ()))
 
-    def descendants(self, call: CallId) -> list[CallId]:
+    def same_as(self, call: CallId) -> CallId | None:
+        """The earlier call that this one repeats, which repeats none itself."""
+        return self._same_as.get(call)
+
+    def copies(self, call: CallId) -> tuple[CallId, ...]:
+        """The later calls that repeat this one, in the plan's order."""
+        return tuple(self._copies.get(call, ()))
+
+    def alike(self, call: CallId) -> tuple[CallId, ...]:
+        """This call and all that are the same, in the plan's order."""
+        original = self._same_as.get(call, call)
+        return (original, *self._copies.get(original, ()))
+
+    def descendants(self, call: CallId, *, copies: bool = False) -> list[CallId]:
         """Every call that can't be made without this one, directly or not, in the plan's order.
 
         Those are the calls that need its result, and those that would find a thing as it
-        left it.
+        left it; with ``copies`` also those that would have got its result as their own.
         """
         found: set[CallId] = set()
         stack = [call]
@@ -146,7 +170,8 @@ class RelationGraph:
             at = stack.pop()
             touch = self.touch(at)
             spoilt = [later for later in self._before.get(at, ()) if touch.spoils(self.touch(later))]
-            for user in (*self._users[at], *spoilt):
+            same = self._copies.get(at, ()) if copies else ()
+            for user in (*self._users[at], *same, *spoilt):
                 if user not in found:
                     found.add(user)
                     stack.append(user)

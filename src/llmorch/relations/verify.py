@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmorch.errors import IllegalEvent
+from llmorch.relations.effects import NOTHING
 
 if TYPE_CHECKING:
     from llmorch.relations.graph import RelationGraph
@@ -22,6 +23,14 @@ def verify(graph: RelationGraph) -> None:
             _require(call in graph.excludes(other), f"{call} excludes {other}, not the other way")
             _require(graph.kind(other) == "compute", f"{call} excludes {other}, which is not compute")
             _require(graph.rank(other) == graph.rank(call), f"{call} excludes {other} of another rank")
+        original = graph.same_as(call)
+        if original is not None:
+            _require(
+                graph.order(original) < graph.order(call), f"{call} repeats {original}, which comes later"
+            )
+            _require(call in graph.copies(original), f"{original} does not know that {call} repeats it")
+            _require(graph.same_as(original) is None, f"{call} repeats {original}, which isn't made")
+            _require(graph.touch(call) == NOTHING, f"{call} repeats {original}, and is not pure")
         for earlier in graph.after(call):
             _require(
                 graph.order(earlier) < graph.order(call), f"{call} comes after {earlier}, which is later"

@@ -210,14 +210,14 @@ async def converse(
                 earlier = [call.id for call in settled]
                 reply = await conversing.write(effect, functions, execution, earlier)
                 begun = reply.plan or Plan(())
-            case RunPlan(plan, until) | Revise(plan, until):
+            case RunPlan(plan, until, unused) | Revise(plan, until, unused):
                 execution.held = effect.held if isinstance(effect, Revise) else ()
                 if isinstance(effect, Revise):
                     settled = settled[: len(settled) - last]
                 if isinstance(effect, Revise) or (begun is not None and begun != plan):
                     _revise(settled, execution)
                     begun = None
-                execution.extend(plan.calls if begun is None else (), complete=True)
+                execution.extend(plan.calls if begun is None else (), complete=True, unused=unused)
                 begun, last = None, len(plan)
                 settled += plan.calls
                 if occupying:
@@ -280,5 +280,7 @@ def _outcome(plan: Plan, execution: Execution) -> Outcome:
         dict(execution.results),
         {id_: state.error or state.status for id_, state in states.items() if state.status != "completed"},
         tuple(id_ for id_, state in states.items() if state.status == "failed"),
-        frozenset(id_ for id_, state in states.items() if state.dispatched is not None),
+        frozenset(
+            id_ for id_, state in states.items() if states[state.same_as or id_].dispatched is not None
+        ),
     )

@@ -36,6 +36,7 @@ from llmorch.schedule import (
     PlanExtended,
     PlanRevised,
     ReturnRate,
+    Share,
 )
 
 if TYPE_CHECKING:
@@ -152,10 +153,16 @@ class Execution:
             if self._sharing is not None:
                 self._sharing.close()
 
-    def extend(self, calls: tuple[FunctionCall, ...], *, complete: bool = False) -> None:
+    def extend(
+        self,
+        calls: tuple[FunctionCall, ...],
+        *,
+        complete: bool = False,
+        unused: frozenset[CallId] = frozenset(),
+    ) -> None:
         """More of the plan is known; calls that are ready start before this returns."""
         self._finished.clear()
-        self._handle(PlanExtended(calls, complete))
+        self._handle(PlanExtended(calls, complete, unused))
         self._narrow(call.id for call in calls if call.uses)
         if complete and len(self._values) > len(self.results):  # of calls that a revision left out
             current = {state.key for state in self.core.states.values()}
@@ -219,6 +226,9 @@ class Execution:
                 self._start(_Attempt(self.core.graph.call(command.call), command))
             case Keep():
                 self._keep(command)
+            case Share(call, same_as):
+                # The value itself, as every call that uses a result gets it.
+                self.results[call] = self.results[same_as]
             case Cancel():
                 self._cancel(command)
             case ReturnRate():
@@ -310,7 +320,9 @@ class Execution:
             self.results[attempt.call.id] = result
         self._handle(CallCompleted(*attempt.key))
         if known:
-            self._narrow(self.core.graph.users(attempt.call.id))
+            graph = self.core.graph
+            for same in graph.alike(attempt.call.id):
+                self._narrow(graph.users(same))
             self._read_ahead()
 
     def _failed(self, attempt: _Attempt, error: Exception) -> None:

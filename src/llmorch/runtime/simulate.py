@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.functions import fitted
 from llmorch.plan.check import check_fits
-from llmorch.relations import lower_bound
+from llmorch.relations import lower_bound, unused
 from llmorch.resources import supply_of
 from llmorch.schedule import (
     CallCompleted,
@@ -57,13 +57,14 @@ def simulate(
     policy: str = "critical",
     failing: Collection[CallId] = (),
     resources: Mapping[str, Amount | Sequence[Amount]] | None = None,
+    optimize: bool = True,
 ) -> Simulation:
     """Run a checked plan on a virtual clock.
 
     ``durations`` are seconds by call id or, for all its calls, by function name; a call
     of neither takes no time. The calls in ``failing`` fail when their time is over.
-    ``resources`` is what there is, as for ``Orchestrator``. Raises ``PlanError`` for a call
-    that needs more, and ``ValueError`` for resources that can't be.
+    ``resources`` is what there is, and ``optimize`` leaves calls out, as for ``Orchestrator``.
+    Raises ``PlanError`` for a call that needs more, and ``ValueError`` for resources that can't be.
     """
     supply = supply_of(resources)
     known = fitted(functions, processors, supply)
@@ -71,12 +72,18 @@ def simulate(
         check_fits(call, known[call.function])
     seconds = {call.id: durations.get(call.id, durations.get(call.function, 0.0)) for call in plan}
     core = Orchestration(
-        functions, processors=processors, policy=policy_named(policy), supply=supply, durations=seconds
+        functions,
+        processors=processors,
+        policy=policy_named(policy),
+        supply=supply,
+        durations=seconds,
+        optimize=optimize,
     )
     now = makespan = 0.0
     coming: list[tuple[float, int, Event]] = []
     history: list[Command] = []
-    commands = core.handle(PlanExtended(plan.calls, complete=True), at=now)
+    nobody_wants = unused(plan, functions) if optimize else frozenset()
+    commands = core.handle(PlanExtended(plan.calls, complete=True, unused=nobody_wants), at=now)
     while True:
         for command in commands:
             history.append(command)
@@ -95,6 +102,7 @@ def simulate(
         if not isinstance(event, RateReturned):
             makespan = now
         commands = core.handle(event, at=now)
+    made = {call: seconds[call] if core.makes(call) else 0.0 for call in seconds}
     parts = {call.id: core.parts(call.id) for call in plan}
-    bound = lower_bound(core.graph, seconds, processors, parts=parts)
+    bound = lower_bound(core.graph, made, processors, parts=parts)
     return Simulation(processors, policy, makespan, bound, core.states, core.graph, tuple(history))

@@ -24,6 +24,7 @@ from llmorch.schedule.messages import (
     PlanRevised,
     RateReturned,
     ReturnRate,
+    Share,
 )
 from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.policy import POLICIES, Policy, policy_named
@@ -56,6 +57,7 @@ __all__ = [
     "Policy",
     "RateReturned",
     "ReturnRate",
+    "Share",
     "Status",
     "policy_named",
 ]

@@ -36,7 +36,8 @@ def foreseen(
     """How urgent each call is: its remaining path, unless first come, first served is shorter.
 
     In that case the earlier a call would start, the more urgent it is, which makes the
-    same schedule again. Nothing of the plan may have started.
+    same schedule again. Nothing of the plan may have started; a call that has no ``needs``
+    isn't made.
     """
     if sum(need.processors for need in needs.values()) <= capacity.processors and not any(
         need.model or need.limits or not need.simple for need in needs.values()
@@ -63,12 +64,15 @@ def _played(
     """The makespan under a policy, and the calls in the order in which they start."""
     scheduler, coordinator = Scheduler(graph), Coordinator(capacity, policy)
     ready = [call for call in graph if scheduler.add(call)]
+    ready += scheduler.drop([call for call in graph if call not in needs and graph.same_as(call) is None])
+    ready = [call for call in ready if call in needs or graph.same_as(call) is not None]
     started: list[CallId] = []
     ends: list[tuple[float, int, CallId, Place | str]] = []
     """When a call ends, with its place, or when one that began no longer counts to a rate."""
     now = makespan = 0.0
     while True:
-        coordinator.submit([Waiting(call, graph.order(call), needs[call], urgency[call]) for call in ready])
+        made, _ = scheduler.settle(ready)
+        coordinator.submit([Waiting(call, graph.order(call), needs[call], urgency[call]) for call in made])
         for call, place in coordinator.dispatch():
             started.append(call)
             heappush(ends, (now + durations[call], 2 * len(started), call, place))

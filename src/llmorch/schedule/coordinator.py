@@ -12,7 +12,7 @@ from llmorch.schedule.queueing import Queueing
 from llmorch.schedule.room import Needs, Room
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from llmorch.calls import CallId
     from llmorch.schedule.policy import Policy, Waiting
@@ -106,6 +106,10 @@ class Coordinator:
         assert self._planning is not None
         self._room.give_back(_PLANNING, self._planning)
         self._planning = None
+
+    def drop(self, calls: Collection[CallId]) -> None:
+        """Forget these of the calls that wait."""
+        self._policy.drop(calls)
 
     def withdraw(self) -> None:
         """Forget every call that waits."""

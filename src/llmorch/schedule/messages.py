@@ -18,10 +18,12 @@ class PlanExtended:
 
     ``complete`` says that no more will come before all of it has ended. After that the
     plan may go on: a technique that thinks in turns adds the calls of the next one.
+    ``unused`` are calls of a complete plan that needn't be made, unless they have begun.
     """
 
     calls: tuple[FunctionCall, ...]
     complete: bool = False
+    unused: frozenset[CallId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +156,16 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A call is complete without being made: it is the same as another, whose result is its own."""
+
+    call: CallId
+    same_as: CallId
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Nothing runs and nothing more can: tell the caller."""
 
 
-Command: TypeAlias = Dispatch | Cancel | ReturnRate | Keep | Finish
+Command: TypeAlias = Dispatch | Cancel | ReturnRate | Keep | Share | Finish

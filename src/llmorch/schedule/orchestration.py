@@ -27,14 +27,16 @@ from llmorch.schedule.messages import (
     PlanRevised,
     RateReturned,
     ReturnRate,
+    Share,
 )
+from llmorch.schedule.once import Once, left_out
 from llmorch.schedule.policy import CriticalPath, Waiting
 from llmorch.schedule.room import Capacity, Needs
 from llmorch.schedule.scheduler import Scheduler
 from llmorch.schedule.state import CallState, Earlier, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.functions import Function
@@ -50,7 +52,8 @@ class Orchestration:
 
     ``functions`` are the declarations behind the plan's names; ``supply`` is what there is
     of what their calls share, and every call has to fit it; ``durations`` are expected
-    seconds by call id or function name, for policies that look ahead.
+    seconds by call id or function name, for policies that look ahead. With ``optimize``
+    pure calls that are the same are made once.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Orchestration:
         policy: Policy,
         supply: Supply | None = None,
         durations: Mapping[str, float] | None = None,
+        optimize: bool = False,
     ) -> None:
         self.states: dict[CallId, CallState] = {}
         self.graph = RelationGraph()
@@ -74,6 +78,7 @@ class Orchestration:
         self._known_needs = {name: Needs.of(function) for name, function in functions.items()}
         self._looks_ahead = policy.name == CriticalPath.name
         self._earlier = Earlier(functions)
+        self._once = Once(functions, optimize=optimize)
         self._spent: dict[str, CallState] = {}
         """Calls of plans before a revision that were started and may not be made again."""
         self._touches: dict[tuple[str, tuple[Attempt, ...]], Touch] = {}
@@ -106,7 +111,7 @@ class Orchestration:
                     return []
                 self._end(state, "completed", at)
                 if state is self.states.get(call):
-                    self._submit(self._scheduler.complete(call), at)
+                    commands += self._submit(self._scheduler.complete(call), at)
             case CallFailed(call, attempt, error):
                 state = self._running(event, call, attempt)
                 if state is None:
@@ -116,17 +121,18 @@ class Orchestration:
                     stopped = self._scheduler.fail(call)
                     for other in stopped:
                         self._skip(self.states[other], call)
-                    self._submit(self._scheduler.passed([call, *stopped]), at)
+                    commands += self._submit(self._scheduler.passed([call, *stopped]), at)
             case EffectsKnown(call, touch):
                 if call in self.graph:
-                    self._submit(self._scheduler.narrowed(self.graph.narrow(call, touch)), at)
-            case PlanExtended(calls, complete):
+                    freed = self._scheduler.narrowed(self.graph.narrow(call, touch))
+                    commands += self._submit(freed, at)
+            case PlanExtended(calls, complete, unused):
                 if (self._complete and not finished) or any(call.id in self.graph for call in calls):
                     raise IllegalEvent(
                         f"{', '.join(call.id for call in calls)}: there already, or after the end"
                     )
                 finished = self._complete = False
-                commands += self._extend(calls, complete, at)
+                commands += self._extend(calls, complete, unused, at)
             case PlanRevised():
                 finished = self._complete = False
                 self._revise()
@@ -180,9 +186,11 @@ class Orchestration:
         state.status, state.error = "skipped", f"{cause} failed"
         self._open -= 1
 
-    def _submit(self, calls: list[CallId], at: float) -> None:
+    def _submit(self, calls: list[CallId], at: float) -> list[Command]:
+        """Hand on what is ready to be made, and complete what another call was made for."""
         waiting = []
-        for call in calls:
+        made, copies = self._scheduler.settle(calls)
+        for call in made:
             state = self.states[call]
             if not self._complete and self.graph.touch(call).changes:
                 self._held.append(call)
@@ -192,6 +200,13 @@ class Orchestration:
                 Waiting(call, self.graph.order(call), self._needs(state.call), self._urgency(call))
             )
         self._coordinator.submit(waiting)
+        return [self._share(self.states[call], at) for call in copies]
+
+    def _share(self, state: CallState, at: float) -> Share:
+        assert state.same_as is not None
+        state.status, state.completed = "completed", at
+        self._open -= 1
+        return Share(state.call.id, state.same_as)
 
     def _dispatch(self, at: float) -> list[Command]:
         commands: list[Command] = []
@@ -221,6 +236,11 @@ class Orchestration:
         """The declaration of the function that a call makes."""
         return self._functions[self.graph.call(call).function]
 
+    def makes(self, call: CallId) -> bool:
+        """Whether a call is one to be made: not the same as another, and not unused."""
+        state = self.states[call]
+        return state.same_as is None and state.status != "unused"
+
     def parts(self, call: CallId) -> dict[str, tuple[int, int]]:
         """How much a call takes of each thing it needs, and how much there is in all."""
         return self.capacity.parts(self._needs(self.graph.call(call)))
@@ -229,6 +249,8 @@ class Orchestration:
         return self._known_needs[call.function]
 
     def _expected(self, call: CallId) -> float:
+        if not self.makes(call):
+            return 0.0
         return self._durations.get(call, self._durations.get(self.graph.call(call).function, 1.0))
 
     def _urgency(self, call: CallId) -> float:
@@ -242,24 +264,32 @@ class Orchestration:
             state.status != "planned"
             or (call not in self._durations and state.call.function not in self._durations)
             for call, state in self.states.items()
+            if self.makes(call)
         ):
             return paths
-        needs = {call: self._needs(state.call) for call, state in self.states.items()}
+        needs = {call: self._needs(state.call) for call, state in self.states.items() if self.makes(call)}
         return dict(foreseen(self.graph, needs, expected, self.capacity, paths))
 
-    def _extend(self, calls: tuple[FunctionCall, ...], complete: bool, at: float) -> list[Command]:
+    def _extend(
+        self, calls: tuple[FunctionCall, ...], complete: bool, unused: Collection[CallId], at: float
+    ) -> list[Command]:
         commands: list[Command] = []
         ready = []
         for call in calls:
             function = self._functions[call.function]
-            same = self._earlier.match(call)
+            original = self._once.original(call, self.states)
+            same = self._earlier.match(call) if original is None else None
             touch = self._touches.get(self._touch_key(call)) if same is None else same.touch
-            self.graph.add(call, function.kind, touches(function, call) if touch is None else touch)
+            touch = touches(function, call) if touch is None else touch
+            self.graph.add(call, function.kind, touch, same_as=original)
             if same is not None and (not function.repeatable or not self._spoilt(call.id)):
                 commands.append(self._keep(call, same))
                 continue
-            inputs = tuple(self.states[used].key for used in call.uses)
-            state = self.states[call.id] = CallState(call, self._attempts.get(call.id, 0) + 1, inputs)
+            state = CallState(call, self._attempts.get(call.id, 0) + 1, self._keys(call.uses))
+            self.states[call.id] = state
+            if original is not None:
+                state.same_as = original
+                self._earlier.share(call.id, original)
             if spent := self._spent.get(written(call, function)):
                 self._refuse(state, spent)
                 continue
@@ -267,18 +297,33 @@ class Orchestration:
             if self._scheduler.add(call.id):
                 ready.append(call.id)
             elif self._scheduler.stopped(call.id):
-                causes = (*call.uses, *self.graph.after(call.id))
-                self._skip(state, next(cause for cause in causes if self._scheduler.stopped(cause)))
+                causes = (*call.uses, *self.graph.after(call.id), state.same_as)
+                self._skip(state, next(cause for cause in causes if cause and self._scheduler.stopped(cause)))
         if complete:
             commands += [
                 self._cancel(state, at) for state in self._earlier.drop() if state.status == "running"
             ]
             self._complete = True
+            ready, self._held = [*self._held, *self._leave_out(unused, ready)], []
             self._paths = self._urgencies()
             self._coordinator.reorder(self._paths)
-            ready, self._held = [*self._held, *ready], []
-        self._submit(ready, at)
-        return commands
+        return [*commands, *self._submit(ready, at)]
+
+    def _leave_out(self, unused: Collection[CallId], ready: list[CallId]) -> list[CallId]:
+        """Leave out what nobody wants; return what is ready then, of what was and beside it."""
+        left = left_out(unused, self.graph, self.states)
+        if not left:
+            return ready
+        for call in left:
+            self.states[call].status, self.states[call].submitted = "unused", None
+            self._open -= 1
+        self._coordinator.drop(left)
+        return [*(call for call in ready if call not in left), *self._scheduler.drop(left)]
+
+    def _keys(self, calls: Iterable[CallId]) -> tuple[Attempt, ...]:
+        """The attempts whose results are those of these calls."""
+        states = self.states
+        return tuple(states[states[call].same_as or call].key for call in calls)
 
     def _refuse(self, state: CallState, spent: CallState) -> None:
         """Fail a call whose effect is made already: on other inputs it would be made again."""
@@ -292,7 +337,7 @@ class Orchestration:
     def _touch_key(self, call: FunctionCall) -> tuple[str, tuple[Attempt, ...]]:
         """What decides what a call touches: its text, and the results that name it."""
         function = self._functions[call.function]
-        return written(call, function), tuple(self.states[used].key for used in named_by(function, call))
+        return written(call, function), self._keys(named_by(function, call))
 
     def _spoilt(self, call: CallId) -> bool:
         """Whether something that is made anew changes what a call of the plan before has found."""
@@ -312,6 +357,7 @@ class Orchestration:
             if state.dispatched is not None and not function.repeatable:
                 self._spent[written(state.call, function)] = state
         self._earlier.add(self.states.values())
+        self._once.revise(self.states)
         self.states, self.graph = {}, RelationGraph()
         self._scheduler = Scheduler(self.graph)
         self._held = []
@@ -324,7 +370,7 @@ class Orchestration:
         if before != call.id:  # an attempt's number is never used again under one id
             state.attempt = self._attempts[call.id] = self._attempts.get(call.id, 0) + 1
         state.call = call
-        state.inputs = tuple(self.states[used].key for used in call.uses)
+        state.inputs = self._keys(call.uses)
         self.states[call.id] = state
         self._scheduler.add(call.id)
         self._scheduler.begun(call.id)
@@ -336,11 +382,18 @@ class Orchestration:
             self._open += 1
         return Keep(call.id, state.attempt, before, before_attempt)
 
-    def _keep_finished(self, state: CallState) -> list[Keep]:
+    def _keep_finished(self, state: CallState) -> list[Keep | Share]:
         """At the end, what had ended before a revision, if nothing has taken its place."""
         call = state.call
-        current = [self.states[used].key for used in call.uses if used in self.states]
-        if state.status == "running" or call.id in self.graph or current != list(state.inputs):
+        current = self._keys(used for used in call.uses if used in self.states)
+        if state.status == "running" or call.id in self.graph or current != state.inputs:
+            return []
+        original = self._once.original(call, self.states)
+        if original is not None and self.states[original].status == "completed":
+            self.graph.add(call, self._functions[call.function].kind, same_as=original)
+            self.states[call.id], state.same_as = state, original
+            return [Share(call.id, original)]
+        if original is not None or state.same_as is not None:
             return []
         self.graph.add(call, self._functions[call.function].kind, state.touch)
         return [self._keep(call, state)]

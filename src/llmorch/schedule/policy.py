@@ -51,6 +51,9 @@ class Policy(Protocol):
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         """Take note of better estimates: the whole plan is known."""
 
+    def drop(self, calls: Collection[CallId]) -> None:
+        """Forget these of the waiting calls."""
+
     def clear(self) -> None:
         """Forget every waiting call."""
 
@@ -89,6 +92,11 @@ class _Lanes:
     def offered(self) -> list[Needs]:
         return [needs for needs, lane in self._lanes.items() if lane]
 
+    def drop(self, calls: Collection[CallId]) -> None:
+        for needs, lane in self._lanes.items():
+            self._lanes[needs] = [entry for entry in lane if entry[2].id not in calls]
+            heapify(self._lanes[needs])
+
     def clear(self) -> None:
         self._lanes.clear()
 
@@ -116,6 +124,9 @@ class CriticalPath:
 
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         self._lanes.reorder(urgency)
+
+    def drop(self, calls: Collection[CallId]) -> None:
+        self._lanes.drop(calls)
 
     def clear(self) -> None:
         self._lanes.clear()
@@ -178,6 +189,10 @@ class Barrier(Greedy):
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         self._known = True
 
+    def drop(self, calls: Collection[CallId]) -> None:
+        self._next = [call for call in self._next if call.id not in calls]
+        super().drop(calls)
+
     def clear(self) -> None:
         self._next, self._known = [], False
         super().clear()
@@ -220,6 +235,10 @@ class Exclusive:
 
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         pass
+
+    def drop(self, calls: Collection[CallId]) -> None:
+        for lanes in (lanes for pair in self._sets for lanes in pair):
+            lanes.drop(calls)
 
     def clear(self) -> None:
         self._sets.clear()

@@ -2,8 +2,9 @@
 
 The paper's section III-D: failed calls are traced back through the graph to their closest
 parents of smallest rank. What is added here: only what depends on those parents is made
-again; failures whose cones meet are one recovery, others are apart; and each further
-attempt traces one step further up. This module must not know how a call is repaired.
+again; failures whose cones meet are one recovery, others are apart; calls that are the same
+have failed together; and each further attempt traces one step further up. This module must
+not know how a call is repaired.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def broken(graph: RelationGraph, steps: Mapping[CallId, int], within: Container[
     """
     groups: list[tuple[set[CallId], set[CallId], set[CallId]]] = []
     for failed, step in steps.items():
-        points = {point for point in recovery_points(graph, failed, step) if point in within} or {failed}
+        points: set[CallId] = set()
+        for same in [call for call in graph.alike(failed) if call in within]:
+            points |= {point for point in recovery_points(graph, same, step) if point in within} or {same}
         group = {failed}, points, cone(graph, points)
         for other in [other for other in groups if other[2] & group[2]]:
             groups.remove(other)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from llmorch.calls import CallId
     from llmorch.relations import RelationGraph
 
@@ -29,7 +31,7 @@ class Scheduler:
 
     def add(self, call: CallId) -> bool:
         """Take a call that was just added to the graph; tell whether it is ready."""
-        uses, after = self._graph.uses(call), self._graph.after(call)
+        uses, after = self._needed(call), self._graph.after(call)
         touch = self._graph.touch(call)
         if any(used in self._stopped for used in uses) or any(
             earlier in self._stopped and self._graph.touch(earlier).spoils(touch) for earlier in after
@@ -45,6 +47,33 @@ class Scheduler:
             }
         return self._ready(call)
 
+    def _needed(self, call: CallId) -> tuple[CallId, ...]:
+        original = self._graph.same_as(call)
+        uses = self._graph.uses(call)
+        return uses if original is None else (*uses, original)
+
+    def settle(self, ready: list[CallId]) -> tuple[list[CallId], list[CallId]]:
+        """Of calls that are ready, those to make, and those that are complete, being the same as one made.
+
+        What those make ready in turn is among them.
+        """
+        copies = [call for call in ready if self._graph.same_as(call) is not None]
+        if not copies:
+            return ready, copies
+        made = [call for call in ready if self._graph.same_as(call) is None]
+        for copy in copies:  # which grows
+            for call in self.complete(copy):
+                (made if self._graph.same_as(call) is None else copies).append(call)
+        return sorted(made, key=self._graph.order), copies
+
+    def drop(self, calls: Collection[CallId]) -> list[CallId]:
+        """Note that calls are never made; return those that only waited for their turn."""
+        self._stopped.update(calls)
+        for call in calls:
+            self._missing.pop(call, None)
+            self._behind.pop(call, None)
+        return self.passed(calls)
+
     def begun(self, call: CallId) -> None:
         """Note that a call that was just added has been started before: it waits for nothing."""
         self._missing.pop(call, None)
@@ -59,25 +88,27 @@ class Scheduler:
         """Note a completion; return the calls that it made ready, in the plan's order."""
         self._completed.add(call)
         ready = []
-        for user in self._graph.users(call):
+        copies = self._graph.copies(call)
+        for user in (*self._graph.users(call), *copies):
             if user in self._missing:
                 self._missing[user] -= 1
                 if self._ready(user):
                     ready.append(user)
         freed = self._let_by(call)
-        return sorted({*ready, *freed}, key=self._graph.order) if freed else ready
+        return sorted({*ready, *freed}, key=self._graph.order) if freed or copies else ready
 
     def fail(self, call: CallId) -> list[CallId]:
         """Note a failure; return the calls that can't run because of it."""
         self._stopped.add(call)
-        stopped = [other for other in self._graph.descendants(call) if other not in self._stopped]
+        below = self._graph.descendants(call, copies=True)
+        stopped = [other for other in below if other not in self._stopped]
         self._stopped.update(stopped)
         for other in stopped:
             self._missing.pop(other, None)
             self._behind.pop(other, None)
         return stopped
 
-    def passed(self, calls: list[CallId]) -> list[CallId]:
+    def passed(self, calls: Collection[CallId]) -> list[CallId]:
         """Note that calls have failed or will not run; return those that only waited for their turn."""
         return [freed for call in calls for freed in self._let_by(call)]
 

@@ -6,22 +6,22 @@ of the rest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from llmorch.calls import Constant, Plan
+from llmorch.calls import Plan
 from llmorch.plan import render_call, with_ids
-from llmorch.relations.effects import NOTHING
+from llmorch.relations import NOTHING, in_one_form
 from llmorch.schedule.room import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from llmorch.calls import CallId, Expression, FunctionCall
+    from llmorch.calls import CallId, FunctionCall
     from llmorch.functions import Function
     from llmorch.relations import Touch
 
-Status = Literal["planned", "submitted", "running", "completed", "failed", "skipped", "cancelled"]
+Status = Literal["planned", "submitted", "running", "completed", "failed", "skipped", "unused", "cancelled"]
 Attempt = tuple["CallId", int]
 """One attempt to make a call: its id, and which attempt it is."""
 
@@ -34,8 +34,8 @@ _ENDINGS: tuple[Status, ...] = ("failed", "running", "completed")
 class CallState:
     """What the core knows of one call; times are the driver's, in seconds.
 
-    ``skipped`` is a call that can't run because one it depends on failed. ``inputs`` are
-    the attempts whose results it uses.
+    ``skipped`` is a call that can't run because one it depends on failed, ``unused`` one
+    whose result nobody wants. ``inputs`` are the attempts whose results it uses.
     """
 
     call: FunctionCall
@@ -49,6 +49,8 @@ class CallState:
     error: str | None = None
     touch: Touch = NOTHING
     """What it touches, as far as that was known when the plan was revised."""
+    same_as: CallId | None = None
+    """The call whose result is its own: it isn't made itself."""
 
     @property
     def processor(self) -> int | None:
@@ -107,13 +109,20 @@ class Earlier:
         alike = [
             state
             for key, state in self._states.items()
-            if self._told[key] == story and (state.status != "failed" or state.call.id == call.id)
+            if self._told[key] == story
+            and state.same_as is None
+            and (state.status != "failed" or state.call.id == call.id)
         ]
         return max(
             alike,
             key=lambda state: (state.call.id == call.id, _ENDINGS.index(state.status)),
             default=None,
         )
+
+    def share(self, call: CallId, same_as: CallId) -> None:
+        """Know that a call of the new plan is the same as another one of it."""
+        if same_as in self._was:
+            self._was[call] = self._was[same_as]
 
     def keep(self, state: CallState, call: FunctionCall) -> None:
         """Hand an attempt over to the new plan, where ``call`` is it."""
@@ -136,14 +145,4 @@ class Earlier:
 
 def written(call: FunctionCall, function: Function) -> str:
     """A call in one form, however its arguments are ordered, and without those that are the default."""
-    args = {}
-    for parameter in function.parameters:
-        value = call.args.get(parameter.name)
-        if value is not None and not _is(parameter.default, value):
-            args[parameter.name] = value
-    rest = {name: value for name, value in call.args.items() if name not in function.by_name}
-    return render_call(replace(call, args=args | rest))
-
-
-def _is(default: object, value: Expression) -> bool:
-    return isinstance(value, Constant) and type(value.value) is type(default) and value.value == default
+    return render_call(in_one_form(call, function))

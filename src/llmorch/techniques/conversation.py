@@ -47,6 +47,8 @@ class Task:
     """Whether ``llmorch`` has results judged, and plans again."""
     recoveries: int = 0
     """How many attempts to recover one failed call may have; the last replans the rest."""
+    optimize: bool = True
+    """Whether pure calls that are the same are made once, and those that nothing uses not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,13 @@ class RunPlan:
     """Run this plan to its end, after those before it. The reply is an ``Outcome``.
 
     With ``until`` the reply comes as soon as a call has failed and ``until`` says yes to
-    the outcome so far; what runs goes on.
+    the outcome so far; what runs goes on. Of the ``unused`` calls, whose results nobody
+    looks at, those that have not begun are left out.
     """
 
     plan: Plan
     until: Callable[[Outcome], bool] | None = None
+    unused: frozenset[CallId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ class Revise:
 
     plan: Plan
     until: Callable[[Outcome], bool] | None = None
+    unused: frozenset[CallId] = frozenset()
     held: tuple[FunctionCall, ...] = ()
     """Calls that belong to the plan and wait for what is decided next."""
 
@@ -125,8 +130,9 @@ class Draft:
 class Outcome:
     """What running came to, of every plan so far: results by call id, and errors of the rest.
 
-    ``failed`` are the calls that failed themselves; ``begun`` those that were started, and
-    may have left something behind whatever came of them.
+    ``failed`` are the calls that failed themselves; ``begun`` those that were started, or
+    that another one which was started is made for, and may have left something behind
+    whatever came of them.
     """
 
     plan: Plan

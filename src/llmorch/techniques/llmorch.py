@@ -38,7 +38,7 @@ def llmorch(task: Task) -> Conversation[Answer]:
     plan = mention_unused(written, task.functions)
     if task.replan:
         return (yield from until_answered(task, plan))
-    outcome = yield from run_recovering(task, plan)
+    outcome = yield from run_recovering(task, plan, last_answers=True)
     return answer_of(outcome, tuple(task.tried))
 
 

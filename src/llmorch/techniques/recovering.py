@@ -14,7 +14,7 @@ from llmorch.calls import Plan
 from llmorch.errors import DuplicateId, EvaluationError, PlanError
 from llmorch.plan import Checker, Parser, evaluate, render_call, with_query
 from llmorch.plan.evaluate import as_text
-from llmorch.relations import discover
+from llmorch.relations import discover, unused
 from llmorch.requests import Message
 from llmorch.schedule.recovery import Broken, broken, cone
 from llmorch.techniques.conversation import AskModel, Look, Outcome, Recovery, Revise, RunPlan
@@ -34,26 +34,28 @@ REPLIES = 2
 """How often the model is asked for one call, or for the rest of a plan, before the attempt has failed."""
 
 
-def run_recovering(task: Task, plan: Plan) -> Conversation[Outcome]:
+def run_recovering(task: Task, plan: Plan, *, last_answers: bool = False) -> Conversation[Outcome]:
     """Run a plan; where calls fail, have their recovery points repaired and go on from there.
 
     What was tried is added to ``task.tried``. The outcome is that of the plan as it was in
-    the end; calls that could not be recovered are among its errors.
+    the end; calls that could not be recovered are among its errors. ``last_answers`` says
+    that nobody looks at any result but the last call's.
     """
-    recovering = _Recovering(task, plan)
+    recovering = _Recovering(task, plan, last_answers=last_answers)
     until = recovering.wanted if task.recoveries else None
-    outcome: Outcome = yield RunPlan(plan, until)
+    outcome: Outcome = yield RunPlan(plan, until, recovering.unused)
     while until is not None and until(outcome):
         yield from recovering.recover(outcome)
-        outcome = yield Revise(recovering.plan, until)
+        outcome = yield Revise(recovering.plan, until, recovering.unused)
     return outcome
 
 
 class _Recovering:
     """One plan on its way to an end."""
 
-    def __init__(self, task: Task, plan: Plan) -> None:
+    def __init__(self, task: Task, plan: Plan, *, last_answers: bool) -> None:
         self._task = task
+        self._last_answers = last_answers and task.optimize
         self.plan = plan
         self._attempts: dict[CallId, int] = {}
         self._given_up: set[CallId] = set()
@@ -69,15 +71,23 @@ class _Recovering:
         """The number of the next attempt, from 1, among all of the run."""
         return 1 + sum(bool(recovery.failed) for recovery in self._task.tried)
 
+    @property
+    def unused(self) -> frozenset[CallId]:
+        """The calls of the plan as it is now that needn't be made."""
+        functions = self._task.functions
+        return unused(self.plan, functions) if self._last_answers else frozenset()
+
     def _failed(self, outcome: Outcome) -> list[CallId]:
         own = self.plan.by_id
-        return [call for call in outcome.failed if call in own and call not in self._given_up]
+        done = self._given_up | self.unused
+        return [call for call in outcome.failed if call in own and call not in done]
 
     def _graph(self, outcome: Outcome, plan: Plan) -> RelationGraph:
         """The graph of all plans so far, with this one as ``plan``."""
         own = self.plan.by_id
         earlier = tuple(call for call in outcome.plan if call.id not in own)
-        return discover(Plan((*earlier, *plan)), self._task.functions, outcome.results)
+        optimize = self._task.optimize
+        return discover(Plan((*earlier, *plan)), self._task.functions, outcome.results, optimize=optimize)
 
     def recover(self, outcome: Outcome) -> Conversation[None]:
         """One attempt, for calls that failed and belong together."""
@@ -91,7 +101,7 @@ class _Recovering:
         last = self._number == self._task.recoveries
         replan = last and any(steps[call] > 1 for call in group.failed)
         # A new plan makes nothing of the old one again, only something else than what failed.
-        lost = cone(graph, group.failed) if replan else {*group.cone}
+        lost = self._lost(graph, group) if replan else {*group.cone}
         if not replan and (spent := self._spent(group.cone, outcome)):
             self._given_up.update(group.failed)
             named = ", ".join(_named(self.plan[call]) for call in spent)
@@ -104,11 +114,16 @@ class _Recovering:
         waiting = lost - outcome.begun
         going = Plan(tuple(call for call in self.plan if call.id not in waiting))
         held = tuple(call for call in self.plan if call.id in waiting)
-        yield Revise(going, _at_once, held)
+        yield Revise(going, _at_once, self.unused, held)
         if replan:
             yield from self._replan(outcome, group, why)
         else:
             yield from self._repair(outcome, group, why)
+
+    def _lost(self, graph: RelationGraph, group: Broken) -> set[CallId]:
+        """The failed calls of this plan, those that are the same, and all below them."""
+        own = self.plan.by_id
+        return cone(graph, [same for call in group.failed for same in graph.alike(call) if same in own])
 
     def _spent(self, calls: Sequence[CallId], outcome: Outcome) -> list[CallId]:
         """Those that were started and may not be made again."""
@@ -128,31 +143,37 @@ class _Recovering:
         changed: dict[CallId, str] = {}
         # Told as it comes about: a run may be cut short while the model is asked.
         self._task.tried.append(Recovery("recover", why, group.failed))
-        for point in group.points:
-            before = self.plan[point]
-            tried = self._tried.setdefault(point, [])
-            tried.append(before)
-            repaired = yield from self._repaired(before, failed, tried, outcome)
-            if repaired is not None:
+        graph = self._graph(outcome, self.plan)
+        copies = {call.id for call in self.plan if graph.same_as(call.id) is not None}
+        for points in _together(graph, group.points):
+            before = [self.plan[point] for point in points]
+            for call in before:
+                self._tried.setdefault(call.id, []).append(call)
+            repaired = yield from self._repaired(before, failed, outcome)
+            if repaired:
                 self.plan = self._with(repaired)
-                changed[point] = render_call(repaired)
+                changed |= {call.id: render_call(call) for call in repaired}
                 self._task.tried[-1] = Recovery("recover", why, group.failed, {**changed})
         outcome = yield Look()
-        below = cone(self._graph(outcome, self.plan), changed)
+        below = cone(self._graph(outcome, self.plan), changed) - copies
         again = tuple(call.id for call in self.plan if call.id in below and call.id in outcome.begun)
         self._task.tried[-1] = Recovery("recover", why, group.failed, changed, again)
 
-    def _with(self, repaired: FunctionCall) -> Plan:
-        return Plan(tuple(repaired if call.id == repaired.id else call for call in self.plan))
+    def _with(self, repaired: Sequence[FunctionCall]) -> Plan:
+        changed = {call.id: call for call in repaired}
+        return Plan(tuple(changed.get(call.id, call) for call in self.plan))
 
     def _repaired(
         self,
-        point: FunctionCall,
+        points: Sequence[FunctionCall],
         failed: Sequence[tuple[FunctionCall, dict[str, str], str]],
-        tried: Sequence[FunctionCall],
         outcome: Outcome,
-    ) -> Conversation[FunctionCall | None]:
-        """Another call in the place of one; ``None`` if the model writes none."""
+    ) -> Conversation[list[FunctionCall]]:
+        """Another call in the place of some that are the same; none if the model writes none.
+
+        The model is asked for the first, which may use the fewest others.
+        """
+        point, tried = points[0], self._tried[points[0].id]
         said: tuple[Message, ...] = ()
         own = self.plan.by_id
         earlier = [call.id for call in outcome.plan if call.id not in own]
@@ -163,38 +184,43 @@ class _Recovering:
             request = repair_call(self._task, self.plan.calls, point, above, failed, tried, said)
             reply: Reply = yield AskModel(request)
             try:
-                repaired = self._read(reply.text, above, point.id)[0]
+                first = self._read(reply.text, above, point.id)[0]
+                # An effect is not made for several.
+                pure = self._task.functions[first.function].pure
+                repaired = [replace(first, id=call.id) for call in (points if pure else points[:1])]
                 self._refuse_spent(repaired, (yield Look()))
             except PlanError as error:
                 said = (*said, *_told(reply, error, "Write only the repaired call."))
                 continue
-            return None if same(repaired) in before else repaired
-        return None
+            return [] if same(first) in before else repaired
+        return []
 
-    def _refuse_spent(self, repaired: FunctionCall, outcome: Outcome) -> None:
-        """Raise ``PlanError`` if a repaired call has one that may not be made again made again."""
+    def _refuse_spent(self, repaired: Sequence[FunctionCall], outcome: Outcome) -> None:
+        """Raise ``PlanError`` if repaired calls have one that may not be made again made again."""
         plan = self._with(repaired)
-        below = cone(self._graph(outcome, plan), [repaired.id])
+        ids = [call.id for call in repaired]
+        below = cone(self._graph(outcome, plan), ids)
         spent = self._spent([call.id for call in plan if call.id in below], outcome)
         if spent:
             raise _wrong(
-                repaired,
+                repaired[0],
                 f"with it {', '.join(spent)} would be made again, which has effects",
                 "repair it without effects of its own",
             )
-        others = Plan(tuple(call for call in outcome.plan if call.id != repaired.id))
+        others = Plan(tuple(call for call in outcome.plan if call.id not in ids))
         refuse_repeated(
-            [repaired], repeated(others, outcome, self._task.functions), outcome, self._task.functions
+            repaired, repeated(others, outcome, self._task.functions), outcome, self._task.functions
         )
 
     def _replan(self, outcome: Outcome, group: Broken, why: str) -> Conversation[None]:
         """The rest of the plan anew, with every result so far in reach."""
         graph = self._graph(outcome, self.plan)
-        lost = cone(graph, group.failed)
+        lost = self._lost(graph, group)
         kept = [call for call in self.plan if call.id not in lost]
         own = self.plan.by_id
         earlier = [call for call in outcome.plan if call.id not in own]
-        results = [(render_call(call), result_text(outcome, call.id)) for call in (*earlier, *kept)]
+        made = [call for call in (*earlier, *kept) if call.id not in self.unused]
+        results = [(render_call(call), result_text(outcome, call.id)) for call in made]
         results += [(render_call(own[call]), f"Error: {outcome.errors[call]}") for call in group.failed]
         request = plan_again(self._task, results, why, calls=[*earlier, *self.plan])
         self._given_up.update(group.failed)
@@ -241,6 +267,14 @@ def _wrong(call: FunctionCall, message: str, hint: str) -> PlanError:
     line, column = call.position
     kind = DuplicateId if "taken" in message else PlanError
     return kind(message, line=line, column=column, text=call.text.split("\n")[0], hint=hint)
+
+
+def _together(graph: RelationGraph, points: Sequence[CallId]) -> list[list[CallId]]:
+    """Recovery points, those that are the same side by side."""
+    groups: dict[CallId, list[CallId]] = {}
+    for point in points:
+        groups.setdefault(graph.alike(point)[0], []).append(point)
+    return list(groups.values())
 
 
 def _at_once(_: Outcome) -> bool:
