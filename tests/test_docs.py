@@ -56,13 +56,23 @@ def test_the_plan_in_the_language_document_is_one() -> None:
 def test_the_code_about_effects_runs() -> None:
     declared, objects = blocks(ROOT / "docs" / "effects.md", "python")
     assert run(declared) == ""
-    assert run(objects) == "[5.0, 7.0, 5.0, 6] [(), (), ('s1',), ()]\n"
+    assert run(objects) == "[5.0, 7.0, 5.0, 15.0] [(), (), ('s1',), ()]\n"
 
 
 def test_the_code_about_failure_runs() -> None:
     recovery, retry = blocks(ROOT / "docs" / "failure.md", "python")
     assert run(recovery) == "3271616\n('s2',) {'s1': 's1 = search(term=\"Utah\", words=2000)'} ('s1', 's2')\n"
     assert run(retry) == "30.5 million people\nretry s1 (search) failed: ConnectionError: reset\n"
+
+
+def test_the_code_about_nothing_done_twice_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "once.md", "python")
+    assert run(code) == (
+        "searching Utah\ns1 completed None\ns2 completed None\ns3 completed s1\ns4 unused None\n"
+        "s5 completed s2\ns6 unused None\ns7 completed None\n"
+        "s4, s6 are not executed: nothing uses their results "
+        "(--no-optimize, or optimize=False, executes all calls)\n"
+    )
 
 
 def test_the_code_about_resources_runs() -> None:
