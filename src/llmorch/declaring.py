@@ -103,6 +103,25 @@ def patterns(
     return tuple(said)
 
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B", re.ASCII)
+MIN_MEMORY = 1024**2
+
+
+def memory_of(name: str, said: object) -> int | None:
+    """A size in bytes: a number of them, or a text such as ``"2GiB"`` or ``"500MB"``."""
+    if said is None:
+        return None
+    size = said if isinstance(said, int) and not isinstance(said, bool) else None
+    if isinstance(said, str) and (found := _SIZE.fullmatch(said.strip())):
+        number, prefix, binary = found.groups()
+        size = int(float(number) * (1024 if binary else 1000) ** " KMGT".index(prefix or " "))
+    if size is None or size < MIN_MEMORY:
+        raise FunctionError(
+            f'{name}: memory is a size of at least 1 MiB, as in "2GiB" or "500MB", not {said!r}'
+        )
+    return size
+
+
 def retries_of(name: str, said: object) -> int:
     """How often a failed call is made again."""
     if isinstance(said, bool) or not isinstance(said, int) or not 0 <= said <= MAX_RETRIES:

@@ -67,6 +67,8 @@ def known_kinds(kinds: object) -> tuple[str, ...]:
 
 LATE = kinds_of(TimeoutError())
 """What a call past its timeout counts as, as if the function had raised it."""
+OUTGROWN = kinds_of(MemoryError())
+"""What a call past its limit of memory counts as."""
 CRASHED = kinds_of(Exception())
 """What the end of a call's process counts as: no exception in particular."""
 

@@ -1,0 +1,100 @@
+"""Starting worker processes by way of a keeper, the process that each is forked from.
+
+Decides what a worker inherits. What a keeper does is in ``keeper.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+
+from llmorch.processors.output import Outlet
+from llmorch.processors.process import Process
+from llmorch.processors.wire import prepared
+
+_PATIENCE = 2.0
+
+
+class Keeper:
+    """A process that starts one worker process after the other, on a CPU or on any for -1.
+
+    It dies with the thread that made it, after all that its worker has started.
+    """
+
+    def __init__(self, cpu: int) -> None:
+        ours, theirs = socket.socketpair()
+        self._path = list(sys.path)
+        program = (
+            f"import sys; sys.path[:] = {absolute(self._path)!r}\n"
+            f"from llmorch.processors.keeper import main; main({theirs.fileno()}, {os.getpid()}, {cpu})"
+        )
+        try:
+            with theirs:
+                self._popen = subprocess.Popen(
+                    [sys.executable, "-c", program],
+                    stdin=subprocess.DEVNULL,
+                    cwd=None if _has_folder() else "/",
+                    stdout=subprocess.DEVNULL,  # our standard output is the answer and nothing else
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,  # Ctrl-C is for us
+                )
+        except BaseException:
+            ours.close()
+            raise
+        self._control = ours
+
+    @property
+    def ended(self) -> bool:
+        """Whether it can start nothing any more."""
+        return self._popen.poll() is not None
+
+    def start(self) -> Process:
+        """Start a worker process without waiting for it; first, the one before has to end."""
+        ours, theirs = socket.socketpair()
+        leash, its_leash = socket.socketpair()
+        outlet = Outlet()
+        try:
+            with theirs, its_leash:
+                sent = [theirs.fileno(), outlet.writing, its_leash.fileno()]
+                with suppress(ConnectionError):  # it was killed: the process will have ended
+                    socket.send_fds(self._control, [b"s"], sent)
+        except BaseException:
+            ours.close()
+            leash.close()
+            raise
+        finally:
+            outlet.start()
+        ours.setblocking(False)
+        leash.setblocking(False)
+        return Process(prepared(ours), leash, outlet, self._path)
+
+    def hang_up(self) -> None:
+        """Let it end, once its worker has ended."""
+        self._control.close()
+
+    def close(self) -> None:
+        """End it and wait for that, which blocks for a moment; after its worker has ended."""
+        self._control.close()
+        with suppress(subprocess.TimeoutExpired):  # its worker is stuck in the kernel
+            self._popen.wait(timeout=_PATIENCE)
+
+
+def _has_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib asks the same
+    except OSError:
+        return False
+    return True
+
+
+def absolute(path: list[str]) -> list[str]:
+    """Where modules are looked for, whatever the current directory will be."""
+    found = []
+    for entry in path:
+        if isinstance(entry, str):
+            with suppress(OSError):  # "" is the current directory, which may be gone
+                found.append(os.path.abspath(entry))  # noqa: PTH100
+    return found
