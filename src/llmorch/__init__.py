@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llmorch.plan import check, parse, render
     from llmorch.relations import RelationGraph, discover
     from llmorch.result import CallRecord, Result
+    from llmorch.running import Run
     from llmorch.runtime.simulate import Simulation, simulate
     from llmorch.techniques import TECHNIQUES
 
@@ -43,6 +44,7 @@ _HOMES = {
     "PlanError": "errors",
     "RelationGraph": "relations",
     "Result": "result",
+    "Run": "running",
     "Simulation": "runtime.simulate",
     "UnresolvedQuery": "errors",
     "check": "plan",
@@ -69,6 +71,7 @@ __all__ = [
     "PlanError",
     "RelationGraph",
     "Result",
+    "Run",
     "Simulation",
     "UnresolvedQuery",
     "check",

@@ -6,6 +6,8 @@ raises, is as good as any other. This module must not know where the function ra
 
 from __future__ import annotations
 
+from llmorch.errors import CallError
+
 MESSAGE = 2_000
 """The longest message, in characters."""
 DETAIL = 20_000
@@ -63,6 +65,11 @@ def known_kinds(kinds: object) -> tuple[str, ...]:
     if not isinstance(kinds, tuple) or len(kinds) > MAX_KINDS:
         return ()
     return kinds if all(isinstance(kind, str) and len(kind) <= KIND for kind in kinds) else ()
+
+
+def late(name: str, timeout: float | None) -> CallError:
+    """The failure of a call of this function that took longer than it may, in seconds."""
+    return CallError(f"{name} took longer than its timeout of {timeout or 0:g} s", kinds=LATE)
 
 
 LATE = kinds_of(TimeoutError())

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmorch.errors import CallError
-from llmorch.processors.failure import CRASHED, LATE, OUTGROWN, described, known_kinds
+from llmorch.processors.failure import CRASHED, OUTGROWN, described, known_kinds, late
 from llmorch.processors.files import LOADED_FILES
 from llmorch.processors.keeper import MEMORY
 from llmorch.processors.keeping import Keeper, absolute
@@ -26,7 +26,7 @@ from llmorch.processors.wire import pack
 from llmorch.processors.worker import DONE, RAISED, REFUSED, SURROUNDINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
 
     from llmorch.functions import Function
@@ -51,7 +51,7 @@ class Worker:
     def __init__(self, index: int | None = None, *, starter: ThreadPoolExecutor | None = None) -> None:
         # On Linux a keeper dies with the *thread* that started it, so all are started
         # on one thread that lives as long as they may.
-        self._starter = starter or _new_starter()
+        self._starter = starter or new_starter()
         self._owns_starter = starter is None
         self._cpu = -1 if index is None else _cpu_of(index)
         self._keeper: Keeper | None = None
@@ -113,8 +113,7 @@ class Worker:
                         raise CallError(f"{function.name} {self._ended(how)}", kinds=kinds) from None
                     except LateError:
                         await self._bury(process)
-                        late = f"{function.name} took longer than its timeout of {function.timeout:g} s"
-                        raise CallError(late, kinds=LATE) from None
+                        raise late(function.name, function.timeout) from None
                     except BaseException:
                         # Cancelled: what it does now must not happen. Or it failed and left something.
                         if process.outstanding or process.spent:
@@ -275,9 +274,9 @@ class Pool:
     def __init__(self, count: int) -> None:
         if count < 1:
             raise ValueError(f"a pool needs at least one worker, not {count}")
-        starter = _new_starter()
+        starter = new_starter()
         self.workers = tuple(Worker(index, starter=starter) for index in range(count))
-        self._kill = weakref.finalize(self, _kill_all, self.workers, starter)
+        self._kill = weakref.finalize(self, kill_all, self.workers, starter)
 
     def __len__(self) -> int:
         return len(self.workers)
@@ -300,7 +299,8 @@ class Pool:
         self._kill()
 
 
-def _kill_all(workers: tuple[Worker, ...], starter: ThreadPoolExecutor) -> None:
+def kill_all(workers: Sequence[Worker], starter: ThreadPoolExecutor) -> None:
+    """End the processes of all workers, and the thread that started them."""
     for worker in workers:
         worker.kill()
     starter.shutdown(wait=False)
@@ -314,7 +314,8 @@ def _outgrown(function: Function, detail: str = "") -> CallError:
     )
 
 
-def _new_starter() -> ThreadPoolExecutor:
+def new_starter() -> ThreadPoolExecutor:
+    """A thread to start the processes of workers on."""
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="llmorch-starter")
 
 

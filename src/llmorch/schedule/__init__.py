@@ -6,6 +6,7 @@ Rule 2: nothing here waits, reads a clock, starts a thread or calls a model.
 """
 
 from llmorch.schedule.messages import (
+    CallCancelled,
     CallCompleted,
     CallFailed,
     Cancel,
@@ -27,6 +28,7 @@ from llmorch.schedule.state import CallState, Status
 
 __all__ = [
     "POLICIES",
+    "CallCancelled",
     "CallCompleted",
     "CallFailed",
     "CallState",

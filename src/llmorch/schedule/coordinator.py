@@ -29,6 +29,8 @@ class Coordinator:
         self._free = list(range(processors))
         self._running = 0
         self._model_free = 1
+        self._unwanted: set[CallId] = set()
+        """Calls that wait in the policy and are passed over."""
         self._planning: tuple[Needs, int | None] | None = None
         """What the model holds while it works on the plan, which is no call."""
 
@@ -41,11 +43,18 @@ class Coordinator:
         """The calls to start now, each with its processor."""
         started = []
         while (call := self._policy.pop(self._fits, self._running)) is not None:
+            if call.id in self._unwanted:
+                self._unwanted.remove(call.id)
+                continue
             processor = heappop(self._free) if call.needs.processors else None
             self._model_free -= call.needs.model
             self._running += 1
             started.append((call.id, processor))
         return started
+
+    def drop(self, call: CallId) -> None:
+        """Forget one call that waits."""
+        self._unwanted.add(call)
 
     def release(self, needs: Needs, processor: int | None) -> None:
         """Give back what a call held."""
@@ -78,6 +87,7 @@ class Coordinator:
 
     def withdraw(self) -> None:
         """Forget every call that waits."""
+        self._unwanted.clear()
         self._policy.clear()
 
     def reorder(self, urgency: dict[CallId, float]) -> None:
