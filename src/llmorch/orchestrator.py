@@ -486,7 +486,16 @@ def _outside_loop(work: Coroutine[Any, Any, T], name: str) -> T:
     if _in_loop():
         work.close()
         raise LLMOrchError(f"an event loop runs already; write: await orchestrator.{name}(...)")
-    return asyncio.run(work)
+
+    async def alone() -> T:
+        from llmorch.processors.stopping import end_tasks
+
+        try:
+            return await work
+        finally:
+            await end_tasks()
+
+    return asyncio.run(alone())
 
 
 def _in_loop() -> bool:

@@ -72,7 +72,7 @@ def ends(pid: int, seconds: float = 3.0) -> bool:
     return not is_alive(pid)
 
 
-def _filled(file: Path) -> None:
+def filled(file: Path) -> None:
     """Wait until a file has been written."""
     while not file.exists() or not file.read_text():
         time.sleep(0.01)
@@ -432,7 +432,7 @@ async def test_a_thread_that_ends_the_process_after_its_call_is_no_later_calls_f
 async def test_cancelling_kills_what_the_function_started_too(worker: Worker, tmp_path: Path) -> None:
     file = tmp_path / "child"
     task = asyncio.create_task(call(worker, sample.start_child, seconds=30, file=str(file)))
-    await asyncio.to_thread(_filled, file)
+    await asyncio.to_thread(filled, file)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -69,7 +69,9 @@ class _Keeper:
 
     def serve(self) -> tuple[int, int] | None:
         """Keep workers until nobody wants any. In a worker this returns its socket and its parent."""
-        while self._wait(self._control):
+        while not self._orphaned:
+            if not self._wait(self._control):
+                continue
             _, descriptors, _, _ = socket.recv_fds(self._control, 1, 3)
             if len(descriptors) < 3:
                 break
@@ -86,8 +88,6 @@ class _Keeper:
                 how = self._keep(pid, leash)
                 with suppress(OSError):
                     leash.send(ENDED + how.encode())
-            if self._orphaned:
-                break
         return None
 
     def _become_worker(self, output: int) -> None:
@@ -103,27 +103,25 @@ class _Keeper:
         os.close(output)
 
     def _wait(self, connection: socket.socket, seconds: float | None = None) -> bool:
-        """Wait for something to read or a child's end, and tell whether there is something to read.
-
-        Where our parent is gone, there is: the end.
-        """
-        if self._orphaned:
-            return True
+        """Wait for something to read or a signal; tell whether there is something to read."""
         poll = select.poll()
         poll.register(connection, select.POLLIN)
         poll.register(self._signals, select.POLLIN)
         readable = dict(poll.poll(None if seconds is None else seconds * 1000))
         with suppress(BlockingIOError):
             self._orphaned |= signal.SIGTERM in os.read(self._signals, 4096)
-        return self._orphaned or connection.fileno() in readable
+        return connection.fileno() in readable
 
     def _keep(self, pid: int, leash: socket.socket) -> str:
         """Wait for a worker's end, or bring it about; end what it started, and say how it ended."""
         limit = 0
         outgrown = False
         while True:
-            if self._wait(leash, _POLL if limit else None):
-                asked = b"" if self._orphaned else _received(leash)
+            readable = self._wait(leash, _POLL if limit else None)
+            if self._orphaned:
+                break
+            if readable:
+                asked = _received(leash)
                 if len(asked) < LIMIT.size:
                     break
                 (limit,) = LIMIT.unpack(asked[-LIMIT.size :])

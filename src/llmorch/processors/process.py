@@ -198,7 +198,10 @@ class Process:
             poll = select.poll()
             poll.register(self._leash, select.POLLIN)
             while poll.poll(max(0.0, until - time.monotonic()) * 1000):
-                piece = self._leash.recv(200)
+                try:
+                    piece = self._leash.recv(200)
+                except ConnectionError:  # it had not read all that was asked
+                    piece = b""
                 self._told += piece
                 if not piece:
                     return self._told.partition(ENDED)[2].decode()

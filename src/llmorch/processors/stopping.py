@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0
 """Seconds that a coroutine has to end once it is cancelled; then it is closed where it waits."""
-_left: set[asyncio.Task[None]] = set()
+_left: set[asyncio.Task[Any]] = set()
 """Tasks that could not even be closed: asyncio would complain about each if it were dropped."""
 
 
@@ -104,12 +104,31 @@ class Awaited:
         coroutine: Any = self._task.get_coro()
         try:
             coroutine.close()
-        except BaseException:  # it won't have that either: it goes on, and nobody waits for it
-            _left.add(self._task)
-            asyncio._unregister_task(self._task)
+        except BaseException:  # it won't have that either: it may go on, and nobody waits for it
+            _leave(self._task)
         if not self._loop.is_closed():
             self._task.cancel()  # what it waits for has no one to wait for it
             self._tell(None, None)
+
+
+async def end_tasks() -> None:
+    """End every other task of this event loop, as ``asyncio.run`` does, but not waiting for ever.
+
+    A function may have started tasks of its own that ignore their cancellation. What is
+    still there after ``PATIENCE`` is left behind, and does nothing once the loop is closed.
+    """
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        _, left = await asyncio.wait(tasks, timeout=PATIENCE)
+        for task in left:
+            _leave(task)
+
+
+def _leave(task: asyncio.Task[Any]) -> None:
+    _left.add(task)
+    asyncio._unregister_task(task)  # or the end of the event loop would wait for it
 
 
 def cancelled(function: Function) -> CallError:
