@@ -1,4 +1,4 @@
-"""The benchmarks that need no model: policies, processors, other executors, and what is recovered."""
+"""The benchmarks that need no model: policies, processors, other executors, what is recovered and what is stopped."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ def run(name: str, settings: Settings, *, quick: bool, peers: str | None, model:
             from benchmarks import recovery
 
             text = recovery.run(settings, model=model, quick=quick)
+        case "stopping":
+            from benchmarks import stopping
+
+            text = stopping.run(quick=quick, seed=settings.seed)
         case _:
             text = {"schedule": _schedule, "scaling": _scaling}[name](settings)
     (settings.out / f"{name}.md").write_text(text, encoding="utf-8")

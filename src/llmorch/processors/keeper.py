@@ -18,12 +18,15 @@ import struct
 import sys
 import time
 from contextlib import suppress
+from importlib import import_module
 
 from llmorch.processors import worker
 from llmorch.processors.family import adopt, children, command, family, resident
 
 LIMIT = struct.Struct("<q")
 """What is asked while a worker lives: to watch its memory, up to so many bytes more; 0 for no longer."""
+FIRST, AGAIN = b"f", b"a"
+"""What is asked of a keeper: its first worker, which is wanted soon, or another one."""
 WATCHING, ENDED = b"w", b"e"
 """What is answered: that the memory is watched, and that nothing is left, with how the worker ended."""
 MEMORY = "memory"
@@ -33,6 +36,8 @@ _POLL = 0.02
 """Seconds between two looks at a worker's memory."""
 _TRACKER_GRACE = 0.2
 """Seconds for Python's own tracker of shared memory to remove what a killed process left."""
+_DECLARING = ("llmorch.functions", "docstring_parser")
+"""What nearly every module of functions imports; a worker that is forked after that needn't."""
 _TRACKER = "multiprocessing.resource_tracker"
 
 
@@ -72,9 +77,13 @@ class _Keeper:
         while not self._orphaned:
             if not self._wait(self._control):
                 continue
-            _, descriptors, _, _ = socket.recv_fds(self._control, 1, 3)
+            asked, descriptors, _, _ = socket.recv_fds(self._control, 1, 3)
             if len(descriptors) < 3:
                 break
+            if asked == AGAIN:
+                for module in _DECLARING:
+                    with suppress(ImportError):
+                        import_module(module)
             connection, output, leash_at = descriptors
             ours = os.getpid()
             pid = os.fork()

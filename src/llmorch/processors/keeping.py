@@ -11,6 +11,7 @@ import subprocess
 import sys
 from contextlib import suppress
 
+from llmorch.processors.keeper import AGAIN, FIRST
 from llmorch.processors.output import Outlet
 from llmorch.processors.process import Process
 from llmorch.processors.wire import prepared
@@ -45,6 +46,7 @@ class Keeper:
             ours.close()
             raise
         self._control = ours
+        self._asks = FIRST
 
     @property
     def ended(self) -> bool:
@@ -60,7 +62,8 @@ class Keeper:
             with theirs, its_leash:
                 sent = [theirs.fileno(), outlet.writing, its_leash.fileno()]
                 with suppress(ConnectionError):  # it was killed: the process will have ended
-                    socket.send_fds(self._control, [b"s"], sent)
+                    socket.send_fds(self._control, [self._asks], sent)
+                self._asks = AGAIN
         except BaseException:
             ours.close()
             leash.close()
