@@ -34,8 +34,12 @@ MEMORY = "memory"
 
 _POLL = 0.02
 """Seconds between two looks at a worker's memory."""
-_TRACKER_GRACE = 0.2
+_TRACKER_GRACE = 5.0
 """Seconds for Python's own tracker of shared memory to remove what a killed process left."""
+_BEGINNING = 0.05
+"""Seconds in which a process that can't be told yet must have begun its program."""
+_TRACKER_PAUSE = 0.1
+"""Seconds of these for which the end of a call is held up; then it goes on beside the next one."""
 _DECLARING = ("llmorch.functions", "docstring_parser")
 """What nearly every module of functions imports; a worker that is forked after that needn't."""
 _TRACKER = "multiprocessing.resource_tracker"
@@ -70,7 +74,8 @@ class _Keeper:
         self._control = socket.socket(fileno=descriptor)
         self._control.set_inheritable(False)
         self._orphaned = False
-        self._patient_until = math.inf
+        self._seen: dict[int, float] = {}
+        """When each process that is to end was first seen."""
 
     def serve(self) -> tuple[int, int] | None:
         """Keep workers until nobody wants any. In a worker this returns its socket and its parent."""
@@ -97,6 +102,8 @@ class _Keeper:
                 how = self._keep(pid, leash)
                 with suppress(OSError):
                     leash.send(ENDED + how.encode())
+        while self._others_live(math.inf):
+            self._wait_for_end()
         return None
 
     def _become_worker(self, output: int) -> None:
@@ -156,22 +163,31 @@ class _Keeper:
         if sys.platform != "linux":  # its group is all that can be found
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
-        self._patient_until = time.monotonic() + _TRACKER_GRACE
-        while True:
-            try:
-                if os.waitpid(-1, os.WNOHANG)[0]:
-                    continue  # what it had started is ours now
-            except ChildProcessError:
-                self._patient_until = math.inf
-                return
-            for child in children(os.getpid()):
-                self._kill(child)
+        until = time.monotonic() + _TRACKER_PAUSE
+        while self._others_live(until):
             self._wait_for_end()
 
-    def _kill(self, pid: int) -> None:
-        if time.monotonic() > self._patient_until or _TRACKER not in command(pid):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    def _others_live(self, until: float) -> bool:
+        """Reap what has ended, and kill what lives; whether that has to be waited for."""
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass  # what it had started is ours now
+        left = children(os.getpid())
+        self._seen = {child: self._seen[child] for child in left if child in self._seen}
+        killed = [self._kill(child) for child in left]
+        return any(killed) or (bool(left) and time.monotonic() < until)
+
+    def _kill(self, pid: int) -> bool:
+        """Kill a process, unless it is one that removes what the others left, and then ends."""
+        now = time.monotonic()
+        program = command(pid)
+        # It is empty for a moment while a program begins, which could be that one.
+        grace = (_TRACKER_GRACE if _TRACKER in program else 0.0) if program else _BEGINNING
+        if now < self._seen.setdefault(pid, now) + grace:
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        return True
 
     def _wait_for_end(self) -> None:
         """Wait until a child has ended, or for a moment: another may have become ours."""

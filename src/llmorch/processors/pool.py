@@ -199,14 +199,9 @@ class Worker:
         if replace:
             self.start()  # it begins once this one has ended
         try:
-            return await _wait(self._starter.submit(self._reap, process))
-        except RuntimeError:  # closed meanwhile, and everything ended with it
-            return self._reap(process)
+            how = await process.ended()
         finally:
             process.release()
-
-    def _reap(self, process: Process) -> str:
-        how = process.reap()
         if process.stuck:  # its keeper waits for it; the next one needs another
             self._keeper = None
         return how

@@ -7,6 +7,7 @@ Decides what is done to a process, not when: that is ``pool.py``. Who starts it 
 
 from __future__ import annotations
 
+import asyncio
 import select
 import socket
 import time
@@ -18,7 +19,6 @@ from llmorch.processors.wire import Inbox, Parcel
 from llmorch.processors.worker import LAST, READY
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from llmorch.processors.output import Outlet
@@ -175,6 +175,26 @@ class Process:
         with suppress(OSError):
             self._leash.shutdown(socket.SHUT_WR)
 
+    async def ended(self) -> str:
+        """Wait until the process that was killed has ended with all that it started, and say how, once."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(STUCK):
+                while piece := await loop.sock_recv(self._leash, 200):
+                    self._told += piece
+        except TimeoutError:
+            return self._ended(stuck=True)
+        except OSError:  # it had not read all that was asked
+            pass
+        await self._outlet.drained()
+        return self._ended()
+
+    def _ended(self, *, stuck: bool = False) -> str:
+        self._leash.close()
+        self.stuck = stuck
+        told = self._told.partition(ENDED)[2].decode()
+        return "it can't be killed" if stuck else told or "its keeper was killed"
+
     def reap(self, grace: float = 0.0) -> str:
         """Wait until the process has ended with all that it started, and say how, once; blocks.
 
@@ -183,36 +203,31 @@ class Process:
         if grace and not self.gone:
             self._hear(grace)
         self.kill()
-        told = self._hear(STUCK)
-        self._leash.close()
-        if told is None:
-            self.stuck = True
-            return "it can't be killed"
-        self._outlet.drain()
-        return told or "its keeper was killed"
+        stuck = not self._hear(STUCK)
+        if not stuck:
+            self._outlet.drain()
+        return self._ended(stuck=stuck)
 
-    def _hear(self, seconds: float) -> str | None:
-        """What the keeper tells at the end; ``None`` if that isn't reached in time."""
+    def _hear(self, seconds: float) -> bool:
+        """Take in what the keeper tells; whether that came to its end in time."""
         until = time.monotonic() + seconds
-        with suppress(OSError, ValueError):  # it was released meanwhile
-            poll = select.poll()
+        poll = select.poll()
+        with suppress(OSError, ValueError):  # it was heard to the end before
             poll.register(self._leash, select.POLLIN)
             while poll.poll(max(0.0, until - time.monotonic()) * 1000):
-                try:
-                    piece = self._leash.recv(200)
-                except ConnectionError:  # it had not read all that was asked
-                    piece = b""
+                piece = self._leash.recv(200)
                 self._told += piece
                 if not piece:
-                    return self._told.partition(ENDED)[2].decode()
-            return None
-        return ""
+                    return True
+            return False
+        return True
 
     def release(self) -> None:
         """Give the socket back; whoever still waits for an answer gets ``EOFError``."""
         self.gone = True
         self._detach()
         self._connection.close()
+        self._leash.close()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(EOFError())
         self._waiter = None
