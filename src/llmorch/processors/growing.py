@@ -10,6 +10,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
+from llmorch.machine import allowed_processors
 from llmorch.processors.pool import Worker, kill_all, new_starter
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
     from llmorch.functions import Function
 
-LIMIT = 32
-"""The most processes; each takes some 10 MB."""
+A_CPU, LIMIT = 8, 64
+"""The most processes for each CPU, and in all. More of them than that, all starting or ending at
+once, would hold up one another, and the keeper that has to stop them in time."""
 
 
 class GrowingPool:
@@ -27,8 +29,8 @@ class GrowingPool:
     No process is pinned, and each is kept for a later call. Calls past the limit wait.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
-        self._limit = limit
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit or min(LIMIT, A_CPU * allowed_processors())
         self._starter = new_starter()
         self._workers: list[Worker] = []
         self._idle: list[Worker] = []

@@ -38,7 +38,7 @@ _TRACKER_GRACE = 5.0
 """Seconds for Python's own tracker of shared memory to remove what a killed process left."""
 _BEGINNING = 0.05
 """Seconds in which a process that can't be told yet must have begun its program."""
-_TRACKER_PAUSE = 0.1
+_TRACKER_PAUSE = 0.06
 """Seconds of these for which the end of a call is held up; then it goes on beside the next one."""
 _DECLARING = ("llmorch.functions", "docstring_parser")
 """What nearly every module of functions imports; a worker that is forked after that needn't."""
@@ -174,24 +174,23 @@ class _Keeper:
                 pass  # what it had started is ours now
         left = children(os.getpid())
         self._seen = {child: self._seen[child] for child in left if child in self._seen}
-        killed = [self._kill(child) for child in left]
-        return any(killed) or (bool(left) and time.monotonic() < until)
+        trackers = [child for child in left if self._kill(child)]
+        return len(left) > len(trackers) or (bool(left) and time.monotonic() < until)
 
     def _kill(self, pid: int) -> bool:
-        """Kill a process, unless it is one that removes what the others left, and then ends."""
-        now = time.monotonic()
+        """Kill a process, unless it is a tracker, which removes what others left and then ends; whether it is."""
+        since = time.monotonic() - self._seen.setdefault(pid, time.monotonic())
         program = command(pid)
-        # It is empty for a moment while a program begins, which could be that one.
-        grace = (_TRACKER_GRACE if _TRACKER in program else 0.0) if program else _BEGINNING
-        if now < self._seen.setdefault(pid, now) + grace:
-            return False
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        return True
+        if _TRACKER in program and since < _TRACKER_GRACE:
+            return True
+        if program or since > _BEGINNING:  # it is empty for a moment while a program begins
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return False
 
     def _wait_for_end(self) -> None:
         """Wait until a child has ended, or for a moment: another may have become ours."""
-        select.select([self._signals], [], [], 0.01)
+        select.select([self._signals], [], [], 0.02)
         with suppress(BlockingIOError):
             self._orphaned |= signal.SIGTERM in os.read(self._signals, 4096)
 

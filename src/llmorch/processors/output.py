@@ -14,8 +14,8 @@ from threading import Thread
 
 LIMIT = 64 * 1024
 """Bytes that one call may print."""
-PATIENCE = 0.2
-"""Seconds for the last words of a process to be passed on: somebody may read them slowly."""
+PATIENCE = 0.05
+"""Seconds that the last words of a process hold up the news of its end; they are passed on in any case."""
 _DROPPED = b"\n[more output of this call is dropped]\n"
 
 
