@@ -19,8 +19,6 @@ TIMEOUT = 0.3
 MEMORY = 64 * 1024**2
 SLEEP = 0.8
 """Seconds after which a call that wasn't stopped would have its effect."""
-MARK = "doomed-benchmark-child"
-"""On the command line of every process that these functions start."""
 
 
 def _due(folder: str, name: str, seconds: float) -> None:
@@ -28,25 +26,25 @@ def _due(folder: str, name: str, seconds: float) -> None:
     (Path(folder) / "due" / name).write_text(repr(time.monotonic() + seconds))
 
 
-def _litter(number: int) -> None:
+def _litter(folder: str, name: str, number: int) -> None:
     """Leave something that outlives a careless end: in turn a deaf process, shared memory, nothing."""
     if number % 4 == 0:
         sleep = (
-            f"import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)  # {MARK}"
+            f"import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)  # {folder}"
         )
         subprocess.Popen([sys.executable, "-S", "-c", sleep], start_new_session=True)
     elif number % 4 == 1:
         from multiprocessing.shared_memory import SharedMemory
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # Python says that it is forgotten, as it should be
-        SharedMemory(create=True, size=100_000)
+        SharedMemory(f"{Path(folder).name}-{name}-{number}", create=True, size=100_000)
 
 
 @function(timeout=TIMEOUT)
 def write_late(folder: str, number: int) -> int:
     """Sleep past the timeout, then write a file."""
     _due(folder, f"write_late {number}", TIMEOUT)
-    _litter(number)
+    _litter(folder, "write_late", number)
     time.sleep(SLEEP)
     (Path(folder) / "effects" / f"write_late {number}").write_text("done")
     return number
@@ -55,7 +53,7 @@ def write_late(folder: str, number: int) -> int:
 @function(kind="compute")
 def crash(folder: str, number: int) -> int:
     """End by a segmentation fault."""
-    _litter(number)
+    _litter(folder, "crash", number)
     _due(folder, f"crash {number}", 0.0)
     os.kill(os.getpid(), signal.SIGSEGV)
     return number
@@ -64,7 +62,7 @@ def crash(folder: str, number: int) -> int:
 @function(kind="compute", memory=MEMORY, timeout=60)
 def eat(folder: str, number: int) -> int:
     """Take memory until there is none."""
-    _litter(number)
+    _litter(folder, "eat", number)
     held, step = [], 2 * 1024**2
     for taken in range(0, 100 * MEMORY, step):
         if MEMORY <= taken < MEMORY + step:
@@ -88,7 +86,7 @@ def cancelled_waiting(folder: str, number: int) -> int:
 
 
 def _cancelled(folder: str, number: int, name: str) -> int:
-    _litter(number)
+    _litter(folder, name, number)
     time.sleep(30)
     (Path(folder) / "effects" / f"{name} {number}").write_text("done")
     return number

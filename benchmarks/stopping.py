@@ -35,6 +35,7 @@ CASES = {
 OTHERS = 4
 """One call in so many is of ``square`` or ``double``, and nothing may happen to it."""
 PROCESSORS = 2
+SHARED = Path("/dev/shm")
 
 
 @dataclass
@@ -70,11 +71,10 @@ def measured(name: str, *, quick: bool, seed: int = 0) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="llmorch-") as folder:
         for part in ("due", "effects"):
             (Path(folder) / part).mkdir()
-        shared = _shared()
         asyncio.run(_played(outcome, names, folder, random.Random(seed)))
         outcome.effects = len(list((Path(folder) / "effects").iterdir()))
-        outcome.processes = _processes()
-        outcome.shared = len(_shared() - shared)
+        outcome.processes = _processes(folder)
+        outcome.shared = len(list(SHARED.glob(f"{Path(folder).name}-*")))
     return outcome
 
 
@@ -149,21 +149,16 @@ def _check_others(outcome: Outcome, result: Result, calls: dict[str, str]) -> No
             )
 
 
-def _processes() -> int:
+def _processes(folder: str) -> int:
     """How many processes are left that the functions started, or that ran them for this one."""
     found = 0
-    for folder in Path("/proc").glob("[0-9]*"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = (folder / "cmdline").read_text(errors="replace")
+            command = (process / "cmdline").read_text(errors="replace")
         except OSError:  # it has just ended
             continue
-        found += doomed.MARK in command or f", {os.getpid()}, " in command
+        found += folder in command or f", {os.getpid()}, " in command
     return found
-
-
-def _shared() -> set[str]:
-    folder = Path("/dev/shm")
-    return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
