@@ -58,6 +58,17 @@ def test_the_code_about_failure_runs() -> None:
     assert run(retry) == "30.5 million people\nretry s1 (search) failed: ConnectionError: reset\n"
 
 
+def test_the_code_about_stopping_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "stopping.md", "python")
+    assert run(code).splitlines() == [
+        "s1 completed the page quick",
+        "s2 failed fetch took longer than its timeout of 0.5 s",
+        "s3 completed 14",
+        "s4 cancelled cancelled by the caller",
+        "s5 skipped s2 failed",
+    ]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
