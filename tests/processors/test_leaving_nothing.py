@@ -186,7 +186,7 @@ async def test_after_two_hundred_stopped_calls_no_descriptor_is_open(worker: Wor
         with pytest.raises(CallError, match="longer than its timeout"):
             await worker.execute(late, {"seconds": 0.1, "file": str(file)})
     await call(worker, sample.pid)
-    assert descriptors() == before
+    assert descriptors() <= before
     assert not file.exists()
     assert len(children(os.getpid())) <= 2
 

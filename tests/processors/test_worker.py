@@ -60,8 +60,12 @@ def is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    if sys.platform != "linux":
+        return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:  # it has just been reaped
+        return False
 
 
 def ends(pid: int, seconds: float = 3.0) -> bool:
@@ -269,7 +273,9 @@ async def test_large_values_leave_no_descriptor_open_and_nothing_in_shared_memor
         array = await call(worker, sample.zeros, size=10_000_000)
         await call(worker, sample.size_of, value=array)
     del array
-    assert _held() == before
+    descriptors, shared = _held()
+    assert descriptors <= before[0]  # what processes of earlier tests printed into may close meanwhile
+    assert shared <= before[1]
 
 
 async def test_writing_a_large_argument_leaves_the_event_loop_free(worker: Worker) -> None:

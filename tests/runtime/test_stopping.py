@@ -193,9 +193,11 @@ async def test_what_waits_for_its_turn_after_a_cancelled_call_starts_when_that_h
 
 
 async def test_the_model_does_not_recover_what_was_cancelled() -> None:
+    cancelled = asyncio.Event()
+
     @function
     async def fail_late(text: int) -> int:
-        await asyncio.sleep(0.3)
+        await cancelled.wait()
         raise ValueError("it is too little")
 
     plan = (
@@ -208,6 +210,8 @@ async def test_the_model_does_not_recover_what_was_cancelled() -> None:
         run = made.start("Do it.")
         await started(run, "s2")
         run.cancel("s2")
+        await reached(run, "s2", "cancelled")
+        cancelled.set()
         result = await run
     # s2 belongs to the cone of s1, which was made again.
     assert result.recoveries
