@@ -96,7 +96,7 @@ class _Watched:
         self._orchestrator = Orchestrator(offered, model=self._model, processors=1)
 
     def _began(self, function: Function, _: str) -> None:
-        if self._model.asked == 1 and (function.writes or function.effects):
+        if self._model.asked == 1 and function.changes:
             self._effects += 1
 
     async def run(self, wrong: str, right: str, *, cut: bool = False) -> Seen:

@@ -1,4 +1,4 @@
-"""The benchmarks that need no model: policies, processors, other executors, what is recovered and what is stopped."""
+"""The benchmarks that need no model: policies, effects, limits, other executors, what is recovered and stopped."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ def run(name: str, settings: Settings, *, quick: bool, peers: str | None, model:
     match name:
         case "peers":
             text = _peers(settings, peers, quick=quick)
+        case "effects":
+            from benchmarks import effects
+
+            text = effects.run(settings, quick=quick)
         case "recovery":
             from benchmarks import recovery
 
@@ -28,6 +32,11 @@ def run(name: str, settings: Settings, *, quick: bool, peers: str | None, model:
             from benchmarks import stopping
 
             text = stopping.run(quick=quick, seed=settings.seed)
+        case "limits":
+            from benchmarks import limits
+            from benchmarks.report import verdicts
+
+            text = verdicts(limits.figures(quick=quick, seed=settings.seed))
         case _:
             text = {"schedule": _schedule, "scaling": _scaling}[name](settings)
     (settings.out / f"{name}.md").write_text(text, encoding="utf-8")

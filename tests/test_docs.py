@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -52,10 +53,24 @@ def test_the_plan_in_the_language_document_is_one() -> None:
     assert [call.id for call in parse(plan)] == ["s1", "s2", "s3"]
 
 
+def test_the_code_about_effects_runs() -> None:
+    declared, objects = blocks(ROOT / "docs" / "effects.md", "python")
+    assert run(declared) == ""
+    assert run(objects) == "[5.0, 7.0, 5.0, 6] [(), (), ('s1',), ()]\n"
+
+
 def test_the_code_about_failure_runs() -> None:
     recovery, retry = blocks(ROOT / "docs" / "failure.md", "python")
     assert run(recovery) == "3271616\n('s2',) {'s1': 's1 = search(term=\"Utah\", words=2000)'} ('s1', 's2')\n"
     assert run(retry) == "30.5 million people\nretry s1 (search) failed: ConnectionError: reset\n"
+
+
+def test_the_code_about_resources_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "resources.md", "python")
+    makespan, begun = run(code).split(maxsplit=1)
+    times = ast.literal_eval(begun)
+    assert makespan == "2.0"
+    assert times["s1"] == times["s3"] != times["s2"]
 
 
 def test_the_code_about_stopping_runs() -> None:
@@ -106,10 +121,12 @@ def test_the_public_names_are_these() -> None:
         "check",
         "discover",
         "function",
+        "methods_of",
         "model_named",
         "parse",
         "render",
         "simulate",
+        "stateful",
     ]
     for name in llmorch.__all__:
         assert getattr(llmorch, name).__doc__, name

@@ -10,6 +10,7 @@ import ast
 import math
 import operator
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,13 +35,27 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "max": max,
     "abs": abs,
     "round": round,
-    "sum": sum,
+    "sum": lambda *values: sum(values[0] if isinstance(values[0], list) else values),
     "sqrt": math.sqrt,
 }
 
 
 class NotArithmetic(ValueError):
     """A text that is no arithmetic expression."""
+
+
+@dataclass(frozen=True)
+class Computed:
+    """The value of an expression, and the numbers in it.
+
+    ``among`` has those of each argument, where the expression is one min or max of several,
+    and ``chosen`` says which argument was taken.
+    """
+
+    value: float
+    numbers: tuple[float, ...]
+    among: tuple[tuple[float, ...], ...] = ()
+    chosen: int | None = None
 
 
 def evaluated(text: str) -> float:
@@ -61,13 +76,13 @@ def evaluated(text: str) -> float:
     return float(f"{value:.12g}")  # 0.1 + 0.2 is 0.3 for whoever reads it next
 
 
-def computed(reply: str) -> tuple[float, list[float]]:
-    """The value of the last arithmetic expression in a model's reply, and the numbers in it.
+def computed(reply: str) -> Computed:
+    """What the last arithmetic expression in a model's reply comes to.
 
     The reply may be lines that assign values to names, an expression with its result or its
     unit, or have one among words. Raises ``NotArithmetic`` if there is none.
     """
-    text = re.sub(r"```\w*|[`$]", "", reply.partition("Calculation:")[0][-LONGEST:])
+    text = re.sub(r"```\w*|[`$]", "", re.split(r"\b(?:Question|Text):", reply)[0][-LONGEST:])
     for signs, sign in ((r"\\times|\\cdot|[\u00d7\u00b7]", "*"), ("[\u2212\u2013]", "-"), (r"\^", "**")):
         text = re.sub(signs, sign, text)
     text = re.sub(r"\\div|\u00f7", "/", text)
@@ -82,11 +97,26 @@ def computed(reply: str) -> tuple[float, list[float]]:
         except NotArithmetic:
             continue
         if values and not isinstance(values[-1], list):
-            constants = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
-            return float(f"{values[-1]:.12g}"), [
-                float(value) for value in constants if isinstance(value, int | float)
-            ]
+            value = float(f"{values[-1]:.12g}")
+            return Computed(value, _numbers(tree), *_alternatives(tree.body[-1], names, values[-1]))
     raise NotArithmetic(f"{shown(reply, 60)!r} has no arithmetic expression")
+
+
+def _numbers(tree: ast.AST) -> tuple[float, ...]:
+    constants = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return tuple(float(value) for value in constants if isinstance(value, int | float))
+
+
+def _alternatives(
+    statement: ast.stmt, names: dict[str, Any], value: float
+) -> tuple[tuple[tuple[float, ...], ...], int | None]:
+    """The arguments' numbers, if a statement is one min or max of several, and which of them it is."""
+    match statement:
+        case ast.Expr(ast.Call(ast.Name("min" | "max"), [_, _, *_] as arguments, [])):
+            chosen = [_value(argument, names, 0) for argument in arguments].index(value)
+            return tuple(_numbers(argument) for argument in arguments), chosen
+        case _:
+            return (), None
 
 
 def _candidates(text: str) -> Iterator[str]:

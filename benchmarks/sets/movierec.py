@@ -1,7 +1,7 @@
 """MovieRec: which of four movies is most like four others; eight searches at a time, then the model.
 
-``search`` stands in for a movie site: it knows how many viewers a movie has and, if asked, what
-they also liked, by the cosine between the ratings that two movies got from the same viewers.
+``search`` stands in for a movie site: it knows how popular a movie is and, if asked, what its
+viewers also liked, by the cosine between the ratings that two movies got from the same viewers.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ ALIKE = 0.8
 """From here on a title is taken for another one, misspelled."""
 LONGEST = 200
 """Characters of a title that is searched for; longer ones are nobody's spelling."""
+POPULAR = ((0.15, "very popular"), (0.06, "popular"), (0.01, "known to few"))
+"""Shares of all viewers, from which on a movie is called so."""
 
 _ARTICLES = "The|An?|Le|La|Les|El|Il|Lo|Los|Las|Der|Die|Das|Un|Une|Una"
 
@@ -76,7 +78,7 @@ class MovieRec:
 
         @function(kind="inout")
         async def search(title: str, similar: int = 0) -> str:
-            """Search a movie and obtain its genres, its rating and how many viewers it has.
+            """Search a movie and obtain its genres and how popular it is.
 
             Args:
                 title: The title of one movie.
@@ -198,9 +200,10 @@ class Movies:
     def described(self, title: str, similar: int = 0) -> str:
         """What a search answers: a line about one movie.
 
-        It is short by default: a model of 1.5 billion parameters that reads lists of similar
-        movies answers with one of those. A title that is nowhere is an answer as well, for a
-        question may be clear without it.
+        It is short by default and says in words how popular a movie is: a model of 1.5 billion
+        parameters that reads lists of similar movies answers with one of those, and makes little
+        of numbers of viewers. A title that is nowhere is an answer as well, for a question may
+        be clear without it.
         """
         if not 0 <= similar <= MOST_SIMILAR:
             raise ValueError(f"similar is a number of movies, from 0 to {MOST_SIMILAR}, not {similar}")
@@ -208,12 +211,18 @@ class Movies:
         if number is None:
             return f"No movie called {title[:LONGEST]!r} is known."
         movie = self._movies[number]
-        ratings = movie.ratings.values()
-        mean = f"rated {sum(ratings) / len(ratings):.1f} of 5 by " if ratings else ""
-        facts = [f"{movie.title} ({movie.year})" if movie.year else movie.title, *movie.genres]
-        text = f"{', '.join(facts)}, {mean}{len(ratings)} viewers."
+        text = f"{self._called(movie)}: {', '.join(movie.genres) or 'no genre'}; {self._popularity(movie)}."
         also = "; ".join(other.title for other in self.also_liked(number, similar))
-        return f"{text} They also liked: {also}." if also else text
+        return f"{text} Its viewers also liked: {also}." if also else text
+
+    def _called(self, movie: Movie) -> str:
+        """Its title; with the year where others are called the same."""
+        same = len(self._by_title[_spelled(movie.title)]) > 1
+        return f"{movie.title} ({movie.year})" if same and movie.year else movie.title
+
+    def _popularity(self, movie: Movie) -> str:
+        share = len(movie.ratings) / max(len(self._seen), 1)
+        return next((called for least, called in POPULAR if share >= least), "almost unknown")
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.questions import Question
 from benchmarks.sets.answers import chosen, near, words
-from benchmarks.sets.arithmetic import NotArithmetic, computed, evaluated, joined, separated, shown
+from benchmarks.sets.arithmetic import Computed, NotArithmetic, computed, evaluated, joined, separated, shown
 from benchmarks.sets.pages import Page, Pages, records
 from llmorch import function
 
@@ -27,37 +27,30 @@ PUBLISHED = (
 
 _SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
 _ASKED = """\
-Write a calculation as one Python expression, with the numbers of the text. If the text does not give a number that is \
-needed, write: missing
+Write one Python expression that answers the question, with the numbers of the text. If the text does not give a \
+number that is needed, write: missing
 
-Text: Ben Nevis: Ben Nevis is in Scotland. Ben Nevis is 1345 metres high.
-Calculation: Height of Ben Nevis in metres, increased by 12%
-Expression: 1345 * (1 + 12/100)
+Text: Tiber: The Tiber is 406 km (252 mi) long. Arno: It is 241 km long.
+Question: If the Tiber shrank by 35% and the Arno became 2.5 times longer, how much longer would the Arno be in km?
+Expression: abs(241 * 2.5 - 406 * (1 - 35/100))
 
-Text: Tiber: The Tiber is 406 km (252 mi) long.
-Calculation: Length of the Tiber in kilometres, decreased by 35%
-Expression: 406 * (1 - 35/100)
-
-Text: Bern: Bern has 146348 people.
-Calculation: Population of Bern, multiplied by 2.5
-Expression: 146348 * 2.5
-
-Text: Rome: Rome covers 1285 km2. Oslo: Oslo covers 454 km2 (175 sq mi).
-Calculation: Area of Rome in km2 / area of Oslo in km2
-Expression: 1285 / 454
+Text: Rome: Rome covers 1285 km2. Oslo: Oslo covers 454 km2 (175 sq mi). Bern: Bern covers 52 km2.
+Question: After Rome loses 20% of its area, Oslo triples and Bern shrinks by 1.5 times, which city is the largest?
+Expression: max(1285 * (1 - 20/100), 454 * 3, 52 / 1.5)
 
 Text: Wales: Wales is a country to the west of England.
-Calculation: Population of Wales in millions
+Question: Population of Wales in millions, increased by 5%
 Expression: missing
 
 Text: {text}
-Calculation: {task}
-Expression:"""
+Question: {task}
+Reply with the expression only, on one line."""
 _AGAIN = """\
 {text}
 
 Write one Python expression for: {task}. Take the numbers from the text above. It is not {reply}: {fault}. \
-If the text does not give a number that is needed, write: missing"""
+If the text does not give a number that is needed, write: missing
+Reply with the expression only, on one line."""
 """Without the examples, for it is their numbers that a small model copies."""
 
 
@@ -134,37 +127,91 @@ def first_words(term: str, k: int, pages: Pages) -> str:
 
 
 @function(asks_model=True)
-def math(prompt: str) -> Generator[str, str, float]:
-    """Compute a number: an expression, or what a text says in words and numbers.
+def math(prompt: str) -> Generator[str, str, float | str]:
+    """Compute a number from what texts say, or which of several things has the largest or smallest.
 
     Args:
-        prompt: What to compute, and the results that give its numbers, as in {s1}.
+        prompt: An expression; or what to compute, and the results that give its numbers, as in {s1}.
     """
     try:
         return evaluated(separated(prompt.rstrip(" \n=?")))
     except NotArithmetic:
         pass
     task, text = _divided(prompt)
-    text = _written_out(text, task)
+    text = _written_out(with_numbers(_CUT.sub("", text)), task)
     reply = yield _ASKED.format(task=task, text=text or "none")
+    kept: float | str | None = None
     for again in (True, False):
         if re.match(r"\W*(?:missing|none|not |unknown)", reply, re.IGNORECASE):
             break
         try:
-            value, used = computed(reply)
+            found = computed(reply)
+            answer = _answer(found, task, text)
         except ValueError as error:
             fault = str(error)
         else:
-            strange, unused = _strange(used, task, text), _unused(used, task)
-            if not strange and not (unused and again):
-                return value
+            strange, unused = _strange(found.numbers, task, text), _unused(found.numbers, task)
+            if not strange and not unused:
+                return answer
             fault = f"{strange[0]:g} is not in the text" if strange else f"{unused[0]:g} is not in it"
+            kept = kept if strange else answer
         if again:
             reply = yield _AGAIN.format(task=task, text=text, reply=shown(reply, 200), fault=fault)
+    if kept is not None:  # not every number of a question need be in its answer
+        return kept
     raise ValueError(f"can't extract {shown(task, 100)}: the text doesn't say it{_what_was_cut(prompt)}")
 
 
 SET = ParallelQA()
+
+
+_WHICH = re.compile(r"\bwhich\b", re.IGNORECASE)
+_CUT = re.compile(r"\[\.\.\. (only the first \d+ of \d+ words are shown): k=\d+\]")
+_HEAD = r"(?:^|(?<=[.!?\])\"] ))[^\s.:;!?][^.:;!?]{0,60}: "
+"""Where the result of a search begins: the title of a page."""
+
+
+def with_numbers(text: str) -> str:
+    """The sentences of a text that have a number, below the titles of their pages.
+
+    A text without any is left as it is, and so is one of a single sentence: a model that
+    reads less reads better, and sooner.
+    """
+    kept = []
+    for sentence in re.split(r"(?<=[.!?\]])\s+(?=[A-Z\d(\[])", text):
+        head = re.match(_HEAD, sentence)
+        if re.search(r"\d", sentence):
+            kept.append(sentence)
+        elif head:
+            kept.append(head[0].strip())
+    return " ".join(kept) if re.search(r"\d", text) else text
+
+
+def _answer(found: Computed, task: str, text: str) -> float | str:
+    """A number; or where it is asked which, the title of the page whose number was the largest or smallest.
+
+    Each argument of a min or max is about one thing, and its number comes from that thing's
+    page. Raises ``ValueError`` where two come from one page, or it can't be told which.
+    """
+    which = bool(_WHICH.search(task))
+    heads = list(re.finditer(_HEAD, text))
+    ends = [*(head.start() for head in heads[1:]), len(text)]
+    pages = {
+        head[0].removesuffix(": "): _numbers(text[head.end() : end])
+        for head, end in zip(heads, ends, strict=False)  # no page, no end
+    }
+    said = [form for number in _numbers(task) for form in _forms(number)]
+    titles = []
+    for numbers in found.among:
+        own = [number for number in numbers if not _among(number, said)] or list(numbers)
+        sources = [title for title, known in pages.items() if any(_among(number, known) for number in own)]
+        if len(sources) == 1 and (which or len(own) == 1):
+            titles += sources
+        elif which:
+            raise ValueError(f"one of its arguments has numbers of {' and of '.join(sources) or 'no page'}")
+    if len(set(titles)) < len(titles):
+        raise ValueError(f"two of its arguments have numbers of {max(titles, key=titles.count)}")
+    return titles[found.chosen] if which and found.chosen is not None else found.value
 
 
 def _strange(used: Collection[float], task: str, text: str) -> list[float]:
@@ -181,6 +228,7 @@ def _strange(used: Collection[float], task: str, text: str) -> list[float]:
 
 def _unused(used: Collection[float], task: str) -> list[float]:
     """Numbers that a task names and its expression passes over."""
+    task = re.sub(r"(?:^|(?<=\s))\d\.\s", " ", task)  # what numbers its parts
     return [number for number in _numbers(task) if not any(_among(one, _forms(number)) for one in used)]
 
 
@@ -210,15 +258,15 @@ def _written_out(text: str, task: str) -> str:
 
 
 def _divided(prompt: str) -> tuple[str, str]:
-    """What a prompt asks for, up to a question mark or the end of a line, and the text after it."""
-    found = re.match(r"([^?\n]+)[?\n](.*)", prompt.strip(), re.DOTALL)
-    task, text = found.groups() if found else (prompt, "")
-    return " ".join(task.split()), " ".join(text.split())
+    """What a prompt asks for, up to the end of a line or else a question mark, and the text after it."""
+    end = "\n" if "\n" in prompt.strip() else "?"
+    task, _, text = prompt.strip().partition(end)
+    return " ".join(task.rstrip("?").split()), " ".join(text.split())
 
 
 def _what_was_cut(prompt: str) -> str:
-    marks = re.findall(r"only the first \d+ of \d+ words are shown", prompt)
-    return f" ({'; '.join(dict.fromkeys(marks))}: search with a larger k)" if marks else ""
+    marks = dict.fromkeys(found[1] for found in _CUT.finditer(prompt))
+    return f" ({'; '.join(marks)}: search with a larger k)" if marks else ""
 
 
 @lru_cache(maxsize=1)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
         PlanError,
         UnresolvedQuery,
     )
-    from llmorch.functions import Function, function
+    from llmorch.functions import Function, function, methods_of
+    from llmorch.objects import stateful
     from llmorch.orchestrator import Orchestrator, model_named
     from llmorch.plan import check, parse, render
     from llmorch.relations import RelationGraph, discover
@@ -50,10 +51,12 @@ _HOMES = {
     "check": "plan",
     "discover": "relations",
     "function": "functions",
+    "methods_of": "functions",
     "model_named": "orchestrator",
     "parse": "plan",
     "render": "plan",
     "simulate": "runtime.simulate",
+    "stateful": "objects",
 }
 
 __all__ = [
@@ -77,10 +80,12 @@ __all__ = [
     "check",
     "discover",
     "function",
+    "methods_of",
     "model_named",
     "parse",
     "render",
     "simulate",
+    "stateful",
 ]
 
 

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import FunctionError
 from llmorch.parameters import Parameter
+from llmorch.resources import amount_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+_BRACES = re.compile(r"\{(\w+)(\.\w+)?\}")
 MAX_RETRIES = 100
 """A bound on attempts; the time they may take ends most calls long before it."""
 
@@ -85,15 +87,15 @@ def _parameter(
     )
 
 
-def patterns(
-    name: str, which: str, said: Sequence[str], parameters: tuple[Parameter, ...]
-) -> tuple[str, ...]:
-    """The patterns of what is read or written: names of things with parameters in braces and a star at the end."""
-    known = {parameter.name for parameter in parameters}
+def patterns(name: str, which: str, said: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+    """The patterns of what is read or written: names of things with parameters in braces and a star at the end.
+
+    ``known`` are the parameters' names; of the object, ``self``, there may be an attribute.
+    """
     if isinstance(said, str) or not all(isinstance(item, str) and item for item in said):
         raise FunctionError(f'{name}: {which} is a list of names, as in ["file:{{path}}"]')
     for pattern in said:
-        plain = re.sub(r"\{(\w+)\}", lambda found: "" if found.group(1) in known else found.group(), pattern)
+        plain = _BRACES.sub(lambda found: "" if _is_known(found, known) else found.group(), pattern)
         if "{" in plain or "}" in plain:
             raise FunctionError(
                 f"{name}: {which}: braces in {pattern!r} hold a parameter's name: {', '.join(sorted(known))}"
@@ -103,7 +105,6 @@ def patterns(
     return tuple(said)
 
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B", re.ASCII)
 MIN_MEMORY = 1024**2
 
 
@@ -111,15 +112,20 @@ def memory_of(name: str, said: object) -> int | None:
     """A size in bytes: a number of them, or a text such as ``"2GiB"`` or ``"500MB"``."""
     if said is None:
         return None
-    size = said if isinstance(said, int) and not isinstance(said, bool) else None
-    if isinstance(said, str) and (found := _SIZE.fullmatch(said.strip())):
-        number, prefix, binary = found.groups()
-        size = int(float(number) * (1024 if binary else 1000) ** " KMGT".index(prefix or " "))
-    if size is None or size < MIN_MEMORY:
+    try:
+        size = amount_of(said)
+    except ValueError:
+        size = 0
+    if size < MIN_MEMORY:
         raise FunctionError(
             f'{name}: memory is a size of at least 1 MiB, as in "2GiB" or "500MB", not {said!r}'
         )
     return size
+
+
+def _is_known(found: re.Match[str], known: Collection[str]) -> bool:
+    name, attribute = found.groups()
+    return name in known and (attribute is None or name == "self")
 
 
 def retries_of(name: str, said: object) -> int:

@@ -89,6 +89,10 @@ class UnknownFunction(PlanError):
     """A call of a function that was not offered."""
 
 
+class NeedsTooMuch(PlanError):
+    """A call that takes more of something than there is, so that it could never run."""
+
+
 class InvalidArgument(PlanError):
     """An argument that the function does not take, or a literal of the wrong type."""
 

@@ -14,12 +14,18 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from llmorch.declaring import backoff_of, memory_of, patterns, retries_of, retry_on_of, written
 from llmorch.errors import FunctionError
+from llmorch.objects import class_effects, is_stateful, names_object, of_object, public_methods
 from llmorch.parameters import Parameter, schema_of, type_name
+from llmorch.resources import CPU, GPU_MEMORY, limit_of, rate_of, resources_of, shortage, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from types import MethodType
+
+    from llmorch.resources import Amount, Rate, Supply
 
 Kind = Literal["inout", "compute"]
+Effects = Literal["unknown", "none"]
 F = TypeVar("F", bound="Callable[..., Any]")
 
 SELF = "self"
@@ -37,9 +43,13 @@ class Function:
     run's model replies: the reply is the call's result. A generator yields prompts and
     receives the replies, and what it returns is the call's result. ``reads`` and
     ``writes`` are patterns of the names of things that a call touches, such as
-    ``file:{path}``; ``effects`` is ``"unknown"`` where nobody can say. A call that fails
-    with one of ``retry_on`` is made up to ``retries`` times more, the first time after about
-    ``backoff`` seconds; ``idempotent`` says that doing so is harmless whatever it writes.
+    ``file:{path}``; ``effects`` is ``"unknown"`` where nobody can say, and ``"none"`` where
+    somebody said that there are none. A call that fails with one of ``retry_on`` is made up
+    to ``retries`` times more, the first time after about ``backoff`` seconds; ``idempotent``
+    says that doing so is harmless whatever it writes.
+    ``resources`` are what a call takes while it runs, by name; ``max_concurrency`` and
+    ``rate`` limit how many run and begin at once. ``shortage`` says why no call of it can
+    be made here, where that is so.
     """
 
     name: str
@@ -55,11 +65,15 @@ class Function:
     asks_model: bool = False
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
-    effects: Literal["unknown"] | None = None
+    effects: Effects | None = None
     retries: int = 0
     retry_on: tuple[type[BaseException], ...] = (Exception,)
     backoff: float = 0.5
     idempotent: bool = False
+    resources: Mapping[str, int] = field(default_factory=dict, hash=False)
+    max_concurrency: int | None = None
+    rate: Rate | None = None
+    shortage: str = ""
 
     @cached_property
     def is_async(self) -> bool:
@@ -74,9 +88,14 @@ class Function:
         return bounded and self.kind == "inout" and not self.is_async and not self.asks_model
 
     @property
+    def changes(self) -> bool:
+        """Whether a call may leave anything different, by all that was declared."""
+        return bool(self.writes) or self.effects == "unknown"
+
+    @property
     def repeatable(self) -> bool:
         """Whether a call may be made again, by all that was declared."""
-        return self.idempotent or not (self.writes or self.effects)
+        return self.idempotent or not self.changes
 
     @cached_property
     def converses(self) -> bool:
@@ -122,11 +141,14 @@ def function(
     asks_model: bool = False,
     reads: Sequence[str] = (),
     writes: Sequence[str] = (),
-    effects: Literal["unknown"] | None = None,
+    effects: Effects | None = None,
     retries: int = 0,
     retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
     backoff: float = 0.5,
     idempotent: bool = False,
+    resources: Mapping[str, Amount] | None = None,
+    max_concurrency: int | None = None,
+    rate: str | None = None,
 ) -> Callable[[F], F]: ...
 def function(
     call: F | None = None,
@@ -140,11 +162,14 @@ def function(
     asks_model: bool = False,
     reads: Sequence[str] = (),
     writes: Sequence[str] = (),
-    effects: Literal["unknown"] | None = None,
+    effects: Effects | None = None,
     retries: int = 0,
     retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
     backoff: float = 0.5,
     idempotent: bool = False,
+    resources: Mapping[str, Amount] | None = None,
+    max_concurrency: int | None = None,
+    rate: str | None = None,
 ) -> F | Callable[[F], F]:
     """Offer a Python function to plans; the function itself stays as it is.
 
@@ -159,15 +184,21 @@ def function(
     ``reads=["file:{path}"]`` and ``writes=["account:{id}"]`` name what a call touches beside
     its result, with its arguments filled in and a trailing ``*`` for everything below. Calls
     of which one writes what the other touches keep the plan's order; all others run
-    together. Without a declaration a function is pure; ``effects="unknown"`` keeps the
-    order against every other call. A call that may change something starts only once the
-    whole plan is known.
+    together. Without a declaration a function is pure, unless it is a method of a
+    ``stateful`` class (there, ``effects="none"`` says that it is); ``effects="unknown"``
+    keeps the order against every other call. A call that may change something starts only
+    once the whole plan is known.
 
     ``retries=3`` makes a call that failed up to three times more, if it failed with one of
     ``retry_on`` (by default any ``Exception``; running out of ``timeout``, which each attempt
     has to itself, is a ``TimeoutError``). The first pause is about ``backoff`` seconds, each
     further one twice as long. A call that may change something is made again only with
     ``idempotent=True``: done twice, it leaves what it leaves when done once.
+
+    ``resources={"cpu": 2, "gpu_memory": "6GiB", "camera": 1}`` is what a call takes while it
+    runs; it starts once all of that is free. ``cpu`` and ``gpu_memory`` make it a compute
+    function. At most ``max_concurrency`` calls of it run at once, and at most as many begin
+    as ``rate`` says (``"10/s"``, ``"100/min"``, ``"1000/h"``), in all runs of this process.
 
     The schema comes from the signature and the docstring (Google, NumPy or reST).
     Raises ``FunctionError`` for a function that can't be offered.
@@ -189,6 +220,9 @@ def function(
             retry_on=retry_on,
             backoff=backoff,
             idempotent=idempotent,
+            resources=resources,
+            max_concurrency=max_concurrency,
+            rate=rate,
         )
         try:
             setattr(target, _DECLARATION, declaration)
@@ -212,25 +246,27 @@ def declaration_of(
     asks_model: bool = False,
     reads: Sequence[str] = (),
     writes: Sequence[str] = (),
-    effects: Literal["unknown"] | None = None,
+    effects: Effects | None = None,
     retries: int = 0,
     retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
     backoff: float = 0.5,
     idempotent: bool = False,
+    resources: Mapping[str, Amount] | None = None,
+    max_concurrency: int | None = None,
+    rate: str | None = None,
 ) -> Function:
     """Read a callable's signature and docstring into a ``Function``."""
     name = name or str(getattr(call, "__name__", type(call).__name__))
-    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
-        raise FunctionError(
-            f"{name}: a function needs a plain name to be called by in a plan; give one by name="
-        )
-    if name == SELF:
-        raise FunctionError("self: this name stands for the model itself; give another by name=")
+    _refuse_name(name)
     if kind not in (None, "inout", "compute"):
         raise FunctionError(f'{name}: kind is "inout" or "compute", not {kind!r}')
     if timeout is not None and not timeout > 0:
         raise FunctionError(f"{name}: timeout is a positive number of seconds, not {timeout!r}")
+    taken = resources_of(name, resources)
+    if CPU in taken or GPU_MEMORY in taken:
+        kind = _kind_for(taken, name, kind, asks_model=asks_model)
     said = written(call, name)
+    known = {parameter.name for parameter in said.parameters}
     declared = Function(
         name=name,
         call=call,
@@ -243,26 +279,24 @@ def declaration_of(
         memory=memory_of(name, memory),
         declared=kind is not None,
         asks_model=asks_model,
-        reads=patterns(name, "reads", reads, said.parameters),
-        writes=patterns(name, "writes", writes, said.parameters),
+        reads=patterns(name, "reads", reads, known),
+        writes=patterns(name, "writes", writes, known),
         effects=effects,
         retries=retries_of(name, retries),
         retry_on=retry_on_of(name, retry_on, retries),
         backoff=backoff_of(name, backoff),
         idempotent=idempotent,
+        resources=taken,
+        max_concurrency=limit_of(name, max_concurrency),
+        rate=rate_of(name, rate),
     )
-    if effects not in (None, "unknown"):
-        raise FunctionError(f'{name}: effects is "unknown" or left out, not {effects!r}')
-    if effects == "unknown" and (reads or writes):
-        raise FunctionError(f"{name}: effects are either unknown or said by reads and writes")
+    if effects not in (None, "unknown", "none"):
+        raise FunctionError(f'{name}: effects is "unknown", "none" or left out, not {effects!r}')
+    if effects is not None and (reads or writes):
+        raise FunctionError(f"{name}: effects are either {effects} or said by reads and writes")
     if not isinstance(idempotent, bool):
         raise FunctionError(f"{name}: idempotent is True or False, not {idempotent!r}")
-    if retries and not declared.repeatable:
-        effect = "what it writes" if writes else "what nobody knows"
-        raise FunctionError(
-            f"{name}: a retry may do {effect} twice; leave retries out, or declare idempotent=True "
-            "if a second time does no harm"
-        )
+    _refuse_unsafe_retries(declared)
     if inspect.isasyncgenfunction(call) or (inspect.isgeneratorfunction(call) and not asks_model):
         raise FunctionError(f"{name}: a generator can't be offered; return a list")
     if memory is not None and (asks_model or (declared.is_async and kind != "compute")):
@@ -278,36 +312,145 @@ def declaration_of(
     return declared
 
 
-def declared_in(namespace: object) -> Function | None:
-    """The declaration that ``@function`` left on an object, if there is one."""
-    declaration = getattr(namespace, _DECLARATION, None)
-    if not isinstance(declaration, Function) or not callable(namespace) or declaration.call is namespace:
-        return declaration if isinstance(declaration, Function) else None
-    if inspect.ismethod(namespace):  # the declaration knows nothing of the object
-        parameters = written(namespace, declaration.name).parameters
-        return replace(
-            declaration,
-            call=namespace,
-            parameters=parameters,
-            reads=patterns(declaration.name, "reads", declaration.reads, parameters),
-            writes=patterns(declaration.name, "writes", declaration.writes, parameters),
+def _kind_for(taken: Mapping[str, int], name: str, kind: Kind | None, *, asks_model: bool) -> Kind:
+    """Processors and a GPU are given to a process, which only compute calls have."""
+    which = CPU if CPU in taken else GPU_MEMORY
+    if asks_model:
+        raise FunctionError(
+            f"{name}: a function with asks_model=True runs where the model does: leave {which} out"
         )
+    if kind == "inout":
+        raise FunctionError(
+            f'{name}: an inout call has no process to give {shown(which, taken[which])} to; declare kind="compute"'
+        )
+    return "compute"
+
+
+def _refuse_name(name: str) -> None:
+    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+        raise FunctionError(
+            f"{name}: a function needs a plain name to be called by in a plan; give one by name="
+        )
+    if name == SELF:
+        raise FunctionError("self: this name stands for the model itself; give another by name=")
+
+
+def _refuse_unsafe_retries(declared: Function) -> None:
+    if declared.retries and not declared.repeatable:
+        effect = "what it writes" if declared.writes else "what nobody knows"
+        raise FunctionError(
+            f"{declared.name}: a retry may do {effect} twice; leave retries out, or declare idempotent=True "
+            "if a second time does no harm"
+        )
+
+
+def declared_in(namespace: object) -> Function | None:
+    """The declaration that ``@function`` left on an object, or ``@stateful`` on a method's class."""
+    declaration = getattr(namespace, _DECLARATION, None)
+    declared = declaration if isinstance(declaration, Function) else None
+    if inspect.ismethod(namespace):
+        return _bound(namespace, declared)
+    if declared is None or not callable(namespace) or declared.call is namespace:
+        return declared
     # A decorator above ours copied the declaration: what it made is what is called.
-    return replace(declaration, call=namespace)
+    return replace(declared, call=namespace)
 
 
-def as_functions(offered: Iterable[Callable[..., Any] | Function]) -> dict[str, Function]:
-    """Functions by name, from declared functions and plain callables alike.
+def _bound(method: MethodType, declared: Function | None) -> Function | None:
+    """What is declared of a method, for its object: the declaration itself knows nothing of it."""
+    owner = method.__self__
+    by_class = class_effects(owner)
+    if declared is None:
+        if by_class is None:
+            return None
+        declared = declaration_of(method)
+    name = declared.name
+    parameters = written(method, name).parameters
+    if by_class is None or declared.reads or declared.writes or declared.effects:
+        known = {"self", *(parameter.name for parameter in parameters)}
+        reads = patterns(name, "reads", declared.reads, known)
+        writes = patterns(name, "writes", declared.writes, known)
+        of_owner = names_object([*reads, *writes])
+    else:
+        reads, writes = by_class.reads, by_class.writes
+        of_owner = True
+    if of_owner and declared.kind == "compute":
+        raise FunctionError(
+            f"{name}: a compute call works on a copy of its object, in another process, and what it changes "
+            'there is lost; leave kind out, or say by effects="none" that it needs nothing that changes'
+        )
+    bound = replace(
+        declared,
+        call=method,
+        parameters=parameters,
+        reads=of_object(reads, owner, name),
+        writes=of_object(writes, owner, name),
+    )
+    _refuse_unsafe_retries(bound)
+    return bound
+
+
+def methods_of(owner: object, *, prefix: str = "") -> list[Function]:
+    """The functions that an object of a ``@stateful`` class offers: its methods without an underscore.
+
+    ``Orchestrator([account])`` offers the same; a ``prefix`` to their names tells those of
+    two objects apart. Raises ``FunctionError`` for a method that can't be offered.
+    """
+    if class_effects(owner) is None:
+        raise FunctionError(
+            f"{type(owner).__name__}: decorate this class with @stateful to offer the methods of its objects"
+        )
+    found = [declared_in(method) for method in public_methods(owner)]
+    functions = [replace(item, name=f"{prefix}{item.name}") for item in found if item is not None]
+    for item in functions:
+        _refuse_name(item.name)
+    return functions
+
+
+def declared_by(item: object) -> list[Function]:
+    """Every function that is declared by this: itself, a decorated callable's, a stateful object's."""
+    if isinstance(item, Function):
+        return [item]
+    if is_stateful(item):
+        raise FunctionError(f"{item.__name__}: offer an object of this class, not the class itself")
+    if class_effects(item) is not None:
+        return methods_of(item)
+    declared = declared_in(item)
+    return [] if declared is None else [declared]
+
+
+def as_functions(offered: Iterable[object]) -> dict[str, Function]:
+    """Functions by name, from declared functions, plain callables and stateful objects alike.
 
     Raises ``FunctionError`` when two have the same name.
     """
     functions: dict[str, Function] = {}
     for item in offered:
-        declared = item if isinstance(item, Function) else declared_in(item) or declaration_of(item)
-        if declared.name in functions:
-            raise FunctionError(f"two functions are called {declared.name}; give one another name by name=")
-        functions[declared.name] = declared
+        for declared in declared_by(item) or [_undeclared(item)]:
+            if declared.name in functions:
+                raise FunctionError(
+                    f"two functions are called {declared.name}; give one another name by name=, "
+                    "or an object's by methods_of(object, prefix=...)"
+                )
+            functions[declared.name] = declared
     return functions
+
+
+def _undeclared(item: object) -> Function:
+    if not callable(item):
+        raise FunctionError(
+            f"a {type(item).__name__} is no function; to offer an object's methods, decorate its class "
+            "with @stateful"
+        )
+    return declaration_of(item)
+
+
+def fitted(functions: Mapping[str, Function], processors: int, supply: Supply) -> dict[str, Function]:
+    """The functions, each told why no call of it can be made with what there is, where that is so."""
+    return {
+        name: replace(item, shortage=shortage(item.resources, processors, supply)) if item.resources else item
+        for name, item in functions.items()
+    }
 
 
 def self_function(kind: Kind) -> Function:

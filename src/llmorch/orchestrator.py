@@ -15,26 +15,29 @@ from llmorch.errors import (
     ModelError,
     UnresolvedQuery,
 )
-from llmorch.functions import SELF, Function, as_functions, self_function
-from llmorch.machine import allowed_processors
+from llmorch.functions import SELF, Function, as_functions, fitted, self_function
+from llmorch.machine import allowed_processors, device_name, gpus
 from llmorch.models.model import ReadsAhead
 from llmorch.plan import check, parse
 from llmorch.requests import Message, ModelRequest
+from llmorch.resources import GPU_MEMORY, Supply, supply_of
 from llmorch.result import Result, collect
 from llmorch.running import Limit, Run
 from llmorch.runtime.converse import Conversing, Usage, converse, first_plan
 from llmorch.runtime.drive import Execution
+from llmorch.runtime.sharing import leave_running
 from llmorch.schedule import Orchestration, policy_named
 from llmorch.techniques import TECHNIQUES, Answer, RunPlan, Task, answer_of, parse_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
     from typing import TypeVar
 
     from llmorch.models.model import Model
     from llmorch.processors.growing import GrowingPool
     from llmorch.processors.inline import Inline
     from llmorch.processors.pool import Pool
+    from llmorch.resources import Amount
     from llmorch.runtime.drive import Observer
     from llmorch.techniques import Conversation, Outcome, Recovery
 
@@ -78,17 +81,20 @@ _NO_PLAN = Plan(())
 class Orchestrator:
     """Answers queries by calling functions, as parallel as they allow.
 
-    ``functions`` are declared with ``@function`` or plain; ``self(prompt)`` is always
-    offered. ``model`` is a name (see ``model_named``) or a ``Model``. ``processors``
-    is how many compute calls may run at once, each in a process of its own; by default
+    ``functions`` are callables, declared with ``@function`` or plain, and objects of
+    ``@stateful`` classes, which stand for their methods; ``self(prompt)`` is always offered.
+    ``model`` is a name (see ``model_named``) or a ``Model``. ``processors`` is how many
+    compute calls may run at once, each in a process of its own; by default
     as many as this process may use. ``technique`` is how the model is asked and ``policy``
     how its calls are coordinated, by default as the technique's paper does. ``examples``
     are queries and their plans, for the prompt: a path to a file of them. ``repairs`` is
     how often a plan that can't be run is given back to the model, and ``max_recoveries``
     how many attempts to recover a failed call of a plan may have (by default 3 for
-    ``llmorch`` and none for the others, as their papers have it). With ``replan`` the
-    technique ``llmorch`` has the model judge whether the results answer the query, and ask
-    for more calls if they don't.
+    ``llmorch`` and none for the others, as their papers have it). ``resources`` is what
+    there is of what calls take by name, as in ``{"camera": 1, "gpu_memory": "24GiB"}`` (a
+    list has one amount a GPU); without ``gpu_memory`` the driver is asked for its GPUs where a
+    function needs one. With ``replan`` the technique ``llmorch`` has the model judge whether
+    the results answer the query, and ask for more calls if they don't.
 
     Runs of one orchestrator take turns, so that its processors are each run's own; to
     answer queries at once, use one each. Processes are started when they are first needed
@@ -98,7 +104,7 @@ class Orchestrator:
 
     def __init__(
         self,
-        functions: Iterable[Callable[..., Any] | Function] = (),
+        functions: Iterable[object] = (),
         *,
         model: str | Model = "local",
         technique: str = "llmorch",
@@ -109,6 +115,7 @@ class Orchestrator:
         max_recoveries: int | None = None,
         replan: bool = False,
         base_url: str | None = None,
+        resources: Mapping[str, Amount | Sequence[Amount]] | None = None,
     ) -> None:
         if processors is not None and not 1 <= processors <= MAX_PROCESSORS:
             raise ValueError(f"processors is at least 1 and at most {MAX_PROCESSORS}, not {processors}")
@@ -128,8 +135,10 @@ class Orchestrator:
         self._recoveries = TECHNIQUES[technique].recoveries if max_recoveries is None else max_recoveries
         offered = as_functions(functions)
         kind = self.model.kind
+        self._supply, self._devices = _supplied(resources, offered.values())
         self.functions: dict[str, Function] = {
-            name: _with_kind(item, kind) if item.asks_model else item for name, item in offered.items()
+            name: _with_kind(item, kind) if item.asks_model else item
+            for name, item in fitted(offered, self.processors, self._supply).items()
         }
         self.functions[SELF] = self_function(kind)
         self._examples = () if examples is None else _read_examples(Path(examples))
@@ -319,7 +328,12 @@ class Orchestrator:
             self._turn.release()
 
     def _core(self) -> Orchestration:
-        return Orchestration(self.functions, processors=self.processors, policy=policy_named(self.policy))
+        return Orchestration(
+            self.functions,
+            processors=self.processors,
+            policy=policy_named(self.policy),
+            supply=self._supply,
+        )
 
     def _collected(
         self,
@@ -378,7 +392,7 @@ class Orchestrator:
                 self.functions,
                 inline=self._inout(notes),
                 processes=self._stoppable(),
-                workers=self._workers().workers,
+                workers=self._workers().place,
                 ask=lambda prompt: _asked(conversing, prompt, notes),
                 ahead=self._ahead,
                 observer=observer,
@@ -411,7 +425,7 @@ class Orchestrator:
         from llmorch.processors.inline import Inline
 
         if self._inline is None:
-            self._inline = Inline()
+            self._inline = Inline(leave=leave_running)
 
         def measured(function: Function, cpu: float, share: float) -> None:
             if not function.declared and cpu > 0.1 and cpu > share / 2:
@@ -434,10 +448,23 @@ class Orchestrator:
         from llmorch.processors.pool import Pool
 
         if self._pool is None:
-            self._pool = Pool(self.processors)
+            self._pool = Pool(self.processors, self._devices)
             if any(item.kind == "compute" and not item.asks_model for item in self.functions.values()):
                 self._pool.start()
         return self._pool
+
+
+def _supplied(
+    said: Mapping[str, Amount | Sequence[Amount]] | None, functions: Iterable[Function]
+) -> tuple[Supply, tuple[str, ...]]:
+    """What there is, and what the GPUs are called."""
+    supply = supply_of(said)
+    if GPU_MEMORY in (said or {}):
+        return supply, tuple(device_name(number) for number in range(len(supply.gpus)))
+    if not any(GPU_MEMORY in item.resources for item in functions):
+        return supply, ()
+    found = gpus()
+    return Supply(supply.named, tuple(gpu.memory for gpu in found)), tuple(gpu.name for gpu in found)
 
 
 def _with_kind(function: Function, kind: Any) -> Function:

@@ -44,6 +44,12 @@ class CallRecord:
     result: Any
     error: str | None
     _graph: RelationGraph = field(repr=False, compare=False)
+    processors: tuple[int, ...] = ()
+    """All the processors that it occupied; ``processor`` is the first."""
+    device: int | None = None
+    """The number of the GPU that it was given."""
+    resources: Mapping[str, int] = field(default_factory=dict)
+    """What was declared that it takes while it runs."""
 
     @property
     def excludes(self) -> tuple[CallId, ...]:
@@ -68,6 +74,9 @@ class CallRecord:
             "status": self.status,
             "attempt": self.attempt,
             "processor": self.processor,
+            "processors": list(self.processors),
+            "device": self.device,
+            "resources": dict(self.resources),
             "submitted": _rounded(self.submitted),
             "dispatched": _rounded(self.dispatched),
             "completed": _rounded(self.completed),
@@ -203,6 +212,9 @@ def collect(
                 result=results.get(call.id) if state.status == "completed" else None,
                 error=state.error,
                 _graph=graph,
+                processors=state.place.processors,
+                device=state.place.device,
+                resources=core.function(call.id).resources,
             )
         )
     durations = {
@@ -211,6 +223,7 @@ def collect(
         else 0.0
         for record in records
     }
+    parts = {call.id: core.parts(call.id) for call in plan}
     return Result(
         query=query,
         technique=technique,
@@ -221,7 +234,7 @@ def collect(
         graph=graph,
         processors=processors,
         makespan=makespan,
-        lower_bound=lower_bound(graph, durations, processors),
+        lower_bound=lower_bound(graph, durations, processors, parts=parts),
         usage=usage,
         calls=Calls(records),
         recoveries=(*map(_retry, retried), *answer.recoveries),

@@ -41,3 +41,9 @@ async def stubborn(seconds: float) -> str:
 def broken() -> str:
     """Fail."""
     raise ValueError("out of order")
+
+
+@function(resources={"camera": 1, "cpu": 2})
+def film(name: str) -> str:
+    """Film with the one camera."""
+    return name

@@ -141,6 +141,7 @@ def test_graph_prints_the_relations_in_three_forms(plan_file) -> None:
         "uses": ["s1", "s2", "s3"],
         "excludes": [],
         "after": [],
+        "resources": {},
     }
     assert [call["excludes"] for call in data["calls"]] == [[], ["s3"], ["s2"], []]
     mermaid = llmorch("graph", plan_file, "-f", FUNCTIONS).stdout
@@ -149,6 +150,94 @@ def test_graph_prints_the_relations_in_three_forms(plan_file) -> None:
     assert "    s2 -.- s3\n" in mermaid
     dot = llmorch("graph", plan_file, "-f", FUNCTIONS, "--format", "dot").stdout
     assert "    s2 -> s3 [dir=none, style=dashed];\n" in dot
+
+
+OBJECTS = """
+from llmorch import function, stateful
+
+@stateful
+class Account:
+    balance = 0
+
+    def deposit(self, amount: int) -> int:
+        self.balance += amount
+        return self.balance
+
+    @function(reads=["{self}"])
+    def look(self) -> int:
+        return self.balance
+
+account = Account()
+"""
+
+
+def test_the_order_of_an_objects_calls_is_in_every_form_and_in_the_simulation(tmp_path) -> None:
+    functions, plan, durations = tmp_path / "bank.py", tmp_path / "bank.plan", tmp_path / "durations.json"
+    functions.write_text(OBJECTS)
+    plan.write_text("s1 = deposit(amount=1)\ns2 = look()\ns3 = look()\ns4 = deposit(amount=2)\n")
+    durations.write_text('{"deposit": 2, "look": 3}')
+    given = (str(plan), "-f", str(functions))
+    done = json.loads(llmorch("execute", *given, "--json").stdout)
+    assert [call["result"] for call in done["calls"]] == [1, 1, 1, 3]
+    orders = [[], ["s1"], ["s1"], ["s1", "s2", "s3"]]
+    assert [call["after"] for call in done["calls"]] == orders
+    drawn = json.loads(llmorch("graph", *given, "--format", "json").stdout)
+    assert [call["after"] for call in drawn["calls"]] == orders
+    assert "    s1 ==> s2\n" in llmorch("graph", *given).stdout
+    assert "    s1 -> s2 [style=bold];\n" in llmorch("graph", *given, "--format", "dot").stdout
+    simulated = llmorch("simulate", *given, "--durations", str(durations), "-p", "4", "--json").stdout
+    assert json.loads(simulated)["runs"] == [{"processors": 4, "makespan": 7.0, "lower_bound": 7.0}]
+
+
+FILMS = 's1 = film(name="a")\ns2 = film(name="b")\ns3 = fetch(name="{s1} {s2}")\n'
+
+
+def test_what_a_call_takes_is_shown_and_has_to_be_there() -> None:
+    options = ("-", "-f", FUNCTIONS, "-p", "2", "--resource", "camera=1", "--json", "-q")
+    data = json.loads(llmorch("execute", *options, stdin=FILMS).stdout)
+    first, second, third = data["calls"]
+    assert (first["processors"], first["resources"]) == ([0, 1], {"camera": 1, "cpu": 2})
+    assert second["dispatched"] >= first["completed"]
+    assert (third["processors"], third["resources"]) == ([], {})
+
+    refused = llmorch("execute", "-", "-f", FUNCTIONS, "-p", "2", stdin=FILMS)
+    assert refused.returncode == 1
+    assert "film can't be called here: it needs 1 of camera, and there is none" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_graph_shows_what_calls_take() -> None:
+    done = llmorch("graph", "-", "-f", FUNCTIONS, "--format", "json", stdin=FILMS)
+    assert [call["resources"] for call in json.loads(done.stdout)["calls"]] == [
+        {"camera": 1, "cpu": 2},
+        {"camera": 1, "cpu": 2},
+        {},
+    ]
+    assert "takes 1 of camera, 2 processors" in llmorch("graph", "-", "-f", FUNCTIONS, stdin=FILMS).stdout
+
+
+def test_simulate_takes_what_there_is_into_account_and_leaves_out_too_few_processors(tmp_path) -> None:
+    durations = tmp_path / "durations.json"
+    durations.write_text('{"film": 2, "fetch": 1}')
+    options = ("simulate", "-", "-f", FUNCTIONS, "--durations", str(durations))
+    done = llmorch(*options, "--resource", "camera=1", "-p", "1,4", "--json", stdin=FILMS)
+    assert json.loads(done.stdout)["runs"] == [{"processors": 4, "makespan": 5.0, "lower_bound": 4.0}]
+    assert "left out: 1 processors; it needs 2 processors, and there is 1 processor" in done.stderr
+    two = llmorch(*options, "--resource", "camera=2", "-p", "4", "--json", stdin=FILMS)
+    assert json.loads(two.stdout)["runs"][0]["makespan"] == 3.0
+    none = llmorch(*options, "-p", "4", stdin=FILMS)
+    assert (none.returncode, none.stdout) == (1, "")
+    assert "it needs 1 of camera, and there is none" in none.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("camera", "is not NAME=AMOUNT"), ("camera=x", "neither a whole number"), ("cpu=2", "processors= says")],
+)
+def test_a_resource_that_cant_be_is_a_usage_error(said: str, told: str) -> None:
+    done = llmorch("execute", "-", "-f", FUNCTIONS, "--resource", said, stdin=FILMS)
+    assert done.returncode == 2
+    assert told in " ".join(done.stderr.split())
 
 
 def test_simulate_says_how_long_any_number_of_processors_would_take(tmp_path) -> None:

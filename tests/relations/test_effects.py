@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import pytest
 
 from llmorch import function
@@ -106,6 +108,48 @@ def test_a_failed_reader_stops_no_writer() -> None:
     assert graph_of('s1 = read(path="a")\ns2 = write(path="a")').descendants("s1") == []
 
 
+@function(writes=["page:{number}"])
+async def print_page(number: int = 1) -> int: ...
+
+
+@function(reads=["scale:{factor}"], writes=["tags:{tags}"])
+async def mark(factor: float = 1.0, tags: list[str] = ["a"]) -> int: ...  # noqa: B006
+
+
+PRINTING = as_functions([print_page, mark, pure])
+
+
+@pytest.mark.parametrize("found", [3, "3", " 3 ", 3.0])
+def test_a_name_is_made_of_the_value_that_the_function_is_called_with(found: object) -> None:
+    plan = check(parse('s1 = pure(text="a")\ns2 = print_page(number=s1)'), PRINTING)
+    assert touches(PRINTING["print_page"], plan["s2"], {"s1": found}) == Touch(writes=(Name("page:3"),))
+
+
+def test_a_default_and_the_same_value_written_out_are_one_name() -> None:
+    plan = check(parse('s1 = mark()\ns2 = mark(factor=1, tags=["a"])'), PRINTING)
+    first, second = (touches(PRINTING["mark"], call) for call in plan)
+    assert first == second == Touch(reads=(Name("scale:1"),), writes=(Name('tags:["a"]'),))
+
+
+def test_an_argument_that_does_not_fit_could_still_be_anything() -> None:
+    plan = check(parse('s1 = pure(text="a")\ns2 = print_page(number=s1)'), PRINTING)
+    assert touches(PRINTING["print_page"], plan["s2"], {"s1": "three"}).writes == (Name("page:", below=True),)
+
+
+class Place(TypedDict):  # which can't be checked before Python 3.12
+    row: int
+
+
+@function(writes=["seat:{place}"])
+async def sit(place: Place) -> None: ...
+
+
+def test_an_argument_that_cannot_be_checked_could_still_be_anything() -> None:
+    functions = as_functions([sit, pure])
+    plan = check(parse('s1 = pure(text="a")\ns2 = sit(place=s1)'), functions)
+    assert touches(functions["sit"], plan["s2"], {"s1": 1}).writes == (Name("seat:", below=True),)
+
+
 @pytest.mark.parametrize(
     ("declared", "told"),
     [
@@ -113,7 +157,7 @@ def test_a_failed_reader_stops_no_writer() -> None:
         ({"writes": ["file:{file}"]}, "braces in 'file:{file}' hold a parameter's name: path"),
         ({"writes": ["a*b"]}, "* can stand only at the end"),
         ({"writes": [""]}, "writes is a list of names"),
-        ({"effects": "many"}, 'effects is "unknown" or left out'),
+        ({"effects": "many"}, 'effects is "unknown", "none" or left out'),
         ({"effects": "unknown", "reads": ["a"]}, "effects are either unknown or said by reads and writes"),
     ],
 )

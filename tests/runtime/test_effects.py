@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 
 import pytest
 
-from llmorch import Orchestrator, function
+from llmorch import TECHNIQUES, Orchestrator, function, stateful
 from llmorch.requests import ToolCall
 from llmorch.testing import ScriptedModel
 
@@ -159,3 +160,117 @@ async def test_a_batch_of_tool_calls_in_one_turn_is_safe_as_well() -> None:
     async with Orchestrator(store.functions(), model=model, technique="parallel") as orchestrator:
         result = await orchestrator.run("Which?")
     assert [call.result for call in result.calls] == ["wrote new", "new", "wrote newer"]
+
+
+WRITES_AND_READS = """s1 = write(name="x", value="new")
+s2 = read(name="x")
+s3 = write(name="x", value="newer")
+s4 = read(name="y")"""
+LINES = [line.split(" = ", 1)[1] for line in WRITES_AND_READS.split("\n")]
+NATIVE = [
+    ToolCall("c1", "write", '{"name": "x", "value": "new"}'),
+    ToolCall("c2", "read", '{"name": "x"}'),
+    ToolCall("c3", "write", '{"name": "x", "value": "newer"}'),
+    ToolCall("c4", "read", '{"name": "y"}'),
+]
+BATCH = "\n".join(LINES)
+TURNS = {
+    "llmorch": [WRITES_AND_READS, "done"],
+    "rewoo": [WRITES_AND_READS, "done"],
+    "llmcompiler": [WRITES_AND_READS, "Thought: seen\nAnswer: done"],
+    "react": [*(f"Action: {line}" for line in LINES), "Answer: done"],
+    "parallel": [BATCH, "Answer: done"],
+    "toolcompiler": [BATCH, "Answer: done"],
+}
+
+
+def test_there_is_a_turn_for_every_technique() -> None:
+    assert set(TURNS) == set(TECHNIQUES)
+
+
+@pytest.mark.parametrize(
+    ("technique", "replies", "native"),
+    [(technique, replies, False) for technique, replies in TURNS.items()]
+    + [(technique, [NATIVE, "done"], True) for technique in ("parallel", "toolcompiler")],
+)
+async def test_in_every_technique_calls_that_conflict_keep_their_order(technique, replies, native) -> None:
+    store = Store(5)
+    model = ScriptedModel(replies, calls_tools=native)
+    async with Orchestrator(store.functions(), model=model, technique=technique) as orchestrator:
+        result = await orchestrator.run("Which?")
+    calls = list(result.calls)[:4]
+    assert [call.result for call in calls] == ["wrote new", "new", "wrote newer", "nothing"]
+    assert store.things == {"x": "newer"}
+    assert [call.after for call in calls] == [(), ("s1",), ("s1", "s2"), ()]
+    if TECHNIQUES[technique].policy != "sequential":
+        assert calls[3].dispatched < calls[1].completed
+
+
+async def test_a_batch_of_operations_of_a_fused_function_keeps_its_order_too() -> None:
+    names: list[str] = []
+
+    @function(writes=["name:{user}"])
+    async def set_user_name(user: str, name: str) -> str:
+        """Set the name of a user."""
+        await asyncio.sleep(0.01 / (1 + len(name)))
+        names.append(name)
+        return name
+
+    @function(writes=["name:{user}"])
+    async def set_user_nickname(user: str, name: str) -> str:
+        """Set the nickname of a user."""
+        names.append(name)
+        return name
+
+    operations = [
+        {"function": "set_user_name", "arguments": {"user": "a", "name": "x"}},
+        {"function": "set_user_nickname", "arguments": {"user": "a", "name": "y"}},
+        {"function": "set_user_nickname", "arguments": {"user": "b", "name": "z"}},
+    ]
+    call = ToolCall("c1", "set_user", json.dumps({"operations": operations}))
+    model = ScriptedModel([[call], "done"], calls_tools=True)
+    functions = [set_user_name, set_user_nickname]
+    async with Orchestrator(functions, model=model, technique="toolcompiler") as orchestrator:
+        result = await orchestrator.run("Which?")
+    assert model.requests[0].tools[0].name == "set_user"
+    assert names == ["z", "x", "y"]
+    assert [call.after for call in result.calls] == [(), ("s1",), ()]
+
+
+async def test_a_turn_on_a_stateful_object_is_safe_without_a_plan() -> None:
+    @stateful
+    class Counter:
+        value = 0
+
+        async def add(self, amount: int) -> int:
+            before = self.value
+            await asyncio.sleep(0.002)
+            self.value = before + amount
+            return self.value
+
+    counter = Counter()
+    batch = [ToolCall(f"c{n}", "add", f'{{"amount": {n}}}') for n in (1, 2, 3)]
+    model = ScriptedModel([batch, "done"], calls_tools=True)
+    async with Orchestrator([counter], model=model, technique="parallel") as orchestrator:
+        result = await orchestrator.run("How many?")
+    assert [call.result for call in result.calls] == [1, 3, 6]
+
+
+async def test_a_reader_waits_until_the_writer_before_it_is_recovered() -> None:
+    store = Store(6)
+
+    @function(writes=["thing:{name}"], idempotent=True)
+    async def put(name: str, value: str) -> str:
+        if value == "bad":
+            raise ValueError("it can't be written; write something good")
+        store.things[name] = value
+        return "put"
+
+    plan = 's1 = put(name="a", value="bad")\ns2 = read(name="a")\ns3 = letter(text="{s1}{s2}")'
+    model = ScriptedModel([plan, 's1 = put(name="a", value="good")'])
+    async with Orchestrator([*store.functions(), put], model=model) as orchestrator:
+        result = await orchestrator.run("Which?")
+    assert [call.status for call in result.calls] == ["completed"] * 3
+    assert result.calls["s2"].result == "good"
+    assert result.calls["s2"].after == ("s1",)
+    assert result.calls["s2"].dispatched >= result.calls["s1"].completed

@@ -80,8 +80,8 @@ def test_any_text_is_allowed_but_those_that_were_tried(tried, other) -> None:
     assert allows(calls, written(other)) == (other not in tried)
 
 
-@given(tried=st.lists(st.integers(1, 130), min_size=1, max_size=3), other=st.integers(1, 1300))
-def test_any_positive_number_is_allowed_but_those_that_were_tried(tried, other) -> None:
+@given(tried=st.lists(st.integers(-130, 130), min_size=1, max_size=3), other=st.integers(-1300, 1300))
+def test_any_integer_is_allowed_but_those_that_were_tried(tried, other) -> None:
     calls = [f'search(query="a", k={number})' for number in tried]
     # The default, written out, is no other call than one without it.
     assert allows(calls, f'search(query="a", k={other})') == (other not in (*tried, 500))

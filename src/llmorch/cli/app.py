@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ from llmorch.cli.inputs import (
     orchestrator_for,
     planned,
     read,
+    resources_in,
 )
 from llmorch.cli.options import (
     BaseUrl,
@@ -32,10 +33,17 @@ from llmorch.cli.options import (
     Processors,
     Quiet,
     Replan,
+    Resources,
     RunPolicy,
     Technique,
     Trace,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmorch.calls import Plan
+    from llmorch.functions import Function
 
 app = typer.Typer(
     name="llmorch",
@@ -57,6 +65,7 @@ def run(
     technique: Technique = "llmorch",
     policy: RunPolicy = None,
     processors: Processors = None,
+    resource: Resources = None,
     examples: Examples = None,
     max_recoveries: MaxRecoveries = None,
     replan: Replan = False,
@@ -79,6 +88,7 @@ def run(
             technique=technique,
             policy=policy,
             processors=processors,
+            resources=resource,
             examples=examples,
             max_recoveries=max_recoveries,
             replan=replan,
@@ -108,6 +118,7 @@ def execute(
     base_url: BaseUrl = None,
     policy: Policy = "critical",
     processors: Processors = None,
+    resource: Resources = None,
     as_json: Json = False,
     save_trace: Trace = None,
     quiet: Quiet = False,
@@ -123,6 +134,7 @@ def execute(
             base_url=base_url,
             policy=policy,
             processors=processors,
+            resources=resource,
             progress=progress.fetched,
         )
         with told_as_json(output if as_json else None, orchestrator, None):
@@ -140,6 +152,7 @@ def plan(
     model: Model = "local",
     base_url: BaseUrl = None,
     technique: Technique = "llmorch",
+    resource: Resources = None,
     examples: Examples = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -158,6 +171,7 @@ def plan(
             model=model,
             base_url=base_url,
             technique=technique,
+            resources=resource,
             examples=examples,
             progress=progress.fetched,
         )
@@ -166,7 +180,9 @@ def plan(
         text = render(made)
         if as_json:
             graph = discover(made, orchestrator.functions)
-            text = json.dumps({"query": query, "plan": text, **graph_json(graph)}, indent=2)
+            text = json.dumps(
+                {"query": query, "plan": text, **graph_json(graph, orchestrator.functions)}, indent=2
+            )
         print_text(output, text)
 
 
@@ -187,7 +203,7 @@ def graph(
         if form not in FORMATS:
             raise typer.BadParameter(f"there is no format {form!r}; there are {', '.join(FORMATS)}")
         made, known = planned(planfile, functions)
-        print_text(sys.stdout, FORMATS[form](discover(made, known)))
+        print_text(sys.stdout, FORMATS[form](discover(made, known), known))
 
 
 @app.command()
@@ -199,6 +215,7 @@ def simulate(
     processors: Annotated[str, typer.Option("--processors", "-p", help="As in 1,2,4,8.")] = "1,2,4,8",
     policy: Policy = "critical",
     functions: Functions = None,
+    resource: Resources = None,
     as_json: Json = False,
 ) -> None:
     """Say how long the plan in PLANFILE would take, on any number of processors.
@@ -206,6 +223,8 @@ def simulate(
     Without --functions, every function but self is taken to be compute.
     """
     with reported():
+        from llmorch.functions import fitted
+        from llmorch.resources import supply_of
         from llmorch.runtime.simulate import simulate as simulated
 
         counts = counts_in(processors)
@@ -214,7 +233,18 @@ def simulate(
         seconds = durations_in(durations)
         if missing := [call.id for call in made if call.id not in seconds and call.function not in seconds]:
             typer.echo(f"no duration is given for {', '.join(missing)}: taken as 0 s", err=True)
-        runs = [simulated(made, known, seconds, processors=count, policy=policy) for count in counts]
+        there = resources_in(resource)
+        supply = supply_of(there)
+        lacking = {count: _lacking(made, fitted(known, count, supply)) for count in counts}
+        for count, why in lacking.items():
+            if why and not all(lacking.values()):
+                typer.echo(f"left out: {count} processors; {why}", err=True)
+        if not all(lacking.values()):
+            counts = [count for count in counts if not lacking[count]]
+        runs = [
+            simulated(made, known, seconds, processors=count, policy=policy, resources=there)
+            for count in counts
+        ]
         if as_json:
             rows = [
                 {"processors": item.processors, "makespan": item.makespan, "lower_bound": item.lower_bound}
@@ -227,6 +257,11 @@ def simulate(
             f"{item.processors:>10}  {item.makespan:>6.2f} s  {item.lower_bound:>9.2f} s" for item in runs
         ]
         print_text(sys.stdout, "\n".join(lines))
+
+
+def _lacking(made: Plan, functions: Mapping[str, Function]) -> str:
+    """Why the plan can't be run with what there is, at its first call that can't."""
+    return next((why for call in made if (why := functions[call.function].shortage)), "")
 
 
 @app.command()

@@ -6,18 +6,20 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from llmorch.plan import render_call
+from llmorch.resources import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from llmorch.calls import CallId
+    from llmorch.functions import Function
     from llmorch.relations import RelationGraph
 
 MAX_LABEL = 48
 
 
-def as_json(graph: RelationGraph) -> dict[str, Any]:
-    """The graph as one object with a list ``calls``."""
+def as_json(graph: RelationGraph, functions: Mapping[str, Function]) -> dict[str, Any]:
+    """The graph as one object with a list ``calls``; ``resources`` are what each takes."""
     return {
         "calls": [
             {
@@ -28,17 +30,18 @@ def as_json(graph: RelationGraph) -> dict[str, Any]:
                 "uses": list(graph.uses(call)),
                 "excludes": list(graph.excludes(call)),
                 "after": list(graph.after(call)),
+                "resources": dict(functions[graph.call(call).function].resources),
             }
             for call in graph
         ]
     }
 
 
-def mermaid(graph: RelationGraph) -> str:
+def mermaid(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
     """A Mermaid flowchart: arrows are data, thick ones order, dotted lines exclude, boxes compute."""
     lines = ["flowchart TD"]
     for call in graph:
-        label = _label(graph, call).replace('"', "&quot;").replace("<", "&lt;")
+        label = _label(graph, call, functions).replace('"', "&quot;").replace("<", "&lt;")
         shape = f'["{label}"]' if graph.kind(call) == "compute" else f'("{label}")'
         lines.append(f"    {call}{shape}")
     lines += [f"    {used} --> {call}" for call in graph for used in graph.uses(call)]
@@ -47,11 +50,11 @@ def mermaid(graph: RelationGraph) -> str:
     return "\n".join(lines)
 
 
-def dot(graph: RelationGraph) -> str:
+def dot(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
     """A Graphviz digraph, ranks as rows: arrows are data, bold ones order, dashed lines exclude."""
     lines = ["digraph plan {", "    node [fontname=Helvetica];"]
     for call in graph:
-        label = _label(graph, call).replace("\\", "\\\\").replace('"', '\\"')
+        label = _label(graph, call, functions).replace("\\", "\\\\").replace('"', '\\"')
         shape = "box" if graph.kind(call) == "compute" else "ellipse"
         lines.append(f'    {call} [label="{label}", shape={shape}];')
     ranks: dict[int, list[CallId]] = {}
@@ -64,16 +67,22 @@ def dot(graph: RelationGraph) -> str:
     return "\n".join([*lines, "}"])
 
 
-def _json_text(graph: RelationGraph) -> str:
-    return json.dumps(as_json(graph), indent=2)
+def _json_text(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
+    return json.dumps(as_json(graph, functions), indent=2)
 
 
-FORMATS: dict[str, Callable[[RelationGraph], str]] = {"mermaid": mermaid, "dot": dot, "json": _json_text}
+FORMATS: dict[str, Callable[[RelationGraph, Mapping[str, Function]], str]] = {
+    "mermaid": mermaid,
+    "dot": dot,
+    "json": _json_text,
+}
 
 
-def _label(graph: RelationGraph, call: CallId) -> str:
+def _label(graph: RelationGraph, call: CallId, functions: Mapping[str, Function]) -> str:
     text = render_call(graph.call(call))
-    return text if len(text) <= MAX_LABEL else f"{text[:MAX_LABEL]}..."
+    text = text if len(text) <= MAX_LABEL else f"{text[:MAX_LABEL]}..."
+    taken = [shown(name, amount) for name, amount in functions[graph.call(call).function].resources.items()]
+    return f"{text} takes {', '.join(taken)}" if taken else text
 
 
 def _exclusions(graph: RelationGraph) -> Iterator[tuple[CallId, CallId]]:

@@ -30,6 +30,7 @@ def orchestrator_for(
     technique: str = "llmorch",
     policy: str | None = None,
     processors: int | None = None,
+    resources: list[str] | None = None,
     examples: Path | None = None,
     max_recoveries: int | None = None,
     replan: bool = False,
@@ -43,6 +44,7 @@ def orchestrator_for(
             technique=technique,
             policy=policy,
             processors=processors,
+            resources=resources_in(resources),
             examples=examples,
             max_recoveries=max_recoveries,
             replan=replan,
@@ -53,17 +55,20 @@ def orchestrator_for(
 
 def _offered(sources: list[str] | None) -> list[Function]:
     """Every decorated function of the named files and modules."""
-    from llmorch.functions import declared_in
+    from llmorch.functions import declared_by
+    from llmorch.objects import is_stateful
     from llmorch.processors.files import load_file, load_module
 
     offered: dict[int, Function] = {}
     for source in sources or ():
         is_file = source.endswith(".py") or "/" in source
         module = load_file(source) if is_file else load_module(source)
-        found = [declared_in(value) for value in vars(module).values()]
-        here = {id(declared): declared for declared in found if declared is not None}
+        values = {id(value): value for value in vars(module).values() if not is_stateful(value)}
+        here = {id(declared): declared for value in values.values() for declared in declared_by(value)}
         if not here:
-            raise FunctionError(f"{source}: nothing in it is decorated with @function")
+            raise FunctionError(
+                f"{source}: nothing in it is decorated with @function, or an object of a @stateful class"
+            )
         offered |= here
     return list(offered.values())
 
@@ -107,6 +112,27 @@ def durations_in(path: Path) -> dict[str, float]:
             f'{path} is one object of seconds by name, as in {{"search": 1.5, "s3": 20}}'
         )
     return {name: float(value) for name, value in data.items()}
+
+
+def resources_in(said: list[str] | None) -> dict[str, str | list[str]]:
+    """What there is, by name; one that is named again has one amount a GPU. Raises ``typer.BadParameter``."""
+    from llmorch.resources import GPU_MEMORY, supply_of
+
+    there: dict[str, str | list[str]] = {}
+    gpus: list[str] = []
+    for item in said or ():
+        name, equals, amount = item.partition("=")
+        if not equals or (name in there and name != GPU_MEMORY):
+            problem = "is given twice" if equals else "is not NAME=AMOUNT, as in camera=1"
+            raise typer.BadParameter(f"--resource {item} {problem}")
+        if name == GPU_MEMORY:
+            gpus.append(amount)
+        there[name] = gpus if name == GPU_MEMORY else amount
+    try:
+        supply_of(there)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return there
 
 
 def counts_in(text: str) -> list[int]:

@@ -33,6 +33,10 @@ Processors = Annotated[
         "--processors", "-p", min=1, max=1024, help="Compute calls at once; by default, every core."
     ),
 ]
+Resources = Annotated[
+    list[str] | None,
+    typer.Option("--resource", metavar="NAME=AMOUNT", help="What there is, as camera=1 or gpu_memory=24GiB."),
+]
 Examples = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Queries and their plans, for the prompt.")
 ]

@@ -111,11 +111,13 @@ class Progress:
                     kept.text = self._rows[id_].text if id_ in self._rows else kept.text
                     kept.attempt = attempt
                     self._rows[id_] = kept
-            case Dispatch(id_, attempt, processor):
+            case Dispatch(id_, attempt, processor, beside, device):
                 row = self._rows[id_]
                 row.state, row.processor, row.began, row.ended = "running", processor, at, None
                 row.attempt = attempt
                 where = "" if processor is None else f" on processor {processor}"
+                where += "".join(f" and {other}" for other in beside)
+                where += "" if device is None else f", GPU {device}"
                 again = "" if attempt == 1 else f", attempt {attempt}"
                 self._line(f"{at:8.2f} s  started{where}{again}: {row.text}")
             case CallCompleted(id_, attempt):

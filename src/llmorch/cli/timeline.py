@@ -12,7 +12,7 @@ def rows(result: Result) -> list[tuple[str, list[CallRecord]]]:
     """A row a processor, then as many rows as inout calls ran at once."""
     ran = [call for call in result.calls if call.dispatched is not None and call.completed is not None]
     found = [
-        (f"processor {number}", [call for call in ran if call.processor == number])
+        (f"processor {number}", [call for call in ran if number in call.processors])
         for number in range(result.processors)
     ]
     lanes: list[list[CallRecord]] = []

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import Constant, DictOf, ListOf, Plan, Template
-from llmorch.errors import InvalidArgument, UnknownFunction
+from llmorch.errors import InvalidArgument, NeedsTooMuch, UnknownFunction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +39,18 @@ def check(plan: Plan, functions: Mapping[str, Function]) -> Plan:
     return Plan(tuple(checker.check(call) for call in plan))
 
 
+def check_fits(call: FunctionCall, function: Function) -> None:
+    """Raise ``NeedsTooMuch`` for a call of a function that needs more than there is."""
+    if function.shortage:
+        raise _error(
+            call,
+            None,
+            f"{function.name} can't be called here: {function.shortage}",
+            "use another function; what there is, Orchestrator(resources={...}) or --resource NAME=AMOUNT says",
+            kind=NeedsTooMuch,
+        )
+
+
 class Checker:
     """Checks calls one by one, as they are read."""
 
@@ -50,6 +62,7 @@ class Checker:
         function = self._functions.get(call.function)
         if function is None:
             raise self._unknown(call)
+        check_fits(call, function)
         call = self._named(call, function)
         for name, argument in call.args.items():
             if name not in function.by_name:

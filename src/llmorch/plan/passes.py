@@ -30,7 +30,7 @@ def unused_results(plan: Plan, functions: Mapping[str, Function]) -> tuple[Funct
 
 
 def _has_effect(function: Function) -> bool:
-    return bool(function.writes or function.effects) or function.returns in (None, type(None))
+    return function.changes or function.returns in (None, type(None))
 
 
 def mention_unused(plan: Plan, functions: Mapping[str, Function]) -> Plan:

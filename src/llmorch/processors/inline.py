@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from llmorch.processors.stopping import Done
 
     Measured = Callable[[Function, float, float], None]
+    Leave = Callable[[Function], Callable[[], None]]
 
 LIMIT = 256
 """The most threads; calls past it wait for one. A blocked thread costs memory, not time."""
@@ -40,10 +41,13 @@ class _Job:
         "cpu",
         "done",
         "dropped",
+        "ended",
         "error",
         "function",
+        "leave",
         "loop",
         "measured",
+        "over",
         "rest",
         "result",
         "share",
@@ -57,6 +61,7 @@ class _Job:
         done: Done,
         loop: asyncio.AbstractEventLoop,
         measured: Measured | None,
+        leave: Leave | None,
     ) -> None:
         self.function = function
         self.args = args
@@ -65,6 +70,10 @@ class _Job:
         self.measured = measured
         self.dropped = False
         """Whether nobody waits for what comes of it any more."""
+        self.leave = leave
+        self.ended = False
+        self.over: Callable[[], None] | None = None
+        """What to call on the thread when a call that was given up has ended."""
         self.loop = loop
         self.result: Any = None
         self.error: CallError | None = None
@@ -85,19 +94,33 @@ class _Job:
         # While another thread of this interpreter computes, this one could not have.
         self.share = max(wall - (process_time() - process - self.cpu), wall / 4)
 
+    def finish(self) -> None:
+        """Take note that the function has returned, or was never called; on the thread."""
+        self.ended = True
+        if self.over is not None:
+            self.over()
+
     def cancel(self) -> None:
         """Nobody waits any more. What a thread does can't be stopped; its result is dropped."""
         if self.rest is not None:
             self.rest.cancel()
         elif not self.dropped:
-            self.dropped = True
+            self._give_up()
             self.loop.call_soon(self.done, None, cancelled(self.function))
 
     def abandon(self) -> None:
         """The same, where nobody may be told any more."""
-        self.dropped = True
         if self.rest is not None:
             self.rest.abandon()
+        elif not self.dropped:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self.dropped = True
+        if self.leave is not None and not self.ended:
+            self.over = self.leave(self.function)
+            if self.ended:  # meanwhile
+                self.over()
 
     def settle(self) -> None:
         """Tell whoever waits, if somebody still does; on the loop."""
@@ -117,11 +140,14 @@ class Inline:
 
     ``measured``, if given, is called on the event loop after each call of a synchronous
     function, with the function, its CPU time, and the time in which it could have had
-    the CPU: who spends most of that on the CPU should be declared compute.
+    the CPU: who spends most of that on the CPU should be declared compute. ``leave``, if
+    given, is called with the function of a call that is given up while a thread may be in
+    it, and answers with what to call when the thread is out of it.
     """
 
-    def __init__(self, *, measured: Measured | None = None) -> None:
+    def __init__(self, *, measured: Measured | None = None, leave: Leave | None = None) -> None:
         self.measured = measured
+        self._leave = leave
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         # One mark for each idle thread; appending and popping are atomic, so no lock.
         self._idle: deque[None] = deque()
@@ -160,7 +186,8 @@ class Inline:
         """
         if function.is_async:
             return Awaited(function, None, args, done)
-        job = _Job(function, args, copy_context(), done, asyncio.get_running_loop(), self.measured)
+        loop = asyncio.get_running_loop()
+        job = _Job(function, args, copy_context(), done, loop, self.measured, self._leave)
         self._submit(job)
         return job
 
@@ -195,6 +222,7 @@ def _work(jobs: SimpleQueue[_Job | None], idle: deque[None]) -> None:
     while (job := jobs.get()) is not None:
         if not job.dropped:
             job.run()
+        job.finish()
         # Before the loop hears of it: the next call of a chain finds this thread idle.
         idle.append(None)
         with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits

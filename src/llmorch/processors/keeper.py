@@ -45,16 +45,16 @@ _DECLARING = ("llmorch.functions", "docstring_parser")
 _TRACKER = "multiprocessing.resource_tracker"
 
 
-def main(descriptor: int, parent: int, cpu: int) -> None:
+def main(descriptor: int, parent: int, cpus: tuple[int, ...]) -> None:
     """Start a worker whenever three descriptors come over the socket ``descriptor``, one after the other.
 
     They are its socket, its output, and the leash: a socket that is closed at the other
-    end to have it killed. ``cpu`` is the one for workers to run on, or -1 for any.
+    end to have it killed. ``cpus`` are those for workers to run on, or none for any.
     """
     start = _Keeper(descriptor, parent).serve()
     if start is None:
         os._exit(0)
-    worker.main(*start, cpu)
+    worker.main(*start, cpus)
 
 
 class _Keeper:

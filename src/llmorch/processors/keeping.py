@@ -10,27 +10,32 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from llmorch.processors.keeper import AGAIN, FIRST
 from llmorch.processors.output import Outlet
 from llmorch.processors.process import Process
 from llmorch.processors.wire import prepared
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _PATIENCE = 2.0
 
 
 class Keeper:
-    """A process that starts one worker process after the other, on a CPU or on any for -1.
+    """A process that starts one worker process after the other, on these CPUs or on any for none.
 
-    It dies with the thread that made it, after all that its worker has started.
+    ``environment`` is what they find beside this process's own. A keeper dies with the
+    thread that made it, after all that its worker has started.
     """
 
-    def __init__(self, cpu: int) -> None:
+    def __init__(self, cpus: tuple[int, ...], environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
-        self._path = list(sys.path)
+        self._surroundings = (list(sys.path), 0, cpus)
         program = (
-            f"import sys; sys.path[:] = {absolute(self._path)!r}\n"
-            f"from llmorch.processors.keeper import main; main({theirs.fileno()}, {os.getpid()}, {cpu})"
+            f"import sys; sys.path[:] = {absolute(sys.path)!r}\n"
+            f"from llmorch.processors.keeper import main; main({theirs.fileno()}, {os.getpid()}, {cpus!r})"
         )
         try:
             with theirs:
@@ -38,6 +43,7 @@ class Keeper:
                     [sys.executable, "-c", program],
                     stdin=subprocess.DEVNULL,
                     cwd=None if _has_folder() else "/",
+                    env={**os.environ, **environment},
                     stdout=subprocess.DEVNULL,  # our standard output is the answer and nothing else
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,  # Ctrl-C is for us
@@ -72,7 +78,7 @@ class Keeper:
             outlet.start()
         ours.setblocking(False)
         leash.setblocking(False)
-        return Process(prepared(ours), leash, outlet, self._path)
+        return Process(prepared(ours), leash, outlet, self._surroundings)
 
     def hang_up(self) -> None:
         """Let it end, once its worker has ended."""

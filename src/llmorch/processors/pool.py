@@ -38,6 +38,14 @@ ON_LOOP = 1024 * 1024
 GRACE = 1.0
 """Seconds an idle process has to end by itself, its exit handlers included."""
 _STARTS = 3
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
 
 
 class Worker:
@@ -45,15 +53,23 @@ class Worker:
 
     It runs one call at a time; a second one waits its turn. A process that crashed, was
     killed to stop a call, or in which a call left something behind, is replaced. Without
-    ``index`` it runs on any CPU.
+    ``index`` it runs on any CPU. ``environment`` is what the process finds beside this
+    one's own; ``cpus`` may be set before each call.
     """
 
-    def __init__(self, index: int | None = None, *, starter: ThreadPoolExecutor | None = None) -> None:
+    def __init__(
+        self,
+        index: int | None = None,
+        *,
+        starter: ThreadPoolExecutor | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         # On Linux a keeper dies with the *thread* that started it, so all are started
         # on one thread that lives as long as they may.
         self._starter = starter or new_starter()
         self._owns_starter = starter is None
-        self._cpu = -1 if index is None else _cpu_of(index)
+        self.cpus = () if index is None else cpus_of((index,))
+        self._environment = threads(1) if environment is None else environment
         self._keeper: Keeper | None = None
         self._coming: Future[Process] | None = None
         self._current: Process | None = None
@@ -77,7 +93,7 @@ class Worker:
             raise CallError("its processor is closed")
         if self._keeper is None or self._keeper.ended:
             self._drop_keeper()
-            self._keeper = Keeper(self._cpu)
+            self._keeper = Keeper(self.cpus, self._environment)
         return self._keeper.start()
 
     def _drop_keeper(self) -> None:
@@ -156,9 +172,9 @@ class Worker:
 
     async def _call(self, process: Process, function: Function, args: Mapping[str, Any]) -> Any:
         call = function.call
-        if (sys.path, len(LOADED_FILES)) != process.surroundings:
-            process.surroundings = (list(sys.path), len(LOADED_FILES))
-            await process.ask(pack(SURROUNDINGS, (absolute(sys.path), LOADED_FILES)))
+        if (sys.path, len(LOADED_FILES), self.cpus) != process.surroundings:
+            process.surroundings = (list(sys.path), len(LOADED_FILES), self.cpus)
+            await process.ask(pack(SURROUNDINGS, (absolute(sys.path), LOADED_FILES, self.cpus)))
         if id(call) not in process.known:
             # Before the clock of the call starts: importing what it needs may take long.
             answer = await process.ask(remembering(function))
@@ -262,16 +278,40 @@ class Worker:
 class Pool:
     """A number of workers, each a processor for one call at a time.
 
-    ``start`` brings them all up at once without waiting. A pool that is dropped without
-    ``close`` kills its processes, and so does the end of the program.
+    ``start`` brings them all up at once without waiting. A call of several processors, or
+    with a GPU, gets a process of its own kind: libraries read how many threads and which
+    GPU they have once, when they are loaded. Those processes are started when first
+    needed, and kept. ``devices`` are what the GPUs are called where a process chooses one.
+
+    A pool that is dropped without ``close`` kills its processes, and so does the end of the program.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, devices: Sequence[str] = ()) -> None:
         if count < 1:
             raise ValueError(f"a pool needs at least one worker, not {count}")
-        starter = new_starter()
-        self.workers = tuple(Worker(index, starter=starter) for index in range(count))
-        self._kill = weakref.finalize(self, kill_all, self.workers, starter)
+        self._starter = new_starter()
+        self._devices = devices
+        self.workers = tuple(Worker(index, starter=self._starter) for index in range(count))
+        self._all = list(self.workers)
+        self._special: dict[tuple[int, int, int | None], Worker] = {}
+        """By first processor, number of processors, and GPU."""
+        self._kill = weakref.finalize(self, kill_all, self._all, self._starter)
+
+    def place(self, processors: tuple[int, ...], device: int | None = None) -> Worker:
+        """The worker for a call that occupies these processors, and has this GPU."""
+        first, count = processors[0], len(processors)
+        if count == 1 and device is None:
+            return self.workers[first]
+        worker = self._special.get((first, count, device))
+        if worker is None:
+            environment = threads(count)
+            if device is not None:
+                environment["CUDA_VISIBLE_DEVICES"] = self._devices[device]
+            worker = Worker(first, starter=self._starter, environment=environment)
+            self._special[first, count, device] = worker
+            self._all.append(worker)
+        worker.cpus = cpus_of(processors)
+        return worker
 
     def __len__(self) -> int:
         return len(self.workers)
@@ -286,7 +326,7 @@ class Pool:
 
     async def close(self) -> None:
         """End every process; may be called twice."""
-        await asyncio.gather(*(worker.close() for worker in self.workers))
+        await asyncio.gather(*(worker.close() for worker in self._all))
         self._kill()
 
     def kill(self) -> None:
@@ -294,7 +334,7 @@ class Pool:
         self._kill()
 
 
-def kill_all(workers: Sequence[Worker], starter: ThreadPoolExecutor) -> None:
+def kill_all(workers: list[Worker], starter: ThreadPoolExecutor) -> None:
     """End the processes of all workers, and the thread that started them."""
     for worker in workers:
         worker.kill()
@@ -314,12 +354,17 @@ def new_starter() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="llmorch-starter")
 
 
-def _cpu_of(index: int) -> int:
-    """The CPU for a worker: those this process may use, in turn; -1 where none can be chosen."""
+def cpus_of(processors: Sequence[int]) -> tuple[int, ...]:
+    """The CPUs behind processors: those this process may use, in turn; none where they can't be chosen."""
     if sys.platform != "linux":
-        return -1
+        return ()
     allowed = sorted(os.sched_getaffinity(0))
-    return allowed[index % len(allowed)]
+    return tuple(sorted({allowed[processor % len(allowed)] for processor in processors}))
+
+
+def threads(count: int) -> dict[str, str]:
+    """The environment that tells libraries how many threads they have."""
+    return dict.fromkeys(_THREADS, str(count))
 
 
 async def _wait(future: Future[T]) -> T:

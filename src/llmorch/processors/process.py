@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from llmorch.processors.output import Outlet
     from llmorch.processors.wire import Message
 
+    Surroundings = tuple[list[str], int, tuple[int, ...]]
+    """Where modules are looked for, how many files were loaded, and the CPUs to run on."""
+
 STUCK = 5.0
 """Seconds after which a killed process is stuck in the kernel: nothing helps."""
 
@@ -45,7 +48,7 @@ class Process:
     """
 
     def __init__(
-        self, connection: socket.socket, leash: socket.socket, outlet: Outlet, path: list[str]
+        self, connection: socket.socket, leash: socket.socket, outlet: Outlet, surroundings: Surroundings
     ) -> None:
         self.pid: int | None = None
         """The number of the process, once it is ready."""
@@ -59,7 +62,7 @@ class Process:
         """Whether it was asked something and hasn't answered."""
         self.loop: asyncio.AbstractEventLoop | None = None
         self.known: dict[int, Callable[..., Any]] = {}
-        self.surroundings: tuple[list[str], int] = (path, 0)
+        self.surroundings = surroundings
         self._connection = connection
         self._leash = leash
         self._told = b""

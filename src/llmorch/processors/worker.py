@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from llmorch.processors.wire import Message
 
-# What is asked: where to find modules, to remember a function, to call one.
+# What is asked: where to find modules and to run, to remember a function, to call one.
 SURROUNDINGS, REMEMBER, CALL = 1, 2, 3
 # What is answered: ready for the first question, done, a result, the function's exception
 # as text, and why the question could not be answered at all.
@@ -36,17 +36,16 @@ LAST = 64
 """Added to an answer by a process that may take no other call: it is to be replaced."""
 
 
-def main(descriptor: int, parent: int, cpu: int) -> None:
+def main(descriptor: int, parent: int, cpus: tuple[int, ...]) -> None:
     """Answer what comes over the socket ``descriptor`` until nobody asks any more.
 
-    ``parent`` is the process that started this one, with which it ends; ``cpu`` is the one to run on, or -1 for any.
+    ``parent`` is the process that started this one, with which it ends; ``cpus`` are those to
+    run on, or none for any.
     """
     adopt(end_with=_SIGKILL)  # whatever a function is doing
     if os.getppid() != parent:
         os._exit(1)
-    if cpu >= 0 and sys.platform == "linux":
-        with suppress(OSError):  # a container may allow less than it shows
-            os.sched_setaffinity(0, {cpu})
+    _run_on(cpus)
     connection = prepared(socket.socket(fileno=descriptor))
     connection.set_inheritable(False)
     # A function may fork; the end of this process must show even if its child lives on.
@@ -64,6 +63,15 @@ def main(descriptor: int, parent: int, cpu: int) -> None:
                 message = None  # a large value must not live on while we wait
     except (EOFError, ConnectionError):
         connection.detach()  # stays open until the process has really ended
+
+
+def _run_on(cpus: tuple[int, ...]) -> None:
+    """Keep every thread of this process to these CPUs, those of libraries too."""
+    if not cpus or sys.platform != "linux":
+        return
+    for thread in os.listdir("/proc/self/task"):  # noqa: PTH208 - pathlib isn't needed for anything else
+        with suppress(OSError):  # it has ended, or a container allows less than it shows
+            os.sched_setaffinity(int(thread), cpus)
 
 
 class _Output(io.FileIO):
@@ -112,8 +120,9 @@ class _Program:
                 number, reference = message.value()
                 self._functions[number] = _function(reference)
             else:
-                path, files = message.value()
+                path, files, cpus = message.value()
                 sys.path[:] = path
+                _run_on(cpus)
                 if files:
                     from llmorch.processors.files import register
 

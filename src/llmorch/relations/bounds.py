@@ -26,7 +26,23 @@ def critical_path(graph: RelationGraph, durations: Mapping[CallId, float]) -> fl
     return max(remaining_path(graph, durations).values(), default=0.0)
 
 
-def lower_bound(graph: RelationGraph, durations: Mapping[CallId, float], processors: int) -> float:
-    """The larger of the critical path and the compute work shared by all processors."""
-    work = sum(durations[call] for call in graph if graph.kind(call) == "compute")
-    return max(critical_path(graph, durations), work / processors)
+def lower_bound(
+    graph: RelationGraph,
+    durations: Mapping[CallId, float],
+    processors: int,
+    *,
+    parts: Mapping[CallId, Mapping[str, tuple[int, int]]] | None = None,
+) -> float:
+    """The larger of the critical path and the compute work shared by all processors.
+
+    ``parts`` are how much a call takes of each thing, by name, and how much there is in all:
+    then all of these bound it. Without them a compute call takes one processor.
+    """
+    if parts is None:
+        work = sum(durations[call] for call in graph if graph.kind(call) == "compute")
+        return max(critical_path(graph, durations), work / processors)
+    taken: dict[tuple[str, int], float] = {}
+    for call in graph:
+        for name, (amount, there) in parts[call].items():
+            taken[name, there] = taken.get((name, there), 0.0) + amount * durations[call]
+    return max([critical_path(graph, durations), *(work / there for (_, there), work in taken.items())])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import references
-from llmorch.errors import EvaluationError
+from llmorch.errors import EvaluationError, FunctionError
 from llmorch.plan import evaluate
 from llmorch.plan.evaluate import as_text
 
@@ -79,13 +79,16 @@ def touches(function: Function, call: FunctionCall, results: Mapping[CallId, Any
         return NOTHING
     values: dict[str, str] = {}
     for parameter in function.parameters:
-        if parameter.name not in call.args:
-            values[parameter.name] = str(parameter.default)
+        expression = call.args.get(parameter.name)
+        needed = () if expression is None else references(expression)
+        if any(reference.id not in (results or ()) for reference in needed):
             continue
-        expression = call.args[parameter.name]
-        if all(reference.id in (results or ()) for reference in references(expression)):
-            with suppress(EvaluationError):  # the call will fail of it; until then it could be anything
-                values[parameter.name] = as_text(evaluate(expression, results or {}))
+        # What has no value fails its call; until then it could be anything.
+        with suppress(EvaluationError, FunctionError, ValueError):
+            value = parameter.default
+            if expression is not None:  # as the function gets it: "3" and 3.0 may be 3 to it
+                value = parameter.accept(evaluate(expression, results or {}))
+            values[parameter.name] = _text(value)
     return Touch(_filled(function.reads, values), _filled(function.writes, values))
 
 
@@ -98,6 +101,11 @@ def named_by(function: Function, call: FunctionCall) -> list[CallId]:
         if any(f"{{{name}}}" in pattern for pattern in patterns)
         for reference in references(expression)
     ]
+
+
+def _text(value: object) -> str:
+    """1.0 and 1 are the same thing to whoever looks it up."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else as_text(value)
 
 
 def _filled(patterns: Iterable[str], values: Mapping[str, str]) -> tuple[Name, ...]:

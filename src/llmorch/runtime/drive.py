@@ -21,10 +21,12 @@ from llmorch.processors.failure import late
 from llmorch.relations import touches
 from llmorch.runtime.arguments import arguments
 from llmorch.runtime.retrying import Retried, in_time, next_pause
+from llmorch.runtime.sharing import Sharing, shares
 from llmorch.schedule import (
     CallCancelled,
     CallCompleted,
     CallFailed,
+    CallStopped,
     Cancel,
     CancelRequested,
     Dispatch,
@@ -35,10 +37,11 @@ from llmorch.schedule import (
     ModelReleased,
     PlanExtended,
     PlanRevised,
+    ReturnRate,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.functions import Function
@@ -62,15 +65,18 @@ class Cancellable(Protocol):
 class _Attempt:
     """One attempt to make a call. A revised plan may give it another id while it runs."""
 
-    __slots__ = ("call", "number", "processor", "unwanted", "work")
+    __slots__ = ("call", "device", "given_up", "number", "processors", "unwanted", "work")
 
-    def __init__(self, call: FunctionCall, number: int, processor: int | None) -> None:
+    def __init__(self, call: FunctionCall, started: Dispatch) -> None:
         self.call = call
-        self.number = number
-        self.processor = processor
+        self.number = started.attempt
+        self.processors = () if started.processor is None else (started.processor, *started.beside)
+        self.device = started.device
         self.work: Cancellable | None = None
         self.unwanted = False
         """Whether it was cancelled from outside, and hasn't ended yet."""
+        self.given_up = False
+        """Whether the core cancelled it."""
 
     @property
     def key(self) -> tuple[CallId, int]:
@@ -87,8 +93,9 @@ class Observer(Protocol):
 class Execution:
     """One plan's execution on real processors.
 
-    ``inline`` runs inout calls, ``processes`` those of them that a thread couldn't stop,
-    ``workers`` one compute call each; ``ask`` sends a
+    ``inline`` runs inout calls, ``processes`` those of them that a thread couldn't stop;
+    ``workers`` names the place for a compute call, given the numbers of its processors and
+    of its GPU, if it has one; ``ask`` sends a
     prompt to the model for the functions that ask it. ``ahead`` has an idle model read the
     beginning of a prompt that it will be asked, where it can.
     """
@@ -100,7 +107,7 @@ class Execution:
         *,
         inline: Inline,
         processes: Processor,
-        workers: Sequence[Processor],
+        workers: Callable[[tuple[int, ...], int | None], Processor],
         ask: Callable[[str], Awaitable[str]],
         ahead: Callable[[str], Awaitable[None]] | None = None,
         observer: Observer | None = None,
@@ -136,6 +143,7 @@ class Execution:
         self._chance = Random()
         self._clock = asyncio.get_running_loop().time
         self._began: float | None = None
+        self._sharing = Sharing(core, functions, self._handle) if shares(functions) else None
 
     async def __aenter__(self) -> Execution:
         await self._group.__aenter__()
@@ -161,6 +169,9 @@ class Execution:
         except BaseExceptionGroup as group:
             # A defect of ours, or the caller's own exception: no group around it.
             raise group.exceptions[0] from None
+        finally:
+            if self._sharing is not None:
+                self._sharing.close()
 
     def extend(self, calls: tuple[FunctionCall, ...], *, complete: bool = False) -> None:
         """More of the plan is known; calls that are ready start before this returns."""
@@ -233,34 +244,51 @@ class Execution:
         """Seconds from the start of execution, which the first call of the plan begins."""
         return 0.0 if self._began is None else self._clock() - self._began
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: Event | None) -> None:
+        """Put an event to the core and do what it says; ``None`` if only others' holdings changed."""
         if self._began is None and isinstance(event, PlanExtended) and event.calls:
             self._began = self._clock()
         at = self._now()
-        commands = self.core.handle(event, at=at)
-        if self._observer is not None:
-            for message in (event, *commands):
-                self._observer(message, at)
-        for command in commands:
-            match command:
-                case Dispatch():
-                    # Read here: by the task's first step the plan may have been revised.
-                    call = self.core.graph.call(command.call)
-                    self._start(_Attempt(call, command.attempt, command.processor))
-                case Keep():
-                    self._keep(command)
-                case Cancel():
-                    attempt = self._running.pop((command.call, command.attempt), None)
-                    if attempt is not None and attempt.work is not None:  # else its start raised: a defect
-                        attempt.work.cancel()
-                case Finish():
-                    self.makespan = at
-                    self._finished.set()
-                    self._news.set()
-                    if self._reading is not None:
-                        self._reading.cancel()
-                case _:
-                    assert_never(command)
+        if self._sharing is not None:
+            heard = self._sharing.handle(event, at)
+        else:
+            heard = [] if event is None else [(event, self.core.handle(event, at=at))]
+        for known, commands in heard:
+            if self._observer is not None:
+                for message in (known, *commands):
+                    self._observer(message, at)
+            for command in commands:
+                self._follow(command, at)
+
+    def _follow(self, command: Command, at: float) -> None:
+        match command:
+            case Dispatch():
+                # Read here: by the task's first step the plan may have been revised.
+                self._start(_Attempt(self.core.graph.call(command.call), command))
+            case Keep():
+                self._keep(command)
+            case Cancel():
+                self._cancel(command)
+            case ReturnRate():
+                pass  # its time is the ledger's
+            case Finish():
+                self.makespan = at
+                self._finished.set()
+                self._news.set()
+                if self._reading is not None:
+                    self._reading.cancel()
+            case _:
+                assert_never(command)
+
+    def _cancel(self, cancelled: Cancel) -> None:
+        key = (cancelled.call, cancelled.attempt)
+        attempt = self._running.pop(key, None)
+        if attempt is None or attempt.work is None:  # its start raised: a defect
+            return
+        attempt.given_up = True
+        attempt.work.cancel()
+        if isinstance(attempt.work, asyncio.Task):  # others tell by themselves
+            attempt.work.add_done_callback(lambda _: self._guarded(self._handle, CallStopped(*key)))
 
     def _keep(self, kept: Keep) -> None:
         before, now = (kept.before, kept.before_attempt), (kept.call, kept.attempt)
@@ -276,7 +304,7 @@ class Execution:
         self._running[attempt.key] = attempt
         call = attempt.call
         function = self._functions[call.function]
-        if attempt.processor is not None or function.in_process or function.asks_model or function.retries:
+        if attempt.processors or function.in_process or function.asks_model or function.retries:
             # As they are now: a plan that is revised meanwhile may make other calls of these ids.
             given = {id_: self.results[id_] for id_ in call.uses if id_ in self.results}
             attempt.work = self._group.create_task(
@@ -297,7 +325,9 @@ class Execution:
             self._guarded(told, result, error)
 
         def told(result: Any, error: CallError | None) -> None:
-            if attempt.unwanted:
+            if attempt.given_up:  # what a thread goes on using is in the ledger by now
+                self._handle(CallStopped(*attempt.key))
+            elif attempt.unwanted:
                 self._stopped(attempt)
             elif error is not None:
                 self._failed(attempt, error)
@@ -345,7 +375,7 @@ class Execution:
         if self._ahead is None or self._planning or self._reading is not None or self._finished.is_set():
             return
         for attempt in self._running.values():
-            if attempt.processor is not None or self._functions[attempt.call.function].asks_model:
+            if attempt.processors or self._functions[attempt.call.function].asks_model:
                 return
         states = self.core.states.values()
         call = next(
@@ -384,7 +414,7 @@ class Execution:
         number = 1
         while True:
             try:
-                return await self._work(attempt.processor, call, function, given)
+                return await self._work(attempt, call, function, given)
             except CallError as error:
                 reason, kinds = str(error), error.kinds
             except ModelError as error:  # how often a model is asked is its own to say
@@ -393,13 +423,15 @@ class Execution:
             pause = next_pause(function, kinds, attempt=number, since=since, chance=self._chance)
             if pause is not None:
                 await asyncio.sleep(pause)
+                if self._sharing is not None:
+                    await self._sharing.another(function)
             if pause is None or not in_time(self._clock() - began):  # a pause may have lasted longer
                 raise CallError(reason if number == 1 else f"{reason} (after {number} attempts)")
             self.retried.append(Retried(attempt.call.id, function.name, number, reason, pause))
             number += 1
 
     async def _work(
-        self, processor: int | None, call: FunctionCall, function: Function, given: Mapping[CallId, Any]
+        self, attempt: _Attempt, call: FunctionCall, function: Function, given: Mapping[CallId, Any]
     ) -> Any:
         """One attempt, with arguments of its own: the one before may have changed what it was given."""
         args = arguments(call, function, given)
@@ -411,8 +443,8 @@ class Execution:
                 if not limit.expired():
                     raise
                 raise late(function.name, function.timeout) from None
-        if processor is not None:
-            return await self._workers[processor].execute(function, args)
+        if attempt.processors:
+            return await self._workers(attempt.processors, attempt.device).execute(function, args)
         if function.in_process:
             return await self._processes.execute(function, args)
         return await self._inline.execute(function, args)

@@ -9,16 +9,29 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
+from llmorch.functions import fitted
+from llmorch.plan.check import check_fits
 from llmorch.relations import lower_bound
-from llmorch.schedule import CallCompleted, CallFailed, Dispatch, Orchestration, PlanExtended, policy_named
+from llmorch.resources import supply_of
+from llmorch.schedule import (
+    CallCompleted,
+    CallFailed,
+    Dispatch,
+    Orchestration,
+    PlanExtended,
+    RateReturned,
+    ReturnRate,
+    policy_named,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from llmorch.calls import CallId, Plan
     from llmorch.functions import Function
     from llmorch.relations import RelationGraph
-    from llmorch.schedule import CallState, Command
+    from llmorch.resources import Amount
+    from llmorch.schedule import CallState, Command, Event
 
 
 @dataclass(frozen=True)
@@ -43,32 +56,45 @@ def simulate(
     processors: int,
     policy: str = "critical",
     failing: Collection[CallId] = (),
+    resources: Mapping[str, Amount | Sequence[Amount]] | None = None,
 ) -> Simulation:
     """Run a checked plan on a virtual clock.
 
     ``durations`` are seconds by call id or, for all its calls, by function name; a call
     of neither takes no time. The calls in ``failing`` fail when their time is over.
+    ``resources`` is what there is, as for ``Orchestrator``. Raises ``PlanError`` for a call
+    that needs more, and ``ValueError`` for resources that can't be.
     """
+    supply = supply_of(resources)
+    known = fitted(functions, processors, supply)
+    for call in plan:
+        check_fits(call, known[call.function])
     seconds = {call.id: durations.get(call.id, durations.get(call.function, 0.0)) for call in plan}
-    core = Orchestration(functions, processors=processors, policy=policy_named(policy), durations=seconds)
-    now = 0.0
-    ends: list[tuple[float, int, Dispatch]] = []
+    core = Orchestration(
+        functions, processors=processors, policy=policy_named(policy), supply=supply, durations=seconds
+    )
+    now = makespan = 0.0
+    coming: list[tuple[float, int, Event]] = []
     history: list[Command] = []
     commands = core.handle(PlanExtended(plan.calls, complete=True), at=now)
     while True:
         for command in commands:
             history.append(command)
             if isinstance(command, Dispatch):
-                heappush(ends, (now + seconds[command.call], len(history), command))
-        if not ends:
+                ended: Event = (
+                    CallFailed(command.call, command.attempt, "made to fail")
+                    if command.call in failing
+                    else CallCompleted(command.call, command.attempt)
+                )
+                heappush(coming, (now + seconds[command.call], len(history), ended))
+            elif isinstance(command, ReturnRate):
+                heappush(coming, (now + command.after, len(history), RateReturned(command.limit)))
+        if not coming:
             break
-        now, _, ended = heappop(ends)
-        failed = ended.call in failing
-        event = (
-            CallFailed(ended.call, ended.attempt, "made to fail")
-            if failed
-            else CallCompleted(ended.call, ended.attempt)
-        )
+        now, _, event = heappop(coming)
+        if not isinstance(event, RateReturned):
+            makespan = now
         commands = core.handle(event, at=now)
-    bound = lower_bound(core.graph, seconds, processors)
-    return Simulation(processors, policy, now, bound, core.states, core.graph, tuple(history))
+    parts = {call.id: core.parts(call.id) for call in plan}
+    bound = lower_bound(core.graph, seconds, processors, parts=parts)
+    return Simulation(processors, policy, makespan, bound, core.states, core.graph, tuple(history))

@@ -9,6 +9,7 @@ from llmorch.schedule.messages import (
     CallCancelled,
     CallCompleted,
     CallFailed,
+    CallStopped,
     Cancel,
     CancelRequested,
     Command,
@@ -19,11 +20,15 @@ from llmorch.schedule.messages import (
     Keep,
     ModelOccupied,
     ModelReleased,
+    OthersHold,
     PlanExtended,
     PlanRevised,
+    RateReturned,
+    ReturnRate,
 )
 from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.policy import POLICIES, Policy, policy_named
+from llmorch.schedule.room import Capacity, Needs, Place
 from llmorch.schedule.state import CallState, Status
 
 __all__ = [
@@ -32,8 +37,10 @@ __all__ = [
     "CallCompleted",
     "CallFailed",
     "CallState",
+    "CallStopped",
     "Cancel",
     "CancelRequested",
+    "Capacity",
     "Command",
     "Dispatch",
     "EffectsKnown",
@@ -42,10 +49,15 @@ __all__ = [
     "Keep",
     "ModelOccupied",
     "ModelReleased",
+    "Needs",
     "Orchestration",
+    "OthersHold",
+    "Place",
     "PlanExtended",
     "PlanRevised",
     "Policy",
+    "RateReturned",
+    "ReturnRate",
     "Status",
     "policy_named",
 ]

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId
     from llmorch.relations import RelationGraph
-    from llmorch.schedule.policy import Needs, Policy
+    from llmorch.schedule.policy import Policy
+    from llmorch.schedule.room import Capacity, Needs, Place
 
 _ROUNDING = 1e-9
 
@@ -29,7 +30,7 @@ def foreseen(
     graph: RelationGraph,
     needs: Mapping[CallId, Needs],
     durations: Mapping[CallId, float],
-    processors: int,
+    capacity: Capacity,
     paths: Mapping[CallId, float],
 ) -> Mapping[CallId, float]:
     """How urgent each call is: its remaining path, unless first come, first served is shorter.
@@ -37,14 +38,15 @@ def foreseen(
     In that case the earlier a call would start, the more urgent it is, which makes the
     same schedule again. Nothing of the plan may have started.
     """
-    if sum(need.processors for need in needs.values()) <= processors and not any(
-        need.model for need in needs.values()
+    if sum(need.processors for need in needs.values()) <= capacity.processors and not any(
+        need.model or need.limits or not need.simple for need in needs.values()
     ):
         return paths  # nothing ever waits for anything but its data
-    makespan, _ = _played(graph, needs, durations, processors, CriticalPath(), paths)
-    if makespan <= lower_bound(graph, durations, processors) * (1 + _ROUNDING):
+    makespan, _ = _played(graph, needs, durations, capacity, CriticalPath(), paths)
+    parts = {call: capacity.parts(need) for call, need in needs.items()}
+    if makespan <= lower_bound(graph, durations, capacity.processors, parts=parts) * (1 + _ROUNDING):
         return paths
-    other, started = _played(graph, needs, durations, processors, Greedy(), paths)
+    other, started = _played(graph, needs, durations, capacity, Greedy(), paths)
     if other >= makespan * (1 - _ROUNDING):
         return paths
     return {call: float(len(started) - place) for place, call in enumerate(started)}
@@ -54,23 +56,32 @@ def _played(
     graph: RelationGraph,
     needs: Mapping[CallId, Needs],
     durations: Mapping[CallId, float],
-    processors: int,
+    capacity: Capacity,
     policy: Policy,
     urgency: Mapping[CallId, float],
 ) -> tuple[float, list[CallId]]:
     """The makespan under a policy, and the calls in the order in which they start."""
-    scheduler, coordinator = Scheduler(graph), Coordinator(processors, policy)
+    scheduler, coordinator = Scheduler(graph), Coordinator(capacity, policy)
     ready = [call for call in graph if scheduler.add(call)]
     started: list[CallId] = []
-    ends: list[tuple[float, int, CallId, int | None]] = []
-    now = 0.0
+    ends: list[tuple[float, int, CallId, Place | str]] = []
+    """When a call ends, with its place, or when one that began no longer counts to a rate."""
+    now = makespan = 0.0
     while True:
         coordinator.submit([Waiting(call, graph.order(call), needs[call], urgency[call]) for call in ready])
-        for call, processor in coordinator.dispatch():
+        for call, place in coordinator.dispatch():
             started.append(call)
-            heappush(ends, (now + durations[call], len(started), call, processor))
+            heappush(ends, (now + durations[call], 2 * len(started), call, place))
+            for limit in needs[call].limits:
+                if limit in capacity.periods:
+                    heappush(ends, (now + capacity.periods[limit], 2 * len(started) + 1, call, limit))
         if not ends:
-            return now, started
-        now, _, ended, processor = heappop(ends)
-        coordinator.release(needs[ended], processor)
-        ready = scheduler.complete(ended)
+            return makespan, started
+        now, _, ended, what = heappop(ends)
+        if isinstance(what, str):
+            coordinator.returned(what)
+            ready = []
+        else:
+            makespan = now
+            coordinator.release(needs[ended], what)
+            ready = scheduler.complete(ended)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llmorch.calls import CallId, FunctionCall
     from llmorch.relations import Touch
 
@@ -78,6 +80,31 @@ class ModelReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class CallStopped:
+    """Nothing of an attempt that was cancelled runs any more."""
+
+    call: CallId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class RateReturned:
+    """The time is over that ``ReturnRate`` named: one call more may begin."""
+
+    limit: str
+
+
+@dataclass(frozen=True, slots=True)
+class OthersHold:
+    """What the runs beside this one hold, now, of what all of them share: amounts by name.
+
+    What has to be left free for a call that waits there counts as held.
+    """
+
+    amounts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """Nobody wants the answer any more."""
 
@@ -91,17 +118,25 @@ Event: TypeAlias = (
     | EffectsKnown
     | ModelOccupied
     | ModelReleased
+    | CallStopped
+    | RateReturned
+    | OthersHold
     | CancelRequested
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """Start a call: a compute call on ``processor``, an inout call anywhere (``None``)."""
+    """Start a call: a compute call on ``processor``, an inout call anywhere (``None``).
+
+    ``beside`` are further processors that it occupies, ``device`` is the number of its GPU.
+    """
 
     call: CallId
     attempt: int
     processor: int | None
+    beside: tuple[int, ...] = ()
+    device: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +145,14 @@ class Cancel:
 
     call: CallId
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnRate:
+    """A call of a limited rate begins: say ``RateReturned`` after so many seconds."""
+
+    limit: str
+    after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +170,4 @@ class Finish:
     """Nothing runs and nothing more can: tell the caller."""
 
 
-Command: TypeAlias = Dispatch | Cancel | Keep | Finish
+Command: TypeAlias = Dispatch | Cancel | ReturnRate | Keep | Finish

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, assert_never
 
 from llmorch.errors import IllegalEvent
 from llmorch.relations import RelationGraph, named_by, remaining_path, touches
+from llmorch.resources import Supply
 from llmorch.schedule.ahead import foreseen
 from llmorch.schedule.coordinator import Coordinator
 from llmorch.schedule.messages import (
     CallCancelled,
     CallCompleted,
     CallFailed,
+    CallStopped,
     Cancel,
     CancelRequested,
     Command,
@@ -21,10 +23,14 @@ from llmorch.schedule.messages import (
     Keep,
     ModelOccupied,
     ModelReleased,
+    OthersHold,
     PlanExtended,
     PlanRevised,
+    RateReturned,
+    ReturnRate,
 )
-from llmorch.schedule.policy import CriticalPath, Needs, Waiting
+from llmorch.schedule.policy import CriticalPath, Waiting
+from llmorch.schedule.room import Capacity, Needs
 from llmorch.schedule.scheduler import Scheduler
 from llmorch.schedule.state import CallState, Earlier, Unwanted, written
 
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
     from llmorch.relations import Touch
     from llmorch.schedule.messages import Event
     from llmorch.schedule.policy import Policy
+    from llmorch.schedule.room import Place
     from llmorch.schedule.state import Attempt, Status
 
 
@@ -46,8 +53,9 @@ CANCELLED = "cancelled by the caller"
 class Orchestration:
     """The state of one execution.
 
-    ``functions`` are the declarations behind the plan's names; ``durations`` are
-    expected seconds by call id or function name, for policies that look ahead.
+    ``functions`` are the declarations behind the plan's names; ``supply`` is what there is
+    of what their calls share, and every call has to fit it; ``durations`` are expected
+    seconds by call id or function name, for policies that look ahead.
     """
 
     def __init__(
@@ -56,6 +64,7 @@ class Orchestration:
         *,
         processors: int,
         policy: Policy,
+        supply: Supply | None = None,
         durations: Mapping[str, float] | None = None,
     ) -> None:
         self.states: dict[CallId, CallState] = {}
@@ -63,8 +72,11 @@ class Orchestration:
         self._functions = functions
         self._durations = durations or {}
         self._scheduler = Scheduler(self.graph)
-        self._coordinator = Coordinator(processors, policy)
-        self._processors = processors
+        self.capacity = Capacity.of(functions, processors, supply or Supply())
+        self._coordinator = Coordinator(self.capacity, policy)
+        self._stopping: dict[Attempt, tuple[Needs, Place]] = {}
+        """What attempts that were cancelled hold until nothing of them runs any more."""
+        self._known_needs = {name: Needs.of(function) for name, function in functions.items()}
         self._looks_ahead = policy.name == CriticalPath.name
         self._earlier = Earlier(functions)
         self._spent: dict[str, CallState] = {}
@@ -88,9 +100,7 @@ class Orchestration:
         one about an attempt that was given up is dropped.
         """
         if self._cancelled:
-            if isinstance(
-                event, CallCompleted | CallFailed | CallCancelled | CancelRequested | ModelReleased
-            ):
+            if not isinstance(event, PlanExtended | PlanRevised | ModelOccupied | EffectsKnown):
                 return []
             raise IllegalEvent(f"{event} after the end")
         commands: list[Command] = []
@@ -129,6 +139,13 @@ class Orchestration:
                 self._coordinator.occupy()
             case ModelReleased():
                 self._coordinator.vacate()
+            case CallStopped(call, attempt):
+                if (held := self._stopping.pop((call, attempt), None)) is not None:
+                    self._coordinator.release(*held)
+            case RateReturned(limit):
+                self._coordinator.returned(limit)
+            case OthersHold(amounts):
+                self._coordinator.others(amounts)
             case CancelRequested():
                 return self._cancel_all(at)
             case _:
@@ -161,7 +178,7 @@ class Orchestration:
 
     def _end(self, state: CallState, status: Status, at: float, error: str | None = None) -> None:
         state.status, state.completed, state.error = status, at, error
-        self._coordinator.release(self._needs(state.call), state.processor)
+        self._coordinator.release(self._needs(state.call), state.place)
         self._open -= state is self.states.get(state.call.id)
 
     def _stop_descendants(self, call: CallId, at: float) -> None:
@@ -211,18 +228,38 @@ class Orchestration:
 
     def _dispatch(self, at: float) -> list[Command]:
         commands: list[Command] = []
-        for call, processor in self._coordinator.dispatch():
+        for call, place in self._coordinator.dispatch():
             state = self.states[call]
-            state.status, state.dispatched, state.processor = "running", at, processor
+            state.status, state.dispatched, state.place = "running", at, place
             self._attempts[call] = state.attempt
-            commands.append(Dispatch(call, state.attempt, processor))
+            commands.append(
+                Dispatch(call, state.attempt, state.processor, place.processors[1:], place.device)
+            )
+            if periods := self.capacity.periods:
+                limits = self._needs(state.call).limits
+                commands += [ReturnRate(limit, periods[limit]) for limit in limits if limit in periods]
         return commands
 
+    @property
+    def held(self) -> Mapping[str, int]:
+        """What calls hold of what is shared with other runs, by name; rates aren't among it."""
+        return self._coordinator.held
+
+    @property
+    def wanted(self) -> Mapping[str, int]:
+        """What other runs should leave for a call here that was overtaken too often."""
+        return self._coordinator.wanted
+
+    def function(self, call: CallId) -> Function:
+        """The declaration of the function that a call makes."""
+        return self._functions[self.graph.call(call).function]
+
+    def parts(self, call: CallId) -> dict[str, tuple[int, int]]:
+        """How much a call takes of each thing it needs, and how much there is in all."""
+        return self.capacity.parts(self._needs(self.graph.call(call)))
+
     def _needs(self, call: FunctionCall) -> Needs:
-        function = self._functions[call.function]
-        if function.kind == "inout":
-            return Needs()
-        return Needs(processors=1, model=int(function.asks_model))
+        return self._known_needs[call.function]
 
     def _expected(self, call: CallId) -> float:
         return self._durations.get(call, self._durations.get(self.graph.call(call).function, 1.0))
@@ -241,7 +278,7 @@ class Orchestration:
         ):
             return paths
         needs = {call: self._needs(state.call) for call, state in self.states.items()}
-        return dict(foreseen(self.graph, needs, expected, self._processors, paths))
+        return dict(foreseen(self.graph, needs, expected, self.capacity, paths))
 
     def _extend(self, calls: tuple[FunctionCall, ...], complete: bool, at: float) -> list[Command]:
         commands: list[Command] = []
@@ -350,9 +387,13 @@ class Orchestration:
         return [self._keep(call, state)]
 
     def _cancel(self, state: CallState, at: float) -> Cancel:
-        """Give up a call that runs."""
+        """Give up a call that runs. What others could miss is free only once it has stopped."""
         state.status, state.completed = "cancelled", at
-        self._coordinator.release(self._needs(state.call), state.processor)
+        needs = self._needs(state.call)
+        if needs.simple and not needs.limits:
+            self._coordinator.release(needs, state.place)
+        else:
+            self._stopping[state.key] = (needs, state.place)
         return Cancel(*state.key)
 
     def _cancel_all(self, at: float) -> list[Command]:

@@ -1,8 +1,8 @@
 """The order among calls that wait: one object a policy.
 
 A policy holds the calls that the scheduler has submitted and hands out the next one to
-dispatch, given what fits at the moment. It decides order and nothing else; that no
-processor ever holds two compute calls is the coordinator's.
+dispatch, given what fits at the moment. It decides order and nothing else; what fits, and that
+nobody is overtaken for ever, is the coordinator's.
 """
 
 from __future__ import annotations
@@ -13,17 +13,10 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from llmorch.calls import CallId
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a call takes while it runs: processors, and the one local model."""
-
-    processors: int = 0
-    model: int = 0
+    from llmorch.schedule.room import Needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +44,12 @@ class Policy(Protocol):
 
     def pop(self, fits: Callable[[Needs], bool], running: int) -> Waiting | None:
         """Hand out the next call to dispatch, or ``None`` if nothing may start now."""
+
+    def offered(self, running: int) -> Collection[Needs]:
+        """The different needs of the calls that it would hand out now, if they fit."""
+
+    def drop(self, call: CallId) -> None:
+        """Forget one call that waits."""
 
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         """Take note of better estimates: the whole plan is known."""
@@ -82,6 +81,13 @@ class _Lanes:
         _, lane = min(heads, key=lambda head: head[0][:2])
         return heappop(lane)[2]
 
+    def drop(self, call: CallId) -> None:
+        for needs, lane in self._lanes.items():
+            if any(waiting.id == call for _, _, waiting in lane):
+                self._lanes[needs] = [entry for entry in lane if entry[2].id != call]
+                heapify(self._lanes[needs])
+                return
+
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         for needs, lane in self._lanes.items():
             renewed = [
@@ -89,6 +95,9 @@ class _Lanes:
             ]
             self._lanes[needs] = [(self._key(call, at), at, call) for call, at in renewed]
             heapify(self._lanes[needs])
+
+    def offered(self) -> list[Needs]:
+        return [needs for needs, lane in self._lanes.items() if lane]
 
     def clear(self) -> None:
         self._lanes.clear()
@@ -111,6 +120,12 @@ class CriticalPath:
 
     def pop(self, fits: Callable[[Needs], bool], running: int) -> Waiting | None:
         return self._lanes.pop(fits)
+
+    def offered(self, running: int) -> Collection[Needs]:
+        return self._lanes.offered()
+
+    def drop(self, call: CallId) -> None:
+        self._lanes.drop(call)
 
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         self._lanes.reorder(urgency)
@@ -139,6 +154,9 @@ class Sequential(CriticalPath):
     def pop(self, fits: Callable[[Needs], bool], running: int) -> Waiting | None:
         return None if running else self._lanes.pop(fits)
 
+    def offered(self, running: int) -> Collection[Needs]:
+        return () if running else self._lanes.offered()
+
 
 class Barrier(Greedy):
     """Parallel function calling's way: a batch runs, and the next waits for all of it.
@@ -158,10 +176,21 @@ class Barrier(Greedy):
         self._next += calls
 
     def pop(self, fits: Callable[[Needs], bool], running: int) -> Waiting | None:
+        self._advance(running)
+        return self._lanes.pop(fits)
+
+    def offered(self, running: int) -> Collection[Needs]:
+        self._advance(running)
+        return self._lanes.offered()
+
+    def _advance(self, running: int) -> None:
         if self._known and not self._lanes and running == 0:
             batch, self._next = self._next, []
             super().push(batch)
-        return self._lanes.pop(fits)
+
+    def drop(self, call: CallId) -> None:
+        self._next = [waiting for waiting in self._next if waiting.id != call]
+        super().drop(call)
 
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         self._known = True
@@ -183,33 +212,33 @@ class Exclusive:
     name = "exclusive"
 
     def __init__(self) -> None:
-        self._sets: deque[tuple[deque[Waiting], deque[Waiting]]] = deque()
+        self._sets: deque[tuple[_Lanes, _Lanes]] = deque()
 
     def push(self, calls: Sequence[Waiting]) -> None:
-        inout = deque(call for call in calls if call.needs.processors == 0)
-        compute = deque(call for call in calls if call.needs.processors > 0)
-        if inout or compute:
-            self._sets.append((inout, compute))
+        inout, compute = _Lanes(lambda _, count: (count,)), _Lanes(lambda _, count: (count,))
+        for call in calls:
+            (compute if call.needs.processors else inout).push(call)
+        self._sets.append((inout, compute))
 
     def pop(self, fits: Callable[[Needs], bool], running: int) -> Waiting | None:
-        while self._sets:
-            inout, compute = self._sets[0]
-            if inout:
-                return inout.popleft()
-            if compute:
-                return self._first_fitting(compute, fits)
-            self._sets.popleft()
-        return None
+        self._advance()
+        if not self._sets:
+            return None
+        inout, compute = self._sets[0]
+        return inout.pop(fits) or compute.pop(fits)
 
-    @staticmethod
-    def _first_fitting(calls: deque[Waiting], fits: Callable[[Needs], bool]) -> Waiting | None:
-        for at, call in enumerate(calls):
-            if fits(call.needs):
-                del calls[at]
-                return call
-            if not fits(Needs(processors=1)):
-                return None
-        return None
+    def offered(self, running: int) -> Collection[Needs]:
+        self._advance()
+        return [needs for lanes in self._sets[0] for needs in lanes.offered()] if self._sets else ()
+
+    def _advance(self) -> None:
+        while self._sets and not any(self._sets[0]):
+            self._sets.popleft()
+
+    def drop(self, call: CallId) -> None:
+        for lanes in self._sets:
+            for lane in lanes:
+                lane.drop(call)
 
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         pass

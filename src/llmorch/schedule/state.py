@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from llmorch.calls import Constant, Plan
 from llmorch.plan import render_call, with_ids
 from llmorch.relations.effects import NOTHING
+from llmorch.schedule.room import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +25,7 @@ Status = Literal["planned", "submitted", "running", "completed", "failed", "skip
 Attempt = tuple["CallId", int]
 """One attempt to make a call: its id, and which attempt it is."""
 
+NOWHERE = Place()
 _ENDINGS: tuple[Status, ...] = ("failed", "running", "completed")
 """How an attempt may stand that a new plan can take over, the most useful last."""
 
@@ -40,13 +42,18 @@ class CallState:
     attempt: int = 1
     inputs: tuple[Attempt, ...] = ()
     status: Status = "planned"
-    processor: int | None = None
+    place: Place = NOWHERE
     submitted: float | None = None
     dispatched: float | None = None
     completed: float | None = None
     error: str | None = None
     touch: Touch = NOTHING
     """What it touches, as far as that was known when the plan was revised."""
+
+    @property
+    def processor(self) -> int | None:
+        """The processor it runs on, or the first of several; ``None`` for an inout call."""
+        return self.place.processors[0] if self.place.processors else None
 
     @property
     def key(self) -> Attempt:

@@ -84,8 +84,8 @@ def _but(schema: Mapping[str, Any], definitions: Mapping[str, Any], had: Sequenc
         case "integer" | "number" as kind:
             # Of a number, another integer part is enough; 1.0 is no other number than 1.
             whole = [text.partition(".")[0] for text in had]
-            digits = _digits_but([text for text in whole if text.isdecimal() and text[0] != "0"], first=True)
-            return f'({digits}) ("." [0-9]{{1,6}})?' if kind == "number" else digits
+            integer = _integer_but(whole)
+            return f'({integer}) ("." [0-9]{{1,6}})?' if kind == "number" else integer
         case "boolean":
             return " | ".join(f'"{word}"' for word in ("True", "False") if word not in had)
         case "null":
@@ -120,6 +120,17 @@ def _text_but(texts: Sequence[Sequence[str]]) -> str:
         rest = _text_but([text[1:] for text in texts if text[:1] == [head]])
         if rest:
             ways.append(f"{_terminal(head)} ({rest})")
+    return " | ".join(ways)
+
+
+def _integer_but(had: Sequence[str]) -> str:
+    """An integer that is none of these; a text among them that is no integer counts for nothing."""
+
+    def digits(texts: Sequence[str]) -> str:
+        return _digits_but([text for text in texts if text.isdecimal() and text[0] != "0"], first=True)
+
+    negative = digits([text[1:] for text in had if text[:1] == "-"])
+    ways = [digits(had), f'"-" ({negative})', *(['"0"'] if "0" not in had else [])]
     return " | ".join(ways)
 
 

@@ -102,7 +102,7 @@ class Turns:
 
     def _pure(self, function: str) -> bool:
         declared = self._task.functions[function]
-        return not (declared.reads or declared.writes or declared.effects)
+        return not (declared.reads or declared.changes)
 
     def _tell(self, outcome: Outcome, id_: str, text: str) -> str:
         told = result_text(outcome, id_)

@@ -1,0 +1,160 @@
+"""What calls take of what there is, as people write it: amounts, rates, and what a machine has.
+
+Each part is read and refused here with an error that says what to write instead. This
+module must not know who gets what, or when.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from llmorch.errors import FunctionError
+
+CPU = "cpu"
+"""How many processors a compute call occupies; how many there are, ``processors`` says."""
+GPU_MEMORY = "gpu_memory"
+"""Bytes of one GPU's memory."""
+
+Amount: TypeAlias = int | str
+"""A whole number, or a size in bytes such as ``"6GiB"``."""
+
+MAX_AMOUNT = 2**63
+_SIZE = re.compile(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([KMGT]i?B|B)\s*")
+_UNITS = {"B": 1} | {
+    f"{letter}{i}B": base**power
+    for power, letter in enumerate("KMGT", 1)
+    for i, base in (("", 1000), ("i", 1024))
+}
+_RATE = re.compile(r"\s*(\d{1,9})\s*/\s*(s|min|h)\s*")
+_PERIODS = {"s": 1, "min": 60, "h": 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most so many calls begin in any ``seconds``."""
+
+    calls: int
+    seconds: int
+
+    def __str__(self) -> str:
+        return f"{self.calls}/{next(unit for unit, length in _PERIODS.items() if length == self.seconds)}"
+
+
+@dataclass(frozen=True)
+class Supply:
+    """What there is of what calls share, beside processors: amounts by name, and each GPU's bytes."""
+
+    named: Mapping[str, int] = field(default_factory=dict)
+    gpus: tuple[int, ...] = ()
+
+
+def amount_of(said: object) -> int:
+    """A whole number, or the bytes of a size such as ``"1.5GiB"``. Raises ``ValueError``."""
+    if isinstance(said, int) and not isinstance(said, bool):
+        amount = said
+    elif isinstance(said, str) and (found := _SIZE.fullmatch(said)):
+        amount = round(float(found.group(1)) * _UNITS[found.group(2)])
+    elif isinstance(said, str) and re.fullmatch(r"\s*\d{1,18}\s*", said):
+        amount = int(said)
+    else:
+        raise ValueError(f'{said!r} is neither a whole number nor a size such as "6GiB" or "500MB"')
+    if not 0 <= amount < MAX_AMOUNT:
+        raise ValueError(f"{said!r} is not from 0 to {MAX_AMOUNT - 1}")
+    return amount
+
+
+def shown(name: str, amount: int) -> str:
+    """An amount for people: ``2 processors``, ``6 GiB of gpu_memory``, ``1 of camera``."""
+    if name == CPU:
+        return f"{amount} processor{'s' if amount != 1 else ''}"
+    for unit in ("TiB", "GiB", "MiB"):
+        if amount >= _UNITS[unit]:
+            return f"{amount / _UNITS[unit]:.4g} {unit} of {name}"
+    return f"{amount} of {name}"
+
+
+def resources_of(name: str, said: object) -> dict[str, int]:
+    """What a call of a function takes while it runs. Raises ``FunctionError``."""
+    if said is None:
+        return {}
+    if not isinstance(said, Mapping):
+        raise FunctionError(f'{name}: resources is a dictionary, as in {{"gpu_memory": "6GiB", "camera": 1}}')
+    taken = {}
+    for resource, amount in said.items():
+        try:
+            taken[_named(resource)] = amount_of(amount)
+        except ValueError as error:
+            raise FunctionError(f"{name}: resources: {error}") from None
+        if taken[resource] == 0:
+            raise FunctionError(f"{name}: resources: a call that takes no {resource} doesn't name it")
+    return taken
+
+
+def limit_of(name: str, said: object) -> int | None:
+    """How many calls of a function may run at once. Raises ``FunctionError``."""
+    if said is None:
+        return None
+    if isinstance(said, bool) or not isinstance(said, int) or said < 1:
+        raise FunctionError(f"{name}: max_concurrency is a whole number, 1 or more, not {said!r}")
+    return said
+
+
+def rate_of(name: str, said: object) -> Rate | None:
+    """How many calls of a function may begin in a time, from ``"10/s"``. Raises ``FunctionError``."""
+    if said is None:
+        return None
+    found = _RATE.fullmatch(said) if isinstance(said, str) else None
+    if found is None or int(found.group(1)) < 1:
+        raise FunctionError(f'{name}: rate is written as "10/s", "100/min" or "1000/h", not {said!r}')
+    return Rate(int(found.group(1)), _PERIODS[found.group(2)])
+
+
+def supply_of(said: Mapping[str, Amount | Sequence[Amount]] | None) -> Supply:
+    """What there is, from ``{"camera": 1, "gpu_memory": "24GiB"}``; a list of memories is one a GPU.
+
+    Raises ``ValueError``.
+    """
+    named: dict[str, int] = {}
+    gpus: tuple[int, ...] = ()
+    for resource, amount in (said or {}).items():
+        if _named(resource) == CPU:
+            raise ValueError("resources: how many processors there are, processors= says")
+        try:
+            if resource == GPU_MEMORY:
+                each = amount if isinstance(amount, Sequence) and not isinstance(amount, str) else [amount]
+                gpus = tuple(amount_of(one) for one in each)
+            else:
+                named[resource] = amount_of(amount)
+        except ValueError as error:
+            raise ValueError(f"resources: {resource}: {error}") from None
+    return Supply(named, gpus)
+
+
+def _named(resource: object) -> str:
+    if isinstance(resource, str) and resource.isidentifier():
+        return resource
+    raise ValueError(f"{resource!r} is no name of a resource; write it like gpu_memory or camera")
+
+
+def shortage(needs: Mapping[str, int], processors: int, supply: Supply) -> str:
+    """Why no call that needs this can ever run here; empty where one can."""
+    for name, amount in needs.items():
+        if name == CPU:
+            there = processors
+        elif name == GPU_MEMORY:
+            there = max(supply.gpus, default=0)
+        else:
+            there = supply.named.get(name, 0)
+        if amount > there:
+            has = "there is none" if not there else f"there {_is(name, there)} {shown(name, there)}"
+            if name == GPU_MEMORY and len(supply.gpus) > 1:
+                has = f"the largest of {len(supply.gpus)} GPUs has {shown(name, there)}"
+            return f"it needs {shown(name, amount)}, and {has}"
+    return ""
+
+
+def _is(name: str, amount: int) -> str:
+    return "are" if name == CPU and amount != 1 else "is"

@@ -1,0 +1,120 @@
+"""Whose turn it is where calls need more than one thing: nobody is overtaken for ever.
+
+A call that doesn't fit may be overtaken by others that take of what it waits for, which
+keeps the machine busy, but only ``PATIENCE`` times. From then on what it lacks is set
+aside for it as it becomes free. This module must not know any order among calls that fit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmorch.resources import CPU, GPU_MEMORY
+from llmorch.schedule.room import MODEL, Needs, device
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from llmorch.schedule.room import Room
+
+_ANYWHERE = Needs()
+PATIENCE = 8
+"""How often calls of the same needs are overtaken before something is set aside for them."""
+
+
+class Queueing:
+    """What is set aside for calls that were overtaken too often, longest first.
+
+    Calls of the same needs stand in one line, whose order is the policy's, so it is enough
+    to know lines by their needs. Things are set aside one after the other: while the first
+    that a line lacks is still in use, all else is too. What was set aside stays so, what runs
+    ends, and there are few things, so the first line always comes to its turn.
+
+    A line that waits for what other runs hold has it set aside at once: how often it is
+    overtaken there can't be seen from here.
+    """
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._overtaken: dict[Needs, int] = {}
+        self._aside: dict[Needs, dict[str, int]] = {}
+
+    def renew(self, offered: Collection[Needs]) -> None:
+        """Take note of which lines there are, and of what they lack now."""
+        gone = {*self._overtaken, *self._aside}.difference(offered)
+        for needs in gone:
+            self.served(needs)
+        for needs in offered:
+            if needs in self._aside or needs == _ANYWHERE:
+                continue
+            if self._room.others_have([*self._room.limited(needs), *self._room.lacks(needs)]):
+                self._aside[needs] = {}
+        for needs, aside in self._aside.items():
+            self._set_aside(needs, aside)
+
+    def _set_aside(self, needs: Needs, aside: dict[str, int]) -> None:
+        room = self._room
+        for limit in room.limited(needs):
+            aside[limit] = 1
+        lacking = room.lacks(needs)
+        if not lacking or room.limited(needs) or not aside.keys().isdisjoint(lacking):
+            return
+        if GPU_MEMORY in lacking and any(name.startswith(GPU_MEMORY) for name in aside):
+            return
+        first = lacking[0]
+        if first == GPU_MEMORY:
+            aside[device(room.emptiest(needs.gpu_memory))] = needs.gpu_memory
+        else:
+            aside[first] = needs.amounts[first]
+
+    def next(self) -> Needs | None:
+        """The first line that things were set aside for whose turn has come."""
+        return next((needs for needs in self._aside if self._room.fits(needs, self.spare(needs))), None)
+
+    def spare(self, needs: Needs) -> dict[str, int]:
+        """What a call must leave alone: all that is set aside for others, or for those before it."""
+        spare: dict[str, int] = {}
+        for line, aside in self._aside.items():
+            if line == needs:
+                break
+            if not self._room.limited(line):
+                _raise(spare, aside)
+        return spare
+
+    def waiting(self, offered: Collection[Needs]) -> list[Needs]:
+        """The lines that can be overtaken now."""
+        room = self._room
+        return [
+            needs
+            for needs in offered
+            if not needs.simple and needs not in self._aside and room.lacks(needs) and not room.limited(needs)
+        ]
+
+    def overtaken(self, lines: Collection[Needs], taken: Collection[str]) -> None:
+        """Take note that something was taken which these lines waited for."""
+        for needs in lines:
+            if not set(taken).isdisjoint(self._room.lacks(needs)):
+                self._overtaken[needs] = self._overtaken.get(needs, 0) + 1
+                if self._overtaken[needs] >= PATIENCE:
+                    self._aside[needs] = {}
+
+    def served(self, needs: Needs) -> None:
+        """Take note that a line moved on, or is gone: its next call begins to count anew."""
+        self._overtaken.pop(needs, None)
+        self._aside.pop(needs, None)
+
+    @property
+    def wanted(self) -> Mapping[str, int]:
+        """What is set aside of what other runs take too, the most of each."""
+        wanted: dict[str, int] = {}
+        for line, aside in self._aside.items():
+            limited = self._room.limited(line)
+            shared = {name: amount for name, amount in aside.items() if name not in (CPU, MODEL)}
+            _raise(wanted, dict.fromkeys(limited, 1) if limited else shared)
+        return wanted
+
+
+def _raise(amounts: dict[str, int], other: Mapping[str, int]) -> None:
+    """Make each amount at least the other's."""
+    for name, amount in other.items():
+        amounts[name] = max(amount, amounts.get(name, 0))
