@@ -215,6 +215,7 @@ async def test_the_model_does_not_recover_what_was_cancelled() -> None:
     async with orchestrator(plan, *[repaired] * 9, functions=functions) as made, asyncio.timeout(10):
         run = made.start("Do it.")
         await started(run, "s2")
+        await asyncio.sleep(0)  # its first step
         run.cancel("s2")
         await reached(run, "s2", "cancelled")
         cancelled.set()
