@@ -12,7 +12,7 @@ from llmorch.schedule.queueing import Queueing
 from llmorch.schedule.room import Needs, Room
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmorch.calls import CallId
     from llmorch.schedule.policy import Policy, Waiting
@@ -62,6 +62,10 @@ class Coordinator:
             self._running += 1
         return started
 
+    def drop(self, call: CallId) -> None:
+        """Forget one call that waits."""
+        self._policy.drop(call)
+
     def _next(self) -> tuple[CallId, Place] | None:
         if not self._mixed:
             call = self._policy.pop(self._room.fits, self._running)
@@ -106,10 +110,6 @@ class Coordinator:
         assert self._planning is not None
         self._room.give_back(_PLANNING, self._planning)
         self._planning = None
-
-    def drop(self, calls: Collection[CallId]) -> None:
-        """Forget these of the calls that wait."""
-        self._policy.drop(calls)
 
     def withdraw(self) -> None:
         """Forget every call that waits."""

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from llmorch.calls import CallId, FunctionCall
     from llmorch.functions import Function
     from llmorch.relations import RelationGraph
-    from llmorch.schedule.state import Attempt, CallState
+    from llmorch.schedule.state import CallState
+
+_IN_VAIN = ("failed", "cancelled")
 
 
 class Once:
@@ -26,14 +28,14 @@ class Once:
         self._functions = functions
         self._optimize = optimize
         self._same = SameCalls(functions)
-        self._failed_with: dict[CallId, Attempt] = {}
-        """By call of a plan before a revision, the attempt that failed for it too."""
+        self._ended_with: dict[CallId, CallId] = {}
+        """By call of a plan before a revision, the call that was made for it, in vain."""
 
     def original(self, call: FunctionCall, states: Mapping[CallId, CallState]) -> CallId | None:
         """The call that is made for this one, if one is.
 
-        A call that has failed is made for no later one, which is meant to try again; what
-        it was made for before it failed has failed with it, also in a revised plan.
+        A call that has failed, or was cancelled, is made for no later one, which is meant to
+        try again; what it was made for before that has ended with it, also in a revised plan.
         """
         if not self._optimize:
             return None
@@ -41,7 +43,7 @@ class Once:
         def serves(original: CallId) -> bool:
             state = states.get(original)
             return state is not None and (
-                state.status != "failed" or self._failed_with.get(call.id) == state.key
+                state.status not in _IN_VAIN or self._ended_with.get(call.id) == original
             )
 
         return self._same.original(call, serves)
@@ -50,8 +52,8 @@ class Once:
         """Begin with a new plan, and know what became of the one that is void now."""
         self._same = SameCalls(self._functions)
         for call, state in states.items():
-            if state.same_as is not None and states[state.same_as].status == "failed":
-                self._failed_with[call] = states[state.same_as].key
+            if state.same_as is not None and states[state.same_as].status in _IN_VAIN:
+                self._ended_with[call] = state.same_as
 
 
 def left_out(

@@ -10,6 +10,7 @@ from llmorch.resources import Supply
 from llmorch.schedule.ahead import foreseen
 from llmorch.schedule.coordinator import Coordinator
 from llmorch.schedule.messages import (
+    CallCancelled,
     CallCompleted,
     CallFailed,
     CallStopped,
@@ -33,7 +34,7 @@ from llmorch.schedule.once import Once, left_out
 from llmorch.schedule.policy import CriticalPath, Waiting
 from llmorch.schedule.room import Capacity, Needs
 from llmorch.schedule.scheduler import Scheduler
-from llmorch.schedule.state import CallState, Earlier, written
+from llmorch.schedule.state import CallState, Earlier, Unwanted, written
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
     from llmorch.schedule.policy import Policy
     from llmorch.schedule.room import Place
     from llmorch.schedule.state import Attempt, Status
+
+
+CANCELLED = "cancelled by the caller"
+"""Why a call ended that the caller cancelled; a model that plans on reads it."""
 
 
 class Orchestration:
@@ -83,6 +88,7 @@ class Orchestration:
         """Calls of plans before a revision that were started and may not be made again."""
         self._touches: dict[tuple[str, tuple[Attempt, ...]], Touch] = {}
         """What calls of plans before a revision touch, as far as results had told."""
+        self._unwanted = Unwanted(functions)
         self._held: list[CallId] = []
         """Calls that may change something, ready before the whole plan is known."""
         self._attempts: dict[CallId, int] = {}
@@ -90,6 +96,8 @@ class Orchestration:
         self._open = 0
         self._complete = False
         self._cancelled = False
+        self._shared: list[Share] = []
+        """What is complete since the last command, for being the same as another call."""
 
     def handle(self, event: Event, *, at: float) -> list[Command]:
         """Account for one event and say what to do about it.
@@ -111,21 +119,19 @@ class Orchestration:
                     return []
                 self._end(state, "completed", at)
                 if state is self.states.get(call):
-                    commands += self._submit(self._scheduler.complete(call), at)
+                    self._submit(self._scheduler.complete(call), at)
             case CallFailed(call, attempt, error):
                 state = self._running(event, call, attempt)
                 if state is None:
                     return []
                 self._end(state, "failed", at, error)
                 if state is self.states.get(call):
-                    stopped = self._scheduler.fail(call)
-                    for other in stopped:
-                        self._skip(self.states[other], call)
-                    commands += self._submit(self._scheduler.passed([call, *stopped]), at)
+                    self._stop_descendants(call, at)
+            case CallCancelled(call, attempt):
+                self._give_up(call, attempt, at)
             case EffectsKnown(call, touch):
                 if call in self.graph:
-                    freed = self._scheduler.narrowed(self.graph.narrow(call, touch))
-                    commands += self._submit(freed, at)
+                    self._submit(self._scheduler.narrowed(self.graph.narrow(call, touch)), at)
             case PlanExtended(calls, complete, unused):
                 if (self._complete and not finished) or any(call.id in self.graph for call in calls):
                     raise IllegalEvent(
@@ -151,7 +157,8 @@ class Orchestration:
                 return self._cancel_all(at)
             case _:
                 assert_never(event)
-        commands += self._dispatch(at)
+        commands += [*self._shared, *self._dispatch(at)]
+        self._shared.clear()
         if self._complete and self._open == 0 and not finished:
             commands.append(Finish())
         return commands
@@ -182,11 +189,39 @@ class Orchestration:
         self._coordinator.release(self._needs(state.call), state.place)
         self._open -= state is self.states.get(state.call.id)
 
+    def _stop_descendants(self, call: CallId, at: float) -> None:
+        stopped = self._scheduler.fail(call)
+        for other in stopped:
+            self._skip(self.states[other], call)
+        self._submit(self._scheduler.passed([call, *stopped]), at)
+
     def _skip(self, state: CallState, cause: CallId) -> None:
-        state.status, state.error = "skipped", f"{cause} failed"
+        how = "was cancelled" if self.states[cause].status == "cancelled" else "failed"
+        state.status, state.error = "skipped", f"{cause} {how}"
         self._open -= 1
 
-    def _submit(self, calls: list[CallId], at: float) -> list[Command]:
+    def _give_up(self, call: CallId, attempt: int, at: float) -> None:
+        """Account for a call that the caller doesn't want; one that has ended stays as it is."""
+        current = self.states.get(call)
+        state = current if current is not None and current.attempt == attempt else None
+        state = state or self._earlier.find((call, attempt))
+        if state is None or state.status not in ("planned", "submitted", "running"):
+            return
+        self._unwanted.add(state.call)
+        if state.status == "running":
+            self._end(state, "cancelled", at, CANCELLED)
+        else:
+            if call in self._held:
+                self._held.remove(call)
+            elif state.status == "submitted":
+                self._coordinator.drop(call)
+            state.status, state.error = "cancelled", CANCELLED
+            self._open -= 1
+        if state is current:
+            self._scheduler.begun(call)
+            self._stop_descendants(call, at)
+
+    def _submit(self, calls: list[CallId], at: float) -> None:
         """Hand on what is ready to be made, and complete what another call was made for."""
         waiting = []
         made, copies = self._scheduler.settle(calls)
@@ -200,13 +235,12 @@ class Orchestration:
                 Waiting(call, self.graph.order(call), self._needs(state.call), self._urgency(call))
             )
         self._coordinator.submit(waiting)
-        return [self._share(self.states[call], at) for call in copies]
-
-    def _share(self, state: CallState, at: float) -> Share:
-        assert state.same_as is not None
-        state.status, state.completed = "completed", at
-        self._open -= 1
-        return Share(state.call.id, state.same_as)
+        for copy in copies:
+            state = self.states[copy]
+            assert state.same_as is not None
+            state.status, state.completed = "completed", at
+            self._open -= 1
+            self._shared.append(Share(copy, state.same_as))
 
     def _dispatch(self, at: float) -> list[Command]:
         commands: list[Command] = []
@@ -277,8 +311,11 @@ class Orchestration:
         ready = []
         for call in calls:
             function = self._functions[call.function]
+            unwanted = call in self._unwanted
             original = self._once.original(call, self.states)
-            same = self._earlier.match(call) if original is None else None
+            if unwanted:
+                original = None
+            same = None if unwanted or original is not None else self._earlier.match(call)
             touch = self._touches.get(self._touch_key(call)) if same is None else same.touch
             touch = touches(function, call) if touch is None else touch
             self.graph.add(call, function.kind, touch, same_as=original)
@@ -292,6 +329,12 @@ class Orchestration:
                 self._earlier.share(call.id, original)
             if spent := self._spent.get(written(call, function)):
                 self._refuse(state, spent)
+                continue
+            if unwanted:
+                state.status, state.error = "cancelled", CANCELLED
+                self._scheduler.add(call.id)
+                self._scheduler.begun(call.id)
+                self._scheduler.fail(call.id)
                 continue
             self._open += 1
             if self._scheduler.add(call.id):
@@ -307,7 +350,8 @@ class Orchestration:
             ready, self._held = [*self._held, *self._leave_out(unused, ready)], []
             self._paths = self._urgencies()
             self._coordinator.reorder(self._paths)
-        return [*commands, *self._submit(ready, at)]
+        self._submit(ready, at)
+        return commands
 
     def _leave_out(self, unused: Collection[CallId], ready: list[CallId]) -> list[CallId]:
         """Leave out what nobody wants; return what is ready then, of what was and beside it."""
@@ -315,10 +359,12 @@ class Orchestration:
         if not left:
             return ready
         for call in left:
-            self.states[call].status, self.states[call].submitted = "unused", None
+            state = self.states[call]
+            if state.status == "submitted":
+                self._coordinator.drop(call)
+            state.status, state.submitted = "unused", None
             self._open -= 1
-        self._coordinator.drop(left)
-        return [*(call for call in ready if call not in left), *self._scheduler.drop(left)]
+        return [*(call for call in ready if self.makes(call)), *self._scheduler.drop(left)]
 
     def _keys(self, calls: Iterable[CallId]) -> tuple[Attempt, ...]:
         """The attempts whose results are those of these calls."""
@@ -348,6 +394,7 @@ class Orchestration:
         )
 
     def _revise(self) -> None:
+        self._unwanted.revised(self.states)
         # What runs keeps its processor until the new plan is known to make it or not.
         self._coordinator.withdraw()
         for call, state in self.states.items():

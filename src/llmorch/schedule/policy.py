@@ -48,11 +48,11 @@ class Policy(Protocol):
     def offered(self, running: int) -> Collection[Needs]:
         """The different needs of the calls that it would hand out now, if they fit."""
 
+    def drop(self, call: CallId) -> None:
+        """Forget one call that waits."""
+
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         """Take note of better estimates: the whole plan is known."""
-
-    def drop(self, calls: Collection[CallId]) -> None:
-        """Forget these of the waiting calls."""
 
     def clear(self) -> None:
         """Forget every waiting call."""
@@ -81,6 +81,13 @@ class _Lanes:
         _, lane = min(heads, key=lambda head: head[0][:2])
         return heappop(lane)[2]
 
+    def drop(self, call: CallId) -> None:
+        for needs, lane in self._lanes.items():
+            if any(waiting.id == call for _, _, waiting in lane):
+                self._lanes[needs] = [entry for entry in lane if entry[2].id != call]
+                heapify(self._lanes[needs])
+                return
+
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         for needs, lane in self._lanes.items():
             renewed = [
@@ -91,11 +98,6 @@ class _Lanes:
 
     def offered(self) -> list[Needs]:
         return [needs for needs, lane in self._lanes.items() if lane]
-
-    def drop(self, calls: Collection[CallId]) -> None:
-        for needs, lane in self._lanes.items():
-            self._lanes[needs] = [entry for entry in lane if entry[2].id not in calls]
-            heapify(self._lanes[needs])
 
     def clear(self) -> None:
         self._lanes.clear()
@@ -122,11 +124,11 @@ class CriticalPath:
     def offered(self, running: int) -> Collection[Needs]:
         return self._lanes.offered()
 
+    def drop(self, call: CallId) -> None:
+        self._lanes.drop(call)
+
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         self._lanes.reorder(urgency)
-
-    def drop(self, calls: Collection[CallId]) -> None:
-        self._lanes.drop(calls)
 
     def clear(self) -> None:
         self._lanes.clear()
@@ -186,12 +188,12 @@ class Barrier(Greedy):
             batch, self._next = self._next, []
             super().push(batch)
 
+    def drop(self, call: CallId) -> None:
+        self._next = [waiting for waiting in self._next if waiting.id != call]
+        super().drop(call)
+
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         self._known = True
-
-    def drop(self, calls: Collection[CallId]) -> None:
-        self._next = [call for call in self._next if call.id not in calls]
-        super().drop(calls)
 
     def clear(self) -> None:
         self._next, self._known = [], False
@@ -233,12 +235,13 @@ class Exclusive:
         while self._sets and not any(self._sets[0]):
             self._sets.popleft()
 
+    def drop(self, call: CallId) -> None:
+        for lanes in self._sets:
+            for lane in lanes:
+                lane.drop(call)
+
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         pass
-
-    def drop(self, calls: Collection[CallId]) -> None:
-        for lanes in (lanes for pair in self._sets for lanes in pair):
-            lanes.drop(calls)
 
     def clear(self) -> None:
         self._sets.clear()
