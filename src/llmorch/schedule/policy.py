@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
     from llmorch.schedule.room import Needs
 
 
+Urgency: TypeAlias = tuple[float, bool]
+"""How urgent a call is: the longest chain of expected seconds that begins with it; and of two with the
+same, the one that only waits and has compute work behind it, which a processor may be idle for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A call that was submitted: its place in the plan, its needs, and how urgent it is.
-
-    ``urgency`` is the longest chain of expected durations that begins with the call.
-    """
+    """A call that was submitted: its place in the plan, its needs, and how urgent it is."""
 
     id: CallId
     order: int
     needs: Needs
-    urgency: float = 0.0
+    urgency: Urgency = (0.0, False)
 
 
 class Policy(Protocol):
@@ -48,7 +50,7 @@ class Policy(Protocol):
     def offered(self, running: int) -> Collection[Needs]:
         """The different needs of the calls that it would hand out now, if they fit."""
 
-    def reorder(self, urgency: Mapping[CallId, float]) -> None:
+    def reorder(self, urgency: Mapping[CallId, Urgency]) -> None:
         """Take note of better estimates: the whole plan is known."""
 
     def clear(self) -> None:
@@ -78,7 +80,7 @@ class _Lanes:
         _, lane = min(heads, key=lambda head: head[0][:2])
         return heappop(lane)[2]
 
-    def reorder(self, urgency: Mapping[CallId, float]) -> None:
+    def reorder(self, urgency: Mapping[CallId, Urgency]) -> None:
         for needs, lane in self._lanes.items():
             renewed = [
                 (replace(call, urgency=urgency.get(call.id, call.urgency)), at) for _, at, call in lane
@@ -97,12 +99,15 @@ class _Lanes:
 
 
 class CriticalPath:
-    """Ours: the call with the longest chain of work behind it first."""
+    """Ours: the call with the longest chain of work behind it first.
+
+    Of two with the same, an inout call that compute work waits for, then the plan's order.
+    """
 
     name = "critical"
 
     def __init__(self) -> None:
-        self._lanes = _Lanes(lambda call, _: (-call.urgency, call.order))
+        self._lanes = _Lanes(lambda call, _: (-call.urgency[0], not call.urgency[1], call.order))
 
     def push(self, calls: Sequence[Waiting]) -> None:
         for call in calls:
@@ -114,7 +119,7 @@ class CriticalPath:
     def offered(self, running: int) -> Collection[Needs]:
         return self._lanes.offered()
 
-    def reorder(self, urgency: Mapping[CallId, float]) -> None:
+    def reorder(self, urgency: Mapping[CallId, Urgency]) -> None:
         self._lanes.reorder(urgency)
 
     def clear(self) -> None:
@@ -175,7 +180,7 @@ class Barrier(Greedy):
             batch, self._next = self._next, []
             super().push(batch)
 
-    def reorder(self, urgency: Mapping[CallId, float]) -> None:
+    def reorder(self, urgency: Mapping[CallId, Urgency]) -> None:
         self._known = True
 
     def clear(self) -> None:
@@ -218,7 +223,7 @@ class Exclusive:
         while self._sets and not any(self._sets[0]):
             self._sets.popleft()
 
-    def reorder(self, urgency: Mapping[CallId, float]) -> None:
+    def reorder(self, urgency: Mapping[CallId, Urgency]) -> None:
         pass
 
     def clear(self) -> None:
