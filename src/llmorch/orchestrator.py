@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,8 @@ from llmorch.errors import (
     UnresolvedQuery,
 )
 from llmorch.functions import SELF, Function, as_functions, fitted, self_function
-from llmorch.machine import allowed_processors, device_name, gpus
+from llmorch.learned import Sample, durations, known_as
+from llmorch.machine import allowed_processors, cache_folder, device_name, gpus
 from llmorch.models.model import ReadsAhead
 from llmorch.plan import check, parse
 from llmorch.requests import Message, ModelRequest
@@ -24,6 +27,7 @@ from llmorch.resources import GPU_MEMORY, Supply, supply_of
 from llmorch.result import Result, collect
 from llmorch.runtime.converse import Conversing, Usage, converse, first_plan
 from llmorch.runtime.drive import Execution
+from llmorch.runtime.learning import FILE, Learning, taken
 from llmorch.runtime.sharing import leave_running
 from llmorch.schedule import Orchestration, policy_named
 from llmorch.techniques import TECHNIQUES, Answer, RunPlan, Task, answer_of, parse_examples
@@ -91,7 +95,9 @@ class Orchestrator:
     there is of what calls take by name, as in ``{"camera": 1, "gpu_memory": "24GiB"}`` (a
     list has one amount a GPU); without ``gpu_memory`` the driver is asked for its GPUs where a
     function needs one. With ``replan`` the technique ``llmorch`` has the model judge whether
-    the results answer the query, and ask for more calls if they don't.
+    the results answer the query, and ask for more calls if they don't. With ``learn``, what
+    calls took is kept in the user's cache folder, and the order among calls that wait is
+    made for what those of the same functions took before.
 
     Runs of one orchestrator take turns, so that its processors are each run's own; to
     answer queries at once, use one each. Processes are started when they are first needed
@@ -113,6 +119,7 @@ class Orchestrator:
         replan: bool = False,
         base_url: str | None = None,
         resources: Mapping[str, Amount | Sequence[Amount]] | None = None,
+        learn: bool = True,
     ) -> None:
         if processors is not None and not 1 <= processors <= MAX_PROCESSORS:
             raise ValueError(f"processors is at least 1 and at most {MAX_PROCESSORS}, not {processors}")
@@ -138,6 +145,12 @@ class Orchestrator:
             for name, item in fitted(offered, self.processors, self._supply).items()
         }
         self.functions[SELF] = self_function(kind)
+        self._known_as = {name: known_as(item, self.model.name) for name, item in self.functions.items()}
+        self._learning: Learning | None = None
+        with suppress(RuntimeError):  # nobody's home: there is no place to keep it
+            self._learning = Learning(cache_folder() / FILE) if learn else None
+        if self._learning is not None:
+            weakref.finalize(self, self._learning.write)
         self._examples = () if examples is None else _read_examples(Path(examples))
         self.usage = Usage()
         """What the last run asked of the model, also when it came to no result."""
@@ -231,6 +244,8 @@ class Orchestrator:
             await pool.close()
         if inline is not None:
             await inline.close()
+        if self._learning is not None:
+            self._learning.write()
         await self.model.close()
 
     def _task(self, query: str) -> Task:
@@ -274,12 +289,31 @@ class Orchestrator:
             self._turn.release()
 
     def _core(self) -> Orchestration:
+        learning = self._learning
         return Orchestration(
             self.functions,
             processors=self.processors,
             policy=policy_named(self.policy),
             supply=self._supply,
+            durations=None if learning is None else durations(learning.known(), self._known_as),
         )
+
+    def _learn(self, execution: Execution, conversing: Conversing, *, query: str | None) -> None:
+        """Keep what a run's calls took, and what its technique asked of the model."""
+        if self._learning is None:
+            return
+        samples = taken(execution, self._known_as)
+        if query is not None and TECHNIQUES[self.technique].plans:
+            for when, usage in (("planning", conversing.planning), ("after it", conversing.later)):
+                samples[self._asks(when)] = [
+                    Sample(usage.seconds, usage.requests, usage.input_tokens, usage.output_tokens)
+                ]
+        self._learning.learn(samples)
+
+    def _asks(self, when: str) -> str:
+        """What the technique's own requests are known as."""
+        again = " with replan" if self._replan else ""
+        return f"{self.technique}{again}, {when}, asking {self.model.name}"
 
     def _collected(
         self,
@@ -332,12 +366,14 @@ class Orchestrator:
                 self.functions,
                 inline=self._inout(notes),
                 workers=self._workers().place,
-                ask=lambda prompt: _asked(conversing, prompt, notes),
+                ask=lambda prompt, asker: _asked(conversing, prompt, notes, asker),
                 ahead=self._ahead,
                 observer=observer,
             ) as execution:
                 played = await limit.within(converse(conversation, conversing, self.functions, execution))
         except asyncio.CancelledError as cancelled:
+            if execution is not None:
+                self._learn(execution, conversing, query=None)
             await asyncio.shield(self.close())
             if execution is not None:
                 cancelled.add_note(_what_finished(core))
@@ -345,12 +381,15 @@ class Orchestrator:
         except LLMOrchError as error:
             error.add_note(_what_finished(core))
             if execution is not None:
+                self._learn(execution, conversing, query=None)
                 core.abandon(execution.held)
                 failed = Answer(False, error=str(error), recoveries=tuple(tried))
                 made = Plan(tuple(core.graph.call(id_) for id_ in core.graph))
                 error.result = collected(failed, made, execution)
             raise
-        return collected(played.value, played.plan, execution)
+        result = collected(played.value, played.plan, execution)
+        self._learn(execution, conversing, query=query)
+        return result
 
     @property
     def _ahead(self) -> Callable[[str], Awaitable[None]] | None:
@@ -431,8 +470,8 @@ def _prompting(prompt: str) -> ModelRequest:
     return ModelRequest((_ANSWERING, Message("user", prompt)), max_tokens=ANSWER_TOKENS)
 
 
-async def _asked(conversing: Conversing, prompt: str, notes: dict[str, str]) -> str:
-    reply = await conversing.ask(_prompting(prompt))
+async def _asked(conversing: Conversing, prompt: str, notes: dict[str, str], asker: Usage) -> str:
+    reply = await conversing.ask(_prompting(prompt), asker)
     text = reply.text.strip()
     shown = " ".join(prompt.split())[:60]
     if not text:

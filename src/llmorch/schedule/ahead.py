@@ -27,6 +27,9 @@ _ROUNDING = 1e-9
 MOST_CALLS = 1_000
 """Plans beyond this are not played: that would take longer than it saves, and one order is much like another."""
 
+WORTH = 0.001
+"""Seconds that a call takes on the mean; below that, playing takes longer than it saves."""
+
 
 def foreseen(
     graph: RelationGraph,
@@ -40,7 +43,7 @@ def foreseen(
     In that case the earlier a call would start there, the more urgent it is. Nothing of the
     plan may have started.
     """
-    if len(graph) > MOST_CALLS:
+    if len(graph) > MOST_CALLS or sum(durations.values()) < WORTH * len(graph):
         return paths
     if sum(need.processors for need in needs.values()) <= capacity.processors and not any(
         need.model or need.limits or not need.simple for need in needs.values()

@@ -228,8 +228,13 @@ class Orchestration:
     def _needs(self, call: FunctionCall) -> Needs:
         return self._known_needs[call.function]
 
+    def expected(self, call: CallId) -> float | None:
+        """The seconds that a call is expected to take, if anything is known of that."""
+        return self._durations.get(call, self._durations.get(self.graph.call(call).function))
+
     def _expected(self, call: CallId) -> float:
-        return self._durations.get(call, self._durations.get(self.graph.call(call).function, 1.0))
+        seconds = self.expected(call)
+        return 1.0 if seconds is None else seconds
 
     def _urgency(self, call: CallId) -> Urgency:
         """How urgent a call is, as far as the plan is known."""
@@ -240,9 +245,7 @@ class Orchestration:
         unlocks = unlocking(self.graph)
         paths = {call: (path, call in unlocks) for call, path in remaining_path(self.graph, expected).items()}
         if not self._looks_ahead or any(
-            state.status != "planned"
-            or (call not in self._durations and state.call.function not in self._durations)
-            for call, state in self.states.items()
+            state.status != "planned" or self.expected(call) is None for call, state in self.states.items()
         ):
             return paths
         needs = {call: self._needs(state.call) for call, state in self.states.items()}
