@@ -55,6 +55,7 @@ def running(
         model=ScriptedModel(reply),
         technique=technique,
         processors=PROCESSES,
+        learn=False,
     )
 
     async def run() -> object:

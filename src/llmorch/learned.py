@@ -6,23 +6,24 @@ This module must not know where that is kept, nor any clock.
 from __future__ import annotations
 
 import inspect
-import math
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from llmorch.functions import Function
 
 VERSION = 1
 SAMPLES = 32
 """Calls of one function that are kept, the last ones."""
-MOST = 300
+MOST = 200
 """Functions that are kept, those that were called last."""
+MOST_OF_ALL = 1e12
+"""No number of seconds or tokens is as large: it was not written by this module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,10 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Sample):
     """The medians of so many samples, each number's by itself."""
 
-    median: Sample
-    samples: int
+    samples: int = 0
 
 
 def known_as(function: Function, model: str) -> str:
@@ -63,65 +63,75 @@ class Learned:
     """Samples by the name that ``known_as`` gives a function; bounded in all directions."""
 
     def __init__(self) -> None:
-        self._samples: dict[str, list[Sample]] = {}
-        """What was called last comes last."""
-        self._estimates: dict[str, Estimate] = {}
+        self._samples: dict[str, list[Any]] = {}
+        """As JSON has them, and read only when they are asked for. What was called last comes last."""
+        self._seconds: dict[str, float | None] = {}
 
     def __len__(self) -> int:
         return len(self._samples)
 
     def take(self, name: str, samples: Iterable[Sample]) -> None:
         """Add samples of one function; the oldest are forgotten."""
-        kept = [*self._samples.pop(name, ()), *samples][-SAMPLES:]
-        self._estimates.pop(name, None)
-        if kept:
-            self._samples[name] = kept
+        self._take(name, [_written(sample) for sample in samples])
+
+    def _take(self, name: str, written: Sequence[Any]) -> None:
+        self._samples[name] = [*self._samples.pop(name, ()), *written][-SAMPLES:]
+        self._seconds.pop(name, None)
         while len(self._samples) > MOST:
             oldest = next(iter(self._samples))
             del self._samples[oldest]
-            self._estimates.pop(oldest, None)
+            self._seconds.pop(oldest, None)
 
     def add(self, other: Learned) -> None:
         """Add all that another one has."""
-        for name, samples in other._samples.items():
-            self.take(name, samples)
+        for name, written in other._samples.items():
+            self._take(name, written)
+
+    def seconds(self, name: str) -> float | None:
+        """The median of what calls of this function took, if one was ever measured."""
+        if name not in self._seconds:
+            written = self._samples.get(name, ())
+            seconds = [item for item in written if isinstance(item, float) and 0 <= item < MOST_OF_ALL]
+            if len(seconds) < len(written):
+                seconds = [sample.seconds for sample in self._read(name)]
+            self._seconds[name] = median(seconds) if seconds else None
+        return self._seconds[name]
 
     def estimate(self, name: str) -> Estimate | None:
-        """What a call of this function takes, if one was ever measured."""
-        samples = self._samples.get(name)
-        if samples is None:
+        """What a call of this function takes and asks, if one was ever measured."""
+        samples = self._read(name)
+        if not samples:
             return None
-        if name not in self._estimates:
-            medians = map(median, zip(*map(astuple, samples), strict=True))
-            self._estimates[name] = Estimate(Sample(*medians), len(samples))
-        return self._estimates[name]
+        return Estimate(
+            median(sample.seconds for sample in samples),
+            median(sample.requests for sample in samples),
+            median(sample.input_tokens for sample in samples),
+            median(sample.output_tokens for sample in samples),
+            samples=len(samples),
+        )
+
+    def _read(self, name: str) -> list[Sample]:
+        return [sample for item in self._samples.get(name, ()) if (sample := _read(item)) is not None]
 
     def as_json(self) -> dict[str, Any]:
         """All of it, as JSON has it: a call that asked nothing is its seconds."""
-        return {
-            "version": VERSION,
-            "functions": {
-                name: [_written(sample) for sample in samples] for name, samples in self._samples.items()
-            },
-        }
+        return {"version": VERSION, "functions": self._samples}
 
     @classmethod
     def from_json(cls, data: Any) -> Learned:
         """What ``as_json`` gave. Anything in it that can't be is left out."""
         made = cls()
-        if not isinstance(data, dict) or data.get("version") != VERSION:
-            return made
-        functions = data.get("functions")
+        functions = data.get("functions") if isinstance(data, dict) and data.get("version") == VERSION else {}
         for name, written in functions.items() if isinstance(functions, dict) else ():
             if isinstance(written, list):
-                made.take(name, [sample for item in written if (sample := _read(item)) is not None])
+                made._take(name, written)
         return made
 
 
 def durations(learned: Learned, names: Mapping[str, str]) -> dict[str, float]:
     """Expected seconds by function name; ``names`` is what each function is known as."""
-    found = ((name, learned.estimate(known)) for name, known in names.items())
-    return {name: estimate.median.seconds for name, estimate in found if estimate is not None}
+    found = ((name, learned.seconds(known)) for name, known in names.items())
+    return {name: seconds for name, seconds in found if seconds is not None}
 
 
 def _written(sample: Sample) -> Any:
@@ -134,10 +144,7 @@ def _written(sample: Sample) -> Any:
 def _read(item: Any) -> Sample | None:
     values = item if isinstance(item, list) else [item]
     good = len(values) in (1, 4) and all(
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and 0 <= value < 1e12
-        and math.isfinite(value)
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MOST_OF_ALL
         for value in values
     )
     return Sample(*values) if good else None

@@ -48,9 +48,11 @@ class Learning:
 
     def learn(self, samples: Mapping[str, list[Sample]]) -> None:
         """Take what calls took; it is written when that wasn't done lately."""
+        ran = Learned()
         for name, some in samples.items():
-            self._known.take(name, some)
-            self._new.take(name, some)
+            ran.take(name, some)
+        self._known.add(ran)
+        self._new.add(ran)
         if self._clock() - self._wrote >= EVERY:
             self.write()
 
