@@ -73,6 +73,17 @@ def test_the_code_about_resources_runs() -> None:
     assert times["s1"] == times["s3"] != times["s2"]
 
 
+def test_the_code_about_stopping_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "stopping.md", "python")
+    assert run(code).splitlines() == [
+        "s1 completed the page quick",
+        "s2 failed fetch took longer than its timeout of 0.5 s",
+        "s3 completed 14",
+        "s4 cancelled cancelled by the caller",
+        "s5 skipped s2 failed",
+    ]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
@@ -103,6 +114,7 @@ def test_the_public_names_are_these() -> None:
         "PlanError",
         "RelationGraph",
         "Result",
+        "Run",
         "Simulation",
         "TECHNIQUES",
         "UnresolvedQuery",

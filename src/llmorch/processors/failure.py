@@ -6,6 +6,8 @@ raises, is as good as any other. This module must not know where the function ra
 
 from __future__ import annotations
 
+from llmorch.errors import CallError
+
 MESSAGE = 2_000
 """The longest message, in characters."""
 DETAIL = 20_000
@@ -65,8 +67,15 @@ def known_kinds(kinds: object) -> tuple[str, ...]:
     return kinds if all(isinstance(kind, str) and len(kind) <= KIND for kind in kinds) else ()
 
 
+def late(name: str, timeout: float | None) -> CallError:
+    """The failure of a call of this function that took longer than it may, in seconds."""
+    return CallError(f"{name} took longer than its timeout of {timeout or 0:g} s", kinds=LATE)
+
+
 LATE = kinds_of(TimeoutError())
 """What a call past its timeout counts as, as if the function had raised it."""
+OUTGROWN = kinds_of(MemoryError())
+"""What a call past its limit of memory counts as."""
 CRASHED = kinds_of(Exception())
 """What the end of a call's process counts as: no exception in particular."""
 

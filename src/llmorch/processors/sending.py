@@ -56,7 +56,7 @@ def calling(function: Function, args: Mapping[str, Any]) -> Parcel:
     """The message that makes a worker call a function that it remembers."""
     values = dict(args)
     try:
-        return pack(CALL, (id(function.call), values))
+        return pack(CALL, (id(function.call), values, function.memory))
     except Exception as error:
         text, detail = described(error)
     for name, value in values.items():
