@@ -18,7 +18,7 @@ from llmorch.errors import (
     UnresolvedQuery,
 )
 from llmorch.functions import SELF, Function, as_functions, fitted, self_function
-from llmorch.learned import Sample, durations, known_as
+from llmorch.learned import Learned, Sample, durations, known_as
 from llmorch.machine import allowed_processors, cache_folder, device_name, gpus
 from llmorch.models.model import ReadsAhead
 from llmorch.plan import check, parse
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
     from typing import TypeVar
 
+    from llmorch.forecast import Forecast
     from llmorch.models.model import Model
     from llmorch.processors.growing import GrowingPool
     from llmorch.processors.inline import Inline
@@ -227,6 +228,7 @@ class Orchestrator:
             named = ", ".join(name for name, technique in TECHNIQUES.items() if technique.plans)
             raise UnresolvedQuery(f"{self.technique} thinks in turns and makes no plan; these do: {named}")
         conversing = Conversing(self.model, wrote=wrote)
+        self.usage = conversing.usage
         return await first_plan(
             TECHNIQUES[self.technique].play(self._task(query)), conversing, self.functions
         )
@@ -237,6 +239,37 @@ class Orchestrator:
         if not made.calls:
             raise EmptyPlan("the plan has no call")
         return check(made, self.functions)
+
+    def forecast(
+        self,
+        plan: str | Plan,
+        *,
+        planning: Usage | None = None,
+        prices: tuple[float, float] | None = None,
+    ) -> Forecast:
+        """What a plan will probably take, by what earlier calls of its functions took; nothing is run.
+
+        ``planning`` is what making the plan has cost (``usage``, after ``plan``). ``prices``
+        are those of a million tokens, in and out; a model on this machine costs nothing.
+        Raises ``PlanError`` for a plan that can't be run, and ``ValueError``.
+        """
+        from llmorch.forecast import forecast
+
+        learned = Learned() if self._learning is None else self._learning.known()
+        if prices is None and self.model.kind == "compute":
+            prices = (0.0, 0.0)
+        return forecast(
+            self.check(plan),
+            self.functions,
+            learned,
+            self._known_as,
+            processors=self.processors,
+            policy=self.policy,
+            supply=self._supply,
+            planning=planning or Usage(),
+            after=learned.estimate(self._asks("after it")),
+            prices=prices,
+        )
 
     def run_sync(self, query: str, *, deadline: float | None = None, max_tokens: int | None = None) -> Result:
         """``run``, for code without an event loop."""
