@@ -255,6 +255,7 @@ class _Asker:
             policy=job.policy,
             processors=job.processors,
             examples=chosen.examples,
+            learn=False,
         )
         return await stack.enter_async_context(orchestrator), work
 

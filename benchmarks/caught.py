@@ -93,7 +93,7 @@ class _Watched:
         self._model = _Writing()
         self._effects = 0
         offered = [stand_in(item, partial(self._began, item)) for item in functions if item.name != "self"]
-        self._orchestrator = Orchestrator(offered, model=self._model, processors=1)
+        self._orchestrator = Orchestrator(offered, model=self._model, processors=1, learn=False)
 
     def _began(self, function: Function, _: str) -> None:
         if self._model.asked == 1 and function.changes:

@@ -105,7 +105,7 @@ async def recovered(plan: Faulty) -> Recovered:
         return f"{asked[1]}{int(asked[2]) + 1}{asked[3]})"
 
     async with Orchestrator(
-        functions(plan, made), model=ScriptedModel(reply), max_recoveries=8
+        functions(plan, made), model=ScriptedModel(reply), max_recoveries=8, learn=False
     ) as orchestrator:
         try:
             async with asyncio.timeout(HANG):

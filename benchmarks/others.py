@@ -44,12 +44,22 @@ def run(name: str, settings: Settings, *, quick: bool, peers: str | None, model:
 
 
 def _schedule(settings: Settings) -> str:
-    from benchmarks import schedule
+    from benchmarks import schedule, timed_graphs, unequal
     from benchmarks.report import verdicts
 
+    counts = [settings.processors] if settings.processors else []
     plans = schedule.plans(settings.data)[: settings.limit]
-    made = schedule.rows(plans, *([settings.processors] if settings.processors else []))
-    return f"{schedule.markdown(made)}\n\n{verdicts(schedule.figures(made))}"
+    made = schedule.rows(plans, *counts)
+    graphs = timed_graphs.timed_graphs(settings.limit or unequal.GRAPHS, settings.seed)
+    random = unequal.rows(graphs, *counts)
+    return "\n\n".join(
+        [
+            schedule.markdown(made),
+            verdicts(schedule.figures(made)),
+            unequal.markdown(random),
+            verdicts(unequal.figures(random)),
+        ]
+    )
 
 
 def _scaling(settings: Settings) -> str:

@@ -200,6 +200,7 @@ def _orchestrator(plan: RightPlan, model: Model, others: Sequence[RightPlan]) ->
             examples=examples if others else None,
             repairs=ATTEMPTS,
             processors=1,
+            learn=False,
         )
 
 

@@ -182,7 +182,12 @@ async def _measured(
     runs = []
     for policy in policies:
         async with Orchestrator(
-            functions, model=ScriptedModel([]), processors=processors, policy=policy, optimize=False
+            functions,
+            model=ScriptedModel([]),
+            processors=processors,
+            policy=policy,
+            optimize=False,
+            learn=False,
         ) as orchestrator:
             # One call each, so that every process is up and has imported what it needs.
             answered(await orchestrator.execute("\n".join(plan.splitlines()[:processors])))

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 FILE = "asynchow/plans.json"
 PUBLISHED = "https://github.com/fangru-lin/graph-llm-asynchow-plan (AsyncHow)"
-PROCESSORS = (2, 3, 4, 8)
+PROCESSORS = (2, 3, 4, 6, 8)
 UNLIMITED = "unlimited"
-_MODERATE = range(2, 5)
-"""The numbers of processors at which the order of calls matters, and figures are wanted."""
+_MODERATE = range(2, 9)
+"""The numbers of processors for which figures are wanted."""
 
 
 @function(kind="compute")

@@ -36,7 +36,7 @@ async def _recovered(model: Model) -> tuple[Result | None, bool]:
         work = Path(folder)
         functions = chosen.functions(SAMPLE, work)
         async with Orchestrator(
-            functions, model=model, examples=chosen.examples, processors=2
+            functions, model=model, examples=chosen.examples, processors=2, learn=False
         ) as orchestrator:
             try:
                 result = await orchestrator.run(question.text)

@@ -103,7 +103,7 @@ async def _ended(plan: Faulty, kind: str, chance: random.Random) -> Ended:
     seen = Ended(kind)
     model = _Breaking(plan.text({}) + "\n", kind, chance)
     began = time.perf_counter()
-    async with Orchestrator(functions(plan, made), model=model, processors=1) as orchestrator:
+    async with Orchestrator(functions(plan, made), model=model, processors=1, learn=False) as orchestrator:
         try:
             async with asyncio.timeout(HANG):
                 result = await orchestrator.run("Do it.")

@@ -113,6 +113,7 @@ def test_the_public_names_are_these() -> None:
     assert sorted(llmorch.__all__) == [
         "CallError",
         "CallRecord",
+        "Forecast",
         "Function",
         "FunctionCall",
         "FunctionError",

@@ -56,6 +56,7 @@ def running(
         technique=technique,
         processors=PROCESSES,
         optimize=False,
+        learn=False,
     )
 
     async def run() -> object:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         PlanError,
         UnresolvedQuery,
     )
+    from llmorch.forecast import Forecast
     from llmorch.functions import Function, function, methods_of
     from llmorch.objects import stateful
     from llmorch.orchestrator import Orchestrator, model_named
@@ -34,6 +35,7 @@ _HOMES = {
     "TECHNIQUES": "techniques",
     "CallError": "errors",
     "CallRecord": "result",
+    "Forecast": "forecast",
     "Function": "functions",
     "FunctionCall": "calls",
     "FunctionError": "errors",
@@ -63,6 +65,7 @@ __all__ = [
     "TECHNIQUES",
     "CallError",
     "CallRecord",
+    "Forecast",
     "Function",
     "FunctionCall",
     "FunctionError",

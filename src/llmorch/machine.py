@@ -21,6 +21,13 @@ def allowed_processors() -> int:
     return max(1, count)
 
 
+def cache_folder() -> Path:
+    """The folder of everything that can be fetched or computed again."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification: a relative path is to be ignored.
+    return (Path(home) if home.startswith("/") else Path.home() / ".cache") / "llmorch"
+
+
 @dataclass(frozen=True, slots=True)
 class Gpu:
     """One GPU: what CUDA_VISIBLE_DEVICES calls it, and its memory in bytes."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,8 @@ from llmorch.errors import (
     UnresolvedQuery,
 )
 from llmorch.functions import SELF, Function, as_functions, fitted, self_function
-from llmorch.machine import allowed_processors, device_name, gpus
+from llmorch.learned import Learned, Sample, durations, known_as
+from llmorch.machine import allowed_processors, cache_folder, device_name, gpus
 from llmorch.models.model import ReadsAhead
 from llmorch.plan import check, parse
 from llmorch.relations import unused
@@ -26,6 +29,7 @@ from llmorch.result import Result, collect
 from llmorch.running import Limit, Run
 from llmorch.runtime.converse import Conversing, Usage, converse, first_plan
 from llmorch.runtime.drive import Execution
+from llmorch.runtime.learning import FILE, Learning, taken
 from llmorch.runtime.sharing import leave_running
 from llmorch.schedule import Orchestration, policy_named
 from llmorch.techniques import TECHNIQUES, Answer, RunPlan, Task, answer_of, parse_examples
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from llmorch.calls import CallId
+    from llmorch.forecast import Forecast
     from llmorch.models.model import Model
     from llmorch.processors.growing import GrowingPool
     from llmorch.processors.inline import Inline
@@ -98,7 +103,8 @@ class Orchestrator:
     function needs one. With ``replan`` the technique ``llmorch`` has the model judge whether
     the results answer the query, and ask for more calls if they don't. With ``optimize``
     identical pure calls of a run are made once, and a pure call whose result nothing uses
-    isn't made.
+    isn't made. With ``learn``, what calls took is kept in the user's cache folder, and the
+    order among calls that wait is made for what those of the same functions took before.
 
     Runs of one orchestrator take turns, so that its processors are each run's own; to
     answer queries at once, use one each. Processes are started when they are first needed
@@ -121,6 +127,7 @@ class Orchestrator:
         base_url: str | None = None,
         resources: Mapping[str, Amount | Sequence[Amount]] | None = None,
         optimize: bool = True,
+        learn: bool = True,
     ) -> None:
         if processors is not None and not 1 <= processors <= MAX_PROCESSORS:
             raise ValueError(f"processors is at least 1 and at most {MAX_PROCESSORS}, not {processors}")
@@ -147,6 +154,12 @@ class Orchestrator:
             for name, item in fitted(offered, self.processors, self._supply).items()
         }
         self.functions[SELF] = self_function(kind)
+        self._known_as = {name: known_as(item, self.model.name) for name, item in self.functions.items()}
+        self._learning: Learning | None = None
+        with suppress(RuntimeError):  # nobody's home: there is no place to keep it
+            self._learning = Learning(cache_folder() / FILE) if learn else None
+        if self._learning is not None:
+            weakref.finalize(self, self._learning.write)
         self._examples = () if examples is None else _read_examples(Path(examples))
         self.usage = Usage()
         """What the last run asked of the model, also when it came to no result."""
@@ -220,6 +233,7 @@ class Orchestrator:
             named = ", ".join(name for name, technique in TECHNIQUES.items() if technique.plans)
             raise UnresolvedQuery(f"{self.technique} thinks in turns and makes no plan; these do: {named}")
         conversing = Conversing(self.model, wrote=wrote)
+        self.usage = conversing.usage
         return await first_plan(
             TECHNIQUES[self.technique].play(self._task(query)), conversing, self.functions
         )
@@ -230,6 +244,37 @@ class Orchestrator:
         if not made.calls:
             raise EmptyPlan("the plan has no call")
         return check(made, self.functions)
+
+    def forecast(
+        self,
+        plan: str | Plan,
+        *,
+        planning: Usage | None = None,
+        prices: tuple[float, float] | None = None,
+    ) -> Forecast:
+        """What a plan will probably take, by what earlier calls of its functions took; nothing is run.
+
+        ``planning`` is what making the plan has cost (``usage``, after ``plan``). ``prices``
+        are those of a million tokens, in and out; a model on this machine costs nothing.
+        Raises ``PlanError`` for a plan that can't be run, and ``ValueError``.
+        """
+        from llmorch.forecast import forecast
+
+        learned = Learned() if self._learning is None else self._learning.known()
+        if prices is None and self.model.kind == "compute":
+            prices = (0.0, 0.0)
+        return forecast(
+            self.check(plan),
+            self.functions,
+            learned,
+            self._known_as,
+            processors=self.processors,
+            policy=self.policy,
+            supply=self._supply,
+            planning=planning or Usage(),
+            after=learned.estimate(self._asks("after it")),
+            prices=prices,
+        )
 
     def run_sync(self, query: str, *, deadline: float | None = None, max_tokens: int | None = None) -> Result:
         """``run``, for code without an event loop."""
@@ -250,6 +295,8 @@ class Orchestrator:
             await processes.close()
         if inline is not None:
             await inline.close()
+        if self._learning is not None:
+            self._learning.write()
         await self.model.close()
 
     def _task(self, query: str) -> Task:
@@ -336,13 +383,32 @@ class Orchestrator:
             self._turn.release()
 
     def _core(self) -> Orchestration:
+        learning = self._learning
         return Orchestration(
             self.functions,
             processors=self.processors,
             policy=policy_named(self.policy),
             supply=self._supply,
             optimize=self.optimize,
+            durations=None if learning is None else durations(learning.known(), self._known_as),
         )
+
+    def _learn(self, execution: Execution, conversing: Conversing, *, query: str | None) -> None:
+        """Keep what a run's calls took, and what its technique asked of the model."""
+        if self._learning is None:
+            return
+        samples = taken(execution, self._known_as)
+        if query is not None and TECHNIQUES[self.technique].plans:
+            for when, usage in (("planning", conversing.planning), ("after it", conversing.later)):
+                samples[self._asks(when)] = [
+                    Sample(usage.seconds, usage.requests, usage.input_tokens, usage.output_tokens)
+                ]
+        self._learning.learn(samples)
+
+    def _asks(self, when: str) -> str:
+        """What the technique's own requests are known as."""
+        again = " with replan" if self._replan else ""
+        return f"{self.technique}{again}, {when}, asking {self.model.name}"
 
     def _collected(
         self,
@@ -402,7 +468,7 @@ class Orchestrator:
                 inline=self._inout(notes),
                 processes=self._stoppable(),
                 workers=self._workers().place,
-                ask=lambda prompt: _asked(conversing, prompt, notes),
+                ask=lambda prompt, asker: _asked(conversing, prompt, notes, asker),
                 ahead=self._ahead,
                 observer=observer,
             ) as execution:
@@ -410,6 +476,8 @@ class Orchestrator:
                     run.attach(execution)
                 played = await limit.within(converse(conversation, conversing, self.functions, execution))
         except asyncio.CancelledError as cancelled:
+            if execution is not None:
+                self._learn(execution, conversing, query=None)
             if run is not None and run.cancelled and execution is not None:
                 return so_far(RUN_CANCELLED, execution)
             await asyncio.shield(self.close())
@@ -419,9 +487,12 @@ class Orchestrator:
         except LLMOrchError as error:
             error.add_note(_what_finished(core))
             if execution is not None:
+                self._learn(execution, conversing, query=None)
                 error.result = so_far(str(error), execution)
             raise
-        return collected(played.value, played.plan, execution)
+        result = collected(played.value, played.plan, execution)
+        self._learn(execution, conversing, query=query)
+        return result
 
     @property
     def _ahead(self) -> Callable[[str], Awaitable[None]] | None:
@@ -491,8 +562,8 @@ def _prompting(prompt: str) -> ModelRequest:
     return ModelRequest((_ANSWERING, Message("user", prompt)), max_tokens=ANSWER_TOKENS)
 
 
-async def _asked(conversing: Conversing, prompt: str, notes: dict[str, str]) -> str:
-    reply = await conversing.ask(_prompting(prompt))
+async def _asked(conversing: Conversing, prompt: str, notes: dict[str, str], asker: Usage) -> str:
+    reply = await conversing.ask(_prompting(prompt), asker)
     text = reply.text.strip()
     shown = " ".join(prompt.split())[:60]
     if not text:

@@ -50,6 +50,8 @@ class CallRecord:
     """The number of the GPU that it was given."""
     resources: Mapping[str, int] = field(default_factory=dict)
     """What was declared that it takes while it runs."""
+    expected: float | None = None
+    """The seconds that it was expected to take, from calls of the function before this run."""
 
     @property
     def excludes(self) -> tuple[CallId, ...]:
@@ -86,6 +88,7 @@ class CallRecord:
             "submitted": _rounded(self.submitted),
             "dispatched": _rounded(self.dispatched),
             "completed": _rounded(self.completed),
+            "expected": _rounded(self.expected),
             "result": json_value(self.result),
             "error": self.error,
         }
@@ -221,6 +224,7 @@ def collect(
                 processors=state.place.processors,
                 device=state.place.device,
                 resources=core.function(call.id).resources,
+                expected=core.expected(call.id),
             )
         )
     durations = {

@@ -86,7 +86,7 @@ def test_a_row_says_how_far_a_policy_is_from_what_is_possible() -> None:
 
 
 def test_the_figures_ask_for_the_optimum_and_for_no_worse_than_the_others() -> None:
-    figures = schedule.figures(schedule.rows([SHORT_FIRST], processors=[2, 8]))
+    figures = schedule.figures(schedule.rows([SHORT_FIRST], processors=[2, 16]))
     assert [(figure.name, figure.wanted, figure.met) for figure in figures] == [
         ("schedule, unlimited: share of plans at the published optimum", "at least 1", True),
         ("schedule, 2: mean of the lower bound", "at most 1.05", True),

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmorch.errors import ModelError
+from llmorch.machine import cache_folder
 from llmorch.models.sources import Packages, SourceError
-from llmorch.models.weights import CATALOGUE, Weights, cache_folder, choose, fetch, find, present
+from llmorch.models.weights import CATALOGUE, Weights, choose, fetch, find, present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -100,7 +100,7 @@ async def test_json_has_exactly_the_fields_of_the_face() -> None:
     assert list(data["calls"][0]) == [
         "id", "function", "kind", "rank", "uses", "excludes", "after", "status", "attempt", "processor",
         "processors", "device", "resources",
-        "submitted", "dispatched", "completed", "result", "error",
+        "submitted", "dispatched", "completed", "expected", "result", "error",
     ]  # fmt: skip
 
 

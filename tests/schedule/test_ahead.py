@@ -17,10 +17,10 @@ def heavy(x: list[int]) -> int: ...
 HEAVY = as_functions([heavy])
 
 
-def test_our_policy_is_never_longer_than_first_come_first_served_where_durations_are_known() -> None:
+def test_our_policy_is_never_longer_than_the_others_where_durations_are_known() -> None:
     chance = random.Random(4)
     names = [f"s{at}" for at in range(1, 11)]
-    longer, shorter = 0, 0
+    shorter = 0
     for _ in range(300):
         lines = []
         for at, name in enumerate(names):
@@ -32,8 +32,6 @@ def test_our_policy_is_never_longer_than_first_come_first_served_where_durations
             simulate(plan, HEAVY, seconds, processors=2, policy=policy, optimize=False).makespan
             for policy in ("critical", "greedy", "exclusive")
         )
-        assert ours <= fifo + 1e-9
-        longer += ours > ranks + 1e-9
+        assert ours <= min(fifo, ranks) + 1e-9
         shorter += ours < fifo - 1e-9
-    assert longer == 0
     assert shorter > 50

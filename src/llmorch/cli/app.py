@@ -23,6 +23,7 @@ from llmorch.cli.inputs import (
 from llmorch.cli.options import (
     BaseUrl,
     Deadline,
+    DryRun,
     Examples,
     Functions,
     Json,
@@ -31,6 +32,7 @@ from llmorch.cli.options import (
     Model,
     NoOptimize,
     Policy,
+    Price,
     Processors,
     Quiet,
     Replan,
@@ -73,15 +75,19 @@ def run(
     no_optimize: NoOptimize = False,
     deadline: Deadline = None,
     max_tokens: MaxTokens = None,
+    dry_run: DryRun = False,
+    price: Price = None,
     as_json: Json = False,
     save_trace: Trace = None,
     quiet: Quiet = False,
 ) -> None:
     """Answer QUERY by calling functions."""
     with reported(), clean_output() as output:
+        from llmorch.cli.forecast import check_dry_run, foretell
         from llmorch.cli.progress import Progress
 
         check_query(query)
+        prices = check_dry_run(technique, price, dry_run=dry_run)
         progress = Progress(quiet=quiet)
         orchestrator = orchestrator_for(
             functions,
@@ -97,6 +103,10 @@ def run(
             optimize=not no_optimize,
             progress=progress.fetched,
         )
+        if dry_run:
+            progress.planning(model)
+            foretell(orchestrator, query, output, progress, prices=prices, as_json=as_json)
+            return
         with told_as_json(output if as_json else None, orchestrator, query):
             progress.planning(model)
             result = played(

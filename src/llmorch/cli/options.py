@@ -59,6 +59,13 @@ Deadline = Annotated[
 MaxTokens = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Stop the run when the model has used as many tokens.")
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Make the plan, run nothing, and print what it will probably take.")
+]
+Price = Annotated[
+    str | None,
+    typer.Option(metavar="IN,OUT", help="With --dry-run: prices of a million tokens, as 0.15,0.60."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Trace = Annotated[
     Path | None,

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from llmorch.errors import ModelError
-from llmorch.machine import allowed_processors
+from llmorch.machine import allowed_processors, cache_folder
 from llmorch.models.child import Child
 from llmorch.models.fitting import fit
 from llmorch.models.model import Finished, ModelRequest, Piece
 from llmorch.models.openai import OpenAIModel, package
 from llmorch.models.slots import Slots
-from llmorch.models.weights import Weights, cache_folder, choose, fetch, present
+from llmorch.models.weights import Weights, choose, fetch, present
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping

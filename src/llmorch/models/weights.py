@@ -8,7 +8,6 @@ It must not know what runs the weights.
 from __future__ import annotations
 
 import fcntl
-import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmorch.errors import ModelError
+from llmorch.machine import cache_folder
 from llmorch.models.sources import (
     Arriving,
     Downloader,
@@ -76,13 +76,6 @@ CATALOGUE = {
     ),
 }
 _ALIASES = {"local:1.5b": "local"}
-
-
-def cache_folder() -> Path:
-    """The folder of everything that can be fetched or computed again."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification: a relative path is to be ignored.
-    return (Path(home) if home.startswith("/") else Path.home() / ".cache") / "llmorch"
 
 
 def choose(spec: str) -> Weights | Path:

@@ -1,6 +1,6 @@
 """Which call uses, excludes or repeats which: the Function-call Relation Graph."""
 
-from llmorch.relations.bounds import critical_path, lower_bound, remaining_path
+from llmorch.relations.bounds import critical_path, lower_bound, remaining_path, unlocking
 from llmorch.relations.discover import discover
 from llmorch.relations.effects import NOTHING, Touch, named_by, touches
 from llmorch.relations.graph import RelationGraph
@@ -20,6 +20,7 @@ __all__ = [
     "named_by",
     "remaining_path",
     "touches",
+    "unlocking",
     "unused",
     "verify",
 ]

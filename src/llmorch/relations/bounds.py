@@ -21,6 +21,19 @@ def remaining_path(graph: RelationGraph, durations: Mapping[CallId, float]) -> d
     return paths
 
 
+def unlocking(graph: RelationGraph) -> frozenset[CallId]:
+    """The inout calls that some compute call comes after, directly or not."""
+    found: set[CallId] = set()
+    before_compute: set[CallId] = set()
+    for call in reversed(list(graph)):
+        following = (*graph.users(call), *graph.before(call))
+        if any(graph.kind(later) == "compute" or later in before_compute for later in following):
+            before_compute.add(call)
+            if graph.kind(call) == "inout":
+                found.add(call)
+    return frozenset(found)
+
+
 def critical_path(graph: RelationGraph, durations: Mapping[CallId, float]) -> float:
     """The longest chain of durations: no schedule is shorter, on any number of processors."""
     return max(remaining_path(graph, durations).values(), default=0.0)

@@ -49,6 +49,12 @@ class Usage:
     seconds: float = 0.0
 
 
+def _add(*usages: Usage, **more: float) -> None:
+    for usage in usages:
+        for name, amount in more.items():
+            setattr(usage, name, getattr(usage, name) + amount)
+
+
 class Conversing:
     """A model, and what talking to it has cost so far.
 
@@ -65,23 +71,42 @@ class Conversing:
     ) -> None:
         self.model = model
         self.usage = Usage()
+        self.planning = Usage()
+        """What the technique itself asked before its first plan was run."""
+        self.later = Usage()
+        """What the technique itself asked after that."""
+        self._own = self.planning
         self._max_tokens = max_tokens
         self._wrote = wrote
 
-    async def pieces(self, request: ModelRequest) -> AsyncGenerator[str | ToolCall | Finished, None]:
-        """The reply, piece by piece, then how it ended; its cost is added up."""
+    def planned(self) -> None:
+        """Take note that there is a plan: what the technique asks from now on comes after it."""
+        self._own = self.later
+
+    async def pieces(
+        self, request: ModelRequest, asker: Usage | None = None
+    ) -> AsyncGenerator[str | ToolCall | Finished, None]:
+        """The reply, piece by piece, then how it ended; its cost is added up.
+
+        ``asker`` adds up what one call asks; without it the technique itself does.
+        """
         spent = self.usage.input_tokens + self.usage.output_tokens
         if self._max_tokens is not None and spent >= self._max_tokens:
             raise LimitReached(f"the run has used {spent:,} tokens, and max_tokens is {self._max_tokens:,}")
-        self.usage.requests += 1
+        mine = self._own if asker is None else asker
+        _add(self.usage, mine, requests=1)
         began, counted, written = time.monotonic(), False, 0
         left = request.max_tokens * CHARACTERS_A_TOKEN
         try:
             async with aclosing(self.model.stream(request)) as stream:  # type: ignore[type-var]
                 async for piece in stream:
                     if isinstance(piece, Finished):
-                        self.usage.input_tokens += piece.input_tokens
-                        self.usage.output_tokens += piece.output_tokens
+                        _add(
+                            self.usage,
+                            mine,
+                            input_tokens=piece.input_tokens,
+                            output_tokens=piece.output_tokens,
+                        )
                         counted = True
                         yield piece
                         return
@@ -102,16 +127,16 @@ class Conversing:
             reason = " ".join(str(error).split())[:300]
             raise ModelError(f"{self.model.name}: {type(error).__name__}: {reason}") from error
         finally:
-            self.usage.seconds += time.monotonic() - began
+            _add(self.usage, mine, seconds=time.monotonic() - began)
             if not counted:  # it broke off, or was broken off: four characters a token is close enough
-                self.usage.input_tokens += sum(len(message.text) for message in request.messages) // 4
-                self.usage.output_tokens += written // 4
+                read = sum(len(message.text) for message in request.messages) // 4
+                _add(self.usage, mine, input_tokens=read, output_tokens=written // 4)
 
-    async def ask(self, request: ModelRequest) -> Reply:
+    async def ask(self, request: ModelRequest, asker: Usage | None = None) -> Reply:
         """The whole reply."""
         text, calls, reason = [], [], None
         try:
-            async with aclosing(self.pieces(request)) as pieces:
+            async with aclosing(self.pieces(request, asker)) as pieces:
                 async for piece in pieces:
                     match piece:
                         case Finished():
@@ -217,6 +242,7 @@ async def converse(
                 if isinstance(effect, Revise) or (begun is not None and begun != plan):
                     _revise(settled, execution)
                     begun = None
+                conversing.planned()
                 execution.extend(plan.calls if begun is None else (), complete=True, unused=unused)
                 begun, last = None, len(plan)
                 settled += plan.calls

@@ -20,6 +20,7 @@ from llmorch.plan.evaluate import as_text, beginning
 from llmorch.processors.failure import late
 from llmorch.relations import touches
 from llmorch.runtime.arguments import arguments
+from llmorch.runtime.converse import Usage
 from llmorch.runtime.retrying import Retried, in_time, next_pause
 from llmorch.runtime.sharing import Sharing, shares
 from llmorch.schedule import (
@@ -66,13 +67,15 @@ class Cancellable(Protocol):
 class _Attempt:
     """One attempt to make a call. A revised plan may give it another id while it runs."""
 
-    __slots__ = ("call", "device", "given_up", "number", "processors", "unwanted", "work")
+    __slots__ = ("call", "device", "given_up", "number", "processors", "spent", "unwanted", "work")
 
     def __init__(self, call: FunctionCall, started: Dispatch) -> None:
         self.call = call
         self.number = started.attempt
         self.processors = () if started.processor is None else (started.processor, *started.beside)
         self.device = started.device
+        self.spent: Usage | None = None
+        """What it asked of the model, if it did."""
         self.work: Cancellable | None = None
         self.unwanted = False
         """Whether it was cancelled from outside, and hasn't ended yet."""
@@ -96,9 +99,9 @@ class Execution:
 
     ``inline`` runs inout calls, ``processes`` those of them that a thread couldn't stop;
     ``workers`` names the place for a compute call, given the numbers of its processors and
-    of its GPU, if it has one; ``ask`` sends a
-    prompt to the model for the functions that ask it. ``ahead`` has an idle model read the
-    beginning of a prompt that it will be asked, where it can.
+    of its GPU, if it has one; ``ask`` sends a prompt to the model for the functions that ask
+    it, and adds up what the call asked. ``ahead`` has an idle model read the beginning of a
+    prompt that it will be asked, where it can.
     """
 
     def __init__(
@@ -109,7 +112,7 @@ class Execution:
         inline: Inline,
         processes: Processor,
         workers: Callable[[tuple[int, ...], int | None], Processor],
-        ask: Callable[[str], Awaitable[str]],
+        ask: Callable[[str, Usage], Awaitable[str]],
         ahead: Callable[[str], Awaitable[None]] | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -120,6 +123,8 @@ class Execution:
         """Calls of the plan that a technique holds back while it asks."""
         self.retried: list[Retried] = []
         """The attempts that failed and were followed by another, as that one began."""
+        self.spent: dict[tuple[CallId, int], Usage] = {}
+        """What each call that completed asked of the model, if it did."""
         self._functions = functions
         self._inline = inline
         self._processes = processes
@@ -304,6 +309,8 @@ class Execution:
         before, now = (kept.before, kept.before_attempt), (kept.call, kept.attempt)
         if before in self._values:
             self.results[kept.call] = self._values[now] = self._values.pop(before)
+        if before in self.spent:
+            self.spent[now] = self.spent.pop(before)
         attempt = self._running.pop(before, None)
         if attempt is not None:
             attempt.call, attempt.number = self.core.graph.call(kept.call), kept.attempt
@@ -363,6 +370,8 @@ class Execution:
         if self._running.pop(attempt.key, None) is None:  # cancelled, and it would not hear of it
             return
         self._values[attempt.key] = result
+        if attempt.spent is not None:
+            self.spent[attempt.key] = attempt.spent
         state = self.core.states.get(attempt.call.id)
         known = state is not None and state.attempt == attempt.number
         if known:
@@ -448,9 +457,10 @@ class Execution:
         """One attempt, with arguments of its own: the one before may have changed what it was given."""
         args = arguments(call, function, given)
         if function.asks_model:
+            attempt.spent = attempt.spent or Usage()
             try:
                 async with asyncio.timeout(function.timeout) as limit:
-                    return await self._asked(function, args)
+                    return await self._asked(function, args, attempt.spent)
             except TimeoutError:
                 if not limit.expired():
                     raise
@@ -461,11 +471,11 @@ class Execution:
             return await self._processes.execute(function, args)
         return await self._inline.execute(function, args)
 
-    async def _asked(self, function: Function, args: Mapping[str, Any]) -> Any:
+    async def _asked(self, function: Function, args: Mapping[str, Any], spent: Usage) -> Any:
         """What a function that asks the model comes to: the reply, or what it makes of its replies."""
         made = await self._inline.execute(function, args)
         if not isinstance(made, Generator):
-            return await self._ask(_prompt(function, made))
+            return await self._ask(_prompt(function, made), spent)
 
         def step(reply: str | None) -> tuple[bool, Any]:
             try:
@@ -479,7 +489,7 @@ class Execution:
             returned, value = await self._inline.execute(advance, {"reply": reply})
             if returned:
                 return value
-            reply = await self._ask(_prompt(function, value))
+            reply = await self._ask(_prompt(function, value), spent)
         raise CallError(f"{function.name} asked the model more than {MAX_PROMPTS} times")
 
 

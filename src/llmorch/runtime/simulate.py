@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from llmorch.functions import fitted
 from llmorch.plan.check import check_fits
 from llmorch.relations import lower_bound, unused
-from llmorch.resources import supply_of
+from llmorch.resources import Supply, supply_of
 from llmorch.schedule import (
     CallCompleted,
     CallFailed,
@@ -56,7 +56,8 @@ def simulate(
     processors: int,
     policy: str = "critical",
     failing: Collection[CallId] = (),
-    resources: Mapping[str, Amount | Sequence[Amount]] | None = None,
+    resources: Mapping[str, Amount | Sequence[Amount]] | Supply | None = None,
+    expected: Mapping[str, float] | None = None,
     optimize: bool = True,
 ) -> Simulation:
     """Run a checked plan on a virtual clock.
@@ -64,9 +65,11 @@ def simulate(
     ``durations`` are seconds by call id or, for all its calls, by function name; a call
     of neither takes no time. The calls in ``failing`` fail when their time is over.
     ``resources`` is what there is, and ``optimize`` leaves calls out, as for ``Orchestrator``.
-    Raises ``PlanError`` for a call that needs more, and ``ValueError`` for resources that can't be.
+    The order is made for the durations themselves, or for those that are ``expected`` where
+    that is given. Raises ``PlanError`` for a call that needs more, and ``ValueError`` for
+    resources that can't be.
     """
-    supply = supply_of(resources)
+    supply = resources if isinstance(resources, Supply) else supply_of(resources)
     known = fitted(functions, processors, supply)
     for call in plan:
         check_fits(call, known[call.function])
@@ -76,7 +79,7 @@ def simulate(
         processors=processors,
         policy=policy_named(policy),
         supply=supply,
-        durations=seconds,
+        durations=seconds if expected is None else expected,
         optimize=optimize,
     )
     now = makespan = 0.0

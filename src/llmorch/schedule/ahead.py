@@ -1,8 +1,8 @@
 """Looking ahead: in which order a plan's calls finish first, where every duration is known.
 
 The longest remaining path first is nearly always the best order, and now and then it is
-longer than starting calls as they become ready (Graham's anomalies). Both are played, with
-the same scheduler and coordinator as the run itself, and the shorter one is kept.
+longer than starting calls as they become ready, or by the paper's ranks (Graham's anomalies).
+All are played, with the same scheduler and coordinator as the run itself, and the shortest is kept.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.relations import lower_bound
 from llmorch.schedule.coordinator import Coordinator
-from llmorch.schedule.policy import CriticalPath, Greedy, Waiting
+from llmorch.schedule.policy import CriticalPath, Exclusive, Greedy, Waiting
 from llmorch.schedule.scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId
     from llmorch.relations import RelationGraph
-    from llmorch.schedule.policy import Policy
+    from llmorch.schedule.policy import Policy, Urgency
     from llmorch.schedule.room import Capacity, Needs, Place
 
 _ROUNDING = 1e-9
+MOST_CALLS = 1_000
+"""Plans beyond this are not played: that would take longer than it saves, and one order is much like another."""
+
+WORTH = 0.001
+"""Seconds that a call takes on the mean; below that, playing takes longer than it saves."""
 
 
 def foreseen(
@@ -31,14 +36,15 @@ def foreseen(
     needs: Mapping[CallId, Needs],
     durations: Mapping[CallId, float],
     capacity: Capacity,
-    paths: Mapping[CallId, float],
-) -> Mapping[CallId, float]:
-    """How urgent each call is: its remaining path, unless first come, first served is shorter.
+    paths: Mapping[CallId, Urgency],
+) -> Mapping[CallId, Urgency]:
+    """How urgent each call is: its remaining path, unless another order is shorter.
 
-    In that case the earlier a call would start, the more urgent it is, which makes the
-    same schedule again. Nothing of the plan may have started; a call that has no ``needs``
-    isn't made.
+    In that case the earlier a call would start there, the more urgent it is. Nothing of the
+    plan may have started; a call that has no ``needs`` isn't made.
     """
+    if len(graph) > MOST_CALLS or sum(durations.values()) < WORTH * len(graph):
+        return paths
     if sum(need.processors for need in needs.values()) <= capacity.processors and not any(
         need.model or need.limits or not need.simple for need in needs.values()
     ):
@@ -47,10 +53,17 @@ def foreseen(
     parts = {call: capacity.parts(need) for call, need in needs.items()}
     if makespan <= lower_bound(graph, durations, capacity.processors, parts=parts) * (1 + _ROUNDING):
         return paths
-    other, started = _played(graph, needs, durations, capacity, Greedy(), paths)
-    if other >= makespan * (1 - _ROUNDING):
-        return paths
-    return {call: float(len(started) - place) for place, call in enumerate(started)}
+    best = paths
+    for policy in (Greedy(), Exclusive()):
+        other, started = _played(graph, needs, durations, capacity, policy, paths)
+        if other >= makespan * (1 - _ROUNDING):
+            continue
+        order = {call: (float(len(started) - place), False) for place, call in enumerate(started)}
+        # The ranks hold calls back that this order starts at once, so it may come to something else.
+        again, _ = _played(graph, needs, durations, capacity, CriticalPath(), order)
+        if again < makespan * (1 - _ROUNDING):
+            best, makespan = order, again
+    return best
 
 
 def _played(
@@ -59,7 +72,7 @@ def _played(
     durations: Mapping[CallId, float],
     capacity: Capacity,
     policy: Policy,
-    urgency: Mapping[CallId, float],
+    urgency: Mapping[CallId, Urgency],
 ) -> tuple[float, list[CallId]]:
     """The makespan under a policy, and the calls in the order in which they start."""
     scheduler, coordinator = Scheduler(graph), Coordinator(capacity, policy)

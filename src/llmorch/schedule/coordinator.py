@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmorch.calls import CallId
-    from llmorch.schedule.policy import Policy, Waiting
+    from llmorch.schedule.policy import Policy, Urgency, Waiting
     from llmorch.schedule.room import Capacity, Place
 
 _PLANNING = Needs(model=1)
@@ -116,6 +116,6 @@ class Coordinator:
         self._policy.clear()
         self._queueing.renew(())
 
-    def reorder(self, urgency: dict[CallId, float]) -> None:
+    def reorder(self, urgency: Mapping[CallId, Urgency]) -> None:
         """Hand better estimates to the policy."""
         self._policy.reorder(urgency)

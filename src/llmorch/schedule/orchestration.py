@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from llmorch.errors import IllegalEvent
-from llmorch.relations import RelationGraph, named_by, remaining_path, touches
+from llmorch.relations import RelationGraph, named_by, remaining_path, touches, unlocking
 from llmorch.resources import Supply
 from llmorch.schedule.ahead import foreseen
 from llmorch.schedule.coordinator import Coordinator
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from llmorch.functions import Function
     from llmorch.relations import Touch
     from llmorch.schedule.messages import Event
-    from llmorch.schedule.policy import Policy
+    from llmorch.schedule.policy import Policy, Urgency
     from llmorch.schedule.room import Place
     from llmorch.schedule.state import Attempt, Status
 
@@ -92,7 +92,7 @@ class Orchestration:
         self._held: list[CallId] = []
         """Calls that may change something, ready before the whole plan is known."""
         self._attempts: dict[CallId, int] = {}
-        self._paths: dict[CallId, float] = {}
+        self._urgencies: Mapping[CallId, Urgency] = {}
         self._open = 0
         self._complete = False
         self._cancelled = False
@@ -282,27 +282,32 @@ class Orchestration:
     def _needs(self, call: FunctionCall) -> Needs:
         return self._known_needs[call.function]
 
+    def expected(self, call: CallId) -> float | None:
+        """The seconds that a call is expected to take, if anything is known of that."""
+        return self._durations.get(call, self._durations.get(self.graph.call(call).function))
+
     def _expected(self, call: CallId) -> float:
         if not self.makes(call):
             return 0.0
-        return self._durations.get(call, self._durations.get(self.graph.call(call).function, 1.0))
+        seconds = self.expected(call)
+        return 1.0 if seconds is None else seconds
 
-    def _urgency(self, call: CallId) -> float:
-        """The chain of work that begins with a call, as far as the plan is known."""
-        return self._paths[call] if self._complete else self._expected(call)
+    def _urgency(self, call: CallId) -> Urgency:
+        """How urgent a call is, as far as the plan is known."""
+        return self._urgencies[call] if self._complete else (self._expected(call), False)
 
-    def _urgencies(self) -> dict[CallId, float]:
+    def _ordered(self) -> Mapping[CallId, Urgency]:
         expected = {call: self._expected(call) for call in self.graph}
-        paths = remaining_path(self.graph, expected)
+        unlocks = unlocking(self.graph)
+        paths = {call: (path, call in unlocks) for call, path in remaining_path(self.graph, expected).items()}
         if not self._looks_ahead or any(
-            state.status != "planned"
-            or (call not in self._durations and state.call.function not in self._durations)
+            state.status != "planned" or self.expected(call) is None
             for call, state in self.states.items()
             if self.makes(call)
         ):
             return paths
         needs = {call: self._needs(state.call) for call, state in self.states.items() if self.makes(call)}
-        return dict(foreseen(self.graph, needs, expected, self.capacity, paths))
+        return foreseen(self.graph, needs, expected, self.capacity, paths)
 
     def _extend(
         self, calls: tuple[FunctionCall, ...], complete: bool, unused: Collection[CallId], at: float
@@ -348,8 +353,8 @@ class Orchestration:
             ]
             self._complete = True
             ready, self._held = [*self._held, *self._leave_out(unused, ready)], []
-            self._paths = self._urgencies()
-            self._coordinator.reorder(self._paths)
+            self._urgencies = self._ordered()
+            self._coordinator.reorder(self._urgencies)
         self._submit(ready, at)
         return commands
 

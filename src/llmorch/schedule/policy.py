@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
     from llmorch.schedule.room import Needs
 
 
+Urgency: TypeAlias = tuple[float, bool]
+"""How urgent a call is: the longest chain of expected seconds that begins with it; and of two with the
+same, the one that only waits and has compute work behind it, which a processor may be idle for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A call that was submitted: its place in the plan, its needs, and how urgent it is.
-
-    ``urgency`` is the longest chain of expected durations that begins with the call.
-    """
+    """A call that was submitted: its place in the plan, its needs, and how urgent it is."""
 
     id: CallId
     order: int
     needs: Needs
-    urgency: float = 0.0
+    urgency: Urgency = (0.0, False)
 
 
 class Policy(Protocol):
@@ -51,7 +53,7 @@ class Policy(Protocol):
     def drop(self, call: CallId) -> None:
         """Forget one call that waits."""
 
-    def reorder(self, urgency: Mapping[CallId, float]) -> None:
+    def reorder(self, urgency: Mapping[CallId, Urgency]) -> None:
         """Take note of better estimates: the whole plan is known."""
 
     def clear(self) -> None:
@@ -88,7 +90,7 @@ class _Lanes:
                 heapify(self._lanes[needs])
                 return
 
-    def reorder(self, urgency: Mapping[CallId, float]) -> None:
+    def reorder(self, urgency: Mapping[CallId, Urgency]) -> None:
         for needs, lane in self._lanes.items():
             renewed = [
                 (replace(call, urgency=urgency.get(call.id, call.urgency)), at) for _, at, call in lane
@@ -107,12 +109,15 @@ class _Lanes:
 
 
 class CriticalPath:
-    """Ours: the call with the longest chain of work behind it first."""
+    """Ours: the call with the longest chain of work behind it first.
+
+    Of two with the same, an inout call that compute work waits for, then the plan's order.
+    """
 
     name = "critical"
 
     def __init__(self) -> None:
-        self._lanes = _Lanes(lambda call, _: (-call.urgency, call.order))
+        self._lanes = _Lanes(lambda call, _: (-call.urgency[0], not call.urgency[1], call.order))
 
     def push(self, calls: Sequence[Waiting]) -> None:
         for call in calls:
@@ -127,7 +132,7 @@ class CriticalPath:
     def drop(self, call: CallId) -> None:
         self._lanes.drop(call)
 
-    def reorder(self, urgency: Mapping[CallId, float]) -> None:
+    def reorder(self, urgency: Mapping[CallId, Urgency]) -> None:
         self._lanes.reorder(urgency)
 
     def clear(self) -> None:
@@ -192,7 +197,7 @@ class Barrier(Greedy):
         self._next = [waiting for waiting in self._next if waiting.id != call]
         super().drop(call)
 
-    def reorder(self, urgency: Mapping[CallId, float]) -> None:
+    def reorder(self, urgency: Mapping[CallId, Urgency]) -> None:
         self._known = True
 
     def clear(self) -> None:
@@ -240,7 +245,7 @@ class Exclusive:
             for lane in lanes:
                 lane.drop(call)
 
-    def reorder(self, urgency: Mapping[CallId, float]) -> None:
+    def reorder(self, urgency: Mapping[CallId, Urgency]) -> None:
         pass
 
     def clear(self) -> None:

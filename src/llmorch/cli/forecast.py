@@ -1,0 +1,122 @@
+"""What ``llmorch run --dry-run`` prints: the plan, and what it will probably take."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from llmorch.cli.ending import played, print_text
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from llmorch.forecast import Forecast, ForecastCall
+    from llmorch.orchestrator import Orchestrator
+    from llmorch.runtime.converse import Usage
+
+
+def check_dry_run(technique: str, price: str | None, *, dry_run: bool) -> tuple[float, float] | None:
+    """The prices of a million tokens, in and out. Raises ``typer.BadParameter`` for what can't be."""
+    from llmorch.techniques import TECHNIQUES
+
+    if not dry_run:
+        if price is not None:
+            raise typer.BadParameter("--price is for a forecast: give --dry-run too")
+        return None
+    known = TECHNIQUES.get(technique)
+    if known is not None and not known.plans:
+        named = ", ".join(name for name, item in TECHNIQUES.items() if item.plans)
+        raise typer.BadParameter(
+            f"--dry-run: {technique} thinks in turns and makes no plan to forecast; these do: {named}"
+        )
+    if price is None:
+        return None
+    try:
+        read, written = (float(part) for part in price.split(","))
+    except ValueError:
+        read = written = math.nan
+    if not (0 <= read < math.inf and 0 <= written < math.inf):
+        raise typer.BadParameter(
+            f"--price {price} is not IN,OUT, the prices of a million tokens, as in 0.15,0.60"
+        )
+    return read, written
+
+
+def foretell(
+    orchestrator: Orchestrator,
+    query: str,
+    output: TextIO,
+    progress: Any,
+    *,
+    prices: tuple[float, float] | None,
+    as_json: bool,
+) -> None:
+    """Have the plan made, run nothing, and print the forecast."""
+    plan = played(orchestrator, progress, lambda: orchestrator.plan(query, wrote=progress.wrote))
+    found = orchestrator.forecast(plan, planning=orchestrator.usage, prices=prices)
+    if as_json:
+        print_text(output, json.dumps({"query": query, **found.as_json()}, indent=2))
+    else:
+        print_text(output, text(found))
+
+
+def text(found: Forecast) -> str:
+    """The forecast for people."""
+    from llmorch.plan import render
+
+    rows = [("call", "function", "kind", "rank", "expected")]
+    rows += [(call.id, call.function, call.kind, str(call.rank), _expected(call)) for call in found.calls]
+    widths = [max(len(row[at]) for row in rows) for at in range(5)]
+    table = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    where = f"{found.processors} processor{'s' if found.processors != 1 else ''}"
+    least = "at least " if found.unknown else ""
+    time = f"time: {least}{found.makespan:.2f} s on {where} (lower bound {found.lower_bound:.2f} s)"
+    if found.unknown:
+        time += f"; counted as 0 s, as nothing is known of them: {', '.join(found.unknown)}"
+    return "\n".join([render(found.plan), "", *table, "", time, *_model(found), _cost(found)])
+
+
+def _expected(call: ForecastCall) -> str:
+    if call.seconds is None:
+        return "unknown"
+    asked = ""
+    if call.requests is not None:
+        asked = f"; {call.input_tokens:,.0f} tokens in and {call.output_tokens:,.0f} out"
+    return f"{call.seconds:.3g} s, median of {call.samples}{asked}"
+
+
+def _model(found: Forecast) -> list[str]:
+    lines = []
+    if found.planning.requests:
+        lines.append(f"  for this plan: {_asked(found.planning)}, {found.planning.seconds:.1f} s")
+    by_calls = sum(call.asks_model for call in found.calls)
+    if by_calls:
+        unknown = f"; nothing is known of {', '.join(found.unknown_usage)}" if found.unknown_usage else ""
+        lines.append(f"  by {by_calls} of its calls{unknown}")
+    if found.after is None:
+        lines.append("  after the plan: unknown")
+    elif found.after.requests:
+        lines.append(f"  after the plan, usually: {_asked(found.after)}")
+    least = "at least " if found.unknown_usage or found.after is None else ""
+    return [f"model: {least}{_asked(found.usage)}", *lines]
+
+
+def _asked(usage: Usage) -> str:
+    plural = "" if usage.requests == 1 else "s"
+    return (
+        f"{usage.requests} request{plural}, {usage.input_tokens:,} tokens in and {usage.output_tokens:,} out"
+    )
+
+
+def _cost(found: Forecast) -> str:
+    if found.prices is None:
+        return "cost: not known without prices: --price IN,OUT, of a million tokens"
+    if not any(found.prices):
+        return "cost: nothing"
+    least = "at least " if found.unknown_usage or found.after is None else ""
+    return f"cost: {least}{found.cost:.6g}, at {found.prices[0]:g} in and {found.prices[1]:g} out a million tokens"

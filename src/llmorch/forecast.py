@@ -1,0 +1,181 @@
+"""What a plan will probably take, before anything of it is run: calls, time, tokens, money.
+
+Nothing is measured here: times are simulated, with the medians of earlier calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from llmorch.plan import render
+from llmorch.runtime.converse import Usage
+from llmorch.runtime.simulate import simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmorch.calls import CallId, Plan
+    from llmorch.functions import Function, Kind
+    from llmorch.learned import Estimate, Learned
+    from llmorch.resources import Supply
+
+_A_MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class ForecastCall:
+    """One call of a plan; ``seconds`` is the median of ``samples`` earlier calls of its function.
+
+    Without any, it is ``None``. The same holds of what a call asks of the model.
+    """
+
+    id: CallId
+    function: str
+    kind: Kind
+    rank: int
+    uses: tuple[CallId, ...]
+    seconds: float | None
+    samples: int
+    asks_model: bool
+    requests: float | None = None
+    input_tokens: float | None = None
+    output_tokens: float | None = None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a plan will probably take. Times in seconds from the start of execution.
+
+    A call of which nothing is known counts as nothing, so that ``makespan``, ``usage`` and
+    ``cost`` are then the least that it will come to; ``unknown`` and ``unknown_usage`` name
+    those calls. ``usage`` is what the model is asked in all: for the plan, which ``planning``
+    has been asked already, and by the plan's calls; ``after`` is what the technique usually
+    asks after its plan, if that is known. ``prices`` are those of a million tokens, in and
+    out; without them there is no ``cost``.
+    """
+
+    plan: Plan
+    policy: str
+    processors: int
+    calls: tuple[ForecastCall, ...]
+    makespan: float
+    lower_bound: float
+    unknown: tuple[CallId, ...]
+    unknown_usage: tuple[CallId, ...]
+    planning: Usage
+    after: Usage | None
+    usage: Usage
+    prices: tuple[float, float] | None = None
+
+    @property
+    def cost(self) -> float | None:
+        """What the model's tokens cost, in the currency of the prices."""
+        if self.prices is None:
+            return None
+        price_in, price_out = self.prices
+        return (self.usage.input_tokens * price_in + self.usage.output_tokens * price_out) / _A_MILLION
+
+    def as_json(self) -> dict[str, Any]:
+        """The forecast as the command line's ``--json`` prints it."""
+        return {
+            "plan": render(self.plan),
+            "policy": self.policy,
+            "processors": self.processors,
+            "makespan": round(self.makespan, 6),
+            "lower_bound": round(self.lower_bound, 6),
+            "unknown": list(self.unknown),
+            "unknown_usage": list(self.unknown_usage),
+            "planning": _asked(self.planning),
+            "after": None if self.after is None else _asked(self.after),
+            "usage": _asked(self.usage),
+            "cost": None if self.cost is None else round(self.cost, 6),
+            "calls": [{**vars(call), "uses": list(call.uses)} for call in self.calls],
+        }
+
+
+def forecast(
+    plan: Plan,
+    functions: Mapping[str, Function],
+    learned: Learned,
+    names: Mapping[str, str],
+    *,
+    processors: int,
+    policy: str,
+    supply: Supply,
+    planning: Usage,
+    after: Estimate | None,
+    prices: tuple[float, float] | None = None,
+) -> Forecast:
+    """Foretell a checked plan.
+
+    ``names`` is what each function is known as to ``learned``. ``prices`` are those of a
+    million tokens, in and out. Raises ``ValueError`` for prices that can't be.
+    """
+    if prices is not None and not all(0 <= price < float("inf") for price in prices):
+        raise ValueError("prices are two numbers, of a million tokens in and of a million tokens out")
+    estimates = {name: learned.estimate(known) for name, known in names.items()}
+    seconds = {name: found.seconds for name, found in estimates.items() if found is not None}
+    known = {call.id: seconds.get(call.function, 0.0) for call in plan}
+    order = {call.id: known[call.id] for call in plan if call.function in seconds}
+    run = simulate(
+        plan, functions, known, processors=processors, policy=policy, resources=supply, expected=order
+    )
+    calls = []
+    for call in plan:
+        function, found = functions[call.function], estimates.get(call.function)
+        item = ForecastCall(
+            call.id,
+            call.function,
+            function.kind,
+            run.graph.rank(call.id),
+            call.uses,
+            None if found is None else found.seconds,
+            0 if found is None else found.samples,
+            function.asks_model,
+        )
+        if function.asks_model and found is not None:
+            item = replace(
+                item,
+                requests=found.requests,
+                input_tokens=found.input_tokens,
+                output_tokens=found.output_tokens,
+            )
+        calls.append(item)
+    later = None if after is None else _usage(after)
+    usage = _total([planning, *([] if later is None else [later]), *map(_usage, calls)])
+    return Forecast(
+        plan=plan,
+        policy=policy,
+        processors=processors,
+        calls=tuple(calls),
+        makespan=run.makespan,
+        lower_bound=run.lower_bound,
+        unknown=tuple(call.id for call in calls if call.seconds is None),
+        unknown_usage=tuple(call.id for call in calls if call.asks_model and call.requests is None),
+        planning=replace(planning),
+        after=later,
+        usage=usage,
+        prices=prices,
+    )
+
+
+def _usage(asked: ForecastCall | Estimate) -> Usage:
+    """What is expected to be asked; of a call, its time is in the makespan."""
+    seconds = 0.0 if isinstance(asked, ForecastCall) else asked.seconds
+    return Usage(
+        round(asked.requests or 0), round(asked.input_tokens or 0), round(asked.output_tokens or 0), seconds
+    )
+
+
+def _total(usages: list[Usage]) -> Usage:
+    return Usage(
+        sum(usage.requests for usage in usages),
+        sum(usage.input_tokens for usage in usages),
+        sum(usage.output_tokens for usage in usages),
+        sum(usage.seconds for usage in usages),
+    )
+
+
+def _asked(usage: Usage) -> dict[str, Any]:
+    return {**vars(usage), "seconds": round(usage.seconds, 6)}

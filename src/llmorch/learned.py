@@ -1,0 +1,150 @@
+"""What calls took before: the last samples of each function, and what they lead one to expect.
+
+This module must not know where that is kept, nor any clock.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from llmorch.functions import Function
+
+VERSION = 1
+SAMPLES = 32
+"""Calls of one function that are kept, the last ones."""
+MOST = 200
+"""Functions that are kept, those that were called last."""
+MOST_OF_ALL = 1e12
+"""No number of seconds or tokens is as large: it was not written by this module."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one call took, in seconds; and what it asked of the model, if it did."""
+
+    seconds: float
+    requests: float = 0
+    input_tokens: float = 0
+    output_tokens: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate(Sample):
+    """The medians of so many samples, each number's by itself."""
+
+    samples: int = 0
+
+
+def known_as(function: Function, model: str) -> str:
+    """What tells a function from one of the same name in another file; one that asks is known by its model too."""
+    call: Any = function.call
+    while isinstance(call, partial):
+        call = call.func
+    call = inspect.unwrap(getattr(call, "__func__", call))
+    if not hasattr(call, "__qualname__"):
+        call = type(call).__call__
+    code = getattr(call, "__code__", None)
+    place = str(getattr(call, "__module__", "") if code is None else code.co_filename)
+    if code is not None and place.startswith("<"):  # typed in, or handed to python -c
+        place = f"{place} {crc32(code.co_code):x}"
+    asked = f", asking {model}" if function.asks_model else ""
+    return f"{function.name} ({call.__qualname__} in {place}){asked}"
+
+
+class Learned:
+    """Samples by the name that ``known_as`` gives a function; bounded in all directions."""
+
+    def __init__(self) -> None:
+        self._samples: dict[str, list[Any]] = {}
+        """As JSON has them, and read only when they are asked for. What was called last comes last."""
+        self._seconds: dict[str, float | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def take(self, name: str, samples: Iterable[Sample]) -> None:
+        """Add samples of one function; the oldest are forgotten."""
+        self._take(name, [_written(sample) for sample in samples])
+
+    def _take(self, name: str, written: Sequence[Any]) -> None:
+        self._samples[name] = [*self._samples.pop(name, ()), *written][-SAMPLES:]
+        self._seconds.pop(name, None)
+        while len(self._samples) > MOST:
+            oldest = next(iter(self._samples))
+            del self._samples[oldest]
+            self._seconds.pop(oldest, None)
+
+    def add(self, other: Learned) -> None:
+        """Add all that another one has."""
+        for name, written in other._samples.items():
+            self._take(name, written)
+
+    def seconds(self, name: str) -> float | None:
+        """The median of what calls of this function took, if one was ever measured."""
+        if name not in self._seconds:
+            written = self._samples.get(name, ())
+            seconds = [item for item in written if isinstance(item, float) and 0 <= item < MOST_OF_ALL]
+            if len(seconds) < len(written):
+                seconds = [sample.seconds for sample in self._read(name)]
+            self._seconds[name] = median(seconds) if seconds else None
+        return self._seconds[name]
+
+    def estimate(self, name: str) -> Estimate | None:
+        """What a call of this function takes and asks, if one was ever measured."""
+        samples = self._read(name)
+        if not samples:
+            return None
+        return Estimate(
+            median(sample.seconds for sample in samples),
+            median(sample.requests for sample in samples),
+            median(sample.input_tokens for sample in samples),
+            median(sample.output_tokens for sample in samples),
+            samples=len(samples),
+        )
+
+    def _read(self, name: str) -> list[Sample]:
+        return [sample for item in self._samples.get(name, ()) if (sample := _read(item)) is not None]
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, as JSON has it: a call that asked nothing is its seconds."""
+        return {"version": VERSION, "functions": self._samples}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Learned:
+        """What ``as_json`` gave. Anything in it that can't be is left out."""
+        made = cls()
+        functions = data.get("functions") if isinstance(data, dict) and data.get("version") == VERSION else {}
+        for name, written in functions.items() if isinstance(functions, dict) else ():
+            if isinstance(written, list):
+                made._take(name, written)
+        return made
+
+
+def durations(learned: Learned, names: Mapping[str, str]) -> dict[str, float]:
+    """Expected seconds by function name; ``names`` is what each function is known as."""
+    found = ((name, learned.seconds(known)) for name, known in names.items())
+    return {name: seconds for name, seconds in found if seconds is not None}
+
+
+def _written(sample: Sample) -> Any:
+    seconds = float(f"{sample.seconds:.4g}")
+    if not sample.requests:
+        return seconds
+    return [seconds, sample.requests, sample.input_tokens, sample.output_tokens]
+
+
+def _read(item: Any) -> Sample | None:
+    values = item if isinstance(item, list) else [item]
+    good = len(values) in (1, 4) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MOST_OF_ALL
+        for value in values
+    )
+    return Sample(*values) if good else None

@@ -1,0 +1,111 @@
+"""Keeps what calls took in a file, for the runs to come.
+
+The file saves time and nothing else: whatever goes wrong with it is as if it weren't there.
+Processes may share it; of two that write at once one's samples may be lost, never the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from llmorch.learned import SAMPLES, Learned, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from llmorch.runtime.drive import Execution
+
+FILE = "learned.json"
+EVERY = 1.0
+"""Seconds between two writings while runs go on: what is left is written at the end."""
+_MOST_BYTES = 2_000_000
+
+
+class Learning:
+    """What one orchestrator knows of earlier calls, from its own runs and from a file."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._known = Learned()
+        self._new = Learned()
+        """What isn't in the file yet."""
+        self._seen: object = None
+        self._wrote = clock()
+
+    def known(self) -> Learned:
+        """All that is known by now."""
+        if (seen := self._state()) != self._seen:
+            self._seen = seen
+            self._known = self._read()
+            self._known.add(self._new)
+        return self._known
+
+    def learn(self, samples: Mapping[str, list[Sample]]) -> None:
+        """Take what calls took; it is written when that wasn't done lately."""
+        ran = Learned()
+        for name, some in samples.items():
+            ran.take(name, some)
+        self._known.add(ran)
+        self._new.add(ran)
+        if self._clock() - self._wrote >= EVERY:
+            self.write()
+
+    def write(self) -> None:
+        """Write what isn't in the file yet."""
+        if not self._new:
+            return
+        self._wrote = self._clock()
+        self._known = self._read()
+        self._known.add(self._new)
+        self._new = Learned()
+        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(self._known.as_json()), encoding="utf-8")
+            temporary.replace(self._path)
+        except (OSError, ValueError):
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        self._seen = self._state()
+
+    def _state(self) -> object:
+        try:
+            found = self._path.stat()
+        except (OSError, ValueError):
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def _read(self) -> Learned:
+        try:
+            with self._path.open(encoding="utf-8") as file:
+                text = file.read(_MOST_BYTES + 1)
+            return Learned.from_json(json.loads(text))
+        except (OSError, ValueError, RecursionError):
+            return Learned()
+
+
+def taken(execution: Execution, names: Mapping[str, str]) -> dict[str, list[Sample]]:
+    """What the calls took that completed: the seconds that each occupied its place, and what it asked.
+
+    ``names`` is what each function is known as. Of many calls of one function the last are enough.
+    """
+    found: dict[str, list[Sample]] = {}
+    for state in reversed(execution.core.states.values()):
+        if state.status != "completed" or state.dispatched is None or state.completed is None:
+            continue
+        samples = found.setdefault(names[state.call.function], [])
+        if len(samples) < SAMPLES:
+            seconds = state.completed - state.dispatched
+            spent = execution.spent.get(state.key)
+            samples.append(
+                Sample(seconds)
+                if spent is None
+                else Sample(seconds, spent.requests, spent.input_tokens, spent.output_tokens)
+            )
+    return {name: samples[::-1] for name, samples in found.items()}
