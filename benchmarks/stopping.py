@@ -91,7 +91,9 @@ async def _played(outcome: Outcome, names: Sequence[str], folder: str, chance: r
             over[message.call] = time.monotonic()
 
     model = ScriptedModel([])
-    async with Orchestrator(doomed.FUNCTIONS, model=model, processors=PROCESSORS) as orchestrator:
+    async with Orchestrator(
+        doomed.FUNCTIONS, model=model, processors=PROCESSORS, optimize=False
+    ) as orchestrator:
         run = orchestrator.start_plan(plan, observer=observe)
         due: dict[str, float] = {}
         if names[0].startswith("cancelled"):

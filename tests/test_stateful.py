@@ -172,7 +172,7 @@ def test_a_part_that_another_call_names_is_let_go_once_it_is_known() -> None:
 async def test_calls_of_one_object_keep_the_plans_order_and_two_objects_run_together() -> None:
     savings, checking = Account(), Account(2)
     offered = [savings, *methods_of(checking, prefix="checking_")]
-    async with Orchestrator(offered, model=ScriptedModel([])) as orchestrator:
+    async with Orchestrator(offered, model=ScriptedModel([]), optimize=False) as orchestrator:
         result = await orchestrator.execute(
             "s1 = deposit(amount=10)\n"
             "s2 = withdraw(amount=4)\n"

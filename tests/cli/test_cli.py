@@ -20,8 +20,11 @@ from llmorch.testing import ScriptedModel
 
 HERE = Path(__file__).parent
 FUNCTIONS = str(HERE / "functions.py")
-PLAN = 's1 = fetch(name="a")\ns2 = spin(seconds=0.1)\ns3 = spin(seconds=0.1)\ns4 = fetch(name="{s1} {s2} {s3}")\n'
-KITTI = "".join(f's{n} = stereo(image="{n}.png")\n' for n in range(1, 9)) + 's9 = self(prompt="{s1}")\n'
+PLAN = 's1 = fetch(name="a")\ns2 = spin(seconds=0.1)\ns3 = spin(seconds=0.2)\ns4 = fetch(name="{s1} {s2} {s3}")\n'
+KITTI = (
+    "".join(f's{n} = stereo(image="{n}.png")\n' for n in range(1, 9))
+    + 's9 = self(prompt="{s1} {s2} {s3} {s4} {s5} {s6} {s7} {s8}")\n'
+)
 
 
 def llmorch(*args: str, stdin: str = "", **options) -> subprocess.CompletedProcess[str]:
@@ -41,7 +44,7 @@ def plan_file(tmp_path) -> str:
 
 def test_execute_prints_the_answer_alone_on_standard_output(plan_file) -> None:
     done = llmorch("execute", plan_file, "--functions", FUNCTIONS)
-    assert (done.returncode, done.stdout) == (0, "<<a> 0.1 0.1>\n")
+    assert (done.returncode, done.stdout) == (0, "<<a> 0.1 0.2>\n")
     assert "fetching" in done.stderr
     assert "started on processor 1: s3" in done.stderr
     assert "timeline" in done.stderr
@@ -49,14 +52,14 @@ def test_execute_prints_the_answer_alone_on_standard_output(plan_file) -> None:
 
 def test_quiet_says_nothing_but_the_answer(plan_file) -> None:
     done = llmorch("execute", plan_file, "-f", FUNCTIONS, "-q")
-    assert (done.stdout, done.stderr) == ("<<a> 0.1 0.1>\n", "fetching\nfetching\n")
+    assert (done.stdout, done.stderr) == ("<<a> 0.1 0.2>\n", "fetching\nfetching\n")
 
 
 def test_json_is_one_object_and_a_trace_has_a_row_a_processor(plan_file, tmp_path) -> None:
     trace = tmp_path / "trace.json"
     done = llmorch("execute", plan_file, "-f", FUNCTIONS, "--json", "-p", "2", "--save-trace", str(trace))
     data = json.loads(done.stdout)
-    assert (data["status"], data["answer"], data["processors"]) == ("answered", "<<a> 0.1 0.1>", 2)
+    assert (data["status"], data["answer"], data["processors"]) == ("answered", "<<a> 0.1 0.2>", 2)
     assert [call["excludes"] for call in data["calls"]] == [[], ["s3"], ["s2"], []]
     assert 0 < data["lower_bound"] <= data["makespan"]
     events = json.loads(trace.read_text())["traceEvents"]
@@ -73,7 +76,8 @@ def test_json_is_one_object_and_a_trace_has_a_row_a_processor(plan_file, tmp_pat
 
 
 def test_a_failed_call_is_not_resolved_and_the_rest_is_in_the_json() -> None:
-    done = llmorch("execute", "-", "-f", FUNCTIONS, "--json", stdin='s1 = fetch(name="a")\ns2 = broken()\n')
+    options = ("-f", FUNCTIONS, "--json", "--no-optimize")
+    done = llmorch("execute", "-", *options, stdin='s1 = fetch(name="a")\ns2 = broken()\n')
     data = json.loads(done.stdout)
     assert done.returncode == 1
     assert (data["status"], data["answer"]) == ("unresolved", None)
@@ -141,6 +145,8 @@ def test_graph_prints_the_relations_in_three_forms(plan_file) -> None:
         "uses": ["s1", "s2", "s3"],
         "excludes": [],
         "after": [],
+        "same_as": None,
+        "unused": False,
         "resources": {},
     }
     assert [call["excludes"] for call in data["calls"]] == [[], ["s3"], ["s2"], []]
@@ -177,7 +183,7 @@ def test_the_order_of_an_objects_calls_is_in_every_form_and_in_the_simulation(tm
     plan.write_text("s1 = deposit(amount=1)\ns2 = look()\ns3 = look()\ns4 = deposit(amount=2)\n")
     durations.write_text('{"deposit": 2, "look": 3}')
     given = (str(plan), "-f", str(functions))
-    done = json.loads(llmorch("execute", *given, "--json").stdout)
+    done = json.loads(llmorch("execute", *given, "--json", "--no-optimize").stdout)
     assert [call["result"] for call in done["calls"]] == [1, 1, 1, 3]
     orders = [[], ["s1"], ["s1"], ["s1", "s2", "s3"]]
     assert [call["after"] for call in done["calls"]] == orders
@@ -185,8 +191,48 @@ def test_the_order_of_an_objects_calls_is_in_every_form_and_in_the_simulation(tm
     assert [call["after"] for call in drawn["calls"]] == orders
     assert "    s1 ==> s2\n" in llmorch("graph", *given).stdout
     assert "    s1 -> s2 [style=bold];\n" in llmorch("graph", *given, "--format", "dot").stdout
-    simulated = llmorch("simulate", *given, "--durations", str(durations), "-p", "4", "--json").stdout
+    options = ("--durations", str(durations), "-p", "4", "--json")
+    simulated = llmorch("simulate", *given, *options, "--no-optimize").stdout
     assert json.loads(simulated)["runs"] == [{"processors": 4, "makespan": 7.0, "lower_bound": 7.0}]
+
+
+REPEATING = """s1 = fetch(name="a")
+s2 = spin(seconds=0.1)
+s3 = spin(seconds=0.1)
+s4 = fetch(name="b")
+s5 = fetch(name="{s1} {s2} {s3}")
+"""
+
+
+def test_what_is_the_same_and_what_nothing_uses_is_told_and_not_executed(tmp_path) -> None:
+    done = llmorch("execute", "-", "-f", FUNCTIONS, "--json", stdin=REPEATING)
+    calls = json.loads(done.stdout)["calls"]
+    assert done.returncode == 0
+    assert [call["same_as"] for call in calls] == [None, None, "s2", None, None]
+    assert [call["status"] for call in calls] == ["completed"] * 3 + ["unused", "completed"]
+    assert done.stderr.count("s4 is not executed: nothing uses its result (--no-optimize") == 1
+    assert "completed: s3, the same as s2" in done.stderr
+    assert done.stderr.count("fetching\n") == 2
+    plain = llmorch("execute", "-", "-f", FUNCTIONS, "--json", "--no-optimize", stdin=REPEATING)
+    assert [call["status"] for call in json.loads(plain.stdout)["calls"]] == ["completed"] * 5
+    assert "is not executed" not in plain.stderr
+
+    drawn = json.loads(llmorch("graph", "-", "-f", FUNCTIONS, "--format", "json", stdin=REPEATING).stdout)
+    assert [call["same_as"] for call in drawn["calls"]] == [None, None, "s2", None, None]
+    assert [call["unused"] for call in drawn["calls"]] == [False, False, False, True, False]
+    mermaid = llmorch("graph", "-", "-f", FUNCTIONS, stdin=REPEATING).stdout
+    assert "    s2 -- same --- s3\n" in mermaid
+    assert "fetch(name=&quot;b&quot;) (unused)" in mermaid
+    dot = llmorch("graph", "-", "-f", FUNCTIONS, "--format", "dot", stdin=REPEATING).stdout
+    assert "    s2 -> s3 [dir=none, label=same];\n" in dot
+
+    durations = tmp_path / "durations.json"
+    durations.write_text('{"spin": 3, "fetch": 1}')
+    options = ("simulate", "-", "-f", FUNCTIONS, "--durations", str(durations), "-p", "1", "--json")
+    (run,) = json.loads(llmorch(*options, stdin=REPEATING).stdout)["runs"]
+    assert run == {"processors": 1, "makespan": 4.0, "lower_bound": 4.0}
+    (run,) = json.loads(llmorch(*options, "--no-optimize", stdin=REPEATING).stdout)["runs"]
+    assert run == {"processors": 1, "makespan": 7.0, "lower_bound": 6.0}
 
 
 FILMS = 's1 = film(name="a")\ns2 = film(name="b")\ns3 = fetch(name="{s1} {s2}")\n'
@@ -268,7 +314,7 @@ def test_models_says_what_there_is_and_whether_it_is_here(tmp_path) -> None:
 @pytest.mark.parametrize("wait", [0.05, 0.9])
 def test_an_interrupt_stops_everything_within_a_second(wait) -> None:
     plan = 's1 = fetch(name="a")\ns2 = spin(seconds=60)\ns3 = spin(seconds=60)\n'
-    command = [sys.executable, "-m", "llmorch", "execute", "-", "-f", FUNCTIONS, "-p", "2"]
+    command = [sys.executable, "-m", "llmorch", "execute", "-", "-f", FUNCTIONS, "-p", "2", "--no-optimize"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdin.write(plan)
     process.stdin.close()
@@ -288,7 +334,7 @@ def test_an_interrupt_stops_everything_within_a_second(wait) -> None:
 
 
 def test_an_interrupt_does_not_wait_for_a_function_that_ignores_it() -> None:
-    command = [sys.executable, "-m", "llmorch", "execute", "-", "-f", FUNCTIONS, "-p", "2"]
+    command = [sys.executable, "-m", "llmorch", "execute", "-", "-f", FUNCTIONS, "-p", "2", "--no-optimize"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdin.write("s1 = spin(seconds=60)\ns2 = stubborn(seconds=30)\n")
     process.stdin.close()
@@ -308,7 +354,7 @@ def test_an_interrupt_does_not_wait_for_a_function_that_ignores_it() -> None:
 
 
 def test_a_killed_run_leaves_no_process_behind() -> None:
-    command = [sys.executable, "-m", "llmorch", "execute", "-", "-f", FUNCTIONS, "-p", "2"]
+    command = [sys.executable, "-m", "llmorch", "execute", "-", "-f", FUNCTIONS, "-p", "2", "--no-optimize"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdin.write("s1 = spin(seconds=60)\ns2 = spin(seconds=60)\n")
     process.stdin.close()
@@ -342,7 +388,7 @@ def test_on_a_terminal_progress_is_drawn_and_then_gone(plan_file) -> None:
         drawn += piece
     os.close(leader)
     output, _ = process.communicate(timeout=20)
-    assert (process.returncode, output) == (0, b"<<a> 0.1 0.1>\n")
+    assert (process.returncode, output) == (0, b"<<a> 0.1 0.2>\n")
     assert "✓".encode() in drawn
     assert b"processor 1" in drawn
     assert b"\x1b[2K" in drawn

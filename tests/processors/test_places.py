@@ -62,7 +62,7 @@ def _threads() -> int:
 
 
 def offering(*functions, processors: int = 2, **settings) -> Orchestrator:
-    return Orchestrator(functions, model=ScriptedModel([]), processors=processors, **settings)
+    return Orchestrator(functions, model=ScriptedModel([]), processors=processors, optimize=False, **settings)
 
 
 @linux

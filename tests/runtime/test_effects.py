@@ -89,7 +89,9 @@ async def test_any_plan_leaves_what_it_leaves_one_call_after_the_other(seed: int
     outcomes = []
     for policy in ("sequential", "critical", "exclusive", "barrier"):
         store = Store(seed)
-        async with Orchestrator(store.functions(), model=ScriptedModel([]), policy=policy) as orchestrator:
+        async with Orchestrator(
+            store.functions(), model=ScriptedModel([]), policy=policy, optimize=False
+        ) as orchestrator:
             result = await orchestrator.execute(plan)
         assert {call.status for call in result.calls} == {"completed"}, plan
         outcomes.append(([call.result for call in result.calls], store.things))
@@ -98,7 +100,7 @@ async def test_any_plan_leaves_what_it_leaves_one_call_after_the_other(seed: int
 
 async def test_calls_that_do_not_conflict_run_together() -> None:
     store = Store(1)
-    async with Orchestrator(store.functions(), model=ScriptedModel([])) as orchestrator:
+    async with Orchestrator(store.functions(), model=ScriptedModel([]), optimize=False) as orchestrator:
         plan = 's1 = write(name="a", value="1")\ns2 = write(name="b", value="2")\ns3 = read(name="a")'
         result = await orchestrator.execute(plan)
     calls = result.calls
@@ -121,7 +123,9 @@ async def test_a_call_is_let_go_as_soon_as_a_name_is_known() -> None:
     async def read(name: str) -> str:
         return name
 
-    async with Orchestrator([slow_name, slow_write, read], model=ScriptedModel([])) as orchestrator:
+    async with Orchestrator(
+        [slow_name, slow_write, read], model=ScriptedModel([]), optimize=False
+    ) as orchestrator:
         result = await orchestrator.execute(
             's1 = slow_name()\ns2 = slow_write(name=s1)\ns3 = read(name="a")\ns4 = read(name="b")'
         )
@@ -131,7 +135,7 @@ async def test_a_call_is_let_go_as_soon_as_a_name_is_known() -> None:
 
 async def test_what_a_failed_writer_would_have_left_is_not_read() -> None:
     store = Store(2)
-    async with Orchestrator(store.functions(), model=ScriptedModel([])) as orchestrator:
+    async with Orchestrator(store.functions(), model=ScriptedModel([]), optimize=False) as orchestrator:
         result = await orchestrator.execute(
             's1 = write(name="a", value="bad")\ns2 = read(name="a")\ns3 = read(name="b")\ns4 = letter(text=s2)'
         )

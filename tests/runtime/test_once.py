@@ -333,6 +333,40 @@ async def test_a_later_plan_has_the_result_of_an_earlier_one() -> None:
     assert MADE["search Utah 500"] == 1
 
 
+@function
+async def wait(seconds: float) -> float:
+    MADE["wait"] += 1
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@pytest.mark.parametrize(
+    ("cancelled", "statuses"),
+    [
+        ("s1", ["cancelled", "skipped", "skipped", "skipped", "completed", "skipped"]),
+        ("s2", ["completed", "cancelled", "completed", "skipped", "completed", "skipped"]),
+    ],
+)
+async def test_cancelling_one_of_the_same_calls_stops_the_others_if_it_is_made_for_them(
+    cancelled, statuses
+) -> None:
+    plan = """s1 = wait(seconds=1)
+s2 = wait(seconds=1)
+s3 = wait(seconds=1)
+s4 = total(values=[s2])
+s5 = wait(seconds=0)
+s6 = total(values=[s1, s3, s4, s5])"""
+    async with Orchestrator([wait, total], model=ScriptedModel([])) as made, asyncio.timeout(10):
+        dispatched = asyncio.Event()
+        run = made.start_plan(plan, observer=lambda message, at: dispatched.set())
+        await dispatched.wait()
+        await asyncio.sleep(0.05)
+        run.cancel(cancelled)
+        result = await run
+    assert [call.status for call in result.calls] == statuses
+    assert MADE["wait"] == 2
+
+
 # Recovery: what is the same is mended as one.
 
 TWICE = """s1 = search(term="Utah")

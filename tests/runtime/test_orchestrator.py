@@ -69,8 +69,8 @@ FUNCTIONS = [fetch, join, square, spin, measure, fail, count]
 
 
 def scripted(*replies: Any, **options: Any) -> Orchestrator:
-    """An orchestrator whose model says ``replies`` in turn."""
-    return Orchestrator(FUNCTIONS, model=ScriptedModel(replies, **options), processors=2)
+    """An orchestrator whose model says ``replies`` in turn, and which makes every call."""
+    return Orchestrator(FUNCTIONS, model=ScriptedModel(replies, **options), processors=2, optimize=False)
 
 
 async def execute(plan: str, **options: Any) -> Any:
@@ -98,8 +98,8 @@ async def test_json_has_exactly_the_fields_of_the_face() -> None:
     ]  # fmt: skip
     assert list(data["usage"]) == ["requests", "input_tokens", "output_tokens", "seconds"]
     assert list(data["calls"][0]) == [
-        "id", "function", "kind", "rank", "uses", "excludes", "after", "status", "attempt", "processor",
-        "processors", "device", "resources",
+        "id", "function", "kind", "rank", "uses", "excludes", "after", "same_as", "status", "attempt",
+        "processor", "processors", "device", "resources",
         "submitted", "dispatched", "completed", "expected", "result", "error",
     ]  # fmt: skip
 
@@ -289,7 +289,7 @@ async def test_a_sync_function_that_computes_is_pointed_out() -> None:
     def said_so() -> int:
         return sum(n * n for n in range(4_000_000))
 
-    async with Orchestrator([busy, said_so], model=ScriptedModel([])) as orchestrator:
+    async with Orchestrator([busy, said_so], model=ScriptedModel([]), optimize=False) as orchestrator:
         for _ in range(30):  # on a machine that others load, a call may not get its half of the CPU
             result = await orchestrator.execute("s1 = busy()\ns2 = said_so()\ns3 = busy()")
             assert len(result.notes) <= 1
@@ -304,7 +304,7 @@ async def test_forty_sleeping_sync_calls_do_not_wait_for_each_other() -> None:
     def nap() -> None:
         time.sleep(0.3)
 
-    async with Orchestrator([nap], model=ScriptedModel([])) as orchestrator:
+    async with Orchestrator([nap], model=ScriptedModel([]), optimize=False) as orchestrator:
         result = await orchestrator.execute("\n".join(f"s{n} = nap()" for n in range(1, 41)))
     assert result.status == "answered"
     assert result.makespan < 1.5
@@ -362,7 +362,9 @@ async def test_a_value_without_a_text_fails_the_calls_that_need_it_and_hangs_not
         return made
 
     plan = 's1 = odd()\ns2 = deep()\ns3 = join(parts=["{s1}!"])\ns4 = join(parts=["{s2}!"])\ns5 = fetch(name="a")'
-    async with Orchestrator([odd, deep, join, fetch], model=ScriptedModel([])) as orchestrator:
+    async with Orchestrator(
+        [odd, deep, join, fetch], model=ScriptedModel([]), optimize=False
+    ) as orchestrator:
         result = await asyncio.wait_for(orchestrator.execute(plan), 20)
     assert [call.status for call in result.calls] == [
         "completed",

@@ -36,7 +36,7 @@ class Watch:
 
 
 def offering(*functions, **settings) -> Orchestrator:
-    return Orchestrator(functions, model=ScriptedModel([]), processors=1, **settings)
+    return Orchestrator(functions, model=ScriptedModel([]), processors=1, optimize=False, **settings)
 
 
 async def _executed(work, plan: str, there: dict[str, int]):

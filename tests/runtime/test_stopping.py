@@ -88,7 +88,8 @@ FUNCTIONS = [wait, burn, sleep, write_late, add, stubborn]
 
 
 def orchestrator(*replies: str, functions: Any = FUNCTIONS, **settings: Any) -> Orchestrator:
-    return Orchestrator(functions, model=ScriptedModel(replies, chunk=10_000), processors=2, **settings)
+    model = ScriptedModel(replies, chunk=10_000)
+    return Orchestrator(functions, model=model, processors=2, **{"optimize": False} | settings)
 
 
 def statuses(result: Any) -> dict[str, str]:
@@ -312,7 +313,7 @@ async def test_a_function_that_asks_the_model_has_a_timeout_for_all_its_prompts(
             yield "Say it."
         return times
 
-    made = Orchestrator([ask], model=Slow(lambda _: "it"))
+    made = Orchestrator([ask], model=Slow(lambda _: "it"), optimize=False)
     async with made:
         result = await made.execute("s1 = ask(times=1)\ns2 = ask(times=9)")
     assert (result.calls["s1"].result, result.calls["s2"].error) == (

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmorch import function, simulate
-from llmorch.calls import Constant, FunctionCall, Plan, Reference
+from llmorch.calls import Constant, FunctionCall, ListOf, Plan, Reference
 from llmorch.errors import EvaluationError
 from llmorch.functions import as_functions
 from llmorch.plan import check, evaluate, parse, render_call
 from llmorch.relations import discover, unused, verify
 from llmorch.schedule import (
     POLICIES,
+    CallCancelled,
     CallCompleted,
     CallFailed,
     Cancel,
@@ -248,7 +249,6 @@ def test_a_revised_plan_makes_nothing_again_whichever_of_the_same_calls_is_left(
 ) -> None:
     run = Played(optimize=True, policy=policy)
     known = meant(plan)
-    stories: dict[tuple[str, int], str] = {}
 
     def end_some(most: int) -> None:
         for _ in range(data.draw(st.integers(0, most))):
@@ -278,7 +278,41 @@ def test_a_revised_plan_makes_nothing_again_whichever_of_the_same_calls_is_left(
     plain = played(new, data, optimize=False)
     assert run.values == plain.values
     made += Counter(now[id_] for id_ in run.made)
-    assert max(made.values()) == 1, (made, stories)
+    assert max(made.values()) == 1
+
+
+@given(plan=repeating_plans(), new=repeating_plans(), policy=policies, data=st.data())
+@settings(max_examples=300)
+def test_whatever_is_cancelled_nothing_hangs_and_nothing_of_it_is_made_for_another(
+    plan, new, policy, data
+) -> None:
+    run = Played(optimize=True, policy=policy)
+
+    def go_on(most: int) -> None:
+        for _ in range(most):
+            states = run.core.states
+            if states and data.draw(st.booleans()):
+                call = data.draw(st.sampled_from(sorted(states)))
+                run.running.pop((call, states[call].attempt), None)
+                run.handle(CallCancelled(call, states[call].attempt))
+            elif run.running:
+                run.end(data.draw(st.sampled_from(sorted(run.running))))
+
+    run.handle(PlanExtended(plan.calls, complete=True, unused=unused(plan, FUNCTIONS)))
+    go_on(4)
+    run.handle(PlanRevised())
+    run.values.clear()
+    run.finished = False
+    run.handle(PlanExtended(new.calls[:3]))
+    go_on(3)
+    run.handle(PlanExtended(new.calls[3:], complete=True, unused=unused(new, FUNCTIONS)))
+    while run.running:
+        go_on(1)
+    assert run.finished
+    for state in run.core.states.values():
+        assert state.status in ("completed", "failed", "skipped", "unused", "cancelled")
+        if state.same_as is not None and state.status == "completed":
+            assert run.core.states[state.same_as].status == "completed"
 
 
 @given(plan=repeating_plans(), data=st.data())
@@ -315,16 +349,13 @@ def test_the_simulation_is_that_of_the_calls_that_are_made_alone(plan, policy, d
     graph, left = discover(plan, FUNCTIONS), unused(plan, FUNCTIONS)
     firsts = {call: graph.same_as(call) or call for call in graph}
 
-    def only(node: Any) -> Any:
-        return Reference(firsts[node.id])
-
     made = [call for call in plan if firsts[call.id] == call.id and call.id not in left]
     bare = Plan(
         tuple(
             FunctionCall(
                 call.id,
                 call.function,
-                {"x": Constant(call.id), "y": _list(firsts[used] for used in call.uses)},
+                {"x": Constant(call.id), "y": ListOf(tuple(Reference(firsts[used]) for used in call.uses))},
             )
             for call in made
         )
@@ -335,12 +366,6 @@ def test_the_simulation_is_that_of_the_calls_that_are_made_alone(plan, policy, d
         call: state.dispatched for call, state in alone.states.items()
     }
     assert done.makespan == alone.makespan
-
-
-def _list(ids: Any) -> Any:
-    from llmorch.calls import ListOf
-
-    return ListOf(tuple(Reference(id_) for id_ in ids))
 
 
 def test_a_call_like_one_that_has_failed_is_a_new_attempt_unless_it_failed_with_it() -> None:
