@@ -30,9 +30,9 @@ from llmorch.schedule.messages import (
     ReturnRate,
 )
 from llmorch.schedule.policy import CriticalPath, Waiting
-from llmorch.schedule.room import Capacity, Needs
+from llmorch.schedule.room import MODEL, Capacity, Needs
 from llmorch.schedule.scheduler import Scheduler
-from llmorch.schedule.state import CallState, Earlier, Unwanted, written
+from llmorch.schedule.state import CallState, Earlier, Planning, Unwanted, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -69,6 +69,7 @@ class Orchestration:
     ) -> None:
         self.states: dict[CallId, CallState] = {}
         self.graph = RelationGraph()
+        self.planning: list[Planning] = []
         self._functions = functions
         self._durations = durations or {}
         self._scheduler = Scheduler(self.graph)
@@ -136,9 +137,9 @@ class Orchestration:
                 finished = self._complete = False
                 self._revise()
             case ModelOccupied():
-                self._coordinator.occupy()
+                self.planning.append(Planning(at, self._coordinator.occupy().processors))
             case ModelReleased():
-                self._coordinator.vacate()
+                self._end_planning(at)
             case CallStopped(call, attempt):
                 if (held := self._stopping.pop((call, attempt), None)) is not None:
                     self._coordinator.release(*held)
@@ -154,6 +155,10 @@ class Orchestration:
         if self._complete and self._open == 0 and not finished:
             commands.append(Finish())
         return commands
+
+    def _end_planning(self, at: float) -> None:
+        self._coordinator.vacate()
+        self.planning[-1].ended = at
 
     def abandon(self, calls: Iterable[FunctionCall]) -> None:
         """Know, after the end, of calls of the plan that were held back: they count as cancelled."""
@@ -258,6 +263,11 @@ class Orchestration:
         """How much a call takes of each thing it needs, and how much there is in all."""
         return self.capacity.parts(self._needs(self.graph.call(call)))
 
+    def limits(self, call: CallId) -> tuple[str, ...]:
+        """What a call waits for beside processors and resources: its function's limits, and the model."""
+        needs = self._needs(self.graph.call(call))
+        return (*needs.limits, *([MODEL] if needs.model else []))
+
     def _needs(self, call: FunctionCall) -> Needs:
         return self._known_needs[call.function]
 
@@ -297,7 +307,9 @@ class Orchestration:
                 commands.append(self._keep(call, same))
                 continue
             inputs = tuple(self.states[used].key for used in call.uses)
-            state = self.states[call.id] = CallState(call, self._attempts.get(call.id, 0) + 1, inputs)
+            state = self.states[call.id] = CallState(
+                call, self._attempts.get(call.id, 0) + 1, inputs, known=at
+            )
             if spent := self._spent.get(written(call, function)):
                 self._refuse(state, spent)
                 continue
