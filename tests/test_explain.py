@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmorch import Orchestrator, function
 from llmorch.explain import Explanation, explain, saved_run
 from llmorch.runtime.simulate import simulate
+from llmorch.testing import ScriptedModel
 from tests.strategies import FUNCTIONS, plans
 
 if TYPE_CHECKING:
@@ -228,3 +230,26 @@ def test_calls_that_use_one_another_in_a_circle_are_no_hang() -> None:
         call("s3", "f", 2.5, 3.0, 0, uses=["s3"]),
     )
     assert explain(saved_run(data)).idle(0) == pytest.approx(1.5)
+
+
+@function(kind="compute")
+def square(n: int) -> int:
+    return n * n
+
+
+@pytest.mark.anyio
+async def test_a_run_whose_plan_a_local_model_writes_tells_when_and_where_that_was() -> None:
+    pieces = ["s1 = square(n=2)\n", "s2 = square(n=3)\n", "s3 = square(n=s1 + s2)"]
+    model = ScriptedModel([pieces], delay=0.1, kind="compute")
+    async with Orchestrator([square], model=model, processors=2) as orchestrator:
+        result = await orchestrator.run("Add them.")
+    (planning,) = result.planning
+    assert (planning.began, planning.processors) == (0.0, (1,))
+    assert planning.ended is not None
+    assert 0.1 <= planning.ended <= result.makespan
+    assert result.calls["s1"].known == pytest.approx(0.0, abs=0.01)
+    assert result.calls["s2"].known >= 0.09
+    found = explain(saved_run(result.as_json()))
+    there = [cause for stretch in found.stretches for cause in stretch.causes if cause.what == "model"]
+    assert {cause.reason for cause in there} == {"plan"}
+    assert sum(cause.seconds for cause in there) == pytest.approx(planning.ended, abs=1e-4)

@@ -51,7 +51,10 @@ def text(found: Explanation, run: SavedRun) -> str:
         idle = sum(stretch.seconds for stretch in stretches)
         lines.append(f"{names}: idle {idle:.2f} s")
         lines += _listed(stretches, calls, found.makespan)
-    total = ", ".join(f"{_REASONS[reason]} {spent:.2f} s" for reason, spent in found.by_reason.items())
+    told_of = [
+        (reason, spent) for reason, spent in found.by_reason.items() if spent >= SHORT * found.makespan
+    ]
+    total = ", ".join(f"{_REASONS[reason]} {spent:.2f} s" for reason, spent in told_of)
     lines.append(f"idle in all: {found.idle():.2f} s" + (f": {total}" if total else ""))
     lines.append(f"what would help most: {advice(found, run)}")
     return "\n".join(lines)
