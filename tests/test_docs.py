@@ -94,6 +94,15 @@ def test_the_code_about_stopping_runs() -> None:
     ]
 
 
+def test_the_code_about_order_and_forecasts_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "order.md", "python")
+    before, after = run(code).splitlines()
+    assert before == "('s1', 's2', 's3')"
+    known, makespan = after.rsplit(maxsplit=1)
+    assert known == "() [1, 2, 2]"
+    assert float(makespan) >= 0.3
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llmorch.relations import RelationGraph
     from llmorch.runtime.converse import Usage
     from llmorch.runtime.retrying import Retried
-    from llmorch.schedule import Orchestration, Status
+    from llmorch.schedule import Orchestration, Planning, Status
     from llmorch.techniques import Answer
 
 MAX_SHOWN = 1_000
@@ -50,6 +50,10 @@ class CallRecord:
     """The number of the GPU that it was given."""
     resources: Mapping[str, int] = field(default_factory=dict)
     """What was declared that it takes while it runs."""
+    limits: tuple[str, ...] = ()
+    """The limits on its function's calls, and ``model`` if it takes its turn at a local one."""
+    known: float | None = None
+    """When it was in the plan; ``submitted`` is when nothing that it comes after held it any more."""
     expected: float | None = None
     """The seconds that it was expected to take, from calls of the function before this run."""
 
@@ -85,6 +89,8 @@ class CallRecord:
             "processors": list(self.processors),
             "device": self.device,
             "resources": dict(self.resources),
+            "limits": list(self.limits),
+            "known": _rounded(self.known),
             "submitted": _rounded(self.submitted),
             "dispatched": _rounded(self.dispatched),
             "completed": _rounded(self.completed),
@@ -143,6 +149,8 @@ class Result:
     """The calls that were made again, then how the technique went on."""
     notes: tuple[str, ...] = ()
     """What the run noticed and somebody should know."""
+    planning: tuple[Planning, ...] = ()
+    """When a local model worked on the plan, and on which processor."""
 
     def as_json(self) -> dict[str, Any]:
         """The result as the command line's ``--json`` prints it."""
@@ -157,6 +165,14 @@ class Result:
             "makespan": _rounded(self.makespan),
             "lower_bound": _rounded(self.lower_bound),
             "usage": _spent(self.usage),
+            "planning": [
+                {
+                    "began": _rounded(one.began),
+                    "ended": _rounded(one.ended),
+                    "processors": list(one.processors),
+                }
+                for one in self.planning
+            ],
             "recoveries": [asdict(recovery) for recovery in self.recoveries],
             "calls": [record.as_json() for record in self.calls],
         }
@@ -177,6 +193,7 @@ def unplanned(
         "makespan": 0.0,
         "lower_bound": 0.0,
         "usage": _spent(usage),
+        "planning": [],
         "recoveries": [],
         "calls": [],
     }
@@ -224,6 +241,8 @@ def collect(
                 processors=state.place.processors,
                 device=state.place.device,
                 resources=core.function(call.id).resources,
+                limits=core.limits(call.id),
+                known=state.known,
                 expected=core.expected(call.id),
             )
         )
@@ -249,6 +268,7 @@ def collect(
         calls=Calls(records),
         recoveries=(*map(_retry, retried), *answer.recoveries),
         notes=(*notes, *_left_out(records)),
+        planning=tuple(core.planning),
     )
 
 

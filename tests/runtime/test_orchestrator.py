@@ -94,12 +94,12 @@ async def test_json_has_exactly_the_fields_of_the_face() -> None:
     data = result.as_json()
     assert list(data) == [
         "query", "technique", "status", "answer", "error", "plan", "processors", "makespan",
-        "lower_bound", "usage", "recoveries", "calls",
+        "lower_bound", "usage", "planning", "recoveries", "calls",
     ]  # fmt: skip
     assert list(data["usage"]) == ["requests", "input_tokens", "output_tokens", "seconds"]
     assert list(data["calls"][0]) == [
         "id", "function", "kind", "rank", "uses", "excludes", "after", "same_as", "status", "attempt",
-        "processor", "processors", "device", "resources",
+        "processor", "processors", "device", "resources", "limits", "known",
         "submitted", "dispatched", "completed", "expected", "result", "error",
     ]  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmorch.cli.ending import clean_output, finish, played, print_text, reported, told_as_json
+from llmorch.cli.explaining import explain
 from llmorch.cli.inputs import (
     check_policy,
     check_query,
@@ -286,6 +287,9 @@ def simulate(
 def _lacking(made: Plan, functions: Mapping[str, Function]) -> str:
     """Why the plan can't be run with what there is, at its first call that can't."""
     return next((why for call in made if (why := functions[call.function].shortage)), "")
+
+
+app.command()(explain)
 
 
 @app.command()

@@ -30,7 +30,7 @@ from llmorch.schedule.messages import (
 from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.policy import POLICIES, Policy, policy_named
 from llmorch.schedule.room import Capacity, Needs, Place, rate_name
-from llmorch.schedule.state import CallState, Status
+from llmorch.schedule.state import CallState, Planning, Status
 
 __all__ = [
     "POLICIES",
@@ -56,6 +56,7 @@ __all__ = [
     "Place",
     "PlanExtended",
     "PlanRevised",
+    "Planning",
     "Policy",
     "RateReturned",
     "ReturnRate",

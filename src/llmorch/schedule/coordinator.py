@@ -98,12 +98,13 @@ class Coordinator:
         """Take note of what runs beside this one hold of what they share."""
         self._room.others(held)
 
-    def occupy(self) -> None:
-        """Set a processor and the model aside while the model writes the plan.
+    def occupy(self) -> Place:
+        """Set a processor and the model aside while the model writes the plan; which processor that is.
 
         Where every processor is busy the model has to share one: the plan comes first.
         """
         self._planning = self._room.set_aside()
+        return self._planning
 
     def vacate(self) -> None:
         """Take back what ``occupy`` set aside."""

@@ -32,9 +32,9 @@ from llmorch.schedule.messages import (
 )
 from llmorch.schedule.once import Once, left_out
 from llmorch.schedule.policy import CriticalPath, Waiting
-from llmorch.schedule.room import Capacity, Needs
+from llmorch.schedule.room import MODEL, Capacity, Needs
 from llmorch.schedule.scheduler import Scheduler
-from llmorch.schedule.state import CallState, Earlier, Unwanted, written
+from llmorch.schedule.state import CallState, Earlier, Planning, Unwanted, written
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -73,6 +73,7 @@ class Orchestration:
     ) -> None:
         self.states: dict[CallId, CallState] = {}
         self.graph = RelationGraph()
+        self.planning: list[Planning] = []
         self._functions = functions
         self._durations = durations or {}
         self._scheduler = Scheduler(self.graph)
@@ -143,9 +144,9 @@ class Orchestration:
                 finished = self._complete = False
                 self._revise()
             case ModelOccupied():
-                self._coordinator.occupy()
+                self.planning.append(Planning(at, self._coordinator.occupy().processors))
             case ModelReleased():
-                self._coordinator.vacate()
+                self._end_planning(at)
             case CallStopped(call, attempt):
                 if (held := self._stopping.pop((call, attempt), None)) is not None:
                     self._coordinator.release(*held)
@@ -162,6 +163,10 @@ class Orchestration:
         if self._complete and self._open == 0 and not finished:
             commands.append(Finish())
         return commands
+
+    def _end_planning(self, at: float) -> None:
+        self._coordinator.vacate()
+        self.planning[-1].ended = at
 
     def abandon(self, calls: Iterable[FunctionCall]) -> None:
         """Know, after the end, of calls of the plan that were held back: they count as cancelled."""
@@ -279,6 +284,11 @@ class Orchestration:
         """How much a call takes of each thing it needs, and how much there is in all."""
         return self.capacity.parts(self._needs(self.graph.call(call)))
 
+    def limits(self, call: CallId) -> tuple[str, ...]:
+        """What a call waits for beside processors and resources: its function's limits, and the model."""
+        needs = self._needs(self.graph.call(call))
+        return (*needs.limits, *([MODEL] if needs.model else []))
+
     def _needs(self, call: FunctionCall) -> Needs:
         return self._known_needs[call.function]
 
@@ -327,7 +337,7 @@ class Orchestration:
             if same is not None and (not function.repeatable or not self._spoilt(call.id)):
                 commands.append(self._keep(call, same))
                 continue
-            state = CallState(call, self._attempts.get(call.id, 0) + 1, self._keys(call.uses))
+            state = CallState(call, self._attempts.get(call.id, 0) + 1, self._keys(call.uses), known=at)
             self.states[call.id] = state
             if original is not None:
                 state.same_as = original

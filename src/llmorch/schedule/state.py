@@ -31,6 +31,15 @@ _ENDINGS: tuple[Status, ...] = ("failed", "running", "completed")
 
 
 @dataclass(slots=True)
+class Planning:
+    """A time in which a local model worked on the plan, and the processor that it was given, if any was idle."""
+
+    began: float
+    processors: tuple[int, ...]
+    ended: float | None = None
+
+
+@dataclass(slots=True)
 class CallState:
     """What the core knows of one call; times are the driver's, in seconds.
 
@@ -43,6 +52,8 @@ class CallState:
     inputs: tuple[Attempt, ...] = ()
     status: Status = "planned"
     place: Place = NOWHERE
+    known: float | None = None
+    """When it was in the plan."""
     submitted: float | None = None
     dispatched: float | None = None
     completed: float | None = None

@@ -1,0 +1,196 @@
+"""``llmorch explain``: what each idle stretch of each processor of a saved run waited for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from llmorch.cli.ending import print_text, reported
+from llmorch.cli.inputs import read
+from llmorch.cli.options import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from llmorch.explain import Cause, Explanation, SavedCall, SavedRun, Stretch
+
+MOST_STRETCHES, MOST_CAUSES, MOST_CHAIN = 20, 6, 8
+SHORT = 0.001
+"""The share of a run below which a stretch is only counted."""
+
+
+def explain(runfile: str, as_json: Json = False) -> None:
+    """Say what the processors of a run waited for: RUNFILE (- for standard input) is what --json printed."""
+    with reported():
+        from llmorch.explain import explain as explained
+        from llmorch.explain import saved_run
+
+        try:
+            run = saved_run(json.loads(read(runfile)))
+        except RecursionError:
+            raise typer.BadParameter(f"{runfile} is not JSON of a run: it is nested too deeply") from None
+        except json.JSONDecodeError as error:
+            raise typer.BadParameter(f"{runfile} is not JSON: {error}") from None
+        except ValueError as error:
+            raise typer.BadParameter(f"{runfile}: {error}") from None
+        found = explained(run)
+        print_text(sys.stdout, json.dumps(_json(found, run), indent=2) if as_json else text(found, run))
+
+
+def text(found: Explanation, run: SavedRun) -> str:
+    """The explanation for people, the longest stretches of each processor."""
+    if not run.calls:
+        return "no call was made"
+    calls = {call.id: call for call in run.calls}
+    plural = "" if run.processors == 1 else "s"
+    lines = [f"{found.makespan:.2f} s on {run.processors} processor{plural}"]
+    for names, stretches in _rows(found):
+        idle = sum(stretch.seconds for stretch in stretches)
+        lines.append(f"{names}: idle {idle:.2f} s")
+        lines += _listed(stretches, calls, found.makespan)
+    told_of = [
+        (reason, spent) for reason, spent in found.by_reason.items() if spent >= SHORT * found.makespan
+    ]
+    total = ", ".join(f"{_REASONS[reason]} {spent:.2f} s" for reason, spent in told_of)
+    lines.append(f"idle in all: {found.idle():.2f} s" + (f": {total}" if total else ""))
+    lines.append(f"what would help most: {advice(found, run)}")
+    return "\n".join(lines)
+
+
+def advice(found: Explanation, run: SavedRun) -> str:
+    """One line: what bounds the run, and which calls to look at."""
+    calls = {call.id: call for call in run.calls}
+    bound = max(found.chain_seconds, found.work_seconds)
+    planned = found.by_reason.get("plan", 0.0) / run.processors
+    limited = found.by_reason.get("limit", 0.0) / run.processors
+    slack = max(0.0, found.makespan - bound)
+    if planned > max(limited, bound / 4) and slack > bound / 4:
+        return f"a plan that is written sooner: processors waited {planned:.2f} s each for it"
+    if limited > bound / 4 and slack > bound / 4:
+        return f"more of what calls waited for (limits, resources): {limited:.2f} s a processor"
+    if found.chain_seconds >= found.work_seconds and found.chain:
+        longest = max(found.chain, key=lambda id_: calls[id_].seconds)
+        shown = found.chain[:MOST_CHAIN]
+        path = " -> ".join(f"{id_} ({calls[id_].function}, {calls[id_].seconds:.2f} s)" for id_ in shown)
+        more = f" -> {len(found.chain) - len(shown)} more" if len(found.chain) > len(shown) else ""
+        return (
+            f"a shorter longest chain, which takes {found.chain_seconds:.2f} of {found.makespan:.2f} s: "
+            f"{path}{more}; first of all {longest}"
+        )
+    by_function: dict[str, float] = {}
+    for call in run.calls:
+        by_function[call.function] = by_function.get(call.function, 0.0) + len(call.processors) * call.seconds
+    most = max(by_function, key=lambda name: by_function[name])
+    return (
+        f"more processors, or less to compute: all of it takes {found.work_seconds:.2f} s a processor, "
+        f"of {found.makespan:.2f} s; most of it is {most} ({by_function[most]:.2f} s)"
+    )
+
+
+def _rows(found: Explanation) -> Iterator[tuple[str, list[Stretch]]]:
+    """A row a processor; those that waited alike all the time are one."""
+    by_processor: dict[int, list[Stretch]] = {number: [] for number in range(found.processors)}
+    for stretch in found.stretches:
+        by_processor[stretch.processor].append(stretch)
+    rows: list[tuple[list[int], list[Stretch]]] = []
+    for number, stretches in by_processor.items():
+        alike = rows and [stretch.causes for stretch in rows[-1][1]] == [item.causes for item in stretches]
+        if alike and stretches:
+            rows[-1][0].append(number)
+        else:
+            rows.append(([number], stretches))
+    for numbers, stretches in rows:
+        one = f"processor {numbers[0]}"
+        yield (one if len(numbers) == 1 else f"each of processors {numbers[0]}-{numbers[-1]}"), stretches
+
+
+def _listed(stretches: list[Stretch], calls: Mapping[str, SavedCall], makespan: float) -> list[str]:
+    shown = [stretch for stretch in stretches if stretch.seconds >= SHORT * makespan]
+    shown = sorted(
+        sorted(shown, key=lambda item: -item.seconds)[:MOST_STRETCHES], key=lambda item: item.began
+    )
+    lines = []
+    for stretch in shown:
+        telling = [cause for cause in stretch.causes if cause.seconds >= SHORT * makespan]
+        for cause in telling[:MOST_CAUSES]:
+            lines.append(f"  {cause.began:8.2f} - {cause.ended:.2f} s  {told(cause, calls)}")
+        if len(telling) > MOST_CAUSES:
+            lines.append(f"  {'':8}   {telling[-1].ended:.2f} s  and {len(telling) - MOST_CAUSES} more")
+    left = len(stretches) - len(shown)
+    rest = sum(stretch.seconds for stretch in stretches) - sum(stretch.seconds for stretch in shown)
+    if left and rest >= SHORT * makespan:
+        lines.append(f"  and {left} shorter, {rest:.2f} s")
+    return lines
+
+
+def told(cause: Cause, calls: Mapping[str, SavedCall]) -> str:
+    """What one cause was, in words."""
+    on = calls.get(cause.on or "")
+    who = ""
+    if on is not None:
+        end = "" if on.completed is None else f", until {on.completed:.2f} s"
+        who = f"{on.id} ({on.function}, {on.kind}{end})"
+    match cause.reason:
+        case "plan" if cause.what and cause.call is None:
+            return "the model worked on the plan here"
+        case "plan" if cause.what:
+            return f"{cause.call} waits for the model, which worked on the plan"
+        case "plan":
+            return f"{cause.call} waits for the plan, which was still being written"
+        case "result":
+            return f"{cause.call} waits for {who}"
+        case "order":
+            return f"{cause.call} keeps its order after {who}"
+        case "limit" if who:
+            return f"{cause.call} waits for {cause.what}, which {who} has"
+        case "limit":
+            return f"{cause.call} waits for {cause.what}"
+        case "fewer":
+            return "less work than processors"
+        case "nothing":
+            return f"nothing left to compute; the last to end is {who}" if who else "nothing to compute"
+    return f"{cause.call} starts"
+
+
+def _json(found: Explanation, run: SavedRun) -> dict[str, Any]:
+    calls = {call.id: call for call in run.calls}
+    by_processor: dict[int, list[Stretch]] = {number: [] for number in range(found.processors)}
+    for stretch in found.stretches:
+        by_processor[stretch.processor].append(stretch)
+    return {
+        "makespan": found.makespan,
+        "processors": [
+            {
+                "processor": number,
+                "idle": round(sum(stretch.seconds for stretch in stretches), 6),
+                "stretches": [
+                    {
+                        "began": stretch.began,
+                        "ended": stretch.ended,
+                        "causes": [{**vars(cause), "told": told(cause, calls)} for cause in stretch.causes],
+                    }
+                    for stretch in stretches
+                ],
+            }
+            for number, stretches in by_processor.items()
+        ],
+        "reasons": {reason: round(seconds, 6) for reason, seconds in found.by_reason.items()},
+        "chain": list(found.chain),
+        "chain_seconds": round(found.chain_seconds, 6),
+        "work_seconds": round(found.work_seconds, 6),
+        "advice": advice(found, run) if run.calls else None,
+    }
+
+
+_REASONS = {
+    "plan": "for the plan",
+    "result": "for results",
+    "order": "for the order of effects",
+    "limit": "for limits and resources",
+    "start": "starting calls",
+    "fewer": "less work than processors",
+    "nothing": "nothing left to compute",
+}

@@ -1,0 +1,318 @@
+"""Why processors were idle: what each idle stretch of a saved run waited for.
+
+Reads what ``--json`` prints and nothing else. It must not know how a run is made: only when
+each call was known, free to start, started and ended.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Reason = Literal["plan", "result", "order", "limit", "start", "fewer", "nothing"]
+"""What a processor can wait for."""
+MODEL = "model"
+_CPU = "cpu"
+_EPSILON = 1e-6
+"""Seconds; a saved time is as exact as that."""
+
+_Time = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
+_Processor = Annotated[int, Field(ge=0, lt=1024)]
+
+
+class SavedCall(BaseModel):
+    """What has to be known of one call of a run."""
+
+    id: str
+    function: str
+    kind: Literal["inout", "compute"]
+    uses: tuple[str, ...]
+    after: tuple[str, ...]
+    processors: tuple[_Processor, ...]
+    resources: dict[str, int]
+    limits: tuple[str, ...]
+    known: _Time | None
+    submitted: _Time | None
+    dispatched: _Time | None
+    completed: _Time | None
+
+    @property
+    def seconds(self) -> float:
+        """How long it ran."""
+        if self.dispatched is None or self.completed is None:
+            return 0.0
+        return max(0.0, self.completed - self.dispatched)
+
+
+class SavedPlanning(BaseModel):
+    """When a local model worked on the plan."""
+
+    began: _Time
+    ended: _Time | None
+    processors: tuple[_Processor, ...]
+
+
+class SavedRun(BaseModel):
+    """A run as ``--json`` prints it, as far as it says when calls ran, and why not earlier."""
+
+    processors: Annotated[int, Field(ge=1, le=1024)]
+    makespan: _Time
+    planning: Annotated[tuple[SavedPlanning, ...], Field(max_length=1_000)]
+    calls: Annotated[tuple[SavedCall, ...], Field(max_length=100_000)]
+
+
+def saved_run(data: object) -> SavedRun:
+    """Check what was read. Raises ``ValueError``, whose one line says what is missing or wrong."""
+    if not isinstance(data, dict) or not {"calls", "processors", "makespan"} <= data.keys():
+        raise ValueError("it is no run: a run is the object that llmorch run --json prints")
+    try:
+        return SavedRun.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            raise ValueError(f"{where} is missing: the run was saved by another version of llmorch") from None
+        raise ValueError(f"{where}: {first['msg']}") from None
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What a processor waited for during a part of a stretch, in seconds from the start of execution.
+
+    ``call`` is the call that came next and ``on`` the one that had to end first, or ended
+    last; ``what`` is the limit or the resource that it had.
+    """
+
+    began: float
+    ended: float
+    reason: Reason
+    call: str | None = None
+    on: str | None = None
+    what: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long that was."""
+        return self.ended - self.began
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A time in which a processor had no call; its causes follow one another without a gap."""
+
+    processor: int
+    began: float
+    ended: float
+    causes: tuple[Cause, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long it was idle."""
+        return self.ended - self.began
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Every idle stretch of every processor, and the longest chain of calls that waited for one another."""
+
+    processors: int
+    makespan: float
+    stretches: tuple[Stretch, ...]
+    chain: tuple[str, ...]
+    chain_seconds: float
+    work_seconds: float
+    """The compute work divided by the processors: no run is shorter, either."""
+
+    def idle(self, processor: int | None = None) -> float:
+        """Idle seconds of one processor, or of all."""
+        return sum(item.seconds for item in self.stretches if processor in (None, item.processor))
+
+    @property
+    def by_reason(self) -> dict[Reason, float]:
+        """Idle seconds of all processors by what they waited for, the longest first."""
+        found: dict[Reason, float] = {}
+        for stretch in self.stretches:
+            for cause in stretch.causes:
+                found[cause.reason] = found.get(cause.reason, 0.0) + cause.seconds
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def explain(run: SavedRun) -> Explanation:
+    """What each idle stretch of each processor waited for."""
+    story = _Story(run)
+    stretches = [stretch for number in range(run.processors) for stretch in story.stretches(number)]
+    chain, seconds = _longest_chain(run.calls)
+    work = sum(call.seconds * len(call.processors) for call in run.calls) / run.processors
+    return Explanation(run.processors, story.end, tuple(stretches), chain, seconds, work)
+
+
+class _Story:
+    """One run, with what is asked of it again and again."""
+
+    def __init__(self, run: SavedRun) -> None:
+        ran = [call for call in run.calls if call.dispatched is not None]
+        self.end = max([run.makespan, *(call.completed or 0.0 for call in ran)])
+        self._by_id = {call.id: call for call in run.calls}
+        self._on: dict[int, list[SavedCall]] = {number: [] for number in range(run.processors)}
+        self._planning: dict[int, list[tuple[float, float]]] = {}
+        for planning in run.planning:
+            span = (planning.began, self.end if planning.ended is None else planning.ended)
+            for number in planning.processors:
+                self._planning.setdefault(number, []).append(span)
+        for call in sorted(ran, key=_began):
+            for number in call.processors:
+                self._on.setdefault(number, []).append(call)
+        computing = [call for call in ran if call.processors]
+        self._last_start = max(map(_began, computing), default=0.0)
+        self._last = max(ran, key=self._ended, default=None)
+        self._holders: dict[str, list[SavedCall]] = {}
+        for call in sorted(ran, key=self._ended):
+            for name in {*_names(call), *([_CPU] if call.processors else [])}:
+                self._holders.setdefault(name, []).append(call)
+        self._ends = {name: [self._ended(call) for call in held] for name, held in self._holders.items()}
+        self._model = sorted(
+            (one.began, self.end if one.ended is None else one.ended) for one in run.planning
+        )
+
+    def stretches(self, processor: int) -> Iterable[Stretch]:
+        """The idle stretches of one processor, in time."""
+        free = 0.0
+        for call in self._on[processor]:
+            if _began(call) - free > _EPSILON:
+                yield self._stretch(processor, free, _began(call), call)
+            free = max(free, self._ended(call))
+        if self.end - free > _EPSILON:
+            yield self._stretch(processor, free, self.end, None)
+
+    def _stretch(self, processor: int, began: float, ended: float, next_call: SavedCall | None) -> Stretch:
+        causes: list[Cause] = []
+        if next_call is not None:
+            causes = self._causes(next_call, began, ended)
+        else:
+            fewer = min(max(self._last_start, began), ended)
+            if fewer - began > _EPSILON:
+                causes.append(Cause(began, fewer, "fewer"))
+            else:
+                fewer = began
+            if ended > fewer:
+                last = None if self._last is None else self._last.id
+                causes.append(Cause(fewer, ended, "nothing", on=last))
+        return Stretch(processor, began, ended, tuple(self._with_planning(processor, causes)))
+
+    def _with_planning(self, processor: int, causes: list[Cause]) -> Iterable[Cause]:
+        """The same, where the model worked on the plan on this very processor meanwhile."""
+        for cause in causes:
+            at = cause.began
+            for began, ended in self._planning.get(processor, ()):
+                first, last = max(at, began), min(cause.ended, ended)
+                if last - first <= _EPSILON:
+                    continue
+                if first - at > _EPSILON:
+                    yield _part(cause, at, first)
+                else:
+                    first = at
+                yield Cause(first, last, "plan", what=MODEL)
+                at = last
+            if cause.ended - at > _EPSILON or at == cause.began:
+                yield _part(cause, at, cause.ended)
+
+    def _causes(self, call: SavedCall, began: float, ended: float) -> list[Cause]:
+        """Why a call didn't start before ``ended``: from it back to what had to end first, and so on."""
+        causes: list[Cause] = []
+        at = ended
+
+        def because(since: float, reason: Reason, **more: Any) -> None:
+            nonlocal at
+            since = max(since, began)
+            if at - since > _EPSILON:
+                causes.append(Cause(since, at, reason, **more))
+                at = since
+
+        seen: set[str] = set()
+        while at > began and call.id not in seen:
+            seen.add(call.id)
+            known = min(at, call.known or 0.0)
+            submitted = min(at, _began(call) if call.submitted is None else call.submitted)
+            before = self._binding(call, submitted)
+            ready = max(known, 0.0 if before is None else self._ended(before))
+            reason, more = self._place(call, submitted)
+            because(submitted, reason, call=call.id, **more)
+            # A call that may change something is free to start only once the whole plan is known.
+            because(ready, "plan" if submitted - ready > _EPSILON else "start", call=call.id)
+            if before is None or self._ended(before) <= known:
+                because(began, "plan", call=call.id)
+                break
+            order: Reason = "result" if before.id in call.uses else "order"
+            because(_began(before), order, call=call.id, on=before.id)
+            call = before
+        because(began, "start", call=call.id)
+        return causes[::-1]
+
+    def _binding(self, call: SavedCall, by: float) -> SavedCall | None:
+        """Of the calls that it came after, the one that ended last."""
+        before = [
+            other
+            for id_ in (*call.uses, *call.after)
+            if (other := self._by_id.get(id_)) is not None
+            and other.dispatched is not None
+            and other.completed is not None
+            and other.completed <= by + _EPSILON
+        ]
+        return max(before, key=self._ended, default=None)
+
+    def _place(self, call: SavedCall, since: float) -> tuple[Reason, dict[str, Any]]:
+        """What a call waited for that could have started: a limit, a resource, the model, processors."""
+        until = _began(call)
+        for name in _names(call):
+            if name == MODEL and any(began < until and ended > since for began, ended in self._model):
+                return "plan", {"what": MODEL}
+            holders, ends = self._holders[name], self._ends[name]
+            for place in range(bisect_right(ends, until + _EPSILON) - 1, -1, -1):
+                if ends[place] <= since:
+                    break
+                if holders[place] is not call:
+                    return "limit", {"on": holders[place].id, "what": name}
+        names = [name for name in _names(call) if name != _CPU]
+        # Held by another run of the process, a rate, or set aside for a call that waited longer.
+        return ("limit", {"what": ", ".join(names)}) if names else ("start", {})
+
+    def _ended(self, call: SavedCall) -> float:
+        return self.end if call.completed is None else call.completed
+
+
+def _part(cause: Cause, began: float, ended: float) -> Cause:
+    return Cause(began, ended, cause.reason, cause.call, cause.on, cause.what)
+
+
+def _names(call: SavedCall) -> list[str]:
+    """What it shares with other calls; processors only where it takes more than the one that is idle."""
+    named = [name for name in call.resources if name != _CPU]
+    return [*call.limits, *named, *([_CPU] if len(call.processors) > 1 else [])]
+
+
+def _began(call: SavedCall) -> float:
+    return call.dispatched or 0.0
+
+
+def _longest_chain(calls: Iterable[SavedCall]) -> tuple[tuple[str, ...], float]:
+    """The calls that waited for one another and took longest together, and how long that was."""
+    longest: dict[str, tuple[float, str | None]] = {}
+    for call in calls:
+        before = max(
+            ((longest[id_][0], id_) for id_ in (*call.uses, *call.after) if id_ in longest),
+            default=(0.0, None),
+        )
+        longest[call.id] = (before[0] + call.seconds, before[1])
+    at = max(longest, key=lambda id_: longest[id_][0], default=None)
+    seconds = 0.0 if at is None else longest[at][0]
+    chain: list[str] = []
+    while at is not None:
+        chain.append(at)
+        at = longest[at][1]
+    return tuple(reversed(chain)), seconds

@@ -1,0 +1,104 @@
+"""``llmorch explain``, as a person runs it: on what ``--json`` printed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.test_cli import FUNCTIONS, llmorch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLAN = (
+    's1 = fetch(name="a", seconds=0.4)\ns2 = spin(seconds=0.1)\ns3 = spin(seconds=len(s1) / 20)\n'
+    's4 = fetch(name="{s1} {s2} {s3}")\n'
+)
+
+
+def test_a_saved_run_is_explained(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(llmorch("execute", "-", "-f", FUNCTIONS, "-p", "2", "--json", "-q", stdin=PLAN).stdout)
+    done = llmorch("explain", str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].endswith(" s on 2 processors")
+    assert "s3 waits for s1 (fetch, inout, until " in done.stdout
+    assert lines[-2].startswith("idle in all: ")
+    assert "for results " in lines[-2]
+    assert lines[-1].startswith("what would help most: a shorter longest chain, which takes ")
+    assert "s1 (fetch, " in lines[-1]
+    assert lines[-1].endswith("; first of all s1")
+    assert llmorch("explain", "-", stdin=file.read_text()).stdout == done.stdout
+    data = json.loads(llmorch("explain", str(file), "--json").stdout)
+    assert [row["processor"] for row in data["processors"]] == [0, 1]
+    assert data["chain"] == ["s1", "s3", "s4"]
+    idle = sum(row["idle"] for row in data["processors"])
+    assert idle == pytest.approx(sum(data["reasons"].values()), abs=1e-4)
+
+
+def test_calls_that_fill_the_processors_call_for_more_of_them(tmp_path: Path) -> None:
+    plan = "".join(f"s{at} = spin(seconds=0.1)\n" for at in range(1, 5))
+    saved = llmorch("execute", "-", "-f", FUNCTIONS, "-p", "2", "--json", "-q", stdin=plan).stdout
+    told = llmorch("explain", "-", stdin=saved).stdout
+    assert "what would help most: more processors, or less to compute" in told
+    assert "most of it is spin (" in told
+
+
+def test_many_processors_and_many_stretches_are_told_briefly() -> None:
+    saved = json.loads(
+        llmorch(
+            "execute", "-", "-f", FUNCTIONS, "-p", "2", "--json", "-q", stdin="s1 = spin(seconds=0.1)"
+        ).stdout
+    )
+    one = saved["calls"][0]
+    calls = [
+        one | {"id": f"s{at}", "submitted": 2.0 * at, "dispatched": 2.0 * at + 1, "completed": 2.0 * at + 2}
+        for at in range(500)
+    ]
+    told = llmorch(
+        "explain", "-", stdin=json.dumps(saved | {"processors": 64, "makespan": 1000.0, "calls": calls})
+    ).stdout
+    assert "each of processors 1-63: idle 1000.00 s\n" in told
+    assert "  and 480 shorter, 480.00 s" in told
+    assert len(told.splitlines()) < 40
+
+
+def test_an_unresolved_run_without_calls_has_nothing_to_explain() -> None:
+    never_began = llmorch("execute", "-", "--json", stdin="garbage (").stdout
+    done = llmorch("explain", "-", stdin=never_began)
+    assert (done.returncode, done.stdout) == (0, "no call was made\n")
+    assert json.loads(llmorch("explain", "-", "--json", stdin=never_began).stdout)["advice"] is None
+
+
+@pytest.mark.parametrize(
+    ("saved", "says"),
+    [
+        ("", "is not JSON"),
+        ("\udcff", "is not"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[]", "it is no run"),
+        ('{"runs": []}', "it is no run"),
+        ('{"calls": [{"id": "s1"}], "makespan": 1, "processors": 1, "planning": []}', "another version"),
+        (
+            '{"calls": [], "makespan": 1, "processors": 1}',
+            "planning is missing: the run was saved by another",
+        ),
+        ('{"calls": [], "makespan": NaN, "processors": 1, "planning": []}', "makespan: "),
+        ('{"calls": [], "makespan": 1, "processors": 99999999, "planning": []}', "processors: "),
+        (
+            '{"calls": [], "makespan": 1' + "0" * 5000 + ', "processors": 1, "planning": []}',
+            "Exceeds the limit",
+        ),
+    ],
+)
+def test_what_is_no_saved_run_is_a_usage_error(tmp_path: Path, saved: str, says: str) -> None:
+    file = tmp_path / "run.json"
+    file.write_bytes(saved.encode("utf-8", "surrogateescape"))
+    done = llmorch("explain", str(file))
+    assert done.returncode == 2
+    assert says in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert llmorch("explain", str(tmp_path / "none.json")).returncode == 2
