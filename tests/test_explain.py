@@ -30,6 +30,7 @@ def call(
         "kind": "compute" if processors else "inout",
         "uses": [],
         "after": [],
+        "same_as": None,
         "processors": list(processors),
         "resources": {},
         "limits": [],
@@ -88,6 +89,17 @@ def test_where_the_model_works_on_the_plan_is_told_of_that_processor_alone() -> 
     assert causes(data, 1) == [(0.0, 1.5, "plan", "model"), (1.5, 2.0, "plan", "model")]
 
 
+def test_what_waits_for_a_copy_of_a_call_waits_for_that_call() -> None:
+    data = run(
+        5.0,
+        call("s1", "search", 0.0, 2.0),
+        call("s2", "search", None, 2.0, same_as="s1"),
+        call("s3", "train", 2.0, 5.0, 0, uses=["s2"]),
+    )
+    assert causes(data, 0) == [(0.0, 2.0, "result", "s3", "s1")]
+    assert explain(saved_run(data)).chain == ("s1", "s3")
+
+
 def test_effects_limits_resources_and_processors_are_told_apart() -> None:
     data = run(
         20.0,
@@ -137,6 +149,7 @@ def saved(plan: Plan, done: Simulation) -> dict[str, Any]:
                 state.dispatched,
                 state.completed,
                 uses=list(item.uses),
+                same_as=state.same_as,
                 kind=function.kind,
                 processors=list(state.place.processors),
                 limits=["model"] if function.asks_model else [],
@@ -157,7 +170,8 @@ def test_every_idle_second_has_one_reason_that_is_true(plan, processors, data) -
     done = simulate(plan, FUNCTIONS, seconds, processors=processors)
     found = explained(plan, done)
     states = done.states
-    busy = sum(seconds[item.id] for item in plan if FUNCTIONS[item.function].kind == "compute")
+    made = [item for item in plan if states[item.id].dispatched is not None]
+    busy = sum(seconds[item.id] for item in made if FUNCTIONS[item.function].kind == "compute")
     assert found.idle() == pytest.approx(done.makespan * processors - busy)
     assert sum(found.by_reason.values()) == pytest.approx(found.idle())
     assert found.chain_seconds <= done.lower_bound + 1e-9
@@ -169,7 +183,7 @@ def test_every_idle_second_has_one_reason_that_is_true(plan, processors, data) -
         for cause in stretch.causes:
             assert cause.reason in ("result", "limit", "fewer", "nothing")
             if cause.reason == "result":
-                assert cause.on in plan[cause.call].uses
+                assert cause.on in {states[used].same_as or used for used in plan[cause.call].uses}
             if cause.reason in ("result", "limit"):
                 on = states[cause.on]
                 assert on.dispatched <= cause.began < cause.ended <= on.completed

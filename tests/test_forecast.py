@@ -70,8 +70,27 @@ def test_each_call_is_expected_to_take_what_its_function_took() -> None:
 def test_the_order_that_is_foretold_is_the_one_that_the_policy_makes() -> None:
     plan = "s1 = count(text='a')\ns2 = count(text='b')\ns3 = train(after=[])"
     known = {"count": [Sample(5.0)], "train": [Sample(10.0)]}
-    assert orchestrator(known=known).forecast(plan).makespan == 10.0
-    assert orchestrator(known=known, policy="greedy").forecast(plan).makespan == 15.0
+    assert orchestrator(known=known, optimize=False).forecast(plan).makespan == 10.0
+    assert orchestrator(known=known, optimize=False, policy="greedy").forecast(plan).makespan == 15.0
+
+
+def test_calls_that_are_not_executed_take_nothing() -> None:
+    plan = (
+        's1 = count(text="a")\ns2 = count(text="a")\ns3 = self(prompt="b")\ns4 = self(prompt="b")\n'
+        "s5 = train(after=[s1, s2])"
+    )
+    it = orchestrator(known=KNOWN)
+    found = it.forecast(plan)
+    assert [(call.same_as, call.unused, call.seconds) for call in found.calls] == [
+        (None, False, 4.0),
+        ("s1", False, 0.0),
+        (None, True, 0.0),
+        ("s3", True, 0.0),
+        (None, False, 10.0),
+    ]
+    assert (found.makespan, found.usage.requests) == (14.0, 0)
+    every = orchestrator(known=KNOWN, technique="rewoo").forecast(plan)
+    assert (every.usage.requests, [call.unused for call in every.calls]) == (1, [False] * 5)
 
 
 def test_what_was_never_measured_is_named_and_counts_as_nothing() -> None:

@@ -34,6 +34,7 @@ class SavedCall(BaseModel):
     kind: Literal["inout", "compute"]
     uses: tuple[str, ...]
     after: tuple[str, ...]
+    same_as: str | None
     processors: tuple[_Processor, ...]
     resources: dict[str, int]
     limits: tuple[str, ...]
@@ -145,11 +146,27 @@ class Explanation:
 
 def explain(run: SavedRun) -> Explanation:
     """What each idle stretch of each processor waited for."""
-    story = _Story(run)
+    calls = _made(run.calls)
+    story = _Story(run.model_copy(update={"calls": calls}))
     stretches = [stretch for number in range(run.processors) for stretch in story.stretches(number)]
-    chain, seconds = _longest_chain(run.calls)
-    work = sum(call.seconds * len(call.processors) for call in run.calls) / run.processors
+    chain, seconds = _longest_chain(calls)
+    work = sum(call.seconds * len(call.processors) for call in calls) / run.processors
     return Explanation(run.processors, story.end, tuple(stretches), chain, seconds, work)
+
+
+def _made(calls: tuple[SavedCall, ...]) -> tuple[SavedCall, ...]:
+    """The calls without those that another one was made for, which takes their place."""
+    made_for = {call.id: call.same_as for call in calls if call.same_as is not None}
+    return tuple(
+        call.model_copy(
+            update={
+                "uses": tuple(made_for.get(id_, id_) for id_ in call.uses),
+                "after": tuple(made_for.get(id_, id_) for id_ in call.after),
+            }
+        )
+        for call in calls
+        if call.same_as is None
+    )
 
 
 class _Story:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from llmorch.learned import Estimate
 from llmorch.plan import render
 from llmorch.runtime.converse import Usage
 from llmorch.runtime.simulate import simulate
@@ -17,17 +18,20 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId, Plan
     from llmorch.functions import Function, Kind
-    from llmorch.learned import Estimate, Learned
+    from llmorch.learned import Learned
     from llmorch.resources import Supply
 
 _A_MILLION = 1_000_000
+_NOTHING = Estimate(0.0)
+"""Of a call that isn't executed."""
 
 
 @dataclass(frozen=True)
 class ForecastCall:
     """One call of a plan; ``seconds`` is the median of ``samples`` earlier calls of its function.
 
-    Without any, it is ``None``. The same holds of what a call asks of the model.
+    Without any, it is ``None``. The same holds of what a call asks of the model. One that is
+    the same as another call, or ``unused``, isn't executed, and takes nothing.
     """
 
     id: CallId
@@ -41,6 +45,13 @@ class ForecastCall:
     requests: float | None = None
     input_tokens: float | None = None
     output_tokens: float | None = None
+    same_as: CallId | None = None
+    unused: bool = False
+
+    @property
+    def executed(self) -> bool:
+        """Whether it is executed itself."""
+        return self.same_as is None and not self.unused
 
 
 @dataclass(frozen=True)
@@ -103,13 +114,16 @@ def forecast(
     processors: int,
     policy: str,
     supply: Supply,
+    optimize: bool,
+    all_shown: bool,
     planning: Usage,
     after: Estimate | None,
     prices: tuple[float, float] | None = None,
 ) -> Forecast:
     """Foretell a checked plan.
 
-    ``names`` is what each function is known as to ``learned``. ``prices`` are those of a
+    ``names`` is what each function is known as to ``learned``. With ``all_shown`` every
+    result is wanted, not the last call's alone. ``prices`` are those of a
     million tokens, in and out. Raises ``ValueError`` for prices that can't be.
     """
     if prices is not None and not all(0 <= price < float("inf") for price in prices):
@@ -119,11 +133,22 @@ def forecast(
     known = {call.id: seconds.get(call.function, 0.0) for call in plan}
     order = {call.id: known[call.id] for call in plan if call.function in seconds}
     run = simulate(
-        plan, functions, known, processors=processors, policy=policy, resources=supply, expected=order
+        plan,
+        functions,
+        known,
+        processors=processors,
+        policy=policy,
+        resources=supply,
+        expected=order,
+        optimize=optimize,
+        left_out=() if all_shown else None,
     )
     calls = []
     for call in plan:
         function, found = functions[call.function], estimates.get(call.function)
+        same_as, unused = run.graph.same_as(call.id), run.states[call.id].status == "unused"
+        if unused or same_as is not None:
+            found = _NOTHING
         item = ForecastCall(
             call.id,
             call.function,
@@ -133,6 +158,8 @@ def forecast(
             None if found is None else found.seconds,
             0 if found is None else found.samples,
             function.asks_model,
+            same_as=same_as,
+            unused=unused,
         )
         if function.asks_model and found is not None:
             item = replace(

@@ -271,6 +271,8 @@ class Orchestrator:
             processors=self.processors,
             policy=self.policy,
             supply=self._supply,
+            optimize=self.optimize,
+            all_shown=self._replan or self.technique != "llmorch",
             planning=planning or Usage(),
             after=learned.estimate(self._asks("after it")),
             prices=prices,

@@ -82,6 +82,10 @@ def text(found: Forecast) -> str:
 
 
 def _expected(call: ForecastCall) -> str:
+    if call.same_as is not None:
+        return f"the same as {call.same_as}"
+    if call.unused:
+        return "not executed: nothing uses its result"
     if call.seconds is None:
         return "unknown"
     asked = ""
@@ -94,7 +98,7 @@ def _model(found: Forecast) -> list[str]:
     lines = []
     if found.planning.requests:
         lines.append(f"  for this plan: {_asked(found.planning)}, {found.planning.seconds:.1f} s")
-    by_calls = sum(call.asks_model for call in found.calls)
+    by_calls = sum(call.asks_model for call in found.calls if call.executed)
     if by_calls:
         unknown = f"; nothing is known of {', '.join(found.unknown_usage)}" if found.unknown_usage else ""
         lines.append(f"  by {by_calls} of its calls{unknown}")

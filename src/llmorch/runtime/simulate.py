@@ -59,12 +59,14 @@ def simulate(
     resources: Mapping[str, Amount | Sequence[Amount]] | Supply | None = None,
     expected: Mapping[str, float] | None = None,
     optimize: bool = True,
+    left_out: Collection[CallId] | None = None,
 ) -> Simulation:
     """Run a checked plan on a virtual clock.
 
     ``durations`` are seconds by call id or, for all its calls, by function name; a call
     of neither takes no time. The calls in ``failing`` fail when their time is over.
-    ``resources`` is what there is, and ``optimize`` leaves calls out, as for ``Orchestrator``.
+    ``resources`` is what there is, and ``optimize`` leaves calls out, as for ``Orchestrator``:
+    those that nothing uses, or those that are ``left_out``.
     The order is made for the durations themselves, or for those that are ``expected`` where
     that is given. Raises ``PlanError`` for a call that needs more, and ``ValueError`` for
     resources that can't be.
@@ -85,7 +87,7 @@ def simulate(
     now = makespan = 0.0
     coming: list[tuple[float, int, Event]] = []
     history: list[Command] = []
-    nobody_wants = unused(plan, functions) if optimize else frozenset()
+    nobody_wants = unused(plan, functions) if optimize and left_out is None else frozenset(left_out or ())
     commands = core.handle(PlanExtended(plan.calls, complete=True, unused=nobody_wants), at=now)
     while True:
         for command in commands:
