@@ -10,8 +10,9 @@ import inspect
 import keyword
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
+from llmorch.batches import attach, batch_of, single_of
 from llmorch.declaring import backoff_of, patterns, retries_of, retry_on_of, written
 from llmorch.errors import FunctionError
 from llmorch.objects import class_effects, is_stateful, names_object, of_object, public_methods
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import MethodType
 
+    from llmorch.batches import Batch, Declared
     from llmorch.resources import Amount, Rate, Supply
 
 Kind = Literal["inout", "compute"]
 Effects = Literal["unknown", "none"]
-F = TypeVar("F", bound="Callable[..., Any]")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 SELF = "self"
 _DECLARATION = "__llmorch_function__"
@@ -48,7 +51,7 @@ class Function:
     says that doing so is harmless whatever it writes.
     ``resources`` are what a call takes while it runs, by name; ``max_concurrency`` and
     ``rate`` limit how many run and begin at once. ``shortage`` says why no call of it can
-    be made here, where that is so.
+    be made here, where that is so. ``batch`` makes calls that are ready together as one.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Function:
     max_concurrency: int | None = None
     rate: Rate | None = None
     shortage: str = ""
+    batch: Batch | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def is_async(self) -> bool:
@@ -93,6 +97,17 @@ class Function:
     def converses(self) -> bool:
         """Whether the function makes something of the model's replies, and takes its prompts apart."""
         return inspect.isgeneratorfunction(inspect.unwrap(self.call))
+
+    @cached_property
+    def together(self) -> Function:
+        """The batch form as a function of one argument, the list of calls."""
+        assert self.batch is not None
+        return replace(self, call=self.batch.call)
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether this is the batch form of a function."""
+        return self.batch is not None and self.call is self.batch.call
 
     @cached_property
     def by_name(self) -> dict[str, Parameter]:
@@ -121,7 +136,7 @@ class Function:
 
 
 @overload
-def function(call: F, /) -> F: ...
+def function(call: Callable[P, R], /) -> Declared[P, R]: ...
 @overload
 def function(
     *,
@@ -140,9 +155,9 @@ def function(
     resources: Mapping[str, Amount] | None = None,
     max_concurrency: int | None = None,
     rate: str | None = None,
-) -> Callable[[F], F]: ...
+) -> Callable[[Callable[P, R]], Declared[P, R]]: ...
 def function(
-    call: F | None = None,
+    call: Callable[..., Any] | None = None,
     /,
     *,
     kind: Kind | None = None,
@@ -160,7 +175,7 @@ def function(
     resources: Mapping[str, Amount] | None = None,
     max_concurrency: int | None = None,
     rate: str | None = None,
-) -> F | Callable[[F], F]:
+) -> Any:
     """Offer a Python function to plans; the function itself stays as it is.
 
     ``kind`` is ``"inout"`` or ``"compute"``; without it a function is inout, and the
@@ -189,11 +204,13 @@ def function(
     function. At most ``max_concurrency`` calls of it run at once, and at most as many begin
     as ``rate`` says (``"10/s"``, ``"100/min"``, ``"1000/h"``), in all runs of this process.
 
+    ``@search.batch`` declares a function that makes several calls of ``search`` as one.
+
     The schema comes from the signature and the docstring (Google, NumPy or reST).
     Raises ``FunctionError`` for a function that can't be offered.
     """
 
-    def declare(target: F) -> F:
+    def declare(target: Callable[..., Any]) -> Any:
         declaration = declaration_of(
             target,
             kind=kind,
@@ -214,6 +231,7 @@ def function(
         )
         try:
             setattr(target, _DECLARATION, declaration)
+            attach(target, declaration.name, refused=_no_batch(declaration))
         except AttributeError:
             raise FunctionError(
                 f"{declaration.name}: only functions written with def can be decorated"
@@ -298,6 +316,11 @@ def declaration_of(
     return declared
 
 
+def _no_batch(declared: Function) -> str:
+    """Why a function can't have a batch form, where it can't."""
+    return "a function that asks the model has no batch form" if declared.asks_model else ""
+
+
 def _kind_for(taken: Mapping[str, int], name: str, kind: Kind | None, *, asks_model: bool) -> Kind:
     """Processors and a GPU are given to a process, which only compute calls have."""
     which = CPU if CPU in taken else GPU_MEMORY
@@ -334,12 +357,24 @@ def declared_in(namespace: object) -> Function | None:
     """The declaration that ``@function`` left on an object, or ``@stateful`` on a method's class."""
     declaration = getattr(namespace, _DECLARATION, None)
     declared = declaration if isinstance(declaration, Function) else None
+    if declared is not None and (batch := batch_of(namespace)) is not None:
+        declared = _with_batch(declared, batch)
     if inspect.ismethod(namespace):
         return _bound(namespace, declared)
     if declared is None or not callable(namespace) or declared.call is namespace:
         return declared
     # A decorator above ours copied the declaration: what it made is what is called.
     return replace(declared, call=namespace)
+
+
+def _with_batch(declared: Function, batch: Batch) -> Function:
+    made = replace(declared, batch=batch)
+    if made.timeout is not None and made.kind == "inout" and not made.together.is_async:
+        raise FunctionError(
+            f"{made.name}: its batch form is synchronous and runs on a thread, which can't be stopped after "
+            f'{made.timeout} s; make it async, or declare kind="compute" to run it in a process'
+        )
+    return made
 
 
 def _bound(method: MethodType, declared: Function | None) -> Function | None:
@@ -368,6 +403,7 @@ def _bound(method: MethodType, declared: Function | None) -> Function | None:
     bound = replace(
         declared,
         call=method,
+        batch=None if declared.batch is None else declared.batch.bound(owner),
         parameters=parameters,
         reads=of_object(reads, owner, name),
         writes=of_object(writes, owner, name),
@@ -386,7 +422,8 @@ def methods_of(owner: object, *, prefix: str = "") -> list[Function]:
         raise FunctionError(
             f"{type(owner).__name__}: decorate this class with @stateful to offer the methods of its objects"
         )
-    found = [declared_in(method) for method in public_methods(owner)]
+    methods = [method for method in public_methods(owner) if single_of(method) is None]
+    found = [declared_in(method) for method in methods]
     functions = [replace(item, name=f"{prefix}{item.name}") for item in found if item is not None]
     for item in functions:
         _refuse_name(item.name)
@@ -428,6 +465,9 @@ def _undeclared(item: object) -> Function:
             f"a {type(item).__name__} is no function; to offer an object's methods, decorate its class "
             "with @stateful"
         )
+    if (single := single_of(item)) is not None:
+        name = str(getattr(item, "__name__", "this"))
+        raise FunctionError(f"{name} is the batch form of {single}: offer {single} alone")
     return declaration_of(item)
 
 

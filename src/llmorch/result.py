@@ -50,6 +50,8 @@ class CallRecord:
     """The number of the GPU that it was given."""
     resources: Mapping[str, int] = field(default_factory=dict)
     """What was declared that it takes while it runs."""
+    batch: CallId | None = None
+    """The first of the calls that were made as one with this, itself perhaps; ``None`` for a call made alone."""
 
     @property
     def excludes(self) -> tuple[CallId, ...]:
@@ -77,6 +79,7 @@ class CallRecord:
             "processors": list(self.processors),
             "device": self.device,
             "resources": dict(self.resources),
+            "batch": self.batch,
             "submitted": _rounded(self.submitted),
             "dispatched": _rounded(self.dispatched),
             "completed": _rounded(self.completed),
@@ -194,8 +197,10 @@ def collect(
     """Read a finished execution into a ``Result``."""
     graph, states = core.graph, core.states
     records = []
+    first: dict[int, CallId] = {}
     for call in plan:
         state = states[call.id]
+        shared = state.shared
         records.append(
             CallRecord(
                 id=call.id,
@@ -215,6 +220,7 @@ def collect(
                 processors=state.place.processors,
                 device=state.place.device,
                 resources=core.function(call.id).resources,
+                batch=None if shared is None else first.setdefault(id(shared), call.id),
             )
         )
     durations = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch.errors import CallError
 from llmorch.processors.failure import described
 from llmorch.processors.wire import Parcel, pack
-from llmorch.processors.worker import CALL, REMEMBER
+from llmorch.processors.worker import CALL, CALL_BATCH, REMEMBER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,7 +56,7 @@ def calling(function: Function, args: Mapping[str, Any]) -> Parcel:
     """The message that makes a worker call a function that it remembers."""
     values = dict(args)
     try:
-        return pack(CALL, (id(function.call), values))
+        return pack(CALL_BATCH if function.is_batch else CALL, (id(function.call), values))
     except Exception as error:
         text, detail = described(error)
     for name, value in values.items():

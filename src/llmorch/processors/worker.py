@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from llmorch.processors.failure import described, kinds_of
+from llmorch.processors.failure import described, kinds_of, raised
 from llmorch.processors.wire import Inbox, Parcel, pack, prepared
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from llmorch.processors.wire import Message
 
-# What is asked: where to find modules and to run, to remember a function, to call one.
-SURROUNDINGS, REMEMBER, CALL = 1, 2, 3
+# What is asked: where to find modules and to run, to remember a function, to call one, or
+# one that makes several calls and returns a list.
+SURROUNDINGS, REMEMBER, CALL, CALL_BATCH = 1, 2, 3, 4
 # What is answered: ready for the first question, done, a result, the function's exception
 # as text, and why the question could not be answered at all.
 READY, DONE, RETURNED, RAISED, REFUSED = 11, 12, 13, 14, 15
@@ -118,7 +119,7 @@ class _Program:
     def answer(self, message: Message) -> Parcel:
         """Do what a message asks. Whatever happens in there becomes an answer."""
         try:
-            if message.kind == CALL:
+            if message.kind in (CALL, CALL_BATCH):
                 return self._call(message)
             if message.kind == REMEMBER:
                 number, reference = message.value()
@@ -156,6 +157,8 @@ class _Program:
         except BaseException as error:
             return pack(RAISED, (*described(error, skip=1), kinds_of(error)))
         args = None
+        if message.kind == CALL_BATCH and isinstance(result, list | tuple):
+            result = [raised(item) if isinstance(item, Exception) else item for item in result]
         try:
             parcel = pack(RETURNED, result, worker=True)
             parcel.write()

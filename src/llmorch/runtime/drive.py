@@ -19,9 +19,11 @@ from llmorch.functions import SELF
 from llmorch.plan.evaluate import as_text, beginning
 from llmorch.relations import touches
 from llmorch.runtime.arguments import arguments
+from llmorch.runtime.batching import Share, made_as_one
 from llmorch.runtime.retrying import Retried, in_time, next_pause
 from llmorch.runtime.sharing import Sharing, shares
 from llmorch.schedule import (
+    BatchEnded,
     CallCompleted,
     CallFailed,
     CallStopped,
@@ -65,9 +67,9 @@ class _Attempt:
 
     __slots__ = ("call", "device", "number", "processors", "work")
 
-    def __init__(self, call: FunctionCall, started: Dispatch) -> None:
+    def __init__(self, call: FunctionCall, number: int, started: Dispatch) -> None:
         self.call = call
-        self.number = started.attempt
+        self.number = number
         self.processors = () if started.processor is None else (started.processor, *started.beside)
         self.device = started.device
         self.work: Cancellable | None = None
@@ -216,7 +218,12 @@ class Execution:
         match command:
             case Dispatch():
                 # Read here: by the task's first step the plan may have been revised.
-                self._start(_Attempt(self.core.graph.call(command.call), command))
+                made = ((command.call, command.attempt), *command.together)
+                attempts = [_Attempt(self.core.graph.call(id_), number, command) for id_, number in made]
+                if command.together:
+                    self._start_together(attempts)
+                else:
+                    self._start(attempts[0])
             case Keep():
                 self._keep(command)
             case Cancel():
@@ -240,7 +247,7 @@ class Execution:
             work.cancel()
         if self._sharing is None:
             return
-        if isinstance(work, asyncio.Task):
+        if isinstance(work, asyncio.Task | Share):
             work.add_done_callback(lambda _: self._handle(CallStopped(*key)))
         else:  # what a thread goes on using is in the ledger by now
             asyncio.get_running_loop().call_soon(self._handle, CallStopped(*key))
@@ -261,7 +268,7 @@ class Execution:
         function = self._functions[call.function]
         if attempt.processors or function.is_async or function.asks_model or function.retries:
             # As they are now: a plan that is revised meanwhile may make other calls of these ids.
-            given = {id_: self.results[id_] for id_ in call.uses if id_ in self.results}
+            given = self._given(call)
             attempt.work = self._group.create_task(
                 self._run(attempt, partial(self._made, attempt, call, given))
             )
@@ -290,6 +297,57 @@ class Execution:
 
         attempt.work = self._inline.begin(function, args, done)
 
+    def _given(self, *calls: FunctionCall) -> dict[CallId, Any]:
+        return {id_: self.results[id_] for call in calls for id_ in call.uses if id_ in self.results}
+
+    def _start_together(self, attempts: list[_Attempt]) -> None:
+        """Start calls that are made as one, in one task."""
+        given = self._given(*(attempt.call for attempt in attempts))
+        task = self._group.create_task(self._run_together(attempts, given))
+        share = Share(task, lambda: any(self._running.get(attempt.key) is attempt for attempt in attempts))
+        for attempt in attempts:
+            self._running[attempt.key] = attempt
+            attempt.work = share
+
+    async def _run_together(self, attempts: list[_Attempt], given: Mapping[CallId, Any]) -> None:
+        """A batch, and once more what failed of it and may be made again, from its work to its events."""
+        function = self._functions[attempts[0].call.function]
+        made = {attempt: attempt.call for attempt in attempts}
+        began, number = self._clock(), 1
+        while made:
+            came = await made_as_one(function, [*made.values()], given, partial(self._execute, attempts[0]))
+            outcomes = dict(zip(made, came, strict=True))
+            since = self._clock() - began
+            pauses = {
+                attempt: pause
+                for attempt, (_, error) in outcomes.items()
+                if error is not None
+                and (
+                    pause := next_pause(
+                        function, error.kinds, attempt=number, since=since, chance=self._chance
+                    )
+                )
+                is not None
+            }
+            self._ended([(item, *_told(outcomes[item], number)) for item in made if item not in pauses])
+            if pauses:
+                await self._pause(function, max(pauses.values()))
+            if not in_time(self._clock() - began):  # a pause may have lasted longer
+                self._ended([(item, *_told(outcomes[item], number)) for item in pauses])
+            made = {item: made[item] for item in pauses if self._running.get(item.key) is item}
+            for attempt in made:
+                reason = str(outcomes[attempt][1])
+                self.retried.append(
+                    Retried(attempt.call.id, function.name, number, reason, max(pauses.values()))
+                )
+            number += 1
+
+    async def _pause(self, function: Function, seconds: float) -> None:
+        """Wait until a call that failed may begin again."""
+        await asyncio.sleep(seconds)
+        if self._sharing is not None:
+            await self._sharing.another(function)
+
     async def _run(self, attempt: _Attempt, work: Callable[[], Awaitable[Any]]) -> None:
         """One call, from its work to its event."""
         try:
@@ -300,24 +358,35 @@ class Execution:
             self._completed(attempt, result)
 
     def _completed(self, attempt: _Attempt, result: Any) -> None:
-        """Tell the core, and what is known now of those that use the result."""
-        if self._running.pop(attempt.key, None) is None:  # cancelled, and it would not hear of it
-            return
-        self._values[attempt.key] = result
-        state = self.core.states.get(attempt.call.id)
-        known = state is not None and state.attempt == attempt.number
-        if known:
-            self.results[attempt.call.id] = result
-        self._handle(CallCompleted(*attempt.key))
-        if known:
-            self._narrow(self.core.graph.users(attempt.call.id))
-            self._read_ahead()
+        self._ended([(attempt, result, None)])
 
     def _failed(self, attempt: _Attempt, error: Exception) -> None:
-        if self._running.pop(attempt.key, None) is not None:
-            self._handle(CallFailed(*attempt.key, str(error)))
+        self._ended([(attempt, None, error)])
+
+    def _ended(self, ended: Iterable[tuple[_Attempt, Any, Exception | None]]) -> None:
+        """Tell the core of calls that ended at once, and what is known now of those that use their results."""
+        events: list[CallCompleted | CallFailed] = []
+        known: list[CallId] = []
+        for attempt, result, error in ended:
+            if self._running.pop(attempt.key, None) is None:  # cancelled, and it would not hear of it
+                continue
+            if error is not None:
+                events.append(CallFailed(*attempt.key, str(error)))
+                continue
+            events.append(CallCompleted(*attempt.key))
+            self._values[attempt.key] = result
+            state = self.core.states.get(attempt.call.id)
+            if state is not None and state.attempt == attempt.number:
+                self.results[attempt.call.id] = result
+                known.append(attempt.call.id)
+        if events:
+            self._handle(events[0] if len(events) == 1 else BatchEnded(tuple(events)))
+        if any(isinstance(event, CallFailed) for event in events):
             self._failed_lately = True
             self._news.set()
+        if known:
+            self._narrow([user for call in known for user in self.core.graph.users(call)])
+            self._read_ahead()
 
     def _read_ahead(self) -> None:
         """Have the model read what is known of the next prompt of ``self``, while nothing computes."""
@@ -371,11 +440,9 @@ class Execution:
             since = self._clock() - began
             pause = next_pause(function, kinds, attempt=number, since=since, chance=self._chance)
             if pause is not None:
-                await asyncio.sleep(pause)
-                if self._sharing is not None:
-                    await self._sharing.another(function)
+                await self._pause(function, pause)
             if pause is None or not in_time(self._clock() - began):  # a pause may have lasted longer
-                raise CallError(reason if number == 1 else f"{reason} (after {number} attempts)")
+                raise CallError(_after(reason, number))
             self.retried.append(Retried(attempt.call.id, function.name, number, reason, pause))
             number += 1
 
@@ -386,6 +453,10 @@ class Execution:
         args = arguments(call, function, given)
         if function.asks_model:
             return await self._asked(function, args)
+        return await self._execute(attempt, function, args)
+
+    async def _execute(self, attempt: _Attempt, function: Function, args: Mapping[str, Any]) -> Any:
+        """Call a function in the attempt's place."""
         if attempt.processors:
             return await self._workers(attempt.processors, attempt.device).execute(function, args)
         return await self._inline.execute(function, args)
@@ -410,6 +481,16 @@ class Execution:
                 return value
             reply = await self._ask(_prompt(function, value))
         raise CallError(f"{function.name} asked the model more than {MAX_PROMPTS} times")
+
+
+def _after(reason: str, attempts: int) -> str:
+    return reason if attempts == 1 else f"{reason} (after {attempts} attempts)"
+
+
+def _told(outcome: tuple[Any, CallError | None], attempts: int) -> tuple[Any, CallError | None]:
+    """What one call of a batch came to, with the number of attempts if it failed."""
+    result, error = outcome
+    return result, None if error is None else CallError(_after(str(error), attempts))
 
 
 def _prompt(function: Function, made: Any) -> str:

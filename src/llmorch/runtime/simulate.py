@@ -14,6 +14,7 @@ from llmorch.plan.check import check_fits
 from llmorch.relations import lower_bound
 from llmorch.resources import supply_of
 from llmorch.schedule import (
+    BatchEnded,
     CallCompleted,
     CallFailed,
     Dispatch,
@@ -60,6 +61,8 @@ def simulate(
 ) -> Simulation:
     """Run a checked plan on a virtual clock.
 
+    Calls that are made as one take as long as the longest of them.
+
     ``durations`` are seconds by call id or, for all its calls, by function name; a call
     of neither takes no time. The calls in ``failing`` fail when their time is over.
     ``resources`` is what there is, as for ``Orchestrator``. Raises ``PlanError`` for a call
@@ -74,6 +77,7 @@ def simulate(
         functions, processors=processors, policy=policy_named(policy), supply=supply, durations=seconds
     )
     now = makespan = 0.0
+    event: Event
     coming: list[tuple[float, int, Event]] = []
     history: list[Command] = []
     commands = core.handle(PlanExtended(plan.calls, complete=True), at=now)
@@ -81,12 +85,16 @@ def simulate(
         for command in commands:
             history.append(command)
             if isinstance(command, Dispatch):
-                ended: Event = (
-                    CallFailed(command.call, command.attempt, "made to fail")
-                    if command.call in failing
-                    else CallCompleted(command.call, command.attempt)
+                made = ((command.call, command.attempt), *command.together)
+                ended = tuple(
+                    CallFailed(call, attempt, "made to fail")
+                    if call in failing
+                    else CallCompleted(call, attempt)
+                    for call, attempt in made
                 )
-                heappush(coming, (now + seconds[command.call], len(history), ended))
+                longest = max(seconds[call] for call, _ in made)
+                event = ended[0] if len(ended) == 1 else BatchEnded(ended)
+                heappush(coming, (now + longest, len(history), event))
             elif isinstance(command, ReturnRate):
                 heappush(coming, (now + command.after, len(history), RateReturned(command.limit)))
         if not coming:

@@ -6,6 +6,7 @@ Rule 2: nothing here waits, reads a clock, starts a thread or calls a model.
 """
 
 from llmorch.schedule.messages import (
+    BatchEnded,
     CallCompleted,
     CallFailed,
     CallStopped,
@@ -32,6 +33,7 @@ from llmorch.schedule.state import CallState, Status
 
 __all__ = [
     "POLICIES",
+    "BatchEnded",
     "CallCompleted",
     "CallFailed",
     "CallState",

@@ -51,6 +51,13 @@ class CallFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchEnded:
+    """Calls that were dispatched together ended together: what they make ready is ready at once."""
+
+    calls: tuple[CallCompleted | CallFailed, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EffectsKnown:
     """What a call touches turned out, with its arguments, to be less than it could have been."""
 
@@ -103,6 +110,7 @@ Event: TypeAlias = (
     | PlanRevised
     | CallCompleted
     | CallFailed
+    | BatchEnded
     | EffectsKnown
     | ModelOccupied
     | ModelReleased
@@ -118,6 +126,8 @@ class Dispatch:
     """Start a call: a compute call on ``processor``, an inout call anywhere (``None``).
 
     ``beside`` are further processors that it occupies, ``device`` is the number of its GPU.
+    ``together`` are further calls of the same function that are made with it, as one: each
+    with its attempt, and all in this one place.
     """
 
     call: CallId
@@ -125,6 +135,7 @@ class Dispatch:
     processor: int | None
     beside: tuple[int, ...] = ()
     device: int | None = None
+    together: tuple[tuple[CallId, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

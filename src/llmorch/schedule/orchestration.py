@@ -10,6 +10,7 @@ from llmorch.resources import Supply
 from llmorch.schedule.ahead import foreseen
 from llmorch.schedule.coordinator import Coordinator
 from llmorch.schedule.messages import (
+    BatchEnded,
     CallCompleted,
     CallFailed,
     CallStopped,
@@ -31,7 +32,7 @@ from llmorch.schedule.messages import (
 from llmorch.schedule.policy import CriticalPath, Waiting
 from llmorch.schedule.room import Capacity, Needs
 from llmorch.schedule.scheduler import Scheduler
-from llmorch.schedule.state import CallState, Earlier, written
+from llmorch.schedule.state import CallState, Earlier, Shared, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -100,23 +101,10 @@ class Orchestration:
         commands: list[Command] = []
         finished = self._complete and self._open == 0
         match event:
-            case CallCompleted(call, attempt):
-                state = self._running(event, call, attempt)
-                if state is None:
-                    return []
-                self._end(state, "completed", at)
-                if state is self.states.get(call):
-                    self._submit(self._scheduler.complete(call), at)
-            case CallFailed(call, attempt, error):
-                state = self._running(event, call, attempt)
-                if state is None:
-                    return []
-                self._end(state, "failed", at, error)
-                if state is self.states.get(call):
-                    stopped = self._scheduler.fail(call)
-                    for other in stopped:
-                        self._skip(self.states[other], call)
-                    self._submit(self._scheduler.passed([call, *stopped]), at)
+            case CallCompleted() | CallFailed():
+                self._account((event,), at)
+            case BatchEnded(events):
+                self._account(events, at)
             case EffectsKnown(call, touch):
                 if call in self.graph:
                     self._submit(self._scheduler.narrowed(self.graph.narrow(call, touch)), at)
@@ -158,6 +146,26 @@ class Orchestration:
                 self.graph.add(call, function.kind, touches(function, call))
                 self.states[call.id] = CallState(call, status="cancelled")
 
+    def _account(self, events: tuple[CallCompleted | CallFailed, ...], at: float) -> None:
+        """Take note of calls that ended at once; an event that can't be is found before any counts."""
+        ended = [(event, self._running(event, event.call, event.attempt)) for event in events]
+        ready: list[CallId] = []
+        for event, state in ended:
+            if state is None:
+                continue
+            error = event.error if isinstance(event, CallFailed) else None
+            self._end(state, "completed" if error is None else "failed", at, error)
+            if state is not self.states.get(event.call):
+                continue
+            if error is None:
+                ready += self._scheduler.complete(event.call)
+                continue
+            stopped = self._scheduler.fail(event.call)
+            for other in stopped:
+                self._skip(self.states[other], event.call)
+            ready += self._scheduler.passed([event.call, *stopped])
+        self._submit(ready if len(events) == 1 else sorted(ready, key=self.graph.order), at)
+
     def _running(self, event: Event, call: CallId, attempt: int) -> CallState | None:
         """The running attempt that an event is about; ``None`` for one that was given up."""
         known = [self.states.get(call), self._earlier.find((call, attempt))]
@@ -173,7 +181,8 @@ class Orchestration:
 
     def _end(self, state: CallState, status: Status, at: float, error: str | None = None) -> None:
         state.status, state.completed, state.error = status, at, error
-        self._coordinator.release(self._needs(state.call), state.place)
+        if state.leave():
+            self._coordinator.release(self._needs(state.call), state.place)
         self._open -= state is self.states.get(state.call.id)
 
     def _skip(self, state: CallState, cause: CallId) -> None:
@@ -195,15 +204,19 @@ class Orchestration:
 
     def _dispatch(self, at: float) -> list[Command]:
         commands: list[Command] = []
-        for call, place in self._coordinator.dispatch():
-            state = self.states[call]
-            state.status, state.dispatched, state.place = "running", at, place
-            self._attempts[call] = state.attempt
+        for calls, place in self._coordinator.dispatch():
+            states = tuple([self.states[call] for call in calls])
+            shared = Shared(len(states)) if len(states) > 1 else None
+            for state in states:
+                state.status, state.dispatched, state.place, state.shared = "running", at, place, shared
+                self._attempts[state.call.id] = state.attempt
+            first, *others = states
+            together = tuple([state.key for state in others])
             commands.append(
-                Dispatch(call, state.attempt, state.processor, place.processors[1:], place.device)
+                Dispatch(*first.key, first.processor, place.processors[1:], place.device, together)
             )
             if periods := self.capacity.periods:
-                limits = self._needs(state.call).limits
+                limits = self._needs(first.call).limits
                 commands += [ReturnRate(limit, periods[limit]) for limit in limits if limit in periods]
         return commands
 
@@ -348,6 +361,8 @@ class Orchestration:
     def _cancel(self, state: CallState, at: float) -> Cancel:
         """Give up a call that runs. What others could miss is free only once it has stopped."""
         state.status, state.completed = "cancelled", at
+        if not state.leave():
+            return Cancel(*state.key)
         needs = self._needs(state.call)
         if needs.simple and not needs.limits:
             self._coordinator.release(needs, state.place)
