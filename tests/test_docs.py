@@ -73,6 +73,14 @@ def test_the_code_about_resources_runs() -> None:
     assert times["s1"] == times["s3"] != times["s2"]
 
 
+def test_the_code_about_batches_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "batch.md", "python")
+    assert run(code) == (
+        "[3, 1] ['500 words on Texas', 'ValueError: an empty query', '20 words on Utah', "
+        "'500 words on 20 words on Utah']\n"
+    )
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
