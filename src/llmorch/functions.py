@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from llmorch.batches import attach, batch_of, single_of
-from llmorch.declaring import backoff_of, patterns, retries_of, retry_on_of, written
+from llmorch.declaring import backoff_of, patterns, retries_of, retry_on_of, show_of, written
 from llmorch.errors import FunctionError
 from llmorch.objects import class_effects, is_stateful, names_object, of_object, public_methods
 from llmorch.parameters import Parameter, schema_of, type_name
@@ -52,6 +52,7 @@ class Function:
     ``resources`` are what a call takes while it runs, by name; ``max_concurrency`` and
     ``rate`` limit how many run and begin at once. ``shortage`` says why no call of it can
     be made here, where that is so. ``batch`` makes calls that are ready together as one.
+    ``show`` makes the text that a model sees in the place of a result.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Function:
     rate: Rate | None = None
     shortage: str = ""
     batch: Batch | None = field(default=None, repr=False, compare=False)
+    show: Callable[[Any], str] | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def is_async(self) -> bool:
@@ -155,6 +157,7 @@ def function(
     resources: Mapping[str, Amount] | None = None,
     max_concurrency: int | None = None,
     rate: str | None = None,
+    show: Callable[[Any], str] | None = None,
 ) -> Callable[[Callable[P, R]], Declared[P, R]]: ...
 def function(
     call: Callable[..., Any] | None = None,
@@ -175,6 +178,7 @@ def function(
     resources: Mapping[str, Amount] | None = None,
     max_concurrency: int | None = None,
     rate: str | None = None,
+    show: Callable[[Any], str] | None = None,
 ) -> Any:
     """Offer a Python function to plans; the function itself stays as it is.
 
@@ -204,6 +208,10 @@ def function(
     function. At most ``max_concurrency`` calls of it run at once, and at most as many begin
     as ``rate`` says (``"10/s"``, ``"100/min"``, ``"1000/h"``), in all runs of this process.
 
+    ``show=lambda rows: f"{len(rows)} rows"`` makes the text that a model sees in the place of a
+    result; other functions get the result itself. Without it, a model sees what is short as it
+    is, and of what is long its type, size, beginning and end.
+
     ``@search.batch`` declares a function that makes several calls of ``search`` as one.
 
     The schema comes from the signature and the docstring (Google, NumPy or reST).
@@ -228,6 +236,7 @@ def function(
             resources=resources,
             max_concurrency=max_concurrency,
             rate=rate,
+            show=show,
         )
         try:
             setattr(target, _DECLARATION, declaration)
@@ -259,6 +268,7 @@ def declaration_of(
     resources: Mapping[str, Amount] | None = None,
     max_concurrency: int | None = None,
     rate: str | None = None,
+    show: Callable[[Any], str] | None = None,
 ) -> Function:
     """Read a callable's signature and docstring into a ``Function``."""
     name = name or str(getattr(call, "__name__", type(call).__name__))
@@ -293,6 +303,7 @@ def declaration_of(
         resources=taken,
         max_concurrency=limit_of(name, max_concurrency),
         rate=rate_of(name, rate),
+        show=show_of(name, show),
     )
     if effects not in (None, "unknown", "none"):
         raise FunctionError(f'{name}: effects is "unknown", "none" or left out, not {effects!r}')

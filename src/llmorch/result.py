@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from llmorch.plan import render
+from llmorch.previews import is_long, preview
 from llmorch.relations import lower_bound
 from llmorch.techniques import Recovery
 
@@ -272,6 +273,8 @@ def json_value(value: Any) -> Any:
             dumped = getattr(value, "model_dump", None)
             if callable(dumped):
                 return json_value(dumped(mode="json"))
+            if is_long(value, MAX_SHOWN):  # its repr would be longer still
+                return preview(value, MAX_SHOWN)
             text = f"{type(value).__name__}: {value!r}"
         except Exception:  # a value's own __repr__ may raise anything
             text = f"{type(value).__name__}: it can't be shown"

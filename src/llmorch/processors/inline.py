@@ -11,18 +11,19 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 from contextvars import Context, copy_context
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from time import perf_counter, process_time, thread_time
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
+from llmorch.functions import Function
 from llmorch.processors.failure import LATE, described, kinds_of
+from llmorch.processors.showing import SECONDS, late, shown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-
-    from llmorch.functions import Function
 
     Measured = Callable[[Function, float, float], None]
     Leave = Callable[[Function], Callable[[], None]]
@@ -132,7 +133,7 @@ class Inline:
         if self._closed:
             raise CallError(f"{function.name} can't be called: its processor is closed")
         if function.is_async:
-            return await _awaited(function, None, args)
+            return await self.shown(function, await _awaited(function, None, args))
         ended: asyncio.Future[tuple[Any, CallError | None]] = asyncio.get_running_loop().create_future()
 
         def done(result: Any, error: CallError | None) -> None:
@@ -147,7 +148,22 @@ class Inline:
             raise
         if error is not None:
             raise error
-        return await _awaited(function, result, args) if hasattr(type(result), "__await__") else result
+        if hasattr(type(result), "__await__"):
+            result = await _awaited(function, result, args)
+        return await self.shown(function, result)
+
+    async def shown(self, function: Function, result: Any) -> Any:
+        """The result, and if the function says how it is shown, its text with it: on a thread, in bounded time."""
+        if function.show is None:
+            return result
+        batch = function.is_batch
+        show = Function(function.name, partial(shown, result, function.show, batch=batch))
+        count = len(result) if batch and isinstance(result, list | tuple) else 1
+        try:
+            async with asyncio.timeout(SECONDS * max(1, count)):
+                return await self.execute(show, {})
+        except TimeoutError:
+            return late(result, batch=batch)
 
     def begin(
         self,

@@ -140,7 +140,7 @@ class _Program:
 
     def _call(self, message: Message) -> Parcel:
         try:
-            number, args = message.value()
+            number, args, show = message.value()
         except BaseException as error:
             text, detail = described(error, skip=1)
             hint = "define what they use in a module that can be imported"
@@ -157,8 +157,13 @@ class _Program:
         except BaseException as error:
             return pack(RAISED, (*described(error, skip=1), kinds_of(error)))
         args = None
-        if message.kind == CALL_BATCH and isinstance(result, list | tuple):
+        batch = message.kind == CALL_BATCH
+        if batch and isinstance(result, list | tuple):
             result = [raised(item) if isinstance(item, Exception) else item for item in result]
+        if show is not None:
+            from llmorch.processors.showing import shown
+
+            result = shown(result, self._functions[show], batch=batch)
         try:
             parcel = pack(RETURNED, result, worker=True)
             parcel.write()

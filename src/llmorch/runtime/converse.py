@@ -281,4 +281,5 @@ def _outcome(plan: Plan, execution: Execution) -> Outcome:
         {id_: state.error or state.status for id_, state in states.items() if state.status != "completed"},
         tuple(id_ for id_, state in states.items() if state.status == "failed"),
         frozenset(id_ for id_, state in states.items() if state.dispatched is not None),
+        dict(execution.shown),
     )

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from llmorch.errors import CallError, EvaluationError, ModelError
 from llmorch.functions import SELF
-from llmorch.plan.evaluate import as_text, beginning
+from llmorch.plan.evaluate import as_text
+from llmorch.processors.showing import Shown
 from llmorch.relations import touches
 from llmorch.runtime.arguments import arguments
 from llmorch.runtime.batching import Share, made_as_one
+from llmorch.runtime.prompting import beginning, prompt
 from llmorch.runtime.retrying import Retried, in_time, next_pause
 from llmorch.runtime.sharing import Sharing, shares
 from llmorch.schedule import (
@@ -65,13 +67,15 @@ class Cancellable(Protocol):
 class _Attempt:
     """One attempt to make a call. A revised plan may give it another id while it runs."""
 
-    __slots__ = ("call", "device", "number", "processors", "work")
+    __slots__ = ("call", "device", "number", "processors", "shown", "work")
 
     def __init__(self, call: FunctionCall, number: int, started: Dispatch) -> None:
         self.call = call
         self.number = number
         self.processors = () if started.processor is None else (started.processor, *started.beside)
         self.device = started.device
+        self.shown: Mapping[CallId, str] = {}
+        """How a model is shown the results that it uses."""
         self.work: Cancellable | None = None
 
     @property
@@ -108,6 +112,10 @@ class Execution:
     ) -> None:
         self.core = core
         self.results: dict[CallId, Any] = {}
+        self.shown: dict[CallId, str] = {}
+        """What a model sees in the place of results, where functions say so."""
+        self.notes: dict[str, str] = {}
+        """By function, why its results could not be shown as it says."""
         self.makespan = 0.0
         self.held: tuple[FunctionCall, ...] = ()
         """Calls of the plan that a technique holds back while it asks."""
@@ -167,6 +175,7 @@ class Execution:
         """The plan so far is void; ``extend`` tells the new one."""
         self._finished.clear()
         self.results.clear()
+        self.shown.clear()
         self._handle(PlanRevised())
 
     def occupy(self) -> None:
@@ -255,7 +264,8 @@ class Execution:
     def _keep(self, kept: Keep) -> None:
         before, now = (kept.before, kept.before_attempt), (kept.call, kept.attempt)
         if before in self._values:
-            self.results[kept.call] = self._values[now] = self._values.pop(before)
+            self._values[now] = self._values.pop(before)
+            self._know(kept.call, self._values[now])
         attempt = self._running.pop(before, None)
         if attempt is not None:
             attempt.call, attempt.number = self.core.graph.call(kept.call), kept.attempt
@@ -266,9 +276,16 @@ class Execution:
         self._running[attempt.key] = attempt
         call = attempt.call
         function = self._functions[call.function]
-        if attempt.processors or function.is_async or function.asks_model or function.retries:
+        if (
+            attempt.processors
+            or function.is_async
+            or function.asks_model
+            or function.retries
+            or function.show is not None
+        ):
             # As they are now: a plan that is revised meanwhile may make other calls of these ids.
             given = self._given(call)
+            attempt.shown = {id_: self.shown[id_] for id_ in call.uses if id_ in self.shown}
             attempt.work = self._group.create_task(
                 self._run(attempt, partial(self._made, attempt, call, given))
             )
@@ -376,8 +393,10 @@ class Execution:
             events.append(CallCompleted(*attempt.key))
             self._values[attempt.key] = result
             state = self.core.states.get(attempt.call.id)
+            if isinstance(result, Shown) and result.why:
+                self._unshown(self._functions[attempt.call.function], result.why)
             if state is not None and state.attempt == attempt.number:
-                self.results[attempt.call.id] = result
+                self._know(attempt.call.id, result)
                 known.append(attempt.call.id)
         if events:
             self._handle(events[0] if len(events) == 1 else BatchEnded(tuple(events)))
@@ -387,6 +406,17 @@ class Execution:
         if known:
             self._narrow([user for call in known for user in self.core.graph.users(call)])
             self._read_ahead()
+
+    def _know(self, call: CallId, came: Any) -> None:
+        """Take a result, and its text if there is one."""
+        self.results[call] = came.result if isinstance(came, Shown) else came
+        if isinstance(came, Shown) and came.text is not None:
+            self.shown[call] = came.text
+
+    def _unshown(self, function: Function, why: str) -> None:
+        self.notes[function.name] = (
+            f"show of {function.name} failed, so the model was shown the result as if it had none: {why}"
+        )
 
     def _read_ahead(self) -> None:
         """Have the model read what is known of the next prompt of ``self``, while nothing computes."""
@@ -401,7 +431,7 @@ class Execution:
         )
         if call is None:
             return
-        known = beginning(next(iter(call.args.values())), self.results)
+        known = beginning(next(iter(call.args.values())), self.results, self.shown)
         if len(known) < MIN_AHEAD + (len(self._read) if known.startswith(self._read) else 0):
             return
         self._read = known
@@ -450,9 +480,13 @@ class Execution:
         self, attempt: _Attempt, call: FunctionCall, function: Function, given: Mapping[CallId, Any]
     ) -> Any:
         """One attempt, with arguments of its own: the one before may have changed what it was given."""
-        args = arguments(call, function, given)
+        if function.name == SELF:
+            args = {name: prompt(text, given, attempt.shown) for name, text in call.args.items()}
+        else:
+            args = arguments(call, function, given)
         if function.asks_model:
-            return await self._asked(function, args)
+            plain = function if function.show is None else replace(function, show=None)
+            return await self._inline.shown(function, await self._asked(plain, args))
         return await self._execute(attempt, function, args)
 
     async def _execute(self, attempt: _Attempt, function: Function, args: Mapping[str, Any]) -> Any:

@@ -126,7 +126,8 @@ class Outcome:
     """What running came to, of every plan so far: results by call id, and errors of the rest.
 
     ``failed`` are the calls that failed themselves; ``begun`` those that were started, and
-    may have left something behind whatever came of them.
+    may have left something behind whatever came of them. ``shown`` are texts that a model
+    sees in the place of results, where functions say so.
     """
 
     plan: Plan
@@ -134,6 +135,7 @@ class Outcome:
     errors: Mapping[CallId, str]
     failed: tuple[CallId, ...] = ()
     begun: frozenset[CallId] = frozenset()
+    shown: Mapping[CallId, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
