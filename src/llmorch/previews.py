@@ -20,6 +20,7 @@ ELEMENTS = 1_000
 _LISTS = (list, tuple, set, frozenset, deque)
 _BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", deque: "[]"}
 _ROWS = 3
+_COLUMNS = 50
 _GAP = "..."
 _SHARES = 6
 """An item of a collection has at most so small a share of its room, so that several are shown."""
@@ -121,24 +122,36 @@ def _body(value: Any, room: int) -> str:
     if isinstance(value, int):
         return ""
     if _is_array(value):
-        if (columns := _columns(value)) is not None:
-            named = f"columns {_items(iter(columns), iter(()), len(columns), '[]', room // 3)}"
-            rows = [*value.head(_ROWS).to_dict("records"), *value.tail(_ROWS).to_dict("records")]
-            middle = iter(rows[:_ROWS]), iter(rows[:_ROWS:-1])
-            return f"{named}; rows {_items(*middle, len(value), '[]', room - len(named) - 7)}"
-        flat = getattr(value, "flat", None)
-        if flat is None:
-            return ""
-        size = _elements(_shape(value) or ())
-        first, last = flat[:_ROWS].tolist(), flat[-_ROWS:].tolist()
-        return _items(iter(first), iter(last[::-1]), size, "[]", room)
-    return _text(value, room, _outermost=True)
+        columns = _columns(value)
+        return _ends_of_array(value, room) if columns is None else _ends_of_frame(value, columns, room)
+    return _text(value, room, outermost=True)
 
 
-def _text(value: Any, room: int, *, _outermost: bool = False) -> str:
+def _ends_of_array(value: Any, room: int) -> str:
+    flat = getattr(value, "flat", None)
+    if flat is None:
+        return ""
+    first, last = flat[:_ROWS].tolist(), flat[-_ROWS:].tolist()
+    return _items(iter(first), reversed(last), _elements(_shape(value) or ()), "[]", room)
+
+
+def _ends_of_frame(value: Any, columns: list[object], room: int) -> str:
+    """The names of the columns, and the first and last rows where there are few columns."""
+    named = f"columns {_items(iter(columns), reversed(columns), len(columns), '[]', room // 3)}"
+    try:
+        if len(columns) > _COLUMNS:
+            return named
+        first, last = (part.to_dict("records") for part in (value.head(_ROWS), value.tail(_ROWS)))
+        rows = _items(iter(first), reversed(last), len(value), "[]", room - len(named) - len("; rows "))
+    except Exception:  # it is a frame of another kind
+        return named
+    return f"{named}; rows {rows}"
+
+
+def _text(value: Any, room: int, *, outermost: bool = False) -> str:
     """A value within a text, in at most ``room`` characters."""
     try:
-        return _cut(_written(value, room, outermost=_outermost), room)
+        return _cut(_written(value, room, outermost=outermost), room)
     except Exception:
         return _cut(f"<{_name(value)}>", room)
 
