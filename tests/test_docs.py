@@ -81,6 +81,11 @@ def test_the_code_about_batches_runs() -> None:
     )
 
 
+def test_the_code_about_results_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "results.md", "python")
+    assert run(code) == "1999.0 Comment on 2000 orders, 1.999e+06 in all and 1999.0\n"
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
