@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COSTS = ("compute", "sleeping", "overhead", "array", "plan", "dispatch", "startup")
 SETS = ("hotpotqa", "movierec", "parallelqa", "kitti", "agnews", "cases", "game24")
-TABLES = ("schedule", "scaling", "effects", "limits", "peers", "recovery")
+TABLES = ("schedule", "scaling", "effects", "limits", "peers", "recovery", "stopping")
 REPORT = "report"
 INTERRUPTED = 130
 TERMINATED = 143
@@ -31,7 +31,7 @@ TERMINATED = 143
 _EPILOG = f"""\
 what LLMOrch costs, each figure beside a floor: {" ".join(COSTS)} (without a NAME, these)
 every technique on questions of --data:         {" ".join(SETS)}
-policies, processors, effects, limits, peers, errors: {" ".join(TABLES)}
+policies, processors, effects, limits, peers, errors, stopping: {" ".join(TABLES)}
 all of what --out has, written to RESULTS.md:   {REPORT}
 """
 
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 )
         if options.peers and (unknown := set(options.peers.split(",")) - set(PEERS)):
             raise ValueError(f"there is no peer {min(unknown)!r}; there are {', '.join(PEERS)}")
-        without_data = {*COSTS, "peers", "recovery", "limits", "cases", REPORT}
+        without_data = {*COSTS, "peers", "recovery", "stopping", "limits", "cases", REPORT}
         if options.names and options.data is None and set(options.names) - without_data:
             raise ValueError("say by --data where the questions are, as in --data ../shared/data")
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The benchmarks that need no model: policies, effects, limits, other executors, and what is recovered."""
+"""The benchmarks that need no model: policies, effects, limits, other executors, what is recovered and stopped."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ def run(name: str, settings: Settings, *, quick: bool, peers: str | None, model:
             from benchmarks import recovery
 
             text = recovery.run(settings, model=model, quick=quick)
+        case "stopping":
+            from benchmarks import stopping
+
+            text = stopping.run(quick=quick, seed=settings.seed)
         case "limits":
             from benchmarks import limits
             from benchmarks.report import verdicts

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 SETS = ("hotpotqa", "movierec", "parallelqa", "kitti", "agnews", "cases", "game24")
-OTHERS = ("scaling", "schedule", "effects", "peers", "recovery")
+OTHERS = ("scaling", "schedule", "effects", "peers", "recovery", "stopping")
 OURS = "llmorch"
 _PLACES = "--data ../shared/data --out DIR\n"
 

@@ -133,14 +133,14 @@ def test_the_form_of_a_method_takes_the_object_first() -> None:
             def looks(calls: list[dict[str, Any]]) -> list[int]: ...  # noqa: N805  that is the mistake
 
 
-def test_a_synchronous_form_of_a_function_with_a_timeout_is_refused() -> None:
-    @function(timeout=3)
-    async def look(x: int) -> int: ...
+def test_a_form_without_a_process_of_its_own_has_no_bound_on_memory() -> None:
+    @function(memory="1GiB")
+    def look(x: int) -> int: ...
 
     @look.batch
-    def looks(calls: list[dict[str, Any]]) -> list[int]: ...
+    async def looks(calls: list[dict[str, Any]]) -> list[int]: ...
 
-    with pytest.raises(FunctionError, match="look: its batch form is synchronous and runs on a thread"):
+    with pytest.raises(FunctionError, match="look: memory bounds a process, and its batch form is async"):
         as_functions([look])
 
 

@@ -86,6 +86,17 @@ def test_the_code_about_results_runs() -> None:
     assert run(code) == "1999.0 Comment on 2000 orders, 1.999e+06 in all and 1999.0\n"
 
 
+def test_the_code_about_stopping_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "stopping.md", "python")
+    assert run(code).splitlines() == [
+        "s1 completed the page quick",
+        "s2 failed fetch took longer than its timeout of 0.5 s",
+        "s3 completed 14",
+        "s4 cancelled cancelled by the caller",
+        "s5 skipped s2 failed",
+    ]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
@@ -116,6 +127,7 @@ def test_the_public_names_are_these() -> None:
         "PlanError",
         "RelationGraph",
         "Result",
+        "Run",
         "Simulation",
         "TECHNIQUES",
         "UnresolvedQuery",

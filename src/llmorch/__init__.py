@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llmorch.plan import check, parse, render
     from llmorch.relations import RelationGraph, discover
     from llmorch.result import CallRecord, Result
+    from llmorch.running import Run
     from llmorch.runtime.simulate import Simulation, simulate
     from llmorch.techniques import TECHNIQUES
 
@@ -44,6 +45,7 @@ _HOMES = {
     "PlanError": "errors",
     "RelationGraph": "relations",
     "Result": "result",
+    "Run": "running",
     "Simulation": "runtime.simulate",
     "UnresolvedQuery": "errors",
     "check": "plan",
@@ -72,6 +74,7 @@ __all__ = [
     "PlanError",
     "RelationGraph",
     "Result",
+    "Run",
     "Simulation",
     "UnresolvedQuery",
     "check",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import FunctionError
 from llmorch.parameters import Parameter
+from llmorch.resources import amount_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -102,6 +103,24 @@ def patterns(name: str, which: str, said: Sequence[str], known: Collection[str])
         if "*" in plain.removesuffix("*"):
             raise FunctionError(f"{name}: {which}: * can stand only at the end of {pattern!r}")
     return tuple(said)
+
+
+MIN_MEMORY = 1024**2
+
+
+def memory_of(name: str, said: object) -> int | None:
+    """A size in bytes: a number of them, or a text such as ``"2GiB"`` or ``"500MB"``."""
+    if said is None:
+        return None
+    try:
+        size = amount_of(said)
+    except ValueError:
+        size = 0
+    if size < MIN_MEMORY:
+        raise FunctionError(
+            f'{name}: memory is a size of at least 1 MiB, as in "2GiB" or "500MB", not {said!r}'
+        )
+    return size
 
 
 def _is_known(found: re.Match[str], known: Collection[str]) -> bool:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from llmorch.batches import attach, batch_of, single_of
-from llmorch.declaring import backoff_of, patterns, retries_of, retry_on_of, show_of, written
+from llmorch.declaring import backoff_of, memory_of, patterns, retries_of, retry_on_of, show_of, written
 from llmorch.errors import FunctionError
 from llmorch.objects import class_effects, is_stateful, names_object, of_object, public_methods
 from llmorch.parameters import Parameter, schema_of, type_name
@@ -40,7 +40,8 @@ class Function:
     """A function that a plan may call.
 
     ``kind`` is ``inout`` (waits on input and output) or ``compute`` (occupies a
-    processor until it ends). ``declared`` tells whether somebody said so, or whether it
+    processor until it ends). A call is stopped after ``timeout`` seconds, or when it takes
+    ``memory`` bytes. ``declared`` tells whether somebody said so, or whether it
     was assumed. ``asks_model`` marks a function that returns a prompt, to which the
     run's model replies: the reply is the call's result. A generator yields prompts and
     receives the replies, and what it returns is the call's result. ``reads`` and
@@ -63,6 +64,7 @@ class Function:
     returns: Any = Any
     returns_description: str = ""
     timeout: float | None = None
+    memory: int | None = None
     declared: bool = True
     asks_model: bool = False
     reads: tuple[str, ...] = ()
@@ -84,6 +86,12 @@ class Function:
         """Whether calling the function gives a coroutine."""
         call = self.call if inspect.isroutine(self.call) else getattr(self.call, "__call__", self.call)  # noqa: B004
         return inspect.iscoroutinefunction(inspect.unwrap(call))
+
+    @cached_property
+    def in_process(self) -> bool:
+        """Whether an inout function runs in a process, since a thread can't be stopped or bounded."""
+        bounded = self.timeout is not None or self.memory is not None
+        return bounded and self.kind == "inout" and not self.is_async and not self.asks_model
 
     @property
     def changes(self) -> bool:
@@ -146,6 +154,7 @@ def function(
     name: str | None = None,
     description: str | None = None,
     timeout: float | None = None,
+    memory: str | int | None = None,
     asks_model: bool = False,
     reads: Sequence[str] = (),
     writes: Sequence[str] = (),
@@ -167,6 +176,7 @@ def function(
     name: str | None = None,
     description: str | None = None,
     timeout: float | None = None,
+    memory: str | int | None = None,
     asks_model: bool = False,
     reads: Sequence[str] = (),
     writes: Sequence[str] = (),
@@ -184,8 +194,9 @@ def function(
 
     ``kind`` is ``"inout"`` or ``"compute"``; without it a function is inout, and the
     run says so when a synchronous one turns out to spend its time on the CPU.
-    ``timeout``, in seconds, stops a call that takes longer: an async function or a
-    compute one (a thread can't be stopped). ``asks_model=True`` makes the function's
+    ``timeout``, in seconds, stops a call that takes longer, and ``memory="2GiB"`` one whose
+    process holds that much more than before it. A synchronous inout function with either
+    runs in a process, where it can be stopped, and not on a thread. ``asks_model=True`` makes the function's
     result a prompt for the run's model, and the model's reply the call's result; written
     as a generator, the function yields prompts, receives the replies, and returns the result.
 
@@ -225,6 +236,7 @@ def function(
             name=name,
             description=description,
             timeout=timeout,
+            memory=memory,
             asks_model=asks_model,
             reads=reads,
             writes=writes,
@@ -257,6 +269,7 @@ def declaration_of(
     name: str | None = None,
     description: str | None = None,
     timeout: float | None = None,
+    memory: str | int | None = None,
     asks_model: bool = False,
     reads: Sequence[str] = (),
     writes: Sequence[str] = (),
@@ -291,6 +304,7 @@ def declaration_of(
         returns=said.returns,
         returns_description=said.returns_description,
         timeout=timeout,
+        memory=memory_of(name, memory),
         declared=kind is not None,
         asks_model=asks_model,
         reads=patterns(name, "reads", reads, known),
@@ -314,10 +328,10 @@ def declaration_of(
     _refuse_unsafe_retries(declared)
     if inspect.isasyncgenfunction(call) or (inspect.isgeneratorfunction(call) and not asks_model):
         raise FunctionError(f"{name}: a generator can't be offered; return a list")
-    if timeout is not None and declared.kind == "inout" and not declared.is_async:
+    if memory is not None and (asks_model or (declared.is_async and kind != "compute")):
         raise FunctionError(
-            f"{name}: a synchronous inout function runs on a thread, which can't be stopped after {timeout} s; "
-            'make it async, or declare kind="compute" to run it in a process'
+            f"{name}: memory bounds a process, and this function has none of its own; "
+            'declare kind="compute" to give it one'
         )
     if asks_model and (declared.is_async or kind is not None):
         raise FunctionError(
@@ -380,10 +394,10 @@ def declared_in(namespace: object) -> Function | None:
 
 def _with_batch(declared: Function, batch: Batch) -> Function:
     made = replace(declared, batch=batch)
-    if made.timeout is not None and made.kind == "inout" and not made.together.is_async:
+    if made.memory is not None and made.kind == "inout" and made.together.is_async:
         raise FunctionError(
-            f"{made.name}: its batch form is synchronous and runs on a thread, which can't be stopped after "
-            f'{made.timeout} s; make it async, or declare kind="compute" to run it in a process'
+            f"{made.name}: memory bounds a process, and its batch form is async and has none of its own; "
+            'make it synchronous, or declare kind="compute"'
         )
     return made
 

@@ -22,6 +22,7 @@ from llmorch.plan import check, parse
 from llmorch.requests import Message, ModelRequest
 from llmorch.resources import GPU_MEMORY, Supply, supply_of
 from llmorch.result import Result, collect
+from llmorch.running import Limit, Run
 from llmorch.runtime.converse import Conversing, Usage, converse, first_plan
 from llmorch.runtime.drive import Execution
 from llmorch.runtime.sharing import leave_running
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from llmorch.models.model import Model
+    from llmorch.processors.growing import GrowingPool
     from llmorch.processors.inline import Inline
     from llmorch.processors.pool import Pool
     from llmorch.resources import Amount
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+RUN_CANCELLED = "the run was cancelled"
 MAX_PROCESSORS = 1024
 MAX_RECOVERIES = 20
 ANSWER_TOKENS = 384
@@ -143,6 +146,7 @@ class Orchestrator:
         """What the last run asked of the model, also when it came to no result."""
         self._pool: Pool | None = None
         self._inline: Inline | None = None
+        self._processes: GrowingPool | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn: asyncio.Lock
 
@@ -170,30 +174,36 @@ class Orchestrator:
         in the error's ``result``. A call that fails raises nothing: the result says so,
         and keeps what finished.
         """
-        if deadline is not None and not deadline > 0:
-            raise ValueError(f"deadline is a positive number of seconds, not {deadline!r}")
-        if max_tokens is not None and max_tokens < 1:
-            raise ValueError(f"max_tokens is at least 1, not {max_tokens}")
-        conversing = Conversing(self.model, wrote=wrote, max_tokens=max_tokens)
-        task = self._task(query)
-        return await self._play(
-            TECHNIQUES[self.technique].play(task),
-            conversing,
-            query=query,
-            tried=task.tried,
-            observer=observer,
-            deadline=deadline,
-        )
+        return await self._run(query, deadline, max_tokens, observer, wrote)
 
-    async def execute(self, plan: str | Plan, *, observer: Observer | None = None) -> Result:
+    async def execute(
+        self, plan: str | Plan, *, deadline: float | None = None, observer: Observer | None = None
+    ) -> Result:
         """Run a plan without asking a model for one.
 
-        Raises ``PlanError``, before anything runs, for a plan that can't be run.
+        Raises ``PlanError``, before anything runs, for a plan that can't be run, and
+        ``LimitReached`` after ``deadline`` seconds.
         """
+        return await self._execute(plan, deadline, observer)
+
+    def start(
+        self,
+        query: str,
+        *,
+        deadline: float | None = None,
+        max_tokens: int | None = None,
+        observer: Observer | None = None,
+        wrote: Callable[[str], None] | None = None,
+    ) -> Run:
+        """``run`` in the background: what is returned can be awaited for the result, and cancelled."""
+        return Run(lambda run: self._run(query, deadline, max_tokens, observer, wrote, run))
+
+    def start_plan(
+        self, plan: str | Plan, *, deadline: float | None = None, observer: Observer | None = None
+    ) -> Run:
+        """``execute`` in the background. Raises ``PlanError`` at once for a plan that can't be run."""
         checked = self.check(plan)
-        return await self._play(
-            _just(checked), Conversing(self.model), query=None, tried=(), observer=observer
-        )
+        return Run(lambda run: self._execute(checked, deadline, observer, run))
 
     async def plan(self, query: str, *, wrote: Callable[[str], None] | None = None) -> Plan:
         """The plan for a query, without running it.
@@ -215,20 +225,23 @@ class Orchestrator:
             raise EmptyPlan("the plan has no call")
         return check(made, self.functions)
 
-    def run_sync(self, query: str) -> Result:
+    def run_sync(self, query: str, *, deadline: float | None = None, max_tokens: int | None = None) -> Result:
         """``run``, for code without an event loop."""
-        return _outside_loop(self.run(query), "run")
+        return _outside_loop(self.run(query, deadline=deadline, max_tokens=max_tokens), "run")
 
-    def execute_sync(self, plan: str | Plan) -> Result:
+    def execute_sync(self, plan: str | Plan, *, deadline: float | None = None) -> Result:
         """``execute``, for code without an event loop."""
-        return _outside_loop(self.execute(plan), "execute")
+        return _outside_loop(self.execute(plan, deadline=deadline), "execute")
 
     async def close(self) -> None:
         """End every process that runs started. A later run starts them again."""
         pool, self._pool = self._pool, None
         inline, self._inline = self._inline, None
+        processes, self._processes = self._processes, None
         if pool is not None:
             await pool.close()
+        if processes is not None:
+            await processes.close()
         if inline is not None:
             await inline.close()
         await self.model.close()
@@ -247,6 +260,43 @@ class Orchestrator:
             replan=self._replan,
         )
 
+    async def _run(
+        self,
+        query: str,
+        deadline: float | None,
+        max_tokens: int | None,
+        observer: Observer | None,
+        wrote: Callable[[str], None] | None,
+        run: Run | None = None,
+    ) -> Result:
+        if max_tokens is not None and max_tokens < 1:
+            raise ValueError(f"max_tokens is at least 1, not {max_tokens}")
+        conversing = Conversing(self.model, wrote=wrote, max_tokens=max_tokens)
+        task = self._task(query)
+        return await self._play(
+            TECHNIQUES[self.technique].play(task),
+            conversing,
+            query=query,
+            tried=task.tried,
+            observer=observer,
+            limit=Limit(deadline),
+            run=run,
+        )
+
+    async def _execute(
+        self, plan: str | Plan, deadline: float | None, observer: Observer | None, run: Run | None = None
+    ) -> Result:
+        checked = self.check(plan)
+        return await self._play(
+            _just(checked),
+            Conversing(self.model),
+            query=None,
+            tried=(),
+            observer=observer,
+            limit=Limit(deadline),
+            run=run,
+        )
+
     async def _play(
         self,
         conversation: Conversation[Answer],
@@ -255,20 +305,24 @@ class Orchestrator:
         query: str | None,
         tried: Sequence[Recovery],
         observer: Observer | None,
-        deadline: float | None = None,
+        limit: Limit,
+        run: Run | None,
     ) -> Result:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._turn = loop, asyncio.Lock()
-        limit = _Limit(deadline, loop.time())
         try:
             await limit.within(self._turn.acquire())
         except LimitReached as error:
             error.result = self._collected(Answer(False, error=str(error)), conversing, query=query)
             raise
+        except asyncio.CancelledError:
+            if run is None or not run.cancelled:
+                raise
+            return self._collected(Answer(False, error=RUN_CANCELLED), conversing, query=query)
         try:
             return await self._play_alone(
-                conversation, conversing, query=query, tried=tried, observer=observer, limit=limit
+                conversation, conversing, query=query, tried=tried, observer=observer, limit=limit, run=run
             )
         finally:
             self._turn.release()
@@ -314,13 +368,19 @@ class Orchestrator:
         query: str | None,
         tried: Sequence[Recovery],
         observer: Observer | None,
-        limit: _Limit,
+        limit: Limit,
+        run: Run | None,
     ) -> Result:
         def collected(answer: Answer, plan: Plan, execution: Execution) -> Result:
             told = (*notes.values(), *execution.notes.values())
             return self._collected(
                 answer, conversing, query=query, plan=plan, core=core, execution=execution, notes=told
             )
+
+        def so_far(why: str, execution: Execution) -> Result:
+            core.abandon(execution.held)
+            made = Plan(tuple(core.graph.call(id_) for id_ in core.graph))
+            return collected(Answer(False, error=why, recoveries=tuple(tried)), made, execution)
 
         self.usage = conversing.usage
         core = self._core()
@@ -331,13 +391,18 @@ class Orchestrator:
                 core,
                 self.functions,
                 inline=self._inout(notes),
+                processes=self._stoppable(),
                 workers=self._workers().place,
                 ask=lambda prompt: _asked(conversing, prompt, notes),
                 ahead=self._ahead,
                 observer=observer,
             ) as execution:
+                if run is not None:
+                    run.attach(execution)
                 played = await limit.within(converse(conversation, conversing, self.functions, execution))
         except asyncio.CancelledError as cancelled:
+            if run is not None and run.cancelled and execution is not None:
+                return so_far(RUN_CANCELLED, execution)
             await asyncio.shield(self.close())
             if execution is not None:
                 cancelled.add_note(_what_finished(core))
@@ -345,10 +410,7 @@ class Orchestrator:
         except LLMOrchError as error:
             error.add_note(_what_finished(core))
             if execution is not None:
-                core.abandon(execution.held)
-                failed = Answer(False, error=str(error), recoveries=tuple(tried))
-                made = Plan(tuple(core.graph.call(id_) for id_ in core.graph))
-                error.result = collected(failed, made, execution)
+                error.result = so_far(str(error), execution)
             raise
         return collected(played.value, played.plan, execution)
 
@@ -374,6 +436,13 @@ class Orchestrator:
 
         self._inline.measured = measured
         return self._inline
+
+    def _stoppable(self) -> GrowingPool:
+        from llmorch.processors.growing import GrowingPool
+
+        if self._processes is None:
+            self._processes = GrowingPool()
+        return self._processes
 
     def _workers(self) -> Pool:
         from llmorch.processors.pool import Pool
@@ -402,24 +471,6 @@ def _with_kind(function: Function, kind: Any) -> Function:
     from dataclasses import replace
 
     return replace(function, kind=kind)
-
-
-class _Limit:
-    """A run's deadline, which begins when the run is asked for: waiting for its turn counts."""
-
-    def __init__(self, deadline: float | None, began: float) -> None:
-        self._deadline = deadline
-        self._ends = None if deadline is None else began + deadline
-
-    async def within(self, work: Awaitable[T]) -> T:
-        """What comes of ``work``. Raises ``LimitReached`` once the deadline has passed."""
-        try:
-            async with asyncio.timeout_at(self._ends) as limit:
-                return await work
-        except TimeoutError:
-            if not limit.expired():
-                raise
-        raise LimitReached(f"the run took longer than its deadline of {self._deadline:g} s")
 
 
 def _just(plan: Plan) -> Conversation[Answer]:
@@ -462,7 +513,16 @@ def _outside_loop(work: Coroutine[Any, Any, T], name: str) -> T:
     if _in_loop():
         work.close()
         raise LLMOrchError(f"an event loop runs already; write: await orchestrator.{name}(...)")
-    return asyncio.run(work)
+
+    async def alone() -> T:
+        from llmorch.processors.stopping import end_tasks
+
+        try:
+            return await work
+        finally:
+            await end_tasks()
+
+    return asyncio.run(alone())
 
 
 def _in_loop() -> bool:

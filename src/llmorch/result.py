@@ -261,7 +261,12 @@ def _why(records: Sequence[CallRecord]) -> str:
         for record in records
         if record.status == "failed"
     ]
-    return "; ".join(failed) or f"{records[-1].id} was {records[-1].status}"
+    cancelled = [
+        f"{record.id} ({record.function}) was {record.error}"
+        for record in records
+        if record.status == "cancelled" and record.error
+    ]
+    return "; ".join([*failed, *cancelled]) or f"{records[-1].id} was {records[-1].status}"
 
 
 def json_value(value: Any) -> Any:

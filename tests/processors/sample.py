@@ -80,6 +80,11 @@ def pid() -> int:
     return os.getpid()
 
 
+def late_pid() -> int:
+    time.sleep(0.2)
+    return os.getpid()
+
+
 def cpus() -> set[int]:
     return os.sched_getaffinity(0)
 
@@ -152,6 +157,111 @@ def threads_alive() -> None:
     import threading
 
     threading.Timer(0.05, os._exit, [9]).start()
+
+
+def get_away(file: str, seconds: float, end: str = "") -> None:
+    """Start a process that is nobody's child, in a session of its own, deaf to polite signals; then wait."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)
+            Path(file).write_text(str(os.getpid()))
+            time.sleep(60)
+        os._exit(0)
+    os.wait()
+    while not Path(file).exists() or not Path(file).read_text():
+        time.sleep(0.005)
+    if end:
+        die(end)
+    time.sleep(seconds)
+
+
+def share(seconds: float, file: str) -> None:
+    """Make shared memory with a name, note the name, and leave it there."""
+    from multiprocessing.shared_memory import SharedMemory
+
+    memory = SharedMemory(create=True, size=1_000_000)
+    Path(file).write_text(memory.name)
+    time.sleep(seconds)
+
+
+def hold(mebibytes: int, step: int, seconds: float = 0.0) -> int:
+    """Take memory bit by bit, use it, and hold it for a while."""
+    held = [bytearray(step * 2**20) for _ in range(mebibytes // step)]
+    time.sleep(seconds)
+    return len(held)
+
+
+def hold_in_children(count: int, mebibytes: int) -> None:
+    """Have processes take memory that they don't share."""
+    for _ in range(count):
+        if os.fork() == 0:
+            hold(mebibytes, mebibytes, 30.0)
+            os._exit(0)
+    time.sleep(30)
+
+
+def fork_with(mebibytes: int, count: int) -> int:
+    """Take memory, and share it with forked processes for a while."""
+    held = bytearray(mebibytes * 2**20)
+    pids = []
+    for _ in range(count):
+        if (pid := os.fork()) == 0:
+            time.sleep(0.3)
+            os._exit(0)
+        pids.append(pid)
+    for pid in pids:
+        os.waitpid(pid, 0)
+    return len(held) // 2**20
+
+
+def meddle(how: str, file: str = "") -> None:
+    """Change something of the process that isn't the function's own."""
+    import threading
+
+    match how:
+        case "a signal handler":
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        case "a blocked signal":
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+        case "an alarm":
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+        case "a thread":
+            threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
+        case "a child":
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"])
+        case "a dead child":
+            if os.fork() == 0:
+                os._exit(0)
+        case "an output":
+            os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), 1)
+        case "a closed output":
+            sys.stdout.close()
+        case "umask":
+            os.umask(0o777)
+        case "path":
+            sys.path.insert(0, "/nowhere")
+        case "stdout":
+            sys.stdout = None  # type: ignore[assignment]
+        case _:
+            raise ValueError(how)
+
+
+def look() -> tuple[Any, ...]:
+    """What ``meddle`` might have changed."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return (
+        str(signal.getsignal(signal.SIGUSR1)),
+        len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        signal.getitimer(signal.ITIMER_REAL)[0] > 0,
+        len(sys._current_frames()),
+        oct(mask),
+        "/nowhere" in sys.path,
+        sys.stdout is not None and not sys.stdout.closed,
+        os.fstat(1).st_ino == os.fstat(2).st_ino,
+    )
 
 
 def double(array: Any) -> Any:

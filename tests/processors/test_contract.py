@@ -11,6 +11,7 @@ import pytest
 
 from llmorch.errors import CallError
 from llmorch.functions import Function, declaration_of
+from llmorch.processors.growing import GrowingPool
 from llmorch.processors.inline import Inline
 from llmorch.processors.pool import Worker
 from tests.processors import sample
@@ -37,11 +38,12 @@ class Place:
         return declaration_of(getattr(sample, self.prefix + name), kind=self.kind, timeout=timeout)
 
 
-@pytest.fixture(params=["inline async", "inline sync", "worker", "worker async"])
+@pytest.fixture(params=["inline async", "inline sync", "processes", "worker", "worker async"])
 async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     made = {
         "inline async": lambda: Place(Inline(), "async_", "inout"),
         "inline sync": lambda: Place(Inline(), "", "inout", stops=False),
+        "processes": lambda: Place(GrowingPool(), "", "inout"),
         "worker": lambda: Place(Worker(), "", "compute"),
         "worker async": lambda: Place(Worker(), "async_", "compute"),
     }[request.param]()
@@ -107,7 +109,7 @@ async def test_cancelling_execute_stops_the_waiting_at_once_and_the_work_where_i
 
 async def test_a_call_past_its_timeout_is_stopped(place: Place, tmp_path: Path) -> None:
     if not place.stops:
-        pytest.skip("a thread can't be stopped, and such a timeout can't be declared")
+        pytest.skip("a thread can't be stopped: a function with a timeout runs in a process")
     file = tmp_path / "effect"
     with pytest.raises(CallError, match=r"^(async_)?nap took longer than its timeout of 0.1 s$") as caught:
         await place.processor.execute(place.function("nap", timeout=0.1), {"seconds": 0.2, "file": str(file)})

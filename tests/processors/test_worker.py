@@ -60,8 +60,12 @@ def is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    if sys.platform != "linux":
+        return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:  # it has just been reaped
+        return False
 
 
 def ends(pid: int, seconds: float = 3.0) -> bool:
@@ -72,7 +76,7 @@ def ends(pid: int, seconds: float = 3.0) -> bool:
     return not is_alive(pid)
 
 
-def _filled(file: Path) -> None:
+def filled(file: Path) -> None:
     """Wait until a file has been written."""
     while not file.exists() or not file.read_text():
         time.sleep(0.01)
@@ -269,7 +273,9 @@ async def test_large_values_leave_no_descriptor_open_and_nothing_in_shared_memor
         array = await call(worker, sample.zeros, size=10_000_000)
         await call(worker, sample.size_of, value=array)
     del array
-    assert _held() == before
+    descriptors, shared = _held()
+    assert descriptors <= before[0]  # what processes of earlier tests printed into may close meanwhile
+    assert shared <= before[1]
 
 
 async def test_writing_a_large_argument_leaves_the_event_loop_free(worker: Worker) -> None:
@@ -432,7 +438,7 @@ async def test_a_thread_that_ends_the_process_after_its_call_is_no_later_calls_f
 async def test_cancelling_kills_what_the_function_started_too(worker: Worker, tmp_path: Path) -> None:
     file = tmp_path / "child"
     task = asyncio.create_task(call(worker, sample.start_child, seconds=30, file=str(file)))
-    await asyncio.to_thread(_filled, file)
+    await asyncio.to_thread(filled, file)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -315,7 +315,9 @@ async def test_an_attempt_does_not_see_the_results_of_another_plan() -> None:
 
     functions = as_functions([name, flaky])
     core = Orchestration(functions, processors=1, policy=policy_named("critical"))
-    async with Execution(core, functions, inline=Inline(), workers=None, ask=None) as execution:
+    async with Execution(
+        core, functions, inline=Inline(), processes=Inline(), workers=None, ask=None
+    ) as execution:
         execution.extend(parse('s1 = name(text="a")\ns2 = flaky(text=s1)').calls)
         await until(lambda: seen)
         execution.revise()

@@ -15,6 +15,7 @@ from llmorch.plan import parse, with_ids
 from llmorch.runtime.simulate import simulate
 from llmorch.schedule import (
     POLICIES,
+    CallCancelled,
     CallCompleted,
     CallFailed,
     Cancel,
@@ -80,10 +81,18 @@ class Watched:
 
 
 def _ended(event) -> set[str]:
-    return {event.call} if isinstance(event, CallCompleted | CallFailed) else set()
+    return {event.call} if isinstance(event, CallCompleted | CallFailed | CallCancelled) else set()
 
 
-def play(plan: Plan, processors: int, policy: str, data: st.DataObject, *, failures: bool) -> Watched:
+def play(
+    plan: Plan,
+    processors: int,
+    policy: str,
+    data: st.DataObject,
+    *,
+    failures: bool,
+    cancelling: bool = False,
+) -> Watched:
     """Stream the plan in random pieces, and end what runs in random order."""
     watched = Watched(plan, processors, policy)
     left = list(plan.calls)
@@ -94,6 +103,9 @@ def play(plan: Plan, processors: int, policy: str, data: st.DataObject, *, failu
     while not watched.finished:
         choices = [*sorted(watched.running)] + ([None] if not told else [])
         assert choices, "a hang: nothing runs, and the plan is complete"
+        if cancelling and watched.core.states and data.draw(st.integers(0, 3)) == 3:
+            watched.handle(CallCancelled(data.draw(st.sampled_from(sorted(watched.core.states))), 1))
+            continue
         chosen = data.draw(st.sampled_from(choices))
         if chosen is None:
             count = data.draw(st.integers(1, len(left))) if left else 0
@@ -136,6 +148,78 @@ def test_replaying_the_events_gives_the_same_commands(plan, processors, policy, 
     watched = play(plan, processors, policy, data, failures=True)
     again = core_for(processors=processors, policy=policy)
     assert [again.handle(event, at=float(at)) for at, event in enumerate(watched.events)] == watched.commands
+
+
+@given(plan=plans(arguments=False), processors=st.integers(1, 4), policy=policies, data=st.data())
+@settings(max_examples=400)
+def test_a_cancelled_call_stops_its_descendants_and_nothing_else(plan, processors, policy, data) -> None:
+    watched = play(plan, processors, policy, data, failures=False, cancelling=True)
+    states, graph = watched.core.states, watched.core.graph
+    cancelled = {call for call, state in states.items() if state.status == "cancelled"}
+    stopped = {other for call in cancelled for other in graph.descendants(call)}
+    assert {call for call, state in states.items() if state.status == "skipped"} == stopped - cancelled
+    assert not stopped & set(watched.started)
+    rest = set(states) - cancelled - stopped
+    assert {call for call, state in states.items() if state.status == "completed"} == rest
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_call_that_was_cancelled_is_not_made_again_by_a_revised_plan(running) -> None:
+    core = core_for(functions=OFFERED)
+    first = parse(
+        's1 = search(query="a")\ns2 = search(query=s1)\ns3 = search(query="a")\ns4 = search(query=s3)'
+    )
+    core.handle(PlanExtended(first.calls, complete=True), at=0)
+    if running:
+        core.handle(CallCompleted("s1", 1), at=1)
+    core.handle(CallCancelled("s2", 1), at=2)
+    core.handle(CallFailed("s3", 1, "broken"), at=3)
+    core.handle(PlanRevised(), at=4)
+    other = parse(
+        's1 = search(query="b")\ns2 = search(query=s1)\ns3 = search(query="a")\ns5 = search(query=s1)\n'
+        "s6 = search(query=s2)"
+    )
+    core.handle(PlanExtended(other.calls, complete=True), at=5)
+    statuses = {call: (state.status, state.error) for call, state in core.states.items()}
+    cancelled = ("cancelled", "cancelled by the caller")
+    assert (statuses["s2"], statuses["s5"], statuses["s6"]) == (
+        cancelled,
+        cancelled,
+        ("skipped", "s2 was cancelled"),
+    )
+    assert statuses["s1"] == ("running", None)
+
+
+@pytest.mark.parametrize("status", ["planned", "submitted"])
+def test_a_call_is_cancelled_before_it_runs(status) -> None:
+    core = core_for(processors=1)
+    plan = parse("s1 = train()\ns2 = train()\ns3 = train(x=s1)\ns4 = load(x=s2)\ns5 = load(x=s3)")
+    core.handle(PlanExtended(plan.calls, complete=True), at=0)
+    call = {"planned": "s3", "submitted": "s2"}[status]
+    assert core.states[call].status == status
+    assert core.handle(CallCancelled(call, 1), at=1) == []
+    ended = [core.handle(CallCompleted("s1", 1), at=2)]
+    if status == "planned":
+        ended.append(core.handle(CallCompleted("s2", 1), at=3))
+        ended.append(core.handle(CallCompleted("s4", 1), at=3))
+        started = ["s2", "s4"]
+    else:
+        ended.append(core.handle(CallCompleted("s3", 1), at=3))
+        ended.append(core.handle(CallCompleted("s5", 1), at=3))
+        started = ["s3", "s5"]
+    commands = [command for commands in ended for command in commands]
+    assert [command.call for command in commands[:-1]] == started
+    assert commands[-1] == Finish()
+
+
+def test_cancelling_what_has_ended_changes_nothing() -> None:
+    core = core_for()
+    core.handle(PlanExtended(parse("s1 = load()\ns2 = load(x=s1)").calls, complete=True), at=0)
+    core.handle(CallCompleted("s1", 1), at=1)
+    before = copy.deepcopy(core.states)
+    assert core.handle(CallCancelled("s1", 1), at=2) == []
+    assert core.handle(CallCancelled("s9", 1), at=2) == []
+    assert core.states == before
 
 
 @given(plan=plans(arguments=False), processors=st.integers(1, 4), policy=policies, data=st.data())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch.plan import render, render_call
 from llmorch.schedule import (
     BatchEnded,
+    CallCancelled,
     CallCompleted,
     CallFailed,
     Cancel,
@@ -130,7 +131,7 @@ class Progress:
                 self._end(id_, attempt, "completed", at)
             case CallFailed(id_, attempt, error):
                 self._end(id_, attempt, "failed", at, f": {error}")
-            case Cancel(id_, attempt):
+            case Cancel(id_, attempt) | CallCancelled(id_, attempt):
                 self._end(id_, attempt, "stopped", at)
             case CancelRequested():
                 pass

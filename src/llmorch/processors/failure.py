@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from llmorch.errors import CallError
+
 MESSAGE = 2_000
 """The longest message, in characters."""
 DETAIL = 20_000
@@ -80,8 +82,15 @@ def raised(error: BaseException) -> Raised:
     return Raised(*described(error), kinds_of(error))
 
 
+def late(name: str, timeout: float | None) -> CallError:
+    """The failure of a call of this function that took longer than it may, in seconds."""
+    return CallError(f"{name} took longer than its timeout of {timeout or 0:g} s", kinds=LATE)
+
+
 LATE = kinds_of(TimeoutError())
 """What a call past its timeout counts as, as if the function had raised it."""
+OUTGROWN = kinds_of(MemoryError())
+"""What a call past its limit of memory counts as."""
 CRASHED = kinds_of(Exception())
 """What the end of a call's process counts as: no exception in particular."""
 

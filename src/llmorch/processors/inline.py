@@ -2,7 +2,7 @@
 
 Decides how a synchronous function leaves the loop and how its result comes back. It must
 not know of processes, and it can't stop a thread: it stops waiting for it, and what the
-thread returns later is dropped.
+thread returns later is dropped. How a coroutine is stopped is in ``stopping.py``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
 from llmorch.functions import Function
-from llmorch.processors.failure import LATE, described, kinds_of
 from llmorch.processors.showing import SECONDS, late, shown
+from llmorch.processors.stopping import Awaited, cancelled, failed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
+
+    from llmorch.processors.stopping import Done
 
     Measured = Callable[[Function, float, float], None]
     Leave = Callable[[Function], Callable[[], None]]
@@ -46,7 +48,9 @@ class _Job:
         "function",
         "leave",
         "loop",
+        "measured",
         "over",
+        "rest",
         "result",
         "share",
     )
@@ -56,15 +60,18 @@ class _Job:
         function: Function,
         args: Mapping[str, Any],
         context: Context,
-        done: Callable[[_Job], None],
+        done: Done,
         loop: asyncio.AbstractEventLoop,
+        measured: Measured | None,
         leave: Leave | None,
     ) -> None:
         self.function = function
         self.args = args
         self.context = context
         self.done = done
+        self.measured = measured
         self.dropped = False
+        """Whether nobody waits for what comes of it any more."""
         self.leave = leave
         self.ended = False
         self.over: Callable[[], None] | None = None
@@ -72,6 +79,8 @@ class _Job:
         self.loop = loop
         self.result: Any = None
         self.error: CallError | None = None
+        self.rest: Awaited | None = None
+        """What the function left to wait for."""
         self.cpu = self.share = 0.0
 
     def run(self) -> None:
@@ -81,7 +90,7 @@ class _Job:
         try:
             self.result = self.context.run(self.function.call, **self.args)
         except BaseException as error:
-            self.error = _failed(error)
+            self.error = failed(error)
         self.cpu = thread_time() - cpu
         wall = perf_counter() - wall
         # While another thread of this interpreter computes, this one could not have.
@@ -95,8 +104,20 @@ class _Job:
 
     def cancel(self) -> None:
         """Nobody waits any more. What a thread does can't be stopped; its result is dropped."""
-        if self.dropped:
-            return
+        if self.rest is not None:
+            self.rest.cancel()
+        elif not self.dropped:
+            self._give_up()
+            self.loop.call_soon(self.done, None, cancelled(self.function))
+
+    def abandon(self) -> None:
+        """The same, where nobody may be told any more."""
+        if self.rest is not None:
+            self.rest.abandon()
+        elif not self.dropped:
+            self._give_up()
+
+    def _give_up(self) -> None:
         self.dropped = True
         if self.leave is not None and not self.ended:
             self.over = self.leave(self.function)
@@ -105,8 +126,15 @@ class _Job:
 
     def settle(self) -> None:
         """Tell whoever waits, if somebody still does; on the loop."""
-        if not self.dropped:
-            self.done(self)
+        if self.dropped:
+            return
+        self.dropped = True
+        if self.measured is not None:
+            self.measured(self.function, self.cpu, self.share)
+        if self.error is None and hasattr(type(self.result), "__await__"):
+            self.rest = Awaited(self.function, self.result, {}, self.done)
+        else:
+            self.done(self.result, self.error)
 
 
 class Inline:
@@ -132,24 +160,24 @@ class Inline:
         """Call ``function`` with ``args`` and return what it returns."""
         if self._closed:
             raise CallError(f"{function.name} can't be called: its processor is closed")
-        if function.is_async:
-            return await self.shown(function, await _awaited(function, None, args))
         ended: asyncio.Future[tuple[Any, CallError | None]] = asyncio.get_running_loop().create_future()
 
         def done(result: Any, error: CallError | None) -> None:
             if not ended.done():
                 ended.set_result((result, error))
 
-        job = self.begin(function, args, done)
+        call = self.begin(function, args, done)
         try:
-            result, error = await ended
+            result, error = await asyncio.shield(ended)
         except asyncio.CancelledError:
-            job.cancel()
+            call.cancel()
+            await ended  # which it has soon, whatever it does
+            raise
+        except GeneratorExit:
+            call.abandon()
             raise
         if error is not None:
             raise error
-        if hasattr(type(result), "__await__"):
-            result = await _awaited(function, result, args)
         return await self.shown(function, result)
 
     async def shown(self, function: Function, result: Any) -> Any:
@@ -165,30 +193,18 @@ class Inline:
         except TimeoutError:
             return late(result, batch=batch)
 
-    def begin(
-        self,
-        function: Function,
-        args: Mapping[str, Any],
-        done: Callable[[Any, CallError | None], None],
-    ) -> _Job:
-        """Start a synchronous function; ``done`` hears on the event loop how it ended.
+    def begin(self, function: Function, args: Mapping[str, Any], done: Done) -> Awaited | _Job:
+        """Start a call; ``done`` hears on the event loop how it ended, once.
 
         This is ``execute`` without a task around it, which takes two turns of the event
-        loop more. The object that is returned can be cancelled.
+        loop more. What is returned can be cancelled, and then ends soon.
         """
-
-        def settled(job: _Job) -> None:
-            if self.measured is not None:
-                self.measured(function, job.cpu, job.share)
-            done(job.result, job.error)
-
-        job = _Job(function, args, copy_context(), settled, asyncio.get_running_loop(), self._leave)
+        if function.is_async:
+            return Awaited(function, None, args, done)
+        loop = asyncio.get_running_loop()
+        job = _Job(function, args, copy_context(), done, loop, self.measured, self._leave)
         self._submit(job)
         return job
-
-    async def finish(self, function: Function, awaitable: Awaitable[Any]) -> Any:
-        """Wait for what a synchronous function left to wait for."""
-        return await _awaited(function, awaitable, {})
 
     def _submit(self, job: _Job) -> None:
         try:
@@ -227,42 +243,3 @@ def _work(jobs: SimpleQueue[_Job | None], idle: deque[None]) -> None:
         with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
             job.loop.call_soon_threadsafe(job.settle)
         del job
-
-
-async def _awaited(function: Function, awaitable: Awaitable[Any] | None, args: Mapping[str, Any]) -> Any:
-    """Call an async function, or wait for what a synchronous one left to wait for."""
-    task = asyncio.current_task()
-    cancellations = task.cancelling() if task is not None else 0
-    late = None
-    try:
-        if function.timeout is None:
-            return await (function.call(**args) if awaitable is None else awaitable)
-        async with asyncio.timeout(function.timeout) as late:
-            result = await (function.call(**args) if awaitable is None else awaitable)
-        if not late.expired():  # it may have swallowed the cancellation and come late
-            return result
-    except BaseException as error:
-        if isinstance(error, GeneratorExit) and (task is None or _current_task() is not task):
-            raise  # it is closed from outside, as it is where the loop is gone; the function didn't raise it
-        if (
-            isinstance(error, asyncio.CancelledError)
-            and task is not None
-            and task.cancelling() > cancellations
-        ):
-            raise
-        if late is None or not late.expired():
-            raise _failed(error) from None
-    raise CallError(f"{function.name} took longer than its timeout of {function.timeout:g} s", kinds=LATE)
-
-
-def _current_task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # no loop runs
-        return None
-
-
-def _failed(error: BaseException) -> CallError:
-    """What is known of an exception that the function raised, one frame below ours."""
-    message, detail = described(error, skip=1)
-    return CallError(message, detail=detail, kinds=kinds_of(error))

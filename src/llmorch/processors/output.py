@@ -6,12 +6,16 @@ prints without end neither fills a terminal nor waits for one.
 
 from __future__ import annotations
 
+import asyncio
 import os
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from threading import Thread
 
 LIMIT = 64 * 1024
 """Bytes that one call may print."""
+PATIENCE = 0.05
+"""Seconds that the last words of a process hold up the news of its end; they are passed on in any case."""
 _DROPPED = b"\n[more output of this call is dropped]\n"
 
 
@@ -21,6 +25,7 @@ class Outlet:
     def __init__(self) -> None:
         reading, self.writing = os.pipe()
         self._left = LIMIT
+        self._passed: Future[None] = Future()
         self._thread = Thread(target=self._pass_on, args=(reading,), name="llmorch-output", daemon=True)
 
     def start(self) -> None:
@@ -33,8 +38,13 @@ class Outlet:
         self._left = LIMIT
 
     def drain(self) -> None:
-        """Wait until what an ended process printed has been passed on."""
-        self._thread.join(timeout=0.2)
+        """Wait until what an ended process printed has been passed on; blocks."""
+        self._thread.join(timeout=PATIENCE)
+
+    async def drained(self) -> None:
+        """The same, leaving the event loop free."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.wrap_future(self._passed), PATIENCE)
 
     def _pass_on(self, reading: int) -> None:
         with suppress(OSError):
@@ -47,3 +57,5 @@ class Outlet:
                     os.write(2, shown if self._left > 0 else shown + _DROPPED)
         with suppress(OSError):
             os.close(reading)
+        with suppress(InvalidStateError, RuntimeError):  # nobody waits any more, or the loop is closed
+            self._passed.set_result(None)

@@ -16,9 +16,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmorch.errors import CallError
-from llmorch.processors.failure import CRASHED, LATE, described, known_kinds
+from llmorch.processors.failure import CRASHED, OUTGROWN, described, known_kinds, late
 from llmorch.processors.files import LOADED_FILES
-from llmorch.processors.process import LateError, Process, UnsentError, absolute, start
+from llmorch.processors.keeper import MEMORY
+from llmorch.processors.keeping import Keeper, absolute
+from llmorch.processors.process import LateError, Process, UnsentError
 from llmorch.processors.sending import calling, remembering, write
 from llmorch.processors.wire import pack
 from llmorch.processors.worker import DONE, RAISED, REFUSED, SURROUNDINGS
@@ -49,24 +51,26 @@ _THREADS = (
 class Worker:
     """A processor that is a process of its own, pinned to a CPU where the platform can.
 
-    It runs one call at a time; a second one waits its turn. A process that crashed, or
-    was killed to stop a call, is replaced. ``environment`` is what the process finds beside
-    this one's own; ``cpus`` may be set before each call.
+    It runs one call at a time; a second one waits its turn. A process that crashed, was
+    killed to stop a call, or in which a call left something behind, is replaced. Without
+    ``index`` it runs on any CPU. ``environment`` is what the process finds beside this
+    one's own; ``cpus`` may be set before each call.
     """
 
     def __init__(
         self,
-        index: int = 0,
+        index: int | None = None,
         *,
         starter: ThreadPoolExecutor | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        # On Linux a worker dies with the *thread* that started it, so all are started
+        # On Linux a keeper dies with the *thread* that started it, so all are started
         # on one thread that lives as long as they may.
-        self._starter = starter or _new_starter()
+        self._starter = starter or new_starter()
         self._owns_starter = starter is None
-        self.cpus = cpus_of((index,))
+        self.cpus = () if index is None else cpus_of((index,))
         self._environment = threads(1) if environment is None else environment
+        self._keeper: Keeper | None = None
         self._coming: Future[Process] | None = None
         self._current: Process | None = None
         self._closed = False
@@ -87,7 +91,15 @@ class Worker:
     def _start(self) -> Process:
         if self._closed:
             raise CallError("its processor is closed")
-        return start(self.cpus, self._environment)
+        if self._keeper is None or self._keeper.ended:
+            self._drop_keeper()
+            self._keeper = Keeper(self.cpus, self._environment)
+        return self._keeper.start()
+
+    def _drop_keeper(self) -> None:
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.close()
 
     async def execute(self, function: Function, args: Mapping[str, Any]) -> Any:
         """Call ``function`` with ``args`` in the process and return what it returns."""
@@ -103,19 +115,24 @@ class Worker:
                     if process is None or not process.ready or process.gone or process.loop is not loop:
                         process = await self._up(function, loop)
                     try:
-                        return await self._call(process, function, args)
+                        result = await self._call(process, function, args)
+                        if process.spent:  # what is left of the call ends before anybody hears of its end
+                            await self._bury(process)
+                        return result
                     except UnsentError:  # it ended while nothing ran on it: no call's fault
                         await self._bury(process)
                     except EOFError:
                         how = await self._bury(process)
+                        if how == MEMORY:
+                            raise _outgrown(function) from None
                         kinds = () if self._closed else CRASHED
                         raise CallError(f"{function.name} {self._ended(how)}", kinds=kinds) from None
                     except LateError:
                         await self._bury(process)
-                        late = f"{function.name} took longer than its timeout of {function.timeout:g} s"
-                        raise CallError(late, kinds=LATE) from None
+                        raise late(function.name, function.timeout) from None
                     except BaseException:
-                        if process.outstanding:  # cancelled: what it does now must not happen
+                        # Cancelled: what it does now must not happen. Or it failed and left something.
+                        if process.outstanding or process.spent:
                             await self._bury(process)
                         raise
             finally:
@@ -172,7 +189,11 @@ class Worker:
         parcel = calling(function, args)
         if parcel.size > ON_LOOP:
             await asyncio.to_thread(write, parcel, function)
+        if function.memory is not None:
+            await process.watch(function.memory)
         answer = await process.ask(parcel, function.timeout)
+        if function.memory is not None:
+            await process.watch(0)
         try:
             value = answer.value()
         except Exception as error:
@@ -181,6 +202,8 @@ class Worker:
             raise CallError(text, detail=detail) from None
         if answer.kind == RAISED:
             message, detail, kinds = value
+            if function.memory is not None and OUTGROWN[0] in kinds:
+                raise _outgrown(function, detail)
             raise CallError(message, detail=detail, kinds=known_kinds(kinds))
         if answer.kind == REFUSED:
             raise CallError(f"{function.name} {value[0]}", detail=value[1])
@@ -189,16 +212,17 @@ class Worker:
     async def _bury(self, process: Process, *, replace: bool = True) -> str:
         """Kill a process, start the next one, and return once this one can do no more."""
         process.kill()
-        process.release()
         if self._current is process:
             self._current = self._coming = None
-        try:
-            reaped = self._starter.submit(process.reap)
-        except RuntimeError:  # closed meanwhile, and everything ended with it
-            return process.reap()
         if replace:
-            self.start()
-        return await _wait(reaped)
+            self.start()  # it begins once this one has ended
+        try:
+            how = await process.ended()
+        finally:
+            process.release()
+        if process.stuck:  # its keeper waits for it; the next one needs another
+            self._keeper = None
+        return how
 
     async def close(self) -> None:
         """End the process, gently if it is idle; whatever runs on it is stopped."""
@@ -207,9 +231,11 @@ class Worker:
         grace = 0.0 if self._busy else GRACE
         if grace and coming is not None and coming.done() and coming.exception() is None:
             coming.result().hang_up()  # now, so that all of a pool end side by side
+        if self._keeper is not None:
+            self._keeper.hang_up()
         with suppress(RuntimeError):  # closed before: the starter takes nothing more
             # Also without a process: those that were killed before are reaped by then.
-            ended = self._starter.submit(_end, coming, grace)
+            ended = self._starter.submit(self._end, coming, grace)
             process = await _wait(ended)
             if process is not None:
                 process.release()
@@ -220,10 +246,35 @@ class Worker:
         """End the process at once, from anywhere; for when ``close`` can't be awaited."""
         self._closed = True
         coming, self._coming, self._current = self._coming, None, None
-        if coming is not None:
-            coming.add_done_callback(_kill)
+        if coming is None:
+            self._drop_keeper()
+        else:
+            coming.add_done_callback(self._end_now)
         if self._owns_starter:
             self._starter.shutdown(wait=False)
+
+    def _end_now(self, coming: Future[Process]) -> None:
+        """Kill a process, on whatever thread, and give its socket back on the loop's own."""
+        process = self._end(coming, 0.0)
+        if process is None:
+            return
+        loop = process.loop
+        here = asyncio._get_running_loop()
+        if loop is None or loop is here or not loop.is_running():
+            process.release()
+        else:
+            with suppress(RuntimeError):  # closed this very moment
+                loop.call_soon_threadsafe(process.release)
+
+    def _end(self, coming: Future[Process] | None, grace: float) -> Process | None:
+        """End a process that was started, if one was, and what kept it."""
+        process = None
+        if coming is not None and coming.exception() is None:
+            process = coming.result()
+            process.hang_up()
+            process.reap(grace)
+        self._drop_keeper()
+        return process
 
 
 class Pool:
@@ -240,13 +291,13 @@ class Pool:
     def __init__(self, count: int, devices: Sequence[str] = ()) -> None:
         if count < 1:
             raise ValueError(f"a pool needs at least one worker, not {count}")
-        self._starter = _new_starter()
+        self._starter = new_starter()
         self._devices = devices
         self.workers = tuple(Worker(index, starter=self._starter) for index in range(count))
         self._all = list(self.workers)
         self._special: dict[tuple[int, int, int | None], Worker] = {}
         """By first processor, number of processors, and GPU."""
-        self._kill = weakref.finalize(self, _kill_all, self._all, self._starter)
+        self._kill = weakref.finalize(self, kill_all, self._all, self._starter)
 
     def place(self, processors: tuple[int, ...], device: int | None = None) -> Worker:
         """The worker for a call that occupies these processors, and has this GPU."""
@@ -285,36 +336,23 @@ class Pool:
         self._kill()
 
 
-def _kill_all(workers: list[Worker], starter: ThreadPoolExecutor) -> None:
+def kill_all(workers: list[Worker], starter: ThreadPoolExecutor) -> None:
+    """End the processes of all workers, and the thread that started them."""
     for worker in workers:
         worker.kill()
     starter.shutdown(wait=False)
 
 
-def _kill(coming: Future[Process]) -> None:
-    """Kill a process, on whatever thread, and give its socket back on the loop's own."""
-    process = _end(coming, 0.0)
-    if process is None:
-        return
-    loop = process.loop
-    here = asyncio._get_running_loop()
-    if loop is None or loop is here or not loop.is_running():
-        process.release()
-    else:
-        with suppress(RuntimeError):  # closed this very moment
-            loop.call_soon_threadsafe(process.release)
+def _outgrown(function: Function, detail: str = "") -> CallError:
+    memory = function.memory or 0
+    size = f"{memory / 2**30:.3g} GiB" if memory >= 2**30 else f"{memory / 2**20:.3g} MiB"
+    return CallError(
+        f"{function.name} took more memory than its limit of {size}", detail=detail, kinds=OUTGROWN
+    )
 
 
-def _end(coming: Future[Process] | None, grace: float) -> Process | None:
-    if coming is None or coming.exception() is not None:
-        return None
-    process = coming.result()
-    process.hang_up()
-    process.reap(grace)
-    return process
-
-
-def _new_starter() -> ThreadPoolExecutor:
+def new_starter() -> ThreadPoolExecutor:
+    """A thread to start the processes of workers on."""
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="llmorch-starter")
 
 

@@ -1,31 +1,34 @@
-"""One worker process as seen from its parent: how it starts, is asked, and ends.
+"""One worker process as seen from here: how it is asked, and how it ends.
 
-Decides what is done to a process, not when: that is ``pool.py``. How values cross is in
-``wire.py``; the program that runs on the other side is ``worker.py``.
+Decides what is done to a process, not when: that is ``pool.py``. Who starts it is in
+``keeping.py``, how values cross in ``wire.py``, and the program on the other side in
+``worker.py``.
 """
 
 from __future__ import annotations
 
-import os
-import signal
+import asyncio
+import select
 import socket
-import subprocess
-import sys
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from llmorch.processors.output import Outlet
-from llmorch.processors.wire import Inbox, Parcel, prepared
-from llmorch.processors.worker import READY
+from llmorch.processors.keeper import ENDED, LIMIT
+from llmorch.processors.wire import Inbox, Parcel
+from llmorch.processors.worker import LAST, READY
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
+    from llmorch.processors.output import Outlet
     from llmorch.processors.wire import Message
 
     Surroundings = tuple[list[str], int, tuple[int, ...]]
     """Where modules are looked for, how many files were loaded, and the CPUs to run on."""
+
+STUCK = 5.0
+"""Seconds after which a killed process is stuck in the kernel: nothing helps."""
 
 
 class LateError(Exception):
@@ -39,35 +42,34 @@ class UnsentError(Exception):
 class Process:
     """A worker process, its socket, and what it already knows.
 
-    ``ask`` and ``release`` belong to the thread of the event loop; ``kill`` and ``reap``
-    may be called on any.
+    ``leash`` leads to its keeper, which kills it with all that it started when the leash
+    is let go, and answers when that is done. ``ask``, ``watch`` and ``release`` belong to
+    the thread of the event loop; ``kill`` and ``reap`` may be called on any.
     """
 
     def __init__(
-        self,
-        popen: subprocess.Popen[bytes],
-        connection: socket.socket,
-        outlet: Outlet,
-        surroundings: Surroundings,
+        self, connection: socket.socket, leash: socket.socket, outlet: Outlet, surroundings: Surroundings
     ) -> None:
+        self.pid: int | None = None
+        """The number of the process, once it is ready."""
         self.ready = False
         self.gone = False
+        self.spent = False
+        """Whether a call left something behind in it, so that it may get no other."""
+        self.stuck = False
+        """Whether it did not end when it was killed."""
         self.outstanding = False
         """Whether it was asked something and hasn't answered."""
         self.loop: asyncio.AbstractEventLoop | None = None
         self.known: dict[int, Callable[..., Any]] = {}
         self.surroundings = surroundings
-        self._popen = popen
         self._connection = connection
+        self._leash = leash
+        self._told = b""
         self._outlet = outlet
         self._descriptor = connection.fileno()  # asyncio makes a socket's repr, which is dear
         self._inbox = Inbox(connection)
         self._waiter: asyncio.Future[Message | None] | None = None
-
-    @property
-    def pid(self) -> int:
-        """The number of the process, and of the group of all that it starts."""
-        return self._popen.pid
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Listen on this event loop from now on, and no longer on the one before."""
@@ -141,10 +143,12 @@ class Process:
         if message is None:
             return
         if message.kind == READY:  # noted here: whoever waits for it may be cancelled by now
-            self.ready = True
+            self.ready, self.pid = True, message.value()
             message = None
         else:
             self.outstanding = False
+            self.spent |= bool(message.kind & LAST)
+            message.kind &= ~LAST
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(message)
         self._waiter = None
@@ -154,90 +158,79 @@ class Process:
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
 
+    async def watch(self, memory: int) -> None:
+        """Have the process killed once it holds so much more memory, in bytes, than it does now.
+
+        With 0 nobody looks any more. Raises ``EOFError`` where it has ended.
+        """
+        assert self.loop is not None
+        with suppress(OSError):
+            self._leash.send(LIMIT.pack(memory))
+        if memory:
+            self.outstanding = True
+            self._told = await self.loop.sock_recv(self._leash, 1)
+            if self._told in (b"", ENDED):
+                raise EOFError
+            self._told = b""
+
     def kill(self) -> None:
         """End the process and every process it started, at once."""
-        if self._popen.returncode is None:  # one that is reaped has given its number back
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._popen.pid, signal.SIGKILL)
+        with suppress(OSError):
+            self._leash.shutdown(socket.SHUT_WR)
+
+    async def ended(self) -> str:
+        """Wait until the process that was killed has ended with all that it started, and say how, once."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(STUCK):
+                while piece := await loop.sock_recv(self._leash, 200):
+                    self._told += piece
+        except TimeoutError:
+            return self._ended(stuck=True)
+        except OSError:  # it had not read all that was asked
+            pass
+        await self._outlet.drained()
+        return self._ended()
+
+    def _ended(self, *, stuck: bool = False) -> str:
+        self._leash.close()
+        self.stuck = stuck
+        told = self._told.partition(ENDED)[2].decode()
+        return "it can't be killed" if stuck else told or "its keeper was killed"
 
     def reap(self, grace: float = 0.0) -> str:
-        """Wait until the process has ended, and say how; blocks.
+        """Wait until the process has ended with all that it started, and say how, once; blocks.
 
         It has ``grace`` seconds to end by itself; what is left then is killed.
         """
         if grace and not self.gone:
-            with suppress(OSError, ValueError):
-                import select
-
-                select.select([self._descriptor], [], [], grace)  # readable at its end
+            self._hear(grace)
         self.kill()
-        with suppress(subprocess.TimeoutExpired):  # stuck in the kernel: nothing helps
-            self._popen.wait(timeout=5)
-        self._outlet.drain()
-        status = self._popen.returncode
-        if status is None or status >= 0:
-            return f"exit status {status}"
-        try:
-            return f"signal {signal.Signals(-status).name}"
-        except ValueError:
-            return f"signal {-status}"
+        stuck = not self._hear(STUCK)
+        if not stuck:
+            self._outlet.drain()
+        return self._ended(stuck=stuck)
+
+    def _hear(self, seconds: float) -> bool:
+        """Take in what the keeper tells; whether that came to its end in time."""
+        until = time.monotonic() + seconds
+        poll = select.poll()
+        with suppress(OSError, ValueError):  # it was heard to the end before
+            poll.register(self._leash, select.POLLIN)
+            while poll.poll(max(0.0, until - time.monotonic()) * 1000):
+                piece = self._leash.recv(200)
+                self._told += piece
+                if not piece:
+                    return True
+            return False
+        return True
 
     def release(self) -> None:
         """Give the socket back; whoever still waits for an answer gets ``EOFError``."""
         self.gone = True
         self._detach()
         self._connection.close()
+        self._leash.close()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(EOFError())
         self._waiter = None
-
-
-def start(cpus: Sequence[int], environment: Mapping[str, str]) -> Process:
-    """Start a worker process on these CPUs, or on any for none, without waiting for it.
-
-    ``environment`` is what it finds beside this process's own.
-    """
-    ours, theirs = socket.socketpair()
-    outlet = Outlet()
-    path = list(sys.path)
-    program = (
-        f"import sys; sys.path[:] = {absolute(path)!r}\n"
-        f"from llmorch.processors.worker import main; main({theirs.fileno()}, {os.getpid()}, {tuple(cpus)!r})"
-    )
-    try:
-        with theirs:
-            popen = subprocess.Popen(
-                [sys.executable, "-c", program],
-                stdin=subprocess.DEVNULL,
-                cwd=None if _has_folder() else "/",
-                env={**os.environ, **environment},
-                stdout=outlet.writing,  # our standard output is the answer and nothing else
-                stderr=outlet.writing,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C is for us; and one signal reaches all it started
-            )
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        outlet.start()
-    ours.setblocking(False)
-    return Process(popen, prepared(ours), outlet, (path, 0, tuple(cpus)))
-
-
-def _has_folder() -> bool:
-    try:
-        os.getcwd()  # noqa: PTH109 - pathlib asks the same
-    except OSError:
-        return False
-    return True
-
-
-def absolute(path: list[str]) -> list[str]:
-    """Where modules are looked for, whatever the current directory will be."""
-    found = []
-    for entry in path:
-        if isinstance(entry, str):
-            with suppress(OSError):  # "" is the current directory, which may be gone
-                found.append(os.path.abspath(entry))  # noqa: PTH100
-    return found

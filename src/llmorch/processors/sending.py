@@ -57,7 +57,8 @@ def calling(function: Function, args: Mapping[str, Any]) -> Parcel:
     values = dict(args)
     try:
         show = None if function.show is None else id(function.show)
-        return pack(CALL_BATCH if function.is_batch else CALL, (id(function.call), values, show))
+        kind = CALL_BATCH if function.is_batch else CALL
+        return pack(kind, (id(function.call), values, function.memory, show))
     except Exception as error:
         text, detail = described(error)
     for name, value in values.items():

@@ -101,6 +101,10 @@ class Parcel:
         self._segments = segments
         self._file: _File | None = None
 
+    def mark(self, bit: int) -> None:
+        """Add a bit to the kind."""
+        self._message = bytes([self._message[0] | bit]) + self._message[1:]
+
     def write(self) -> None:
         """Write the file, which takes long for much data and may be done on any thread."""
         if not self._segments or self._file is not None:

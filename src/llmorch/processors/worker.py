@@ -11,14 +11,16 @@ import io
 import os
 import socket
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from llmorch.processors.failure import described, kinds_of, raised
+from llmorch.processors.family import adopt
+from llmorch.processors.leftovers import Before
 from llmorch.processors.wire import Inbox, Parcel, pack, prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from llmorch.processors.wire import Message
 
@@ -30,15 +32,20 @@ SURROUNDINGS, REMEMBER, CALL, CALL_BATCH = 1, 2, 3, 4
 READY, DONE, RETURNED, RAISED, REFUSED = 11, 12, 13, 14, 15
 
 _SIGKILL = 9
-_PR_SET_PDEATHSIG = 1
+_RESERVED = 2
+LAST = 64
+"""Added to an answer by a process that may take no other call: it is to be replaced."""
 
 
 def main(descriptor: int, parent: int, cpus: tuple[int, ...]) -> None:
-    """Answer what comes over the socket ``descriptor`` until the parent is gone.
+    """Answer what comes over the socket ``descriptor`` until nobody asks any more.
 
-    ``cpus`` are those to run on, or none for any.
+    ``parent`` is the process that started this one, with which it ends; ``cpus`` are those to
+    run on, or none for any.
     """
-    _die_with(parent)
+    adopt(end_with=_SIGKILL)  # whatever a function is doing
+    if os.getppid() != parent:
+        os._exit(1)
     _run_on(cpus)
     connection = prepared(socket.socket(fileno=descriptor))
     connection.set_inheritable(False)
@@ -49,7 +56,7 @@ def main(descriptor: int, parent: int, cpus: tuple[int, ...]) -> None:
     program = _Program()
     inbox = Inbox(connection)
     try:
-        _send(Parcel(READY, b"", []), connection)
+        _send(pack(READY, os.getpid()), connection)
         while True:
             message = inbox.receive()
             if message is not None:
@@ -57,19 +64,6 @@ def main(descriptor: int, parent: int, cpus: tuple[int, ...]) -> None:
                 message = None  # a large value must not live on while we wait
     except (EOFError, ConnectionError):
         connection.detach()  # stays open until the process has really ended
-
-
-def _die_with(parent: int) -> None:
-    """Let the kernel end this process with its parent, whatever a function is doing.
-
-    Elsewhere than on Linux the end of the socket does that, once the function returns.
-    """
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _run_on(cpus: tuple[int, ...]) -> None:
@@ -108,16 +102,18 @@ class _Program:
 
     def __init__(self) -> None:
         self._functions: dict[int, Callable[..., Any]] = {}
-        try:
-            self._folder = os.getcwd()  # noqa: PTH109 - pathlib isn't needed for anything else
-        except OSError:  # it was removed
-            self._folder = "/"
-        # The mapping behind os.environ compares in a microsecond; os.environ takes thirty.
-        self._environment: dict[Any, Any] = getattr(os.environ, "_data", {})
-        self._before = dict(self._environment)
+        self._before = Before()
 
     def answer(self, message: Message) -> Parcel:
         """Do what a message asks. Whatever happens in there becomes an answer."""
+        parcel = self._answer(message)
+        if message.kind not in (CALL, CALL_BATCH):
+            self._before.accept()
+        if not self._before.put_back():
+            parcel.mark(LAST)
+        return parcel
+
+    def _answer(self, message: Message) -> Parcel:
         try:
             if message.kind in (CALL, CALL_BATCH):
                 return self._call(message)
@@ -135,12 +131,10 @@ class _Program:
             return Parcel(DONE, b"", [])
         except BaseException as error:
             return pack(REFUSED, described(error, skip=1))
-        finally:
-            self._put_back()
 
     def _call(self, message: Message) -> Parcel:
         try:
-            number, args, show = message.value()
+            number, args, memory, show = message.value()
         except BaseException as error:
             text, detail = described(error, skip=1)
             hint = "define what they use in a module that can be imported"
@@ -149,11 +143,12 @@ class _Program:
                 (f"can't be called: its arguments can't be read in a worker process: {text}; {hint}", detail),
             )
         try:
-            result = self._functions[number](**args)
-            if hasattr(type(result), "__await__"):
-                result, failure = _awaited(result)
-                if failure is not None:
-                    return pack(RAISED, failure)
+            with nullcontext() if memory is None else _bounded(memory):
+                result = self._functions[number](**args)
+                if hasattr(type(result), "__await__"):
+                    result, failure = _awaited(result)
+                    if failure is not None:
+                        return pack(RAISED, failure)
         except BaseException as error:
             return pack(RAISED, (*described(error, skip=1), kinds_of(error)))
         args = None
@@ -171,23 +166,24 @@ class _Program:
             return pack(REFUSED, _unsendable(result, error))
         return parcel
 
-    def _put_back(self) -> None:
-        """Undo what a function changed for the next one: directory and environment."""
-        try:
-            if os.getcwd() != self._folder:  # noqa: PTH109
-                os.chdir(self._folder)
-        except OSError:  # one of the two is gone
-            try:
-                os.chdir(self._folder)
-            except OSError:
-                os.chdir("/")
-        if self._environment != self._before:
-            before = dict(self._before)
-            for key in set(os.environb) - set(before):
-                del os.environb[key]
-            os.environb.update(before)
-        with suppress(Exception):  # nobody reads it, or a function closed it: not this call's failure
-            sys.stdout.flush()
+
+@contextmanager
+def _bounded(memory: int) -> Iterator[None]:
+    """Let nobody reserve far more memory than a call may use: the keeper looks only now and then.
+
+    Twice as much may be reserved, since what is reserved needn't be used.
+    """
+    import resource
+
+    with open("/proc/self/statm") if sys.platform == "linux" else nullcontext() as file:  # noqa: PTH123
+        held = int(file.read().split()[5]) * resource.getpagesize() if file is not None else 0
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = held + _RESERVED * memory
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _function(reference: tuple[str, ...] | bytes) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 from llmorch.errors import CallError, EvaluationError, ModelError
 from llmorch.functions import SELF
 from llmorch.plan.evaluate import as_text
+from llmorch.processors.failure import late
 from llmorch.processors.showing import Shown
 from llmorch.relations import touches
 from llmorch.runtime.arguments import arguments
@@ -26,6 +27,7 @@ from llmorch.runtime.retrying import Retried, in_time, next_pause
 from llmorch.runtime.sharing import Sharing, shares
 from llmorch.schedule import (
     BatchEnded,
+    CallCancelled,
     CallCompleted,
     CallFailed,
     CallStopped,
@@ -67,7 +69,7 @@ class Cancellable(Protocol):
 class _Attempt:
     """One attempt to make a call. A revised plan may give it another id while it runs."""
 
-    __slots__ = ("call", "device", "number", "processors", "shown", "work")
+    __slots__ = ("call", "device", "given_up", "number", "processors", "shown", "unwanted", "work")
 
     def __init__(self, call: FunctionCall, number: int, started: Dispatch) -> None:
         self.call = call
@@ -77,6 +79,10 @@ class _Attempt:
         self.shown: Mapping[CallId, str] = {}
         """How a model is shown the results that it uses."""
         self.work: Cancellable | None = None
+        self.unwanted = False
+        """Whether it was cancelled from outside, and hasn't ended yet."""
+        self.given_up = False
+        """Whether the core cancelled it."""
 
     @property
     def key(self) -> tuple[CallId, int]:
@@ -93,8 +99,9 @@ class Observer(Protocol):
 class Execution:
     """One plan's execution on real processors.
 
-    ``inline`` runs inout calls; ``workers`` names the place for a compute call, given the
-    numbers of its processors and of its GPU, if it has one; ``ask`` sends a
+    ``inline`` runs inout calls, ``processes`` those of them that a thread couldn't stop;
+    ``workers`` names the place for a compute call, given the numbers of its processors and
+    of its GPU, if it has one; ``ask`` sends a
     prompt to the model for the functions that ask it. ``ahead`` has an idle model read the
     beginning of a prompt that it will be asked, where it can.
     """
@@ -105,6 +112,7 @@ class Execution:
         functions: Mapping[str, Function],
         *,
         inline: Inline,
+        processes: Processor,
         workers: Callable[[tuple[int, ...], int | None], Processor],
         ask: Callable[[str], Awaitable[str]],
         ahead: Callable[[str], Awaitable[None]] | None = None,
@@ -123,6 +131,7 @@ class Execution:
         """The attempts that failed and were followed by another, as that one began."""
         self._functions = functions
         self._inline = inline
+        self._processes = processes
         self._workers = workers
         self._ask = ask
         self._ahead = ahead
@@ -135,6 +144,9 @@ class Execution:
         self._values: dict[tuple[CallId, int], Any] = {}
         """Every result that the plan, or the one that it revises, may still use."""
         self._group = asyncio.TaskGroup()
+        self._direct: set[_Attempt] = set()
+        """Calls that run without a task of the group, and those of them that were cancelled, till they end."""
+        self._all_ended = asyncio.Event()
         self._finished = asyncio.Event()
         self._failed_lately = False
         self._news = asyncio.Event()
@@ -153,6 +165,15 @@ class Execution:
                 self._handle(CancelRequested())
         except Exception as defect:  # of an observer's, mostly: what runs has to end all the same
             kind, error = type(defect), defect
+        for attempt in self._direct:
+            if attempt.work is not None:
+                attempt.work.cancel()
+        while self._direct:  # not for long: they are stopped
+            self._all_ended.clear()
+            try:
+                await self._all_ended.wait()
+            except asyncio.CancelledError as cancelled:
+                kind, error = type(cancelled), cancelled
         try:
             await self._group.__aexit__(kind, error, trace)
         except BaseExceptionGroup as group:
@@ -203,6 +224,33 @@ class Execution:
         self._failed_lately = False
         return False
 
+    def cancel(self, call: CallId) -> None:
+        """Stop one call of the plan; nothing happens if it has ended.
+
+        It counts as cancelled as soon as nothing of it runs any more.
+        """
+        state = self.core.states[call]
+        attempt = self._running.get(state.key)
+        if attempt is None:
+            if state.status in ("planned", "submitted"):
+                self._handle(CallCancelled(*state.key))
+        elif not attempt.unwanted and attempt.work is not None:
+            attempt.unwanted = True
+            attempt.work.cancel()
+            if isinstance(attempt.work, asyncio.Task | Share):  # others tell by themselves
+                attempt.work.add_done_callback(lambda _: self._guarded(self._stopped, attempt))
+
+    def _stopped(self, attempt: _Attempt) -> None:
+        if self._running.pop(attempt.key, None) is not None:
+            self._handle(CallCancelled(*attempt.key))
+
+    def _guarded(self, step: Callable[..., None], *args: Any) -> None:
+        """Take a step in a callback of the event loop, where nobody would hear of a defect."""
+        try:
+            step(*args)
+        except Exception as defect:
+            self._group.create_task(_raised(defect))
+
     def _now(self) -> float:
         """Seconds from the start of execution, which the first call of the plan begins."""
         return 0.0 if self._began is None else self._clock() - self._began
@@ -251,15 +299,12 @@ class Execution:
     def _cancel(self, cancelled: Cancel) -> None:
         key = (cancelled.call, cancelled.attempt)
         attempt = self._running.pop(key, None)
-        work = None if attempt is None else attempt.work
-        if work is not None:  # else its start raised: a defect
-            work.cancel()
-        if self._sharing is None:
+        if attempt is None or attempt.work is None:  # its start raised: a defect
             return
-        if isinstance(work, asyncio.Task | Share):
-            work.add_done_callback(lambda _: self._handle(CallStopped(*key)))
-        else:  # what a thread goes on using is in the ledger by now
-            asyncio.get_running_loop().call_soon(self._handle, CallStopped(*key))
+        attempt.given_up = True
+        attempt.work.cancel()
+        if isinstance(attempt.work, asyncio.Task | Share):  # others tell by themselves
+            attempt.work.add_done_callback(lambda _: self._guarded(self._handle, CallStopped(*key)))
 
     def _keep(self, kept: Keep) -> None:
         before, now = (kept.before, kept.before_attempt), (kept.call, kept.attempt)
@@ -272,13 +317,13 @@ class Execution:
             self._running[now] = attempt
 
     def _start(self, attempt: _Attempt) -> None:
-        """Start a call: a synchronous function that is called once directly, anything else as a task."""
+        """Start a call: directly where it is only called once, anything else as a task."""
         self._running[attempt.key] = attempt
         call = attempt.call
         function = self._functions[call.function]
         if (
             attempt.processors
-            or function.is_async
+            or function.in_process
             or function.asks_model
             or function.retries
             or function.show is not None
@@ -297,22 +342,24 @@ class Execution:
             attempt.work = self._group.create_task(self._run(attempt, made))
             return
 
-        def done(result: Any, error: CallError | None) -> None:
-            try:
-                ended(result, error)
-            except Exception as defect:  # in a callback nobody would hear of it
-                self._group.create_task(_raised(defect))
-
         def ended(result: Any, error: CallError | None) -> None:
-            if error is not None:
+            self._direct.discard(attempt)
+            if not self._direct:
+                self._all_ended.set()
+            self._guarded(told, result, error)
+
+        def told(result: Any, error: CallError | None) -> None:
+            if attempt.given_up:  # what a thread goes on using is in the ledger by now
+                self._handle(CallStopped(*attempt.key))
+            elif attempt.unwanted:
+                self._stopped(attempt)
+            elif error is not None:
                 self._failed(attempt, error)
-            elif hasattr(type(result), "__await__"):
-                rest = partial(self._inline.finish, function, result)
-                attempt.work = self._group.create_task(self._run(attempt, rest))
             else:
                 self._completed(attempt, result)
 
-        attempt.work = self._inline.begin(function, args, done)
+        self._direct.add(attempt)
+        attempt.work = self._inline.begin(function, args, ended)
 
     def _given(self, *calls: FunctionCall) -> dict[CallId, Any]:
         return {id_: self.results[id_] for call in calls for id_ in call.uses if id_ in self.results}
@@ -321,10 +368,13 @@ class Execution:
         """Start calls that are made as one, in one task."""
         given = self._given(*(attempt.call for attempt in attempts))
         task = self._group.create_task(self._run_together(attempts, given))
-        share = Share(task, lambda: any(self._running.get(attempt.key) is attempt for attempt in attempts))
+        share = Share(task, lambda: any(map(self._wanted, attempts)))
         for attempt in attempts:
             self._running[attempt.key] = attempt
             attempt.work = share
+
+    def _wanted(self, attempt: _Attempt) -> bool:
+        return self._running.get(attempt.key) is attempt and not attempt.unwanted
 
     async def _run_together(self, attempts: list[_Attempt], given: Mapping[CallId, Any]) -> None:
         """A batch, and once more what failed of it and may be made again, from its work to its events."""
@@ -351,7 +401,7 @@ class Execution:
                 await self._pause(function, max(pauses.values()))
             if not in_time(self._clock() - began):  # a pause may have lasted longer
                 self._ended([(item, *_told(outcomes[item], number)) for item in pauses])
-            made = {item: made[item] for item in pauses if self._running.get(item.key) is item}
+            made = {item: made[item] for item in pauses if self._wanted(item)}
             for attempt in made:
                 reason = str(outcomes[attempt][1])
                 self.retried.append(
@@ -385,6 +435,8 @@ class Execution:
         events: list[CallCompleted | CallFailed] = []
         known: list[CallId] = []
         for attempt, result, error in ended:
+            if attempt.unwanted:  # ``_stopped`` comes
+                continue
             if self._running.pop(attempt.key, None) is None:  # cancelled, and it would not hear of it
                 continue
             if error is not None:
@@ -486,13 +538,22 @@ class Execution:
             args = arguments(call, function, given)
         if function.asks_model:
             plain = function if function.show is None else replace(function, show=None)
-            return await self._inline.shown(function, await self._asked(plain, args))
+            try:
+                async with asyncio.timeout(function.timeout) as limit:
+                    made = await self._asked(plain, args)
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                raise late(function.name, function.timeout) from None
+            return await self._inline.shown(function, made)
         return await self._execute(attempt, function, args)
 
     async def _execute(self, attempt: _Attempt, function: Function, args: Mapping[str, Any]) -> Any:
         """Call a function in the attempt's place."""
         if attempt.processors:
             return await self._workers(attempt.processors, attempt.device).execute(function, args)
+        if function.in_process:
+            return await self._processes.execute(function, args)
         return await self._inline.execute(function, args)
 
     async def _asked(self, function: Function, args: Mapping[str, Any]) -> Any:
@@ -507,7 +568,7 @@ class Execution:
             except StopIteration as stop:
                 return True, stop.value
 
-        advance = replace(function, call=step)
+        advance = replace(function, call=step, timeout=None)
         reply = None
         for _ in range(MAX_PROMPTS + 1):
             returned, value = await self._inline.execute(advance, {"reply": reply})

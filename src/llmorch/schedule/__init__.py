@@ -7,6 +7,7 @@ Rule 2: nothing here waits, reads a clock, starts a thread or calls a model.
 
 from llmorch.schedule.messages import (
     BatchEnded,
+    CallCancelled,
     CallCompleted,
     CallFailed,
     CallStopped,
@@ -28,12 +29,13 @@ from llmorch.schedule.messages import (
 )
 from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.policy import POLICIES, Policy, policy_named
-from llmorch.schedule.room import Capacity, Needs, Place
+from llmorch.schedule.room import Capacity, Needs, Place, rate_name
 from llmorch.schedule.state import CallState, Status
 
 __all__ = [
     "POLICIES",
     "BatchEnded",
+    "CallCancelled",
     "CallCompleted",
     "CallFailed",
     "CallState",
@@ -60,4 +62,5 @@ __all__ = [
     "ReturnRate",
     "Status",
     "policy_named",
+    "rate_name",
 ]

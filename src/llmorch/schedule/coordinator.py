@@ -67,6 +67,10 @@ class Coordinator:
             self._running += 1
         return started
 
+    def drop(self, call: CallId) -> None:
+        """Forget one call that waits."""
+        self._policy.drop(call)
+
     def _next(self) -> tuple[Waiting, Place] | None:
         if not self._mixed:
             call = self._policy.pop(self._room.fits, self._running)

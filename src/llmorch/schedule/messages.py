@@ -58,6 +58,17 @@ class BatchEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class CallCancelled:
+    """The caller doesn't want a call, and nothing of it runs: it was stopped, or hasn't begun.
+
+    What depends on it can't run either. No later plan may make it again.
+    """
+
+    call: CallId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class EffectsKnown:
     """What a call touches turned out, with its arguments, to be less than it could have been."""
 
@@ -111,6 +122,7 @@ Event: TypeAlias = (
     | CallCompleted
     | CallFailed
     | BatchEnded
+    | CallCancelled
     | EffectsKnown
     | ModelOccupied
     | ModelReleased

@@ -11,6 +11,7 @@ from llmorch.schedule.ahead import foreseen
 from llmorch.schedule.coordinator import Coordinator
 from llmorch.schedule.messages import (
     BatchEnded,
+    CallCancelled,
     CallCompleted,
     CallFailed,
     CallStopped,
@@ -32,7 +33,7 @@ from llmorch.schedule.messages import (
 from llmorch.schedule.policy import CriticalPath, Waiting
 from llmorch.schedule.room import Capacity, Needs
 from llmorch.schedule.scheduler import Scheduler
-from llmorch.schedule.state import CallState, Earlier, Shared, written
+from llmorch.schedule.state import CallState, Earlier, Shared, Unwanted, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
     from llmorch.schedule.policy import Policy
     from llmorch.schedule.room import Place
     from llmorch.schedule.state import Attempt, Status
+
+
+CANCELLED = "cancelled by the caller"
+"""Why a call ended that the caller cancelled; a model that plans on reads it."""
 
 
 class Orchestration:
@@ -79,6 +84,7 @@ class Orchestration:
         """Calls of plans before a revision that were started and may not be made again."""
         self._touches: dict[tuple[str, tuple[Attempt, ...]], Touch] = {}
         """What calls of plans before a revision touch, as far as results had told."""
+        self._unwanted = Unwanted(functions)
         self._held: list[CallId] = []
         """Calls that may change something, ready before the whole plan is known."""
         self._attempts: dict[CallId, int] = {}
@@ -105,6 +111,8 @@ class Orchestration:
                 self._account((event,), at)
             case BatchEnded(events):
                 self._account(events, at)
+            case CallCancelled(call, attempt):
+                self._give_up(call, attempt, at)
             case EffectsKnown(call, touch):
                 if call in self.graph:
                     self._submit(self._scheduler.narrowed(self.graph.narrow(call, touch)), at)
@@ -160,10 +168,7 @@ class Orchestration:
             if error is None:
                 ready += self._scheduler.complete(event.call)
                 continue
-            stopped = self._scheduler.fail(event.call)
-            for other in stopped:
-                self._skip(self.states[other], event.call)
-            ready += self._scheduler.passed([event.call, *stopped])
+            ready += self._stop_descendants(event.call)
         self._submit(ready if len(events) == 1 else sorted(ready, key=self.graph.order), at)
 
     def _running(self, event: Event, call: CallId, attempt: int) -> CallState | None:
@@ -185,9 +190,38 @@ class Orchestration:
             self._coordinator.release(self._needs(state.call), state.place)
         self._open -= state is self.states.get(state.call.id)
 
+    def _stop_descendants(self, call: CallId) -> list[CallId]:
+        """Skip what depends on a call that came to nothing; return what only waited for its turn."""
+        stopped = self._scheduler.fail(call)
+        for other in stopped:
+            self._skip(self.states[other], call)
+        return self._scheduler.passed([call, *stopped])
+
     def _skip(self, state: CallState, cause: CallId) -> None:
-        state.status, state.error = "skipped", f"{cause} failed"
+        how = "was cancelled" if self.states[cause].status == "cancelled" else "failed"
+        state.status, state.error = "skipped", f"{cause} {how}"
         self._open -= 1
+
+    def _give_up(self, call: CallId, attempt: int, at: float) -> None:
+        """Account for a call that the caller doesn't want; one that has ended stays as it is."""
+        current = self.states.get(call)
+        state = current if current is not None and current.attempt == attempt else None
+        state = state or self._earlier.find((call, attempt))
+        if state is None or state.status not in ("planned", "submitted", "running"):
+            return
+        self._unwanted.add(state.call)
+        if state.status == "running":
+            self._end(state, "cancelled", at, CANCELLED)
+        else:
+            if call in self._held:
+                self._held.remove(call)
+            elif state.status == "submitted":
+                self._coordinator.drop(call)
+            state.status, state.error = "cancelled", CANCELLED
+            self._open -= 1
+        if state is current:
+            self._scheduler.begun(call)
+            self._submit(self._stop_descendants(call), at)
 
     def _submit(self, calls: list[CallId], at: float) -> None:
         waiting = []
@@ -265,7 +299,8 @@ class Orchestration:
         ready = []
         for call in calls:
             function = self._functions[call.function]
-            same = self._earlier.match(call)
+            unwanted = call in self._unwanted
+            same = None if unwanted else self._earlier.match(call)
             touch = self._touches.get(self._touch_key(call)) if same is None else same.touch
             self.graph.add(call, function.kind, touches(function, call) if touch is None else touch)
             if same is not None and (not function.repeatable or not self._spoilt(call.id)):
@@ -275,6 +310,12 @@ class Orchestration:
             state = self.states[call.id] = CallState(call, self._attempts.get(call.id, 0) + 1, inputs)
             if spent := self._spent.get(written(call, function)):
                 self._refuse(state, spent)
+                continue
+            if unwanted:
+                state.status, state.error = "cancelled", CANCELLED
+                self._scheduler.add(call.id)
+                self._scheduler.begun(call.id)
+                self._scheduler.fail(call.id)
                 continue
             self._open += 1
             if self._scheduler.add(call.id):
@@ -316,6 +357,7 @@ class Orchestration:
         )
 
     def _revise(self) -> None:
+        self._unwanted.revised(self.states)
         # What runs keeps its processor until the new plan is known to make it or not.
         self._coordinator.withdraw()
         for call, state in self.states.items():

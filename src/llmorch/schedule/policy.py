@@ -51,6 +51,9 @@ class Policy(Protocol):
     def offered(self, running: int) -> Collection[Needs]:
         """The different needs of the calls that it would hand out now, if they fit."""
 
+    def drop(self, call: CallId) -> None:
+        """Forget one call that waits."""
+
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         """Take note of better estimates: the whole plan is known."""
 
@@ -84,6 +87,13 @@ class _Lanes:
     def along(self, needs: Needs, most: int) -> list[Waiting]:
         lane = self._lanes.get(needs, [])
         return [heappop(lane)[2] for _ in range(min(most, len(lane)))]
+
+    def drop(self, call: CallId) -> None:
+        for needs, lane in self._lanes.items():
+            if any(waiting.id == call for _, _, waiting in lane):
+                self._lanes[needs] = [entry for entry in lane if entry[2].id != call]
+                heapify(self._lanes[needs])
+                return
 
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         for needs, lane in self._lanes.items():
@@ -123,6 +133,9 @@ class CriticalPath:
 
     def offered(self, running: int) -> Collection[Needs]:
         return self._lanes.offered()
+
+    def drop(self, call: CallId) -> None:
+        self._lanes.drop(call)
 
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         self._lanes.reorder(urgency)
@@ -191,6 +204,10 @@ class Barrier(Greedy):
             batch, self._next = self._next, []
             super().push(batch)
 
+    def drop(self, call: CallId) -> None:
+        self._next = [waiting for waiting in self._next if waiting.id != call]
+        super().drop(call)
+
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         self._known = True
 
@@ -240,6 +257,11 @@ class Exclusive:
     def _advance(self) -> None:
         while self._sets and not any(self._sets[0]):
             self._sets.popleft()
+
+    def drop(self, call: CallId) -> None:
+        for lanes in self._sets:
+            for lane in lanes:
+                lane.drop(call)
 
     def reorder(self, urgency: Mapping[CallId, float]) -> None:
         pass

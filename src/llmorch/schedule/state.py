@@ -1,7 +1,7 @@
 """What the core knows of one call, and of calls that ran before the plan was revised.
 
-``Earlier`` decides which of those the new plan still makes. It must not know what becomes
-of the rest.
+``Earlier`` decides which of those the new plan still makes, ``Unwanted`` which it must not
+make. Neither knows what becomes of the rest.
 """
 
 from __future__ import annotations
@@ -148,6 +148,31 @@ class Earlier:
         (nameless,) = with_ids(Plan((call,)), {used: f"s{at}" for at, used in enumerate(call.uses)})
         text = written(nameless, self._functions[call.function]).split(" = ", 1)[1]
         return self._stories.setdefault((text, inputs), len(self._stories))
+
+
+class Unwanted:
+    """The calls that the caller has cancelled: no later plan makes one of them again, under any id."""
+
+    def __init__(self, functions: Mapping[str, Function]) -> None:
+        self._functions = functions
+        self._ids: dict[str, CallId] = {}
+        self._known: set[CallId] = set()
+        """The ids of plans before a revision: a call of one of these that is alike is another call."""
+
+    def add(self, call: FunctionCall) -> None:
+        """Take a call that was cancelled."""
+        self._ids[self._text(call)] = call.id
+
+    def revised(self, calls: Iterable[CallId]) -> None:
+        """Note the calls of the plan that is void now."""
+        self._known.update(calls)
+
+    def __contains__(self, call: FunctionCall) -> bool:
+        was = self._ids.get(self._text(call)) if self._ids else None
+        return was is not None and (was == call.id or call.id not in self._known)
+
+    def _text(self, call: FunctionCall) -> str:
+        return written(call, self._functions[call.function]).split(" = ", 1)[1]
 
 
 def written(call: FunctionCall, function: Function) -> str:

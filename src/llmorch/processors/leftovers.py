@@ -1,0 +1,93 @@
+"""What a function leaves in its process: put back for the next call, or found to be there for good.
+
+Decides what is looked at after every call, which must take microseconds: current folder,
+environment, ``umask``, ``sys.path``, standard output, signal handlers, timers, threads,
+children. What modules keep in variables is theirs, and stays: a function may have a cache.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+# The module ``signal`` makes enumerations of all this, which takes twenty times as long.
+from _signal import SIG_BLOCK, getsignal, pthread_sigmask  # type: ignore[import-not-found]
+from contextlib import suppress
+from typing import Any
+
+from llmorch.processors.family import children
+
+_SIGNALS = [int(number) for number in signal.valid_signals() if number < 32]
+_OUTPUTS = (1, 2)
+
+
+class Before:
+    """How this process was before a call; made when it starts."""
+
+    def __init__(self) -> None:
+        try:
+            self._folder = os.getcwd()  # noqa: PTH109 - pathlib isn't needed for anything else
+        except OSError:  # it was removed
+            self._folder = "/"
+        # The mapping behind os.environ compares in a microsecond; os.environ takes thirty.
+        self._environment: dict[Any, Any] = getattr(os.environ, "_data", {})
+        self._variables = dict(self._environment)
+        self._umask = os.umask(0o077)
+        os.umask(self._umask)
+        self._streams = sys.stdout, sys.stderr
+        self.accept()
+
+    def accept(self) -> None:
+        """Take what can't be put back as it is now: what a module started belongs to the module."""
+        self._path = list(sys.path)
+        self._fixed = _fixed()
+        self._threads = sys._current_frames().keys()
+        self._children = children(os.getpid())
+
+    def put_back(self) -> bool:
+        """Undo what a call changed. Whether that was all, and nothing else is left of it."""
+        try:
+            if os.getcwd() != self._folder:  # noqa: PTH109
+                os.chdir(self._folder)
+        except OSError:  # one of the two is gone
+            try:
+                os.chdir(self._folder)
+            except OSError:
+                os.chdir("/")
+        if self._environment != self._variables:
+            for key in set(os.environb) - set(self._variables):
+                del os.environb[key]
+            os.environb.update(self._variables)
+        os.umask(self._umask)
+        if sys.path != self._path:
+            sys.path[:] = self._path
+        sys.stdout, sys.stderr = self._streams
+        with suppress(Exception):  # nobody reads it: not this call's failure
+            sys.stdout.flush()
+        return (
+            sys._current_frames().keys() <= self._threads
+            and not sys.stdout.closed
+            and not sys.stderr.closed
+            and _fixed() == self._fixed
+            and self._childless()
+        )
+
+    def _childless(self) -> bool:
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return True
+        return bool(self._children) and children(os.getpid()) == self._children
+
+
+def _fixed() -> tuple[Any, ...]:
+    """What can be seen at once and isn't worth mending."""
+    with suppress(OSError):
+        return (
+            [getsignal(number) for number in _SIGNALS],
+            pthread_sigmask(SIG_BLOCK, ()),
+            signal.getitimer(signal.ITIMER_REAL)[0] > 0,
+            [os.fstat(output).st_ino for output in _OUTPUTS],
+        )
+    return ()  # an output was closed

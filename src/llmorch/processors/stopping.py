@@ -1,0 +1,149 @@
+"""Calls of async functions, which can be stopped: also when they won't hear of it.
+
+Decides how a coroutine is run, cancelled, and in the end closed. It must not know of
+threads or processes, nor why a call is stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from llmorch.errors import CallError
+from llmorch.processors.failure import described, kinds_of, late
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from llmorch.functions import Function
+
+    Done: TypeAlias = Callable[[Any, CallError | None], None]
+
+PATIENCE = 1.0
+"""Seconds that a coroutine has to end once it is cancelled; then it is closed where it waits."""
+_left: set[asyncio.Task[Any]] = set()
+"""Tasks that could not even be closed: asyncio would complain about each if it were dropped."""
+
+
+class Awaited:
+    """One call of an async function, or what a synchronous one left to wait for.
+
+    ``done`` hears how it ended, once: at the latest when ``PATIENCE`` has passed since it
+    was cancelled or its timeout passed. What it does or returns after that counts no more.
+    """
+
+    __slots__ = ("_done", "_function", "_loop", "_stopped", "_task", "_timer", "_told")
+
+    def __init__(
+        self,
+        function: Function,
+        awaitable: Awaitable[Any] | None,
+        args: Mapping[str, Any],
+        done: Done,
+    ) -> None:
+        self._function = function
+        self._done = done
+        self._told = False
+        self._stopped: CallError | None = None
+        self._loop = loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        if function.timeout is not None:
+            self._timer = loop.call_later(function.timeout, self._expire)
+        self._task = loop.create_task(self._run(awaitable, args))
+        self._task.add_done_callback(self._ended)
+
+    async def _run(self, awaitable: Awaitable[Any] | None, args: Mapping[str, Any]) -> None:
+        result, error = None, None
+        try:
+            result = await (self._function.call(**args) if awaitable is None else awaitable)
+        except BaseException as raised:
+            if isinstance(raised, GeneratorExit) and _current_task() is not self._task:
+                raise  # it is closed from outside; the function didn't raise it
+            if isinstance(raised, asyncio.CancelledError) and self._task.cancelling():
+                self._tell(None, cancelled(self._function))
+                raise
+            error = failed(raised)
+        self._tell(result, error)
+
+    def _tell(self, result: Any, error: CallError | None) -> None:
+        if self._told:
+            return
+        self._told = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._stopped is None:
+            self._done(result, error)
+        else:
+            self._done(None, self._stopped)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        _left.discard(task)
+        if self._stopped is not None and not task.cancelled():
+            task.exception()  # of nobody's interest, which asyncio wants to be told
+        self._tell(None, cancelled(self._function))  # if it was cancelled before it began
+
+    def cancel(self) -> None:
+        """Stop it; nobody wants what it returns."""
+        self._stop(cancelled(self._function))
+
+    def _expire(self) -> None:
+        self._stop(late(self._function.name, self._function.timeout))
+
+    def _stop(self, why: CallError) -> None:
+        if self._told or self._stopped is not None:
+            return
+        self._stopped = why
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(PATIENCE, self.abandon)
+        self._task.cancel()
+
+    def abandon(self) -> None:
+        """Close the coroutine where it waits: it does nothing more, whatever it would like to."""
+        self._stopped = self._stopped or cancelled(self._function)
+        coroutine: Any = self._task.get_coro()
+        try:
+            coroutine.close()
+        except BaseException:  # it won't have that either: it may go on, and nobody waits for it
+            _leave(self._task)
+        if not self._loop.is_closed():
+            self._task.cancel()  # what it waits for has no one to wait for it
+            self._tell(None, None)
+
+
+async def end_tasks() -> None:
+    """End every other task of this event loop, as ``asyncio.run`` does, but not waiting for ever.
+
+    A function may have started tasks of its own that ignore their cancellation. What is
+    still there after ``PATIENCE`` is left behind, and does nothing once the loop is closed.
+    """
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        _, left = await asyncio.wait(tasks, timeout=PATIENCE)
+        for task in left:
+            _leave(task)
+
+
+def _leave(task: asyncio.Task[Any]) -> None:
+    _left.add(task)
+    asyncio._unregister_task(task)  # or the end of the event loop would wait for it
+
+
+def cancelled(function: Function) -> CallError:
+    """The failure of a call that was cancelled, for whoever still asks."""
+    return CallError(f"{function.name} was cancelled")
+
+
+def failed(error: BaseException) -> CallError:
+    """What is known of an exception that a function raised, one frame below ours."""
+    message, detail = described(error, skip=1)
+    return CallError(message, detail=detail, kinds=kinds_of(error))
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs
+        return None

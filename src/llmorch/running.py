@@ -1,0 +1,91 @@
+"""A run from outside: how long it may take, and how it is cancelled while it goes on.
+
+Decides who may stop what, and when. It must not know how a run is played.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from llmorch.errors import LimitReached, LLMOrchError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
+    from typing import TypeVar
+
+    from llmorch.calls import CallId
+    from llmorch.result import Result
+    from llmorch.runtime.drive import Execution
+
+    T = TypeVar("T")
+
+
+class Run:
+    """A query or a plan that is run in the background.
+
+    ``await run`` gives its ``Result``, or raises what ``Orchestrator.run`` raises; to cancel
+    the task that waits for it cancels the run too.
+    """
+
+    def __init__(self, play: Callable[[Run], Coroutine[Any, Any, Result]]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._execution: Execution | None = None
+        self.cancelled = False
+        """Whether all of it was cancelled."""
+        self._task = self._loop.create_task(play(self))
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        return self._task.__await__()
+
+    def cancel(self, call: CallId | None = None) -> None:
+        """Cancel the run, or one call of it; from any thread.
+
+        A cancelled run has a result all the same: it says what had finished. A cancelled
+        call, such as ``"s4"``, is stopped as a timeout would stop it; what depends on it is
+        skipped, all else goes on, and no later plan of the model makes it again. What has
+        ended already stays as it is. Raises ``LLMOrchError`` for a call that the run doesn't
+        have (yet).
+        """
+        if call is not None:
+            known = {} if self._execution is None else self._execution.core.states
+            if call not in known:
+                listed = ", ".join(known) or "none yet"
+                raise LLMOrchError(f"the run has no call {call}; it has {listed}")
+        if asyncio._get_running_loop() is self._loop:
+            self._cancel(call)
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._cancel, call)
+
+    def _cancel(self, call: CallId | None) -> None:
+        if self._task.done() or self.cancelled:
+            return
+        if call is None:
+            self.cancelled = True
+            self._task.cancel()
+        elif self._execution is not None and call in self._execution.core.states:
+            self._execution.cancel(call)
+
+    def attach(self, execution: Execution) -> None:
+        """Know where the calls run."""
+        self._execution = execution
+
+
+class Limit:
+    """A run's deadline in seconds, which begins when the run is asked for: waiting for its turn counts."""
+
+    def __init__(self, deadline: float | None) -> None:
+        if deadline is not None and not deadline > 0:
+            raise ValueError(f"deadline is a positive number of seconds, not {deadline!r}")
+        self._deadline = deadline
+        self._ends = None if deadline is None else asyncio.get_running_loop().time() + deadline
+
+    async def within(self, work: Awaitable[T]) -> T:
+        """What comes of ``work``. Raises ``LimitReached`` once the deadline has passed."""
+        try:
+            async with asyncio.timeout_at(self._ends) as limit:
+                return await work
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        raise LimitReached(f"the run took longer than its deadline of {self._deadline:g} s")
