@@ -380,6 +380,86 @@ async def test_a_repaired_plan_that_leaves_a_call_of_a_running_batch_out_drops_i
     assert [message.call for message in messages if isinstance(message, Cancel)] == ["s1"]
 
 
+def waiting(kind: str, **said: Any) -> Any:
+    """A function with a batch form that takes until it is stopped, or is told to go on."""
+    look, _ = batched(kind, **said)
+    look.batch.declared = None
+    if kind == "async":
+
+        @look.batch
+        async def waits(calls: list[dict[str, Any]]) -> list[int]:
+            await asyncio.sleep(60)
+            return []
+    else:
+
+        @look.batch
+        def blocks(calls: list[dict[str, Any]]) -> list[int]:
+            threading.Event().wait(60)
+            return []
+
+    return look
+
+
+async def test_a_call_of_a_batch_that_the_caller_cancels_is_dropped_and_the_others_go_on() -> None:
+    began, let_go = asyncio.Event(), asyncio.Event()
+    look, _ = batched("async", resources={"desk": 1})
+    look.batch.declared = None
+
+    @look.batch
+    async def waits(calls: list[dict[str, Any]]) -> list[int]:
+        began.set()
+        await let_go.wait()
+        return [call["x"] for call in calls]
+
+    async with offering(look, resources={"desk": 1}) as orchestrator:
+        run = orchestrator.start_plan(lines(3) + "\ns4 = look(x=s2)\ns5 = look(x=s3)")
+        await began.wait()
+        run.cancel("s2")
+        await asyncio.sleep(0)
+        let_go.set()
+        result = await run
+    assert [call.status for call in result.calls] == [
+        "completed",
+        "cancelled",
+        "completed",
+        "skipped",
+        "completed",
+    ]
+    assert result.calls["s5"].result == 30
+
+
+@pytest.mark.parametrize("kind", ["async", "compute"])
+async def test_a_batch_is_stopped_once_the_caller_has_cancelled_all_of_it(kind) -> None:
+    began = asyncio.Event()
+    look, after = waiting(kind, resources={"desk": 1}), batched(kind, name="after", resources={"desk": 1})[0]
+    plan = lines(2) + "\ns3 = after(x=1)"
+    async with offering(look, after, resources={"desk": 1}) as orchestrator:
+        run = orchestrator.start_plan(
+            plan, observer=lambda message, _: began.set() if isinstance(message, Dispatch) else None
+        )
+        await began.wait()
+        await asyncio.sleep(0.05)
+        run.cancel("s1")
+        run.cancel("s2")
+        result = await run
+    assert [call.status for call in result.calls] == ["cancelled", "cancelled", "completed"]
+
+
+async def test_a_synchronous_form_of_a_function_with_a_timeout_is_stopped_too() -> None:
+    @function(timeout=0.2)
+    def look(x: int) -> int:
+        return x
+
+    @look.batch
+    def looks(calls: list[dict[str, Any]]) -> list[int]:
+        if calls[0]["x"] == 1:
+            threading.Event().wait(60)
+        return [call["x"] for call in calls]
+
+    result = await executed(lines(2) + "\ns3 = look(x=3)", look)
+    assert {call.error for call in result.calls} == {"look took longer than its timeout of 0.2 s"}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_run_that_is_cancelled_stops_its_batches(kind) -> None:
     began = asyncio.Event()
