@@ -143,7 +143,7 @@ people = Frame([{"name": f"n{at}", "age": at} for at in range(10_000)])
     ("value", "text"),
     [
         (list(range(12_000)), "list of 12,000 items: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ... 11998, 11999]"),
-        ("ab" * 20_000, 'str of 40,000 characters: "abababababababababababa" ... "ababababababababababab"'),
+        (["ab" * 20_000], 'list of 1 item: ["ababababababababababababab" ... "babababababababababababab"]'),
         (
             dict.fromkeys(range(5000), "x"),
             'dict of 5,000 keys: {0: "x", 1: "x", 2: "x", 3: "x", ... 4999: "x"}',

@@ -196,13 +196,13 @@ def _pair(of: dict[Any, Any], key: object) -> _Pair:
 
 
 def _items(first: Iterator[Any], last: Iterator[Any], count: int, brackets: str, room: int) -> str:
-    """As many items from the beginning as two thirds of the room hold, then from the end."""
+    """All items if they are few, else as many from the beginning as two thirds of the room hold, then from the end."""
     opening, closing = brackets[0], brackets[1]
     room -= 2
     each = min(room - 2, max(_LEAST, room // max(1, min(count, _SHARES)) - 2))
     if each < 2:
         return f"{opening}{_GAP}{closing}"
-    head, used = _fitting(first, count, each, room * 2 // 3)
+    head, used = _fitting(first, count, each, room if count <= _SHARES else room * 2 // 3)
     if len(head) == count:
         return f"{opening}{', '.join(head)}{closing}"
     tail, _ = _fitting(last, count - len(head), each, room - used - len(_GAP) - 2)

@@ -16,15 +16,20 @@ MAX_SHOWN = 6_000
 """Characters of one result that a model is shown."""
 
 
-def result_text(outcome: Outcome, call: CallId, limit: int = MAX_SHOWN) -> str:
-    """What a call returned, in at most ``limit`` characters, or why it has no result."""
+def result_text(outcome: Outcome, call: CallId) -> str:
+    """What a call returned, as its function has it shown, or why it has no result."""
     if call not in outcome.results:
         return f"Error: {outcome.errors.get(call, 'it did not run')}"
-    return value_text(outcome.shown.get(call, outcome.results[call]), limit)
+    return value_text(outcome.shown.get(call, outcome.results[call]))
 
 
 def value_text(value: object, limit: int = MAX_SHOWN) -> str:
-    """A value as it stands in a string where that is short, else a preview of it."""
+    """A value as it stands in a string where that is short, else a preview of it.
+
+    Of a long text the middle is cut out, and a line says how much that was.
+    """
+    if isinstance(value, str):
+        return value if len(value) <= limit else _without_middle(value, limit)
     if not is_long(value, limit):
         try:
             text = as_text(value)
@@ -33,3 +38,8 @@ def value_text(value: object, limit: int = MAX_SHOWN) -> str:
         if len(text) <= limit:
             return text
     return preview(value, limit)
+
+
+def _without_middle(text: str, limit: int) -> str:
+    half = limit // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half:,} characters cut ...]\n{text[len(text) - half :]}"
