@@ -83,6 +83,19 @@ def test_the_code_about_resources_runs() -> None:
     assert times["s1"] == times["s3"] != times["s2"]
 
 
+def test_the_code_about_batches_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "batch.md", "python")
+    assert run(code) == (
+        "[3, 1] ['500 words on Texas', 'ValueError: an empty query', '20 words on Utah', "
+        "'500 words on 20 words on Utah']\n"
+    )
+
+
+def test_the_code_about_results_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "results.md", "python")
+    assert run(code) == "1999.0 Comment on 2000 orders, 1.999e+06 in all and 1999.0\n"
+
+
 def test_the_code_about_stopping_runs() -> None:
     (code,) = blocks(ROOT / "docs" / "stopping.md", "python")
     assert run(code).splitlines() == [

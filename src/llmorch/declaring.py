@@ -149,6 +149,28 @@ def retry_on_of(name: str, said: object, retries: int) -> tuple[type[BaseExcepti
     return kinds
 
 
+def show_of(name: str, said: object) -> Callable[[Any], str] | None:
+    """What makes a result's text for a model."""
+    if said is None:
+        return None
+    example = "as in show=lambda rows: f'{len(rows)} rows'"
+    if not callable(said) or inspect.iscoroutinefunction(said) or inspect.isgeneratorfunction(said):
+        raise FunctionError(
+            f"{name}: show is a plain function that makes a text of a result, {example}, not {said!r}"
+        )
+    try:
+        signature = inspect.signature(said)
+    except (TypeError, ValueError):  # of a function in C, which may have none
+        return said
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise FunctionError(
+            f"{name}: show takes one argument, the result, {example}; not {signature}"
+        ) from None
+    return said
+
+
 def backoff_of(name: str, said: object) -> float:
     """The first pause in seconds."""
     if isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said < math.inf:

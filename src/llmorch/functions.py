@@ -10,9 +10,10 @@ import inspect
 import keyword
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
-from llmorch.declaring import backoff_of, memory_of, patterns, retries_of, retry_on_of, written
+from llmorch.batches import attach, batch_of, single_of
+from llmorch.declaring import backoff_of, memory_of, patterns, retries_of, retry_on_of, show_of, written
 from llmorch.errors import FunctionError
 from llmorch.objects import class_effects, is_stateful, names_object, of_object, public_methods
 from llmorch.parameters import Parameter, schema_of, type_name
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import MethodType
 
+    from llmorch.batches import Batch, Declared
     from llmorch.resources import Amount, Rate, Supply
 
 Kind = Literal["inout", "compute"]
 Effects = Literal["unknown", "none"]
-F = TypeVar("F", bound="Callable[..., Any]")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 SELF = "self"
 _DECLARATION = "__llmorch_function__"
@@ -49,7 +52,8 @@ class Function:
     says that doing so is harmless whatever it writes.
     ``resources`` are what a call takes while it runs, by name; ``max_concurrency`` and
     ``rate`` limit how many run and begin at once. ``shortage`` says why no call of it can
-    be made here, where that is so.
+    be made here, where that is so. ``batch`` makes calls that are ready together as one.
+    ``show`` makes the text that a model sees in the place of a result.
     """
 
     name: str
@@ -74,6 +78,8 @@ class Function:
     max_concurrency: int | None = None
     rate: Rate | None = None
     shortage: str = ""
+    batch: Batch | None = field(default=None, repr=False, compare=False)
+    show: Callable[[Any], str] | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def is_async(self) -> bool:
@@ -113,6 +119,17 @@ class Function:
         return inspect.isgeneratorfunction(inspect.unwrap(self.call))
 
     @cached_property
+    def together(self) -> Function:
+        """The batch form as a function of one argument, the list of calls."""
+        assert self.batch is not None
+        return replace(self, call=self.batch.call)
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether this is the batch form of a function."""
+        return self.batch is not None and self.call is self.batch.call
+
+    @cached_property
     def by_name(self) -> dict[str, Parameter]:
         """The parameters by their names."""
         return {parameter.name: parameter for parameter in self.parameters}
@@ -139,7 +156,7 @@ class Function:
 
 
 @overload
-def function(call: F, /) -> F: ...
+def function(call: Callable[P, R], /) -> Declared[P, R]: ...
 @overload
 def function(
     *,
@@ -159,9 +176,10 @@ def function(
     resources: Mapping[str, Amount] | None = None,
     max_concurrency: int | None = None,
     rate: str | None = None,
-) -> Callable[[F], F]: ...
+    show: Callable[[Any], str] | None = None,
+) -> Callable[[Callable[P, R]], Declared[P, R]]: ...
 def function(
-    call: F | None = None,
+    call: Callable[..., Any] | None = None,
     /,
     *,
     kind: Kind | None = None,
@@ -180,7 +198,8 @@ def function(
     resources: Mapping[str, Amount] | None = None,
     max_concurrency: int | None = None,
     rate: str | None = None,
-) -> F | Callable[[F], F]:
+    show: Callable[[Any], str] | None = None,
+) -> Any:
     """Offer a Python function to plans; the function itself stays as it is.
 
     ``kind`` is ``"inout"`` or ``"compute"``; without it a function is inout, and the
@@ -210,11 +229,17 @@ def function(
     function. At most ``max_concurrency`` calls of it run at once, and at most as many begin
     as ``rate`` says (``"10/s"``, ``"100/min"``, ``"1000/h"``), in all runs of this process.
 
+    ``show=lambda rows: f"{len(rows)} rows"`` makes the text that a model sees in the place of a
+    result; other functions get the result itself. Without it, a model sees what is short as it
+    is, and of what is long its type, size, beginning and end.
+
+    ``@search.batch`` declares a function that makes several calls of ``search`` as one.
+
     The schema comes from the signature and the docstring (Google, NumPy or reST).
     Raises ``FunctionError`` for a function that can't be offered.
     """
 
-    def declare(target: F) -> F:
+    def declare(target: Callable[..., Any]) -> Any:
         declaration = declaration_of(
             target,
             kind=kind,
@@ -233,9 +258,11 @@ def function(
             resources=resources,
             max_concurrency=max_concurrency,
             rate=rate,
+            show=show,
         )
         try:
             setattr(target, _DECLARATION, declaration)
+            attach(target, declaration.name, refused=_no_batch(declaration))
         except AttributeError:
             raise FunctionError(
                 f"{declaration.name}: only functions written with def can be decorated"
@@ -264,6 +291,7 @@ def declaration_of(
     resources: Mapping[str, Amount] | None = None,
     max_concurrency: int | None = None,
     rate: str | None = None,
+    show: Callable[[Any], str] | None = None,
 ) -> Function:
     """Read a callable's signature and docstring into a ``Function``."""
     name = name or str(getattr(call, "__name__", type(call).__name__))
@@ -299,6 +327,7 @@ def declaration_of(
         resources=taken,
         max_concurrency=limit_of(name, max_concurrency),
         rate=rate_of(name, rate),
+        show=show_of(name, show),
     )
     if effects not in (None, "unknown", "none"):
         raise FunctionError(f'{name}: effects is "unknown", "none" or left out, not {effects!r}')
@@ -320,6 +349,11 @@ def declaration_of(
             "its kind is the model's"
         )
     return declared
+
+
+def _no_batch(declared: Function) -> str:
+    """Why a function can't have a batch form, where it can't."""
+    return "a function that asks the model has no batch form" if declared.asks_model else ""
 
 
 def _kind_for(taken: Mapping[str, int], name: str, kind: Kind | None, *, asks_model: bool) -> Kind:
@@ -358,12 +392,24 @@ def declared_in(namespace: object) -> Function | None:
     """The declaration that ``@function`` left on an object, or ``@stateful`` on a method's class."""
     declaration = getattr(namespace, _DECLARATION, None)
     declared = declaration if isinstance(declaration, Function) else None
+    if declared is not None and (batch := batch_of(namespace)) is not None:
+        declared = _with_batch(declared, batch)
     if inspect.ismethod(namespace):
         return _bound(namespace, declared)
     if declared is None or not callable(namespace) or declared.call is namespace:
         return declared
     # A decorator above ours copied the declaration: what it made is what is called.
     return replace(declared, call=namespace)
+
+
+def _with_batch(declared: Function, batch: Batch) -> Function:
+    made = replace(declared, batch=batch)
+    if made.memory is not None and made.kind == "inout" and made.together.is_async:
+        raise FunctionError(
+            f"{made.name}: memory bounds a process, and its batch form is async and has none of its own; "
+            'make it synchronous, or declare kind="compute"'
+        )
+    return made
 
 
 def _bound(method: MethodType, declared: Function | None) -> Function | None:
@@ -392,6 +438,7 @@ def _bound(method: MethodType, declared: Function | None) -> Function | None:
     bound = replace(
         declared,
         call=method,
+        batch=None if declared.batch is None else declared.batch.bound(owner),
         parameters=parameters,
         reads=of_object(reads, owner, name),
         writes=of_object(writes, owner, name),
@@ -410,7 +457,8 @@ def methods_of(owner: object, *, prefix: str = "") -> list[Function]:
         raise FunctionError(
             f"{type(owner).__name__}: decorate this class with @stateful to offer the methods of its objects"
         )
-    found = [declared_in(method) for method in public_methods(owner)]
+    methods = [method for method in public_methods(owner) if single_of(method) is None]
+    found = [declared_in(method) for method in methods]
     functions = [replace(item, name=f"{prefix}{item.name}") for item in found if item is not None]
     for item in functions:
         _refuse_name(item.name)
@@ -452,6 +500,9 @@ def _undeclared(item: object) -> Function:
             f"a {type(item).__name__} is no function; to offer an object's methods, decorate its class "
             "with @stateful"
         )
+    if (single := single_of(item)) is not None:
+        name = str(getattr(item, "__name__", "this"))
+        raise FunctionError(f"{name} is the batch form of {single}: offer {single} alone")
     return declaration_of(item)
 
 

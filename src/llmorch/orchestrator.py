@@ -449,7 +449,7 @@ class Orchestrator:
         run: Run | None,
     ) -> Result:
         def collected(answer: Answer, plan: Plan, execution: Execution) -> Result:
-            told = tuple(notes.values())
+            told = (*notes.values(), *execution.notes.values())
             return self._collected(
                 answer, conversing, query=query, plan=plan, core=core, execution=execution, notes=told
             )

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from llmorch.plan import render
+from llmorch.previews import is_long, preview
 from llmorch.relations import lower_bound
 from llmorch.techniques import Recovery
 
@@ -56,6 +57,8 @@ class CallRecord:
     """When it was in the plan; ``submitted`` is when nothing that it comes after held it any more."""
     expected: float | None = None
     """The seconds that it was expected to take, from calls of the function before this run."""
+    batch: CallId | None = None
+    """The first of the calls that were made as one with this, itself perhaps; ``None`` for a call made alone."""
 
     @property
     def excludes(self) -> tuple[CallId, ...]:
@@ -91,6 +94,7 @@ class CallRecord:
             "resources": dict(self.resources),
             "limits": list(self.limits),
             "known": _rounded(self.known),
+            "batch": self.batch,
             "submitted": _rounded(self.submitted),
             "dispatched": _rounded(self.dispatched),
             "completed": _rounded(self.completed),
@@ -220,8 +224,10 @@ def collect(
     """Read a finished execution into a ``Result``."""
     graph, states = core.graph, core.states
     records = []
+    first: dict[int, CallId] = {}
     for call in plan:
         state = states[call.id]
+        shared = state.shared
         records.append(
             CallRecord(
                 id=call.id,
@@ -244,6 +250,7 @@ def collect(
                 limits=core.limits(call.id),
                 known=state.known,
                 expected=core.expected(call.id),
+                batch=None if shared is None else first.setdefault(id(shared), call.id),
             )
         )
     durations = {
@@ -313,6 +320,8 @@ def json_value(value: Any) -> Any:
             dumped = getattr(value, "model_dump", None)
             if callable(dumped):
                 return json_value(dumped(mode="json"))
+            if is_long(value, MAX_SHOWN):  # its repr would be longer still
+                return preview(value, MAX_SHOWN)
             text = f"{type(value).__name__}: {value!r}"
         except Exception:  # a value's own __repr__ may raise anything
             text = f"{type(value).__name__}: it can't be shown"

@@ -99,7 +99,7 @@ async def test_json_has_exactly_the_fields_of_the_face() -> None:
     assert list(data["usage"]) == ["requests", "input_tokens", "output_tokens", "seconds"]
     assert list(data["calls"][0]) == [
         "id", "function", "kind", "rank", "uses", "excludes", "after", "same_as", "status", "attempt",
-        "processor", "processors", "device", "resources", "limits", "known",
+        "processor", "processors", "device", "resources", "limits", "known", "batch",
         "submitted", "dispatched", "completed", "expected", "result", "error",
     ]  # fmt: skip
 

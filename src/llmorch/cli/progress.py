@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.plan import render, render_call
 from llmorch.schedule import (
+    BatchEnded,
     CallCancelled,
     CallCompleted,
     CallFailed,
@@ -122,19 +123,25 @@ class Progress:
                     kept.text = self._rows[id_].text if id_ in self._rows else kept.text
                     kept.attempt = attempt
                     self._rows[id_] = kept
-            case Dispatch(id_, attempt, processor, beside, device):
+            case Dispatch(id_, attempt, processor, beside, device, together):
+                for other, number in ((id_, attempt), *together):
+                    row = self._rows[other]
+                    row.state, row.processor, row.began, row.ended = "running", processor, at, None
+                    row.attempt = number
                 row = self._rows[id_]
-                row.state, row.processor, row.began, row.ended = "running", processor, at, None
-                row.attempt = attempt
                 where = "" if processor is None else f" on processor {processor}"
-                where += "".join(f" and {other}" for other in beside)
+                where += "".join(f" and {number}" for number in beside)
                 where += "" if device is None else f", GPU {device}"
+                where += f" with {', '.join(other for other, _ in together)}" if together else ""
                 again = "" if attempt == 1 else f", attempt {attempt}"
                 self._line(f"{at:8.2f} s  started{where}{again}: {row.text}")
             case Share(id_, same_as):
                 row = self._rows[id_]
                 row.state, row.began, row.ended = "completed", at, at
                 self._line(f"{at:8.2f} s  completed: {id_}, the same as {same_as}")
+            case BatchEnded(ended):
+                for event in ended:
+                    self.observe(event, at)
             case CallCompleted(id_, attempt):
                 self._end(id_, attempt, "completed", at)
             case CallFailed(id_, attempt, error):

@@ -2,26 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llmorch.result import CallRecord, Result
 
 
-def rows(result: Result) -> list[tuple[str, list[CallRecord]]]:
+@dataclass(frozen=True)
+class Bar:
+    """One call, or all that were made as one: the first stands for them."""
+
+    call: CallRecord
+    calls: tuple[CallRecord, ...]
+
+    @property
+    def label(self) -> str:
+        """The call's id, and how many calls were made with it."""
+        return self.call.id if len(self.calls) == 1 else f"{self.call.id}+{len(self.calls) - 1}"
+
+    @property
+    def status(self) -> str:
+        """How they ended; that of one that did not complete, if there is one."""
+        return next((call.status for call in self.calls if call.status != "completed"), "completed")
+
+    @property
+    def began(self) -> float:
+        """When they were dispatched."""
+        return self.call.dispatched or 0.0
+
+    @property
+    def ended(self) -> float:
+        """When the last of them ended."""
+        return max(call.completed or 0.0 for call in self.calls)
+
+
+def rows(result: Result) -> list[tuple[str, list[Bar]]]:
     """A row a processor, then as many rows as inout calls ran at once."""
-    ran = [call for call in result.calls if call.dispatched is not None and call.completed is not None]
+    together: dict[str, list[CallRecord]] = {}
+    for call in result.calls:
+        if call.dispatched is not None and call.completed is not None:
+            together.setdefault(call.batch or call.id, []).append(call)
+    ran = [Bar(calls[0], tuple(calls)) for calls in together.values()]
     found = [
-        (f"processor {number}", [call for call in ran if number in call.processors])
+        (f"processor {number}", [bar for bar in ran if number in bar.call.processors])
         for number in range(result.processors)
     ]
-    lanes: list[list[CallRecord]] = []
-    for call in sorted((call for call in ran if call.processor is None), key=_began):
-        lane = next((lane for lane in lanes if _ended(lane[-1]) <= _began(call)), None)
+    lanes: list[list[Bar]] = []
+    for bar in sorted((bar for bar in ran if bar.call.processor is None), key=_began):
+        lane = next((lane for lane in lanes if lane[-1].ended <= bar.began), None)
         if lane is None:
-            lanes.append([call])
+            lanes.append([bar])
         else:
-            lane.append(call)
+            lane.append(bar)
     return found + [(f"inout {number}", lane) for number, lane in enumerate(lanes, 1)]
 
 
@@ -34,18 +67,18 @@ def text(result: Result, width: int = 80) -> str:
     margin = max(len(name) for name, _ in shown) + 2
     cells = max(20, width - margin - 1)
     lines = []
-    for name, calls in shown:
-        bar = [" "] * cells
-        for call in sorted(calls, key=_began):
-            first = min(int(_began(call) / span * cells), cells - 1)
-            last = max(first + 1, min(round(_ended(call) / span * cells), cells))
-            fill = "x" if call.status != "completed" else "="
-            label = f"[{call.id}"
+    for name, bars in shown:
+        line = [" "] * cells
+        for bar in sorted(bars, key=_began):
+            first = min(int(bar.began / span * cells), cells - 1)
+            last = max(first + 1, min(round(bar.ended / span * cells), cells))
+            fill = "x" if bar.status != "completed" else "="
+            label = f"[{bar.label}"
             length = last - first
             named = f"{label.ljust(length - 1, fill)}]"
             piece = named if length > len(label) else "|" * length
-            bar[first:last] = piece
-        lines.append(f"{name.ljust(margin)}{''.join(bar).rstrip()}")
+            line[first:last] = piece
+        lines.append(f"{name.ljust(margin)}{''.join(line).rstrip()}")
     end = f"{span:.2f} s"
     lines.append(f"{' ' * margin}0{end.rjust(cells - 1)}")
     return "\n".join(lines)
@@ -59,36 +92,34 @@ def chrome_trace(result: Result) -> dict[str, Any]:
     events: list[dict[str, Any]] = [
         {"name": "process_name", "ph": "M", "pid": 1, "tid": 0, "args": {"name": "llmorch"}}
     ]
-    for row, (name, calls) in enumerate(rows(result), 1):
+    for row, (name, bars) in enumerate(rows(result), 1):
         events.append({"name": "thread_name", "ph": "M", "pid": 1, "tid": row, "args": {"name": name}})
         events.append(
             {"name": "thread_sort_index", "ph": "M", "pid": 1, "tid": row, "args": {"sort_index": row}}
         )
-        for call in calls:
+        for bar in bars:
+            call = bar.call
             events.append(
                 {
-                    "name": f"{call.id} {call.function}",
+                    "name": f"{bar.label} {call.function}",
                     "cat": call.kind,
                     "ph": "X",
                     "pid": 1,
                     "tid": row,
-                    "ts": round(_began(call) * 1e6, 3),
-                    "dur": round((_ended(call) - _began(call)) * 1e6, 3),
+                    "ts": round(bar.began * 1e6, 3),
+                    "dur": round((bar.ended - bar.began) * 1e6, 3),
                     "args": {
                         "rank": call.rank,
                         "uses": list(call.uses),
-                        "status": call.status,
+                        "status": bar.status,
                         "submitted": call.submitted,
-                        "error": call.error,
+                        "error": next((call.error for call in bar.calls if call.error), None),
+                        "calls": [call.id for call in bar.calls],
                     },
                 }
             )
     return {"traceEvents": events, "displayTimeUnit": "ms"}
 
 
-def _began(call: CallRecord) -> float:
-    return call.dispatched or 0.0
-
-
-def _ended(call: CallRecord) -> float:
-    return call.completed or 0.0
+def _began(bar: Bar) -> float:
+    return bar.began

@@ -27,7 +27,6 @@ from llmorch.calls import (
     Slice,
     Subscript,
     Template,
-    references,
 )
 from llmorch.errors import EvaluationError
 
@@ -107,22 +106,6 @@ def worded(expression: Expression) -> Expression:
             return DictOf(tuple((key, worded(value)) for key, value in pairs))
         case _:
             return expression
-
-
-def beginning(expression: Expression, results: Mapping[CallId, object]) -> str:
-    """The text that a string will begin with, as far as results are known."""
-    known = ""
-    for part in expression.parts if isinstance(expression, Template) else (expression,):
-        if isinstance(part, str):
-            known += part
-            continue
-        if any(reference.id not in results for reference in references(part)):
-            break
-        try:
-            known += as_text(evaluate(part, results))
-        except EvaluationError:
-            break
-    return known
 
 
 def as_text(value: object) -> str:

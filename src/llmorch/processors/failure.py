@@ -6,6 +6,8 @@ raises, is as good as any other. This module must not know where the function ra
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from llmorch.errors import CallError
 
 MESSAGE = 2_000
@@ -65,6 +67,19 @@ def known_kinds(kinds: object) -> tuple[str, ...]:
     if not isinstance(kinds, tuple) or len(kinds) > MAX_KINDS:
         return ()
     return kinds if all(isinstance(kind, str) and len(kind) <= KIND for kind in kinds) else ()
+
+
+class Raised(NamedTuple):
+    """An exception as text, in the place of a result."""
+
+    message: str
+    detail: str
+    kinds: tuple[str, ...]
+
+
+def raised(error: BaseException) -> Raised:
+    """What is known of an exception that a function returned and did not raise."""
+    return Raised(*described(error), kinds_of(error))
 
 
 def late(name: str, timeout: float | None) -> CallError:

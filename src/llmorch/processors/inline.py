@@ -11,18 +11,20 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 from contextvars import Context, copy_context
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from time import perf_counter, process_time, thread_time
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
+from llmorch.functions import Function
+from llmorch.processors.showing import SECONDS, late, shown
 from llmorch.processors.stopping import Awaited, cancelled, failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from llmorch.functions import Function
     from llmorch.processors.stopping import Done
 
     Measured = Callable[[Function, float, float], None]
@@ -176,7 +178,20 @@ class Inline:
             raise
         if error is not None:
             raise error
-        return result
+        return await self.shown(function, result)
+
+    async def shown(self, function: Function, result: Any) -> Any:
+        """The result, and if the function says how it is shown, its text with it: on a thread, in bounded time."""
+        if function.show is None:
+            return result
+        batch = function.is_batch
+        show = Function(function.name, partial(shown, result, function.show, batch=batch))
+        count = len(result) if batch and isinstance(result, list | tuple) else 1
+        try:
+            async with asyncio.timeout(SECONDS * max(1, count)):
+                return await self.execute(show, {})
+        except TimeoutError:
+            return late(result, batch=batch)
 
     def begin(self, function: Function, args: Mapping[str, Any], done: Done) -> Awaited | _Job:
         """Start a call; ``done`` hears on the event loop how it ended, once.

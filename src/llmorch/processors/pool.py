@@ -175,15 +175,17 @@ class Worker:
         if (sys.path, len(LOADED_FILES), self.cpus) != process.surroundings:
             process.surroundings = (list(sys.path), len(LOADED_FILES), self.cpus)
             await process.ask(pack(SURROUNDINGS, (absolute(sys.path), LOADED_FILES, self.cpus)))
-        if id(call) not in process.known:
+        for needed in (call,) if function.show is None else (call, function.show):
+            if id(needed) in process.known:
+                continue
             # Before the clock of the call starts: importing what it needs may take long.
-            answer = await process.ask(remembering(function))
+            answer = await process.ask(remembering(needed, function))
             if answer.kind != DONE:
                 message, detail = answer.value()
                 hint = "define it in a module that can be imported from anywhere"
                 text = f"{function.name} can't be loaded in a worker process: {message}; {hint}"
                 raise CallError(text, detail=detail)
-            process.known[id(call)] = call  # held, so that its id stays its own
+            process.known[id(needed)] = needed  # held, so that its id stays its own
         parcel = calling(function, args)
         if parcel.size > ON_LOOP:
             await asyncio.to_thread(write, parcel, function)

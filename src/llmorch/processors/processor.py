@@ -16,7 +16,8 @@ class Processor(Protocol):
     An implementation promises three things, and ``tests/processors`` holds every
     implementation to them:
 
-    * ``execute`` returns the function's result or raises ``CallError``;
+    * ``execute`` returns the function's result or raises ``CallError``; where the function says
+      how a result is shown, that is ``showing.Shown``, a result with its text;
     * cancelling ``execute`` stops the work where the platform lets it be stopped
       (a process, a coroutine; not a thread), never only the waiting;
     * ``close`` may be called twice, and leaves no process behind.

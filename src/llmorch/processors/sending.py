@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch.errors import CallError
 from llmorch.processors.failure import described
 from llmorch.processors.wire import Parcel, pack
-from llmorch.processors.worker import CALL, REMEMBER
+from llmorch.processors.worker import CALL, CALL_BATCH, REMEMBER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from llmorch.functions import Function
 
 
-def remembering(function: Function) -> Parcel:
-    """The message that makes a worker remember a function."""
-    reference: tuple[str, str] | bytes | None = _reference(function.call)
+def remembering(call: Callable[..., Any], function: Function) -> Parcel:
+    """The message that makes a worker remember a function, or what shows its results."""
+    reference: tuple[str, str] | bytes | None = _reference(call)
     if reference is None:
         try:
-            reference = _by_value(function.call)
+            reference = _by_value(call)
         except Exception as error:
             message, detail = described(error)
             hint = "define it in a module, or make inside it what it uses"
             text = f"{function.name} can't be sent to another process: {message}; {hint}"
             raise CallError(text, detail=detail) from None
-    return pack(REMEMBER, (id(function.call), reference))
+    return pack(REMEMBER, (id(call), reference))
 
 
 def _reference(call: Callable[..., Any]) -> tuple[str, str] | None:
@@ -56,7 +56,9 @@ def calling(function: Function, args: Mapping[str, Any]) -> Parcel:
     """The message that makes a worker call a function that it remembers."""
     values = dict(args)
     try:
-        return pack(CALL, (id(function.call), values, function.memory))
+        show = None if function.show is None else id(function.show)
+        kind = CALL_BATCH if function.is_batch else CALL
+        return pack(kind, (id(function.call), values, function.memory, show))
     except Exception as error:
         text, detail = described(error)
     for name, value in values.items():

@@ -14,7 +14,7 @@ import sys
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
-from llmorch.processors.failure import described, kinds_of
+from llmorch.processors.failure import described, kinds_of, raised
 from llmorch.processors.family import adopt
 from llmorch.processors.leftovers import Before
 from llmorch.processors.wire import Inbox, Parcel, pack, prepared
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from llmorch.processors.wire import Message
 
-# What is asked: where to find modules and to run, to remember a function, to call one.
-SURROUNDINGS, REMEMBER, CALL = 1, 2, 3
+# What is asked: where to find modules and to run, to remember a function, to call one, or
+# one that makes several calls and returns a list.
+SURROUNDINGS, REMEMBER, CALL, CALL_BATCH = 1, 2, 3, 4
 # What is answered: ready for the first question, done, a result, the function's exception
 # as text, and why the question could not be answered at all.
 READY, DONE, RETURNED, RAISED, REFUSED = 11, 12, 13, 14, 15
@@ -106,7 +107,7 @@ class _Program:
     def answer(self, message: Message) -> Parcel:
         """Do what a message asks. Whatever happens in there becomes an answer."""
         parcel = self._answer(message)
-        if message.kind != CALL:
+        if message.kind not in (CALL, CALL_BATCH):
             self._before.accept()
         if not self._before.put_back():
             parcel.mark(LAST)
@@ -114,7 +115,7 @@ class _Program:
 
     def _answer(self, message: Message) -> Parcel:
         try:
-            if message.kind == CALL:
+            if message.kind in (CALL, CALL_BATCH):
                 return self._call(message)
             if message.kind == REMEMBER:
                 number, reference = message.value()
@@ -133,7 +134,7 @@ class _Program:
 
     def _call(self, message: Message) -> Parcel:
         try:
-            number, args, memory = message.value()
+            number, args, memory, show = message.value()
         except BaseException as error:
             text, detail = described(error, skip=1)
             hint = "define what they use in a module that can be imported"
@@ -151,6 +152,13 @@ class _Program:
         except BaseException as error:
             return pack(RAISED, (*described(error, skip=1), kinds_of(error)))
         args = None
+        batch = message.kind == CALL_BATCH
+        if batch and isinstance(result, list | tuple):
+            result = [raised(item) if isinstance(item, Exception) else item for item in result]
+        if show is not None:
+            from llmorch.processors.showing import shown
+
+            result = shown(result, self._functions[show], batch=batch)
         try:
             parcel = pack(RETURNED, result, worker=True)
             parcel.write()

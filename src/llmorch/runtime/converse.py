@@ -309,4 +309,5 @@ def _outcome(plan: Plan, execution: Execution) -> Outcome:
         frozenset(
             id_ for id_, state in states.items() if states[state.same_as or id_].dispatched is not None
         ),
+        dict(execution.shown),
     )

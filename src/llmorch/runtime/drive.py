@@ -16,14 +16,18 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from llmorch.errors import CallError, EvaluationError, ModelError
 from llmorch.functions import SELF
-from llmorch.plan.evaluate import as_text, beginning
+from llmorch.plan.evaluate import as_text
 from llmorch.processors.failure import late
+from llmorch.processors.showing import Shown
 from llmorch.relations import touches
 from llmorch.runtime.arguments import arguments
+from llmorch.runtime.batching import Part, made_as_one
 from llmorch.runtime.converse import Usage
+from llmorch.runtime.prompting import beginning, prompt
 from llmorch.runtime.retrying import Retried, in_time, next_pause
 from llmorch.runtime.sharing import Sharing, shares
 from llmorch.schedule import (
+    BatchEnded,
     CallCancelled,
     CallCompleted,
     CallFailed,
@@ -67,13 +71,15 @@ class Cancellable(Protocol):
 class _Attempt:
     """One attempt to make a call. A revised plan may give it another id while it runs."""
 
-    __slots__ = ("call", "device", "given_up", "number", "processors", "spent", "unwanted", "work")
+    __slots__ = ("call", "device", "given_up", "number", "processors", "shown", "spent", "unwanted", "work")
 
-    def __init__(self, call: FunctionCall, started: Dispatch) -> None:
+    def __init__(self, call: FunctionCall, number: int, started: Dispatch) -> None:
         self.call = call
-        self.number = started.attempt
+        self.number = number
         self.processors = () if started.processor is None else (started.processor, *started.beside)
         self.device = started.device
+        self.shown: Mapping[CallId, str] = {}
+        """How a model is shown the results that it uses."""
         self.spent: Usage | None = None
         """What it asked of the model, if it did."""
         self.work: Cancellable | None = None
@@ -118,6 +124,10 @@ class Execution:
     ) -> None:
         self.core = core
         self.results: dict[CallId, Any] = {}
+        self.shown: dict[CallId, str] = {}
+        """What a model sees in the place of results, where functions say so."""
+        self.notes: dict[str, str] = {}
+        """By function, why its results could not be shown as it says."""
         self.makespan = 0.0
         self.held: tuple[FunctionCall, ...] = ()
         """Calls of the plan that a technique holds back while it asks."""
@@ -198,6 +208,7 @@ class Execution:
         """The plan so far is void; ``extend`` tells the new one."""
         self._finished.clear()
         self.results.clear()
+        self.shown.clear()
         self._handle(PlanRevised())
 
     def occupy(self) -> None:
@@ -238,7 +249,7 @@ class Execution:
         elif not attempt.unwanted and attempt.work is not None:
             attempt.unwanted = True
             attempt.work.cancel()
-            if isinstance(attempt.work, asyncio.Task):  # others tell by themselves
+            if isinstance(attempt.work, asyncio.Task | Part):  # others tell by themselves
                 attempt.work.add_done_callback(lambda _: self._guarded(self._stopped, attempt))
 
     def _stopped(self, attempt: _Attempt) -> None:
@@ -276,12 +287,19 @@ class Execution:
         match command:
             case Dispatch():
                 # Read here: by the task's first step the plan may have been revised.
-                self._start(_Attempt(self.core.graph.call(command.call), command))
+                made = ((command.call, command.attempt), *command.together)
+                attempts = [_Attempt(self.core.graph.call(id_), number, command) for id_, number in made]
+                if command.together:
+                    self._start_together(attempts)
+                else:
+                    self._start(attempts[0])
             case Keep():
                 self._keep(command)
             case Share(call, same_as):
                 # The value itself, as every call that uses a result gets it.
                 self.results[call] = self.results[same_as]
+                if same_as in self.shown:
+                    self.shown[call] = self.shown[same_as]
             case Cancel():
                 self._cancel(command)
             case ReturnRate():
@@ -302,13 +320,14 @@ class Execution:
             return
         attempt.given_up = True
         attempt.work.cancel()
-        if isinstance(attempt.work, asyncio.Task):  # others tell by themselves
+        if isinstance(attempt.work, asyncio.Task | Part):  # others tell by themselves
             attempt.work.add_done_callback(lambda _: self._guarded(self._handle, CallStopped(*key)))
 
     def _keep(self, kept: Keep) -> None:
         before, now = (kept.before, kept.before_attempt), (kept.call, kept.attempt)
         if before in self._values:
-            self.results[kept.call] = self._values[now] = self._values.pop(before)
+            self._values[now] = self._values.pop(before)
+            self._know(kept.call, self._values[now])
         if before in self.spent:
             self.spent[now] = self.spent.pop(before)
         attempt = self._running.pop(before, None)
@@ -321,9 +340,16 @@ class Execution:
         self._running[attempt.key] = attempt
         call = attempt.call
         function = self._functions[call.function]
-        if attempt.processors or function.in_process or function.asks_model or function.retries:
+        if (
+            attempt.processors
+            or function.in_process
+            or function.asks_model
+            or function.retries
+            or function.show is not None
+        ):
             # As they are now: a plan that is revised meanwhile may make other calls of these ids.
-            given = {id_: self.results[id_] for id_ in call.uses if id_ in self.results}
+            given = self._given(call)
+            attempt.shown = {id_: self.shown[id_] for id_ in call.uses if id_ in self.shown}
             attempt.work = self._group.create_task(
                 self._run(attempt, partial(self._made, attempt, call, given))
             )
@@ -354,6 +380,60 @@ class Execution:
         self._direct.add(attempt)
         attempt.work = self._inline.begin(function, args, ended)
 
+    def _given(self, *calls: FunctionCall) -> dict[CallId, Any]:
+        return {id_: self.results[id_] for call in calls for id_ in call.uses if id_ in self.results}
+
+    def _start_together(self, attempts: list[_Attempt]) -> None:
+        """Start calls that are made as one, in one task."""
+        given = self._given(*(attempt.call for attempt in attempts))
+        task = self._group.create_task(self._run_together(attempts, given))
+        part = Part(task, lambda: any(map(self._wanted, attempts)))
+        for attempt in attempts:
+            self._running[attempt.key] = attempt
+            attempt.work = part
+
+    def _wanted(self, attempt: _Attempt) -> bool:
+        return self._running.get(attempt.key) is attempt and not attempt.unwanted
+
+    async def _run_together(self, attempts: list[_Attempt], given: Mapping[CallId, Any]) -> None:
+        """A batch, and once more what failed of it and may be made again, from its work to its events."""
+        function = self._functions[attempts[0].call.function]
+        made = {attempt: attempt.call for attempt in attempts}
+        began, number = self._clock(), 1
+        while made:
+            came = await made_as_one(function, [*made.values()], given, partial(self._execute, attempts[0]))
+            outcomes = dict(zip(made, came, strict=True))
+            since = self._clock() - began
+            pauses = {
+                attempt: pause
+                for attempt, (_, error) in outcomes.items()
+                if error is not None
+                and (
+                    pause := next_pause(
+                        function, error.kinds, attempt=number, since=since, chance=self._chance
+                    )
+                )
+                is not None
+            }
+            self._ended([(item, *_told(outcomes[item], number)) for item in made if item not in pauses])
+            if pauses:
+                await self._pause(function, max(pauses.values()))
+            if not in_time(self._clock() - began):  # a pause may have lasted longer
+                self._ended([(item, *_told(outcomes[item], number)) for item in pauses])
+            made = {item: made[item] for item in pauses if self._wanted(item)}
+            for attempt in made:
+                reason = str(outcomes[attempt][1])
+                self.retried.append(
+                    Retried(attempt.call.id, function.name, number, reason, max(pauses.values()))
+                )
+            number += 1
+
+    async def _pause(self, function: Function, seconds: float) -> None:
+        """Wait until a call that failed may begin again."""
+        await asyncio.sleep(seconds)
+        if self._sharing is not None:
+            await self._sharing.another(function)
+
     async def _run(self, attempt: _Attempt, work: Callable[[], Awaitable[Any]]) -> None:
         """One call, from its work to its event."""
         try:
@@ -364,32 +444,53 @@ class Execution:
             self._completed(attempt, result)
 
     def _completed(self, attempt: _Attempt, result: Any) -> None:
-        """Tell the core, and what is known now of those that use the result."""
-        if attempt.unwanted:  # ``_stopped`` comes
-            return
-        if self._running.pop(attempt.key, None) is None:  # cancelled, and it would not hear of it
-            return
-        self._values[attempt.key] = result
-        if attempt.spent is not None:
-            self.spent[attempt.key] = attempt.spent
-        state = self.core.states.get(attempt.call.id)
-        known = state is not None and state.attempt == attempt.number
-        if known:
-            self.results[attempt.call.id] = result
-        self._handle(CallCompleted(*attempt.key))
-        if known:
-            graph = self.core.graph
-            for same in graph.alike(attempt.call.id):
-                self._narrow(graph.users(same))
-            self._read_ahead()
+        self._ended([(attempt, result, None)])
 
     def _failed(self, attempt: _Attempt, error: Exception) -> None:
-        if attempt.unwanted:
-            return
-        if self._running.pop(attempt.key, None) is not None:
-            self._handle(CallFailed(*attempt.key, str(error)))
+        self._ended([(attempt, None, error)])
+
+    def _ended(self, ended: Iterable[tuple[_Attempt, Any, Exception | None]]) -> None:
+        """Tell the core of calls that ended at once, and what is known now of those that use their results."""
+        events: list[CallCompleted | CallFailed] = []
+        known: list[CallId] = []
+        for attempt, result, error in ended:
+            if attempt.unwanted:  # ``_stopped`` comes
+                continue
+            if self._running.pop(attempt.key, None) is None:  # cancelled, and it would not hear of it
+                continue
+            if error is not None:
+                events.append(CallFailed(*attempt.key, str(error)))
+                continue
+            events.append(CallCompleted(*attempt.key))
+            self._values[attempt.key] = result
+            if attempt.spent is not None:
+                self.spent[attempt.key] = attempt.spent
+            state = self.core.states.get(attempt.call.id)
+            if isinstance(result, Shown) and result.why:
+                self._unshown(self._functions[attempt.call.function], result.why)
+            if state is not None and state.attempt == attempt.number:
+                self._know(attempt.call.id, result)
+                known.append(attempt.call.id)
+        if events:
+            self._handle(events[0] if len(events) == 1 else BatchEnded(tuple(events)))
+        if any(isinstance(event, CallFailed) for event in events):
             self._failed_lately = True
             self._news.set()
+        if known:
+            graph = self.core.graph
+            self._narrow([user for call in known for same in graph.alike(call) for user in graph.users(same)])
+            self._read_ahead()
+
+    def _know(self, call: CallId, came: Any) -> None:
+        """Take a result, and its text if there is one."""
+        self.results[call] = came.result if isinstance(came, Shown) else came
+        if isinstance(came, Shown) and came.text is not None:
+            self.shown[call] = came.text
+
+    def _unshown(self, function: Function, why: str) -> None:
+        self.notes[function.name] = (
+            f"show of {function.name} failed, so the model was shown the result as if it had none: {why}"
+        )
 
     def _read_ahead(self) -> None:
         """Have the model read what is known of the next prompt of ``self``, while nothing computes."""
@@ -404,7 +505,7 @@ class Execution:
         )
         if call is None:
             return
-        known = beginning(next(iter(call.args.values())), self.results)
+        known = beginning(next(iter(call.args.values())), self.results, self.shown)
         if len(known) < MIN_AHEAD + (len(self._read) if known.startswith(self._read) else 0):
             return
         self._read = known
@@ -443,11 +544,9 @@ class Execution:
             since = self._clock() - began
             pause = next_pause(function, kinds, attempt=number, since=since, chance=self._chance)
             if pause is not None:
-                await asyncio.sleep(pause)
-                if self._sharing is not None:
-                    await self._sharing.another(function)
+                await self._pause(function, pause)
             if pause is None or not in_time(self._clock() - began):  # a pause may have lasted longer
-                raise CallError(reason if number == 1 else f"{reason} (after {number} attempts)")
+                raise CallError(_after(reason, number))
             self.retried.append(Retried(attempt.call.id, function.name, number, reason, pause))
             number += 1
 
@@ -455,16 +554,25 @@ class Execution:
         self, attempt: _Attempt, call: FunctionCall, function: Function, given: Mapping[CallId, Any]
     ) -> Any:
         """One attempt, with arguments of its own: the one before may have changed what it was given."""
-        args = arguments(call, function, given)
+        if function.name == SELF:
+            args = {name: prompt(text, given, attempt.shown) for name, text in call.args.items()}
+        else:
+            args = arguments(call, function, given)
         if function.asks_model:
             attempt.spent = attempt.spent or Usage()
+            plain = function if function.show is None else replace(function, show=None)
             try:
                 async with asyncio.timeout(function.timeout) as limit:
-                    return await self._asked(function, args, attempt.spent)
+                    made = await self._asked(plain, args, attempt.spent)
             except TimeoutError:
                 if not limit.expired():
                     raise
                 raise late(function.name, function.timeout) from None
+            return await self._inline.shown(function, made)
+        return await self._execute(attempt, function, args)
+
+    async def _execute(self, attempt: _Attempt, function: Function, args: Mapping[str, Any]) -> Any:
+        """Call a function in the attempt's place."""
         if attempt.processors:
             return await self._workers(attempt.processors, attempt.device).execute(function, args)
         if function.in_process:
@@ -491,6 +599,16 @@ class Execution:
                 return value
             reply = await self._ask(_prompt(function, value), spent)
         raise CallError(f"{function.name} asked the model more than {MAX_PROMPTS} times")
+
+
+def _after(reason: str, attempts: int) -> str:
+    return reason if attempts == 1 else f"{reason} (after {attempts} attempts)"
+
+
+def _told(outcome: tuple[Any, CallError | None], attempts: int) -> tuple[Any, CallError | None]:
+    """What one call of a batch came to, with the number of attempts if it failed."""
+    result, error = outcome
+    return result, None if error is None else CallError(_after(str(error), attempts))
 
 
 def _prompt(function: Function, made: Any) -> str:

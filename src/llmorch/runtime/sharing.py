@@ -45,11 +45,12 @@ def _nothing() -> None:
 
 def _key(limit: str, function: Function) -> Hashable:
     """A limit on one function's calls, whatever functions of other runs are called."""
+    call = function.call if function.batch is None else function.batch.call  # of both forms the same
     try:
-        hash(function.call)
+        hash(call)
     except TypeError:
-        return limit, id(function.call)
-    return limit, function.call
+        return limit, id(call)
+    return limit, call
 
 
 class Sharing:

@@ -14,6 +14,7 @@ from llmorch.plan.check import check_fits
 from llmorch.relations import lower_bound, unused
 from llmorch.resources import Supply, supply_of
 from llmorch.schedule import (
+    BatchEnded,
     CallCompleted,
     CallFailed,
     Dispatch,
@@ -63,6 +64,8 @@ def simulate(
 ) -> Simulation:
     """Run a checked plan on a virtual clock.
 
+    Calls that are made as one take as long as the longest of them.
+
     ``durations`` are seconds by call id or, for all its calls, by function name; a call
     of neither takes no time. The calls in ``failing`` fail when their time is over.
     ``resources`` is what there is, and ``optimize`` leaves calls out, as for ``Orchestrator``:
@@ -85,6 +88,7 @@ def simulate(
         optimize=optimize,
     )
     now = makespan = 0.0
+    event: Event
     coming: list[tuple[float, int, Event]] = []
     history: list[Command] = []
     nobody_wants = unused(plan, functions) if optimize and left_out is None else frozenset(left_out or ())
@@ -93,12 +97,16 @@ def simulate(
         for command in commands:
             history.append(command)
             if isinstance(command, Dispatch):
-                ended: Event = (
-                    CallFailed(command.call, command.attempt, "made to fail")
-                    if command.call in failing
-                    else CallCompleted(command.call, command.attempt)
+                made = ((command.call, command.attempt), *command.together)
+                ended = tuple(
+                    CallFailed(call, attempt, "made to fail")
+                    if call in failing
+                    else CallCompleted(call, attempt)
+                    for call, attempt in made
                 )
-                heappush(coming, (now + seconds[command.call], len(history), ended))
+                longest = max(seconds[call] for call, _ in made)
+                event = ended[0] if len(ended) == 1 else BatchEnded(ended)
+                heappush(coming, (now + longest, len(history), event))
             elif isinstance(command, ReturnRate):
                 heappush(coming, (now + command.after, len(history), RateReturned(command.limit)))
         if not coming:
@@ -107,7 +115,7 @@ def simulate(
         if not isinstance(event, RateReturned):
             makespan = now
         commands = core.handle(event, at=now)
-    made = {call: seconds[call] if core.makes(call) else 0.0 for call in seconds}
+    taken = {call: seconds[call] if core.makes(call) else 0.0 for call in seconds}
     parts = {call.id: core.parts(call.id) for call in plan}
-    bound = lower_bound(core.graph, made, processors, parts=parts)
+    bound = lower_bound(core.graph, taken, processors, parts=parts)
     return Simulation(processors, policy, makespan, bound, core.states, core.graph, tuple(history))

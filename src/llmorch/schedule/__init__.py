@@ -6,6 +6,7 @@ Rule 2: nothing here waits, reads a clock, starts a thread or calls a model.
 """
 
 from llmorch.schedule.messages import (
+    BatchEnded,
     CallCancelled,
     CallCompleted,
     CallFailed,
@@ -34,6 +35,7 @@ from llmorch.schedule.state import CallState, Planning, Status
 
 __all__ = [
     "POLICIES",
+    "BatchEnded",
     "CallCancelled",
     "CallCompleted",
     "CallFailed",

@@ -80,18 +80,18 @@ def _played(
     ready += scheduler.drop([call for call in graph if call not in needs and graph.same_as(call) is None])
     ready = [call for call in ready if call in needs or graph.same_as(call) is not None]
     started: list[CallId] = []
-    ends: list[tuple[float, int, CallId, Place | str]] = []
-    """When a call ends, with its place, or when one that began no longer counts to a rate."""
+    ends: list[tuple[float, int, tuple[CallId, ...], Place | str]] = []
+    """When calls end that have one place, or when one that began no longer counts to a rate."""
     now = makespan = 0.0
     while True:
         made, _ = scheduler.settle(ready)
         coordinator.submit([Waiting(call, graph.order(call), needs[call], urgency[call]) for call in made])
-        for call, place in coordinator.dispatch():
-            started.append(call)
-            heappush(ends, (now + durations[call], 2 * len(started), call, place))
-            for limit in needs[call].limits:
+        for calls, place in coordinator.dispatch():
+            started += calls
+            heappush(ends, (now + max(durations[call] for call in calls), 2 * len(started), calls, place))
+            for limit in needs[calls[0]].limits:
                 if limit in capacity.periods:
-                    heappush(ends, (now + capacity.periods[limit], 2 * len(started) + 1, call, limit))
+                    heappush(ends, (now + capacity.periods[limit], 2 * len(started) + 1, calls, limit))
         if not ends:
             return makespan, started
         now, _, ended, what = heappop(ends)
@@ -100,5 +100,5 @@ def _played(
             ready = []
         else:
             makespan = now
-            coordinator.release(needs[ended], what)
-            ready = scheduler.complete(ended)
+            coordinator.release(needs[ended[0]], what)
+            ready = [later for call in ended for later in scheduler.complete(call)]

@@ -54,11 +54,16 @@ class Coordinator:
             self._mixed = self._mixed or any(not call.needs.simple or call.needs.limits for call in calls)
             self._policy.push(calls)
 
-    def dispatch(self) -> list[tuple[CallId, Place]]:
-        """The calls to start now, each with its place."""
+    def dispatch(self) -> list[tuple[tuple[CallId, ...], Place]]:
+        """The calls to start now, each with its place, or several with one that they share."""
         started = []
         while (found := self._next()) is not None:
-            started.append(found)
+            call, place = found
+            calls = [call]
+            if call.needs.batch:
+                calls += self._policy.along(call.needs, call.needs.size - 1)
+                calls.sort(key=lambda waiting: waiting.order)
+            started.append((tuple([waiting.id for waiting in calls]), place))
             self._running += 1
         return started
 
@@ -66,10 +71,10 @@ class Coordinator:
         """Forget one call that waits."""
         self._policy.drop(call)
 
-    def _next(self) -> tuple[CallId, Place] | None:
+    def _next(self) -> tuple[Waiting, Place] | None:
         if not self._mixed:
             call = self._policy.pop(self._room.fits, self._running)
-            return None if call is None else (call.id, self._room.take(call.needs))
+            return None if call is None else (call, self._room.take(call.needs))
         queueing, room = self._queueing, self._room
         offered = self._policy.offered(self._running)
         queueing.renew(offered)
@@ -83,10 +88,10 @@ class Coordinator:
         place = room.take(call.needs, queueing.spare(call.needs))
         queueing.served(call.needs)
         queueing.overtaken([needs for needs in overtaken if needs != call.needs], call.needs.amounts)
-        return call.id, place
+        return call, place
 
     def release(self, needs: Needs, place: Place) -> None:
-        """Give back what a call held."""
+        """Give back what a call held, or all calls of a batch together."""
         self._running -= 1
         self._room.give_back(needs, place)
 

@@ -53,6 +53,13 @@ class CallFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchEnded:
+    """Calls that were dispatched together ended together: what they make ready is ready at once."""
+
+    calls: tuple[CallCompleted | CallFailed, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CallCancelled:
     """The caller doesn't want a call, and nothing of it runs: it was stopped, or hasn't begun.
 
@@ -116,6 +123,7 @@ Event: TypeAlias = (
     | PlanRevised
     | CallCompleted
     | CallFailed
+    | BatchEnded
     | CallCancelled
     | EffectsKnown
     | ModelOccupied
@@ -132,6 +140,8 @@ class Dispatch:
     """Start a call: a compute call on ``processor``, an inout call anywhere (``None``).
 
     ``beside`` are further processors that it occupies, ``device`` is the number of its GPU.
+    ``together`` are further calls of the same function that are made with it, as one: each
+    with its attempt, and all in this one place.
     """
 
     call: CallId
@@ -139,6 +149,7 @@ class Dispatch:
     processor: int | None
     beside: tuple[int, ...] = ()
     device: int | None = None
+    together: tuple[tuple[CallId, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from llmorch.resources import Supply
 from llmorch.schedule.ahead import foreseen
 from llmorch.schedule.coordinator import Coordinator
 from llmorch.schedule.messages import (
+    BatchEnded,
     CallCancelled,
     CallCompleted,
     CallFailed,
@@ -34,7 +35,7 @@ from llmorch.schedule.once import Once, left_out
 from llmorch.schedule.policy import CriticalPath, Waiting
 from llmorch.schedule.room import MODEL, Capacity, Needs
 from llmorch.schedule.scheduler import Scheduler
-from llmorch.schedule.state import CallState, Earlier, Planning, Unwanted, written
+from llmorch.schedule.state import CallState, Earlier, Planning, Shared, Unwanted, written
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -114,20 +115,10 @@ class Orchestration:
         commands: list[Command] = []
         finished = self._complete and self._open == 0
         match event:
-            case CallCompleted(call, attempt):
-                state = self._running(event, call, attempt)
-                if state is None:
-                    return []
-                self._end(state, "completed", at)
-                if state is self.states.get(call):
-                    self._submit(self._scheduler.complete(call), at)
-            case CallFailed(call, attempt, error):
-                state = self._running(event, call, attempt)
-                if state is None:
-                    return []
-                self._end(state, "failed", at, error)
-                if state is self.states.get(call):
-                    self._stop_descendants(call, at)
+            case CallCompleted() | CallFailed():
+                self._account((event,), at)
+            case BatchEnded(events):
+                self._account(events, at)
             case CallCancelled(call, attempt):
                 self._give_up(call, attempt, at)
             case EffectsKnown(call, touch):
@@ -176,6 +167,23 @@ class Orchestration:
                 self.graph.add(call, function.kind, touches(function, call))
                 self.states[call.id] = CallState(call, status="cancelled")
 
+    def _account(self, events: tuple[CallCompleted | CallFailed, ...], at: float) -> None:
+        """Take note of calls that ended at once; an event that can't be is found before any counts."""
+        ended = [(event, self._running(event, event.call, event.attempt)) for event in events]
+        ready: list[CallId] = []
+        for event, state in ended:
+            if state is None:
+                continue
+            error = event.error if isinstance(event, CallFailed) else None
+            self._end(state, "completed" if error is None else "failed", at, error)
+            if state is not self.states.get(event.call):
+                continue
+            if error is None:
+                ready += self._scheduler.complete(event.call)
+                continue
+            ready += self._stop_descendants(event.call)
+        self._submit(ready if len(events) == 1 else sorted(ready, key=self.graph.order), at)
+
     def _running(self, event: Event, call: CallId, attempt: int) -> CallState | None:
         """The running attempt that an event is about; ``None`` for one that was given up."""
         known = [self.states.get(call), self._earlier.find((call, attempt))]
@@ -191,14 +199,16 @@ class Orchestration:
 
     def _end(self, state: CallState, status: Status, at: float, error: str | None = None) -> None:
         state.status, state.completed, state.error = status, at, error
-        self._coordinator.release(self._needs(state.call), state.place)
+        if state.leave():
+            self._coordinator.release(self._needs(state.call), state.place)
         self._open -= state is self.states.get(state.call.id)
 
-    def _stop_descendants(self, call: CallId, at: float) -> None:
+    def _stop_descendants(self, call: CallId) -> list[CallId]:
+        """Skip what depends on a call that came to nothing; return what only waited for its turn."""
         stopped = self._scheduler.fail(call)
         for other in stopped:
             self._skip(self.states[other], call)
-        self._submit(self._scheduler.passed([call, *stopped]), at)
+        return self._scheduler.passed([call, *stopped])
 
     def _skip(self, state: CallState, cause: CallId) -> None:
         how = "was cancelled" if self.states[cause].status == "cancelled" else "failed"
@@ -224,7 +234,7 @@ class Orchestration:
             self._open -= 1
         if state is current:
             self._scheduler.begun(call)
-            self._stop_descendants(call, at)
+            self._submit(self._stop_descendants(call), at)
 
     def _submit(self, calls: list[CallId], at: float) -> None:
         """Hand on what is ready to be made, and complete what another call was made for."""
@@ -249,15 +259,19 @@ class Orchestration:
 
     def _dispatch(self, at: float) -> list[Command]:
         commands: list[Command] = []
-        for call, place in self._coordinator.dispatch():
-            state = self.states[call]
-            state.status, state.dispatched, state.place = "running", at, place
-            self._attempts[call] = state.attempt
+        for calls, place in self._coordinator.dispatch():
+            states = tuple([self.states[call] for call in calls])
+            shared = Shared(len(states)) if len(states) > 1 else None
+            for state in states:
+                state.status, state.dispatched, state.place, state.shared = "running", at, place, shared
+                self._attempts[state.call.id] = state.attempt
+            first, *others = states
+            together = tuple([state.key for state in others])
             commands.append(
-                Dispatch(call, state.attempt, state.processor, place.processors[1:], place.device)
+                Dispatch(*first.key, first.processor, place.processors[1:], place.device, together)
             )
             if periods := self.capacity.periods:
-                limits = self._needs(state.call).limits
+                limits = self._needs(first.call).limits
                 commands += [ReturnRate(limit, periods[limit]) for limit in limits if limit in periods]
         return commands
 
@@ -463,6 +477,8 @@ class Orchestration:
     def _cancel(self, state: CallState, at: float) -> Cancel:
         """Give up a call that runs. What others could miss is free only once it has stopped."""
         state.status, state.completed = "cancelled", at
+        if not state.leave():
+            return Cancel(*state.key)
         needs = self._needs(state.call)
         if needs.simple and not needs.limits:
             self._coordinator.release(needs, state.place)

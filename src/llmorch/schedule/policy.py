@@ -47,6 +47,9 @@ class Policy(Protocol):
     def pop(self, fits: Callable[[Needs], bool], running: int) -> Waiting | None:
         """Hand out the next call to dispatch, or ``None`` if nothing may start now."""
 
+    def along(self, needs: Needs, most: int) -> list[Waiting]:
+        """Hand out at most so many calls of these needs, which go with the one handed out last."""
+
     def offered(self, running: int) -> Collection[Needs]:
         """The different needs of the calls that it would hand out now, if they fit."""
 
@@ -82,6 +85,10 @@ class _Lanes:
             return None
         _, lane = min(heads, key=lambda head: head[0][:2])
         return heappop(lane)[2]
+
+    def along(self, needs: Needs, most: int) -> list[Waiting]:
+        lane = self._lanes.get(needs, [])
+        return [heappop(lane)[2] for _ in range(min(most, len(lane)))]
 
     def drop(self, call: CallId) -> None:
         for needs, lane in self._lanes.items():
@@ -125,6 +132,9 @@ class CriticalPath:
 
     def pop(self, fits: Callable[[Needs], bool], running: int) -> Waiting | None:
         return self._lanes.pop(fits)
+
+    def along(self, needs: Needs, most: int) -> list[Waiting]:
+        return self._lanes.along(needs, most)
 
     def offered(self, running: int) -> Collection[Needs]:
         return self._lanes.offered()
@@ -184,6 +194,12 @@ class Barrier(Greedy):
         self._advance(running)
         return self._lanes.pop(fits)
 
+    def along(self, needs: Needs, most: int) -> list[Waiting]:
+        found = self._lanes.along(needs, most)
+        found += [call for call in self._next if call.needs == needs][: most - len(found)]
+        self._next = [call for call in self._next if call not in found]
+        return found
+
     def offered(self, running: int) -> Collection[Needs]:
         self._advance(running)
         return self._lanes.offered()
@@ -231,6 +247,13 @@ class Exclusive:
             return None
         inout, compute = self._sets[0]
         return inout.pop(fits) or compute.pop(fits)
+
+    def along(self, needs: Needs, most: int) -> list[Waiting]:
+        found: list[Waiting] = []
+        for lanes in self._sets:
+            for kind in lanes:
+                found += kind.along(needs, most - len(found))
+        return found
 
     def offered(self, running: int) -> Collection[Needs]:
         self._advance()

@@ -28,6 +28,7 @@ class Needs:
 
     ``shared`` are amounts of named resources. ``limits`` are those on the calls of its own
     function, which takes one of each; of a rate it takes one for a time, however short it runs.
+    At most ``size`` calls of the function ``batch`` take all of this together, as one.
     """
 
     processors: int = 0
@@ -35,6 +36,8 @@ class Needs:
     gpu_memory: int = 0
     shared: tuple[tuple[str, int], ...] = ()
     limits: tuple[str, ...] = ()
+    batch: str = ""
+    size: int = 1
 
     @classmethod
     def of(cls, function: Function) -> Needs:
@@ -47,6 +50,8 @@ class Needs:
             gpu_memory=taken.get(GPU_MEMORY, 0),
             shared=tuple(sorted((n, amount) for n, amount in taken.items() if n not in (CPU, GPU_MEMORY))),
             limits=tuple(slots_and_rate(function)),
+            batch="" if function.batch is None else function.name,
+            size=1 if function.batch is None else function.batch.size,
         )
 
     @property
@@ -102,7 +107,12 @@ class Capacity:
         return cls(processors, supply, limits, periods)
 
     def parts(self, needs: Needs) -> dict[str, tuple[int, int]]:
-        """How much a call takes of each thing it needs, and how much there is in all."""
+        """How much a call takes of each thing it needs, and how much there is in all.
+
+        Nothing for a call that may share all of it with others: what it takes of its own bounds nothing.
+        """
+        if needs.batch:
+            return {}
         there = {**self.supply.named, CPU: self.processors, MODEL: 1, GPU_MEMORY: sum(self.supply.gpus)}
         parts = {name: (amount, there[name]) for name, amount in needs.amounts.items() if there.get(name)}
         slots = {limit: (1, self.limits[limit]) for limit in needs.limits if limit not in self.periods}

@@ -6,7 +6,7 @@ make. Neither knows what becomes of the rest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from llmorch.calls import Plan
@@ -28,6 +28,13 @@ Attempt = tuple["CallId", int]
 NOWHERE = Place()
 _ENDINGS: tuple[Status, ...] = ("failed", "running", "completed")
 """How an attempt may stand that a new plan can take over, the most useful last."""
+
+
+@dataclass(slots=True, eq=False)
+class Shared:
+    """The place of calls that were dispatched as one: it is theirs until the last of them has ended."""
+
+    running: int
 
 
 @dataclass(slots=True)
@@ -62,6 +69,15 @@ class CallState:
     """What it touches, as far as that was known when the plan was revised."""
     same_as: CallId | None = None
     """The call whose result is its own: it isn't made itself."""
+    shared: Shared | None = field(default=None, repr=False, compare=False)
+    """What it has in common with the calls that are made as one with it."""
+
+    def leave(self) -> bool:
+        """Take note that it runs no more; whether its place is free then."""
+        if self.shared is None:
+            return True
+        self.shared.running -= 1
+        return not self.shared.running
 
     @property
     def processor(self) -> int | None:

@@ -132,7 +132,8 @@ class Outcome:
 
     ``failed`` are the calls that failed themselves; ``begun`` those that were started, or
     that another one which was started is made for, and may have left something behind
-    whatever came of them.
+    whatever came of them. ``shown`` are texts that a model sees in the place of results,
+    where functions say so.
     """
 
     plan: Plan
@@ -140,6 +141,7 @@ class Outcome:
     errors: Mapping[CallId, str]
     failed: tuple[CallId, ...] = ()
     begun: frozenset[CallId] = frozenset()
+    shown: Mapping[CallId, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

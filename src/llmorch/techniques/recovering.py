@@ -10,18 +10,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llmorch.calls import Plan
+from llmorch.calls import Plan, Reference
 from llmorch.errors import DuplicateId, EvaluationError, PlanError
 from llmorch.plan import Checker, Parser, evaluate, render_call, with_query
-from llmorch.plan.evaluate import as_text
 from llmorch.relations import discover, unused
 from llmorch.requests import Message
 from llmorch.schedule.recovery import Broken, broken, cone
 from llmorch.techniques.conversation import AskModel, Look, Outcome, Recovery, Revise, RunPlan
 from llmorch.techniques.effects import SameCall, refuse_repeated, repeated
 from llmorch.techniques.prompts.join import next_number, plan_again
-from llmorch.techniques.prompts.recover import repair_call
-from llmorch.techniques.prompts.results import result_text
+from llmorch.techniques.prompts.recover import MAX_INPUT, repair_call
+from llmorch.techniques.prompts.results import result_text, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -294,8 +293,12 @@ def _arguments(call: FunctionCall, outcome: Outcome) -> dict[str, str]:
     for name, expression in call.args.items():
         if call.uses:
             try:
+                if isinstance(expression, Reference) and expression.id in outcome.shown:
+                    told[name] = outcome.shown[expression.id]
+                    continue
                 value = evaluate(expression, outcome.results)
-                told[name] = as_text(value)
+                # Of a long text the prompt shows what it holds to be of use for a repair.
+                told[name] = value if isinstance(value, str) else value_text(value, MAX_INPUT)
             except EvaluationError as error:
                 told[name] = f"(no value: {error})"
     return told

@@ -1,4 +1,4 @@
-"""Results as a model is shown them: as text, bounded in length."""
+"""Results as a model is shown them: as their functions say, or as text, and a preview of what is long."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.errors import EvaluationError
 from llmorch.plan.evaluate import as_text
+from llmorch.previews import is_long, preview
 
 if TYPE_CHECKING:
     from llmorch.calls import CallId
@@ -16,14 +17,29 @@ MAX_SHOWN = 6_000
 
 
 def result_text(outcome: Outcome, call: CallId) -> str:
-    """What a call returned, or why it has no result; the middle of a long text is cut out."""
+    """What a call returned, as its function has it shown, or why it has no result."""
     if call not in outcome.results:
         return f"Error: {outcome.errors.get(call, 'it did not run')}"
-    try:
-        text = as_text(outcome.results[call])
-    except EvaluationError as error:
-        return f"Error: {error}"
-    if len(text) <= MAX_SHOWN:
-        return text
-    half = MAX_SHOWN // 2
-    return f"{text[:half]}\n[... {len(text) - 2 * half:,} characters cut ...]\n{text[-half:]}"
+    return value_text(outcome.shown.get(call, outcome.results[call]))
+
+
+def value_text(value: object, limit: int = MAX_SHOWN) -> str:
+    """A value as it stands in a string where that is short, else a preview of it.
+
+    Of a long text the middle is cut out, and a line says how much that was.
+    """
+    if isinstance(value, str):
+        return value if len(value) <= limit else _without_middle(value, limit)
+    if not is_long(value, limit):
+        try:
+            text = as_text(value)
+        except EvaluationError:  # its own methods raise
+            return preview(value, limit)
+        if len(text) <= limit:
+            return text
+    return preview(value, limit)
+
+
+def _without_middle(text: str, limit: int) -> str:
+    half = limit // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half:,} characters cut ...]\n{text[len(text) - half :]}"

@@ -1,0 +1,55 @@
+"""The prompt of ``self``: what a plan writes, with results as a model is to see them.
+
+Decides what stands for a result that a prompt names. It must not know when it is asked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llmorch.calls import Reference, Template, references
+from llmorch.errors import CallError, EvaluationError
+from llmorch.plan import evaluate
+from llmorch.techniques.prompts.results import value_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from llmorch.calls import CallId, Expression
+
+    Results = Mapping[CallId, Any]
+    Texts = Mapping[CallId, str]
+
+MAX_TOLD = 100_000
+"""Characters of one value in a prompt: the plan asks for all of it, but nothing reads more than this."""
+
+
+def prompt(expression: Expression, results: Results, shown: Texts) -> str:
+    """All of the prompt. Raises ``CallError`` for one that has no value."""
+    try:
+        return "".join(_pieces(expression, results, shown))
+    except EvaluationError as error:
+        raise CallError(f"prompt of self: {error}") from None
+
+
+def beginning(expression: Expression, results: Results, shown: Texts) -> str:
+    """The text that it will begin with, as far as results are known."""
+    known = ""
+    try:
+        for piece in _pieces(expression, results, shown):
+            known += piece
+    except (EvaluationError, KeyError):
+        pass
+    return known
+
+
+def _pieces(expression: Expression, results: Results, shown: Texts) -> Iterator[str]:
+    for part in expression.parts if isinstance(expression, Template) else (expression,):
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, Reference) and part.id in shown:
+            yield shown[part.id]
+        elif any(reference.id not in results for reference in references(part)):
+            raise KeyError(part)
+        else:
+            yield value_text(evaluate(part, results), MAX_TOLD)
