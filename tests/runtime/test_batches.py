@@ -16,7 +16,7 @@ from llmorch import Orchestrator, function, stateful
 from llmorch.cli.progress import Progress
 from llmorch.cli.timeline import chrome_trace, text
 from llmorch.requests import ToolCall
-from llmorch.runtime.batching import Share
+from llmorch.runtime.batching import Part
 from llmorch.schedule import BatchEnded, Cancel, Dispatch
 from llmorch.testing import ScriptedModel
 
@@ -29,7 +29,9 @@ pytestmark = pytest.mark.anyio
 def offering(*functions: object, replies: tuple[Any, ...] = (), **said: Any) -> Orchestrator:
     said = {"processors": 2, **said}
     calls_tools = said.pop("calls_tools", False)
-    return Orchestrator(functions, model=ScriptedModel(list(replies), calls_tools=calls_tools), **said)
+    return Orchestrator(
+        functions, model=ScriptedModel(list(replies), calls_tools=calls_tools), optimize=False, **said
+    )
 
 
 def lines(count: int, call: str = "look(x={})", first: int = 1) -> str:
@@ -331,7 +333,7 @@ async def test_one_call_of_a_batch_is_dropped_while_the_others_go_on_and_with_th
 
     wanted = {"s1", "s2"}
     task = asyncio.create_task(work())
-    share = Share(task, lambda: bool(wanted))
+    share = Part(task, lambda: bool(wanted))
     await began.wait()
     wanted.remove("s1")
     share.cancel()
