@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmorch import Orchestrator, function
@@ -125,6 +125,21 @@ def test_effects_limits_resources_and_processors_are_told_apart() -> None:
     assert causes(ordered, 0) == [(0.0, 2.0, "order", "s2", "s1")]
 
 
+def test_a_call_that_waits_for_its_turn_waits_for_each_that_has_it_before() -> None:
+    turns = {"limits": ["model"], "submitted": 0.0}
+    data = run(
+        9.0,
+        call("s1", "ask", 0.0, 2.0, **turns),
+        call("s2", "ask", 2.0, 5.0, **turns),
+        call("s3", "ask", 5.0, 5.0, **turns),
+        call("s4", "ask", 5.0, 9.0, 0, **turns),
+    )
+    assert causes(data, 0) == [
+        (0.0, 2.0, "limit", "s4", "s1", "model"),
+        (2.0, 5.0, "limit", "s4", "s2", "model"),
+    ]
+
+
 def test_calls_that_failed_or_were_never_made_are_part_of_the_story() -> None:
     data = run(
         4.0,
@@ -164,6 +179,7 @@ def explained(plan: Plan, done: Simulation) -> Explanation:
     return explain(saved_run(saved(plan, done)))
 
 
+@settings(max_examples=300)
 @given(plan=plans(arguments=False, max_calls=12), processors=st.integers(1, 4), data=st.data())
 def test_every_idle_second_has_one_reason_that_is_true(plan, processors, data) -> None:
     seconds = {item.id: float(data.draw(st.integers(0, 9))) for item in plan}

@@ -258,8 +258,10 @@ class _Story:
             submitted = min(at, _began(call) if call.submitted is None else call.submitted)
             before = self._binding(call, submitted)
             ready = max(known, 0.0 if before is None else self._ended(before))
-            reason, more = self._place(call, submitted)
-            because(submitted, reason, call=call.id, **more)
+            for since, reason, more in self._place(call, submitted):
+                because(since, reason, call=call.id, **more)
+                if at <= began:
+                    break
             # A call that may change something is free to start only once the whole plan is known.
             because(ready, "plan" if submitted - ready > _EPSILON else "start", call=call.id)
             if before is None or self._ended(before) <= known:
@@ -283,21 +285,35 @@ class _Story:
         ]
         return max(before, key=self._ended, default=None)
 
-    def _place(self, call: SavedCall, since: float) -> tuple[Reason, dict[str, Any]]:
-        """What a call waited for that could have started: a limit, a resource, the model, processors."""
+    def _place(self, call: SavedCall, since: float) -> Iterable[tuple[float, Reason, dict[str, Any]]]:
+        """What a call waited for that could have started, from the last moment back, and since when."""
+        names = _names(call)
         until = _began(call)
-        for name in _names(call):
-            if name == MODEL and any(began < until and ended > since for began, ended in self._model):
-                return "plan", {"what": MODEL}
-            holders, ends = self._holders[name], self._ends[name]
-            for place in range(bisect_right(ends, until + _EPSILON) - 1, -1, -1):
-                if ends[place] <= since:
-                    break
-                if holders[place] is not call:
-                    return "limit", {"on": holders[place].id, "what": name}
-        names = [name for name in _names(call) if name != _CPU]
+        if MODEL in names and any(began < until and ended > since for began, ended in self._model):
+            yield since, "plan", {"what": MODEL}
+            return
+        for name in names:
+            holder = self._holder(name, call, since, until)
+            if holder is not None:
+                while holder is not None:  # the one that let it go, the one before that, and so on
+                    before = self._holder(name, call, since, _began(holder))
+                    first = since if before is None else _began(holder)
+                    yield first, "limit", {"on": holder.id, "what": name}
+                    holder = before
+                return
         # Held by another run of the process, a rate, or set aside for a call that waited longer.
-        return ("limit", {"what": ", ".join(names)}) if names else ("start", {})
+        shared = ", ".join(name for name in names if name != _CPU)
+        yield since, ("limit" if shared else "start"), ({"what": shared} if shared else {})
+
+    def _holder(self, name: str, call: SavedCall, since: float, until: float) -> SavedCall | None:
+        """The last call to end by ``until``, and after ``since``, of those that had this."""
+        holders, ends = self._holders[name], self._ends[name]
+        for place in range(bisect_right(ends, until + _EPSILON) - 1, -1, -1):
+            if ends[place] <= since + _EPSILON:
+                return None
+            if holders[place] is not call and _began(holders[place]) < until - _EPSILON:
+                return holders[place]
+        return None
 
     def _ended(self, call: SavedCall) -> float:
         return self.end if call.completed is None else call.completed

@@ -46,7 +46,7 @@ def test_a_dry_run_prints_the_plan_and_what_it_will_take_and_runs_nothing(record
     assert llmorch(*asked).stdout == "yes\n"
     priced = llmorch(*asked, "--dry-run", "--price", "1000000,0").stdout
     assert "median of 1" in priced
-    assert "time: 0." in priced
+    assert "time: at least" not in priced
     assert "model: 2 requests, " in priced
     assert ", at 1e+06 in and 0 out a million tokens" in priced
     data = json.loads(llmorch(*asked, "--dry-run", "--json").stdout)

@@ -45,7 +45,7 @@ async def brief(n: int) -> int:
 
 @function(resources={"camera": 1})
 async def lasting(n: int) -> int:
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.4)
     return n
 
 
@@ -93,7 +93,7 @@ async def test_a_later_run_expects_what_an_earlier_one_took() -> None:
 
 
 async def test_the_longer_of_two_calls_goes_first_once_that_is_known() -> None:
-    # All four need the camera; the last one unlocks nothing and is still the longest chain.
+    # All three need the camera; the last one unlocks nothing and is still the longest chain.
     plan = "s1 = brief(n=1)\ns2 = brief(n=2)\ns3 = lasting(n=3)"
 
     def order(result: Any) -> list[str]:
