@@ -71,16 +71,17 @@ policies = st.sampled_from(sorted(POLICIES))
 def repeating_plans(draw: st.DrawFn, names: tuple[str, ...] = tuple(FUNCTIONS), most: int = 10) -> Plan:
     """Plans of few functions and few arguments, written in every form: most calls have been made before."""
     lines = []
-    mostly_pure = [*names, *PURE * 3]
-    for at in range(1, draw(st.integers(1, most)) + 1):
+    mostly_pure = [*PURE * 3, *(name for name in names if name not in PURE)]
+    last = draw(st.integers(1, most))
+    for at in range(1, last + 1):
         ids = [f"s{number}" for number in range(1, at)]
-        values = st.sampled_from(["1", "1.0", "True", "'1'", *ids])
-        value = (
-            values | values.map("[{}]".format) | st.sampled_from(["'{{s}}'", *map("'of {{{}}}'".format, ids)])
-        )
-        x, y = draw(value), draw(values)
-        form = draw(st.sampled_from(["x={x}", "{x}", "{x}, 1", "{x}, {y}", "y={y}, x={x}", "x={x}, y={y}"]))
-        lines.append(f"s{at} = {draw(st.sampled_from(mostly_pure))}({form.format(x=x, y=y)})")
+        value = draw(st.sampled_from(["1", "1", "1.0", "True", "'1'", *ids, *ids, *ids]))
+        if at == last and draw(st.booleans()):
+            value = f"[{', '.join(ids)}]"
+        x = draw(st.sampled_from(["{x}", "{x}", "[{x}]", "'of {{{x}}}'" if value in ids else "'{{s}}'"]))
+        x = x.format(x=value)
+        form = draw(st.sampled_from(["x={x}", "{x}", "{x}, 1", "y=1, x={x}", "x={x}, y=1.0"]))
+        lines.append(f"s{at} = {draw(st.sampled_from(mostly_pure))}({form.format(x=x)})")
     return check(parse("\n".join(lines)), FUNCTIONS)
 
 
@@ -339,6 +340,7 @@ def test_every_graph_with_same_calls_agrees_with_itself(plan) -> None:
     told = meant(plan)
     for call in graph:
         assert set(graph.alike(call)) == {other for other in graph if told[other] == told[call]}
+    assert unused(plan, FUNCTIONS) == set(plan.by_id) - wanted_of(plan)
     assert not any(discover(plan, FUNCTIONS, optimize=False).same_as(call) for call in graph)
 
 
@@ -389,6 +391,27 @@ def test_a_call_like_one_that_has_failed_is_a_new_attempt_unless_it_failed_with_
     assert statuses == {"s1": "failed", "s2": "skipped", "s3": "running", "s4": "planned", "s5": "skipped"}
 
 
+def test_a_copy_that_is_complete_at_once_ends_the_run_beside_what_is_left_out() -> None:
+    run = Played(optimize=True)
+    run.handle(PlanExtended(parse("s1 = get(x=1)").calls, complete=True))
+    run.end(("s1", 1))
+    more = parse("s1 = get(x=1)\ns2 = get(x=2)\ns3 = get(x=1)")
+    run.finished = False
+    run.handle(PlanExtended(more.calls[1:], complete=True, unused=frozenset({"s2"})))
+    assert run.finished
+    assert run.made == ["s1"]
+
+
+def test_a_call_that_another_one_waits_for_is_made_whoever_calls_it_unused() -> None:
+    run = Played(optimize=True)
+    plan = parse("s1 = get(x=1)\ns2 = get(x=1)\ns3 = get(x=s2)")
+    run.handle(PlanExtended(plan.calls, complete=True, unused=frozenset({"s1"})))
+    while run.running:
+        run.end(min(run.running))
+    assert run.made == ["s1", "s3"]
+    assert run.finished
+
+
 def test_a_call_that_waits_for_a_processor_is_dropped_once_nobody_wants_it() -> None:
     for policy in sorted(POLICIES):
         run = Played(optimize=True, policy=policy)
@@ -423,3 +446,9 @@ def test_a_call_that_waits_for_a_processor_is_dropped_once_nobody_wants_it() -> 
 def test_calls_are_the_same_if_they_are_pure_and_their_arguments_are_alike(one, other, same) -> None:
     plan = check(parse(f"s1 = {one}\ns2 = {other}"), FUNCTIONS)
     assert discover(plan, FUNCTIONS).same_as("s2") == ("s1" if same else None)
+
+
+def test_the_lower_bound_goes_by_way_of_the_call_that_is_made() -> None:
+    plan = check(parse("s1 = get(x=1)\ns2 = get(x=1)\ns3 = get(x=s2)"), FUNCTIONS)
+    done = simulate(plan, FUNCTIONS, {"s1": 5.0, "s2": 1.0, "s3": 3.0}, processors=2)
+    assert (done.makespan, done.lower_bound) == (8.0, 8.0)

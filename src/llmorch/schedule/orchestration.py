@@ -393,7 +393,8 @@ class Orchestration:
                 self._coordinator.drop(call)
             state.status, state.submitted = "unused", None
             self._open -= 1
-        return [*(call for call in ready if self.makes(call)), *self._scheduler.drop(left)]
+        wanted = [call for call in ready if self.states[call].status != "unused"]
+        return [*wanted, *self._scheduler.drop(left)]
 
     def _keys(self, calls: Iterable[CallId]) -> tuple[Attempt, ...]:
         """The attempts whose results are those of these calls."""
