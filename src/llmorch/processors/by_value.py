@@ -10,24 +10,32 @@ from __future__ import annotations
 import dataclasses
 import io
 import weakref
+from collections import ChainMap
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 from cloudpickle import cloudpickle as inner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pickle import PickleBuffer
 
 _made_here: weakref.WeakSet[type] = weakref.WeakSet()
 
 
 def dumps(
-    value: object, *, worker: bool, buffer_callback: Callable[[PickleBuffer], Any] | None = None
+    value: object,
+    *,
+    worker: bool,
+    buffer_callback: Callable[[PickleBuffer], Any] | None = None,
+    reducers: Mapping[type, Callable[[Any], tuple[Any, ...]]] | None = None,
 ) -> bytes:
-    """The value as bytes; ``worker`` says on which side this is."""
+    """The value as bytes; ``worker`` says on which side this is, ``reducers`` how some classes are pickled."""
     file = io.BytesIO()
-    _Pickler(file, worker, buffer_callback).dump(value)
+    pickler = _Pickler(file, worker, buffer_callback)
+    if reducers is not None:
+        pickler.dispatch_table = ChainMap(dict(reducers), pickler.dispatch_table)
+    pickler.dump(value)
     return file.getvalue()
 
 

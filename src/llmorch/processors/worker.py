@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.processors.failure import described, kinds_of
 from llmorch.processors.family import adopt
+from llmorch.processors.handing import label, received
 from llmorch.processors.leftovers import Before
 from llmorch.processors.wire import Inbox, Parcel, pack, prepared
 
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 
     from llmorch.processors.wire import Message
 
-# What is asked: where to find modules and to run, to remember a function, to call one.
-SURROUNDINGS, REMEMBER, CALL = 1, 2, 3
-# What is answered: ready for the first question, done, a result, the function's exception
-# as text, and why the question could not be answered at all.
-READY, DONE, RETURNED, RAISED, REFUSED = 11, 12, 13, 14, 15
+# What is asked: where to find modules and to run, to remember a function, to call one, to
+# import modules.
+SURROUNDINGS, REMEMBER, CALL, LOAD = 1, 2, 3, 4
+# What is answered: ready for the first question, done, a result, a large one with what it is,
+# the function's exception as text, and why the question could not be answered at all: for an
+# argument that has no value, for arguments with something handed on that can't be read, for anything else.
+READY, DONE, RETURNED, LARGE, RAISED, UNFIT, UNREAD, REFUSED = 11, 12, 13, 14, 15, 16, 17, 18
 
 _SIGKILL = 9
 _RESERVED = 2
@@ -109,7 +112,7 @@ class _Program:
         if message.kind != CALL:
             self._before.accept()
         if not self._before.put_back():
-            parcel.mark(LAST)
+            parcel.kind |= LAST
         return parcel
 
     def _answer(self, message: Message) -> Parcel:
@@ -119,6 +122,9 @@ class _Program:
             if message.kind == REMEMBER:
                 number, reference = message.value()
                 self._functions[number] = _function(reference)
+            elif message.kind == LOAD:
+                for module in message.value():
+                    importlib.import_module(module)
             else:
                 path, files, cpus = message.value()
                 sys.path[:] = path
@@ -132,15 +138,23 @@ class _Program:
             return pack(REFUSED, described(error, skip=1))
 
     def _call(self, message: Message) -> Parcel:
+        handed = bool(message.enclosed)
         try:
-            number, args, memory = message.value()
+            number, args, late, memory = received(message)
         except BaseException as error:
+            if handed:
+                return Parcel(UNREAD, b"", [])
             text, detail = described(error, skip=1)
             hint = "define what they use in a module that can be imported"
             return pack(
                 REFUSED,
                 (f"can't be called: its arguments can't be read in a worker process: {text}; {hint}", detail),
             )
+        for name in late:
+            try:
+                args[name] = args[name].value()
+            except Exception as error:
+                return pack(UNFIT, (name, " ".join(str(error).split())))
         try:
             with nullcontext() if memory is None else _bounded(memory):
                 result = self._functions[number](**args)
@@ -153,6 +167,7 @@ class _Program:
         args = None
         try:
             parcel = pack(RETURNED, result, worker=True)
+            label(parcel, LARGE, result)
             parcel.write()
         except Exception as error:
             return pack(REFUSED, _unsendable(result, error))

@@ -18,8 +18,10 @@ from llmorch.errors import CallError, EvaluationError, ModelError
 from llmorch.functions import SELF
 from llmorch.plan.evaluate import as_text, beginning
 from llmorch.processors.failure import late
+from llmorch.processors.handing import opened
 from llmorch.relations import touches
 from llmorch.runtime.arguments import arguments
+from llmorch.runtime.results import Results, spent
 from llmorch.runtime.retrying import Retried, in_time, next_pause
 from llmorch.runtime.sharing import Sharing, shares
 from llmorch.schedule import (
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from llmorch.calls import CallId, FunctionCall
     from llmorch.functions import Function
     from llmorch.processors.inline import Inline
-    from llmorch.processors.processor import Processor
+    from llmorch.processors.processor import Handing
     from llmorch.schedule import Command, Event, Orchestration
 
 MIN_AHEAD = 60
@@ -97,7 +99,8 @@ class Execution:
     ``workers`` names the place for a compute call, given the numbers of its processors and
     of its GPU, if it has one; ``ask`` sends a
     prompt to the model for the functions that ask it. ``ahead`` has an idle model read the
-    beginning of a prompt that it will be asked, where it can.
+    beginning of a prompt that it will be asked, where it can. ``only`` says that nothing is
+    planned in the light of this plan's results: they are freed after their last use.
     """
 
     def __init__(
@@ -106,14 +109,15 @@ class Execution:
         functions: Mapping[str, Function],
         *,
         inline: Inline,
-        processes: Processor,
-        workers: Callable[[tuple[int, ...], int | None], Processor],
+        processes: Handing,
+        workers: Callable[[tuple[int, ...], int | None], Handing],
         ask: Callable[[str], Awaitable[str]],
         ahead: Callable[[str], Awaitable[None]] | None = None,
         observer: Observer | None = None,
+        only: bool = False,
     ) -> None:
         self.core = core
-        self.results: dict[CallId, Any] = {}
+        self.results = Results()
         self.makespan = 0.0
         self.held: tuple[FunctionCall, ...] = ()
         """Calls of the plan that a technique holds back while it asks."""
@@ -130,6 +134,7 @@ class Execution:
         """The beginning of a prompt that the model has read."""
         self._planning = False
         self._observer = observer
+        self._only = only
         self._running: dict[tuple[CallId, int], _Attempt] = {}
         self._values: dict[tuple[CallId, int], Any] = {}
         """Every result that the plan, or the one that it revises, may still use."""
@@ -172,6 +177,10 @@ class Execution:
         finally:
             if self._sharing is not None:
                 self._sharing.close()
+            files = self.results.settle(spent(self.results, self.core), self._values.values())
+            self._values.clear()
+            if files:
+                await asyncio.to_thread(files.clear)
 
     def extend(self, calls: tuple[FunctionCall, ...], *, complete: bool = False) -> None:
         """More of the plan is known; calls that are ready start before this returns."""
@@ -306,7 +315,7 @@ class Execution:
         function = self._functions[call.function]
         if attempt.processors or function.in_process or function.asks_model or function.retries:
             # As they are now: a plan that is revised meanwhile may make other calls of these ids.
-            given = {id_: self.results[id_] for id_ in call.uses if id_ in self.results}
+            given = self.results.as_they_are(call.uses)
             attempt.work = self._group.create_task(
                 self._run(attempt, partial(self._made, attempt, call, given))
             )
@@ -314,7 +323,9 @@ class Execution:
         try:
             args = arguments(call, function, self.results)
         except Exception:
-            made = partial(self._made, attempt, call, dict(self.results))  # where errors become events
+            made = partial(
+                self._made, attempt, call, self.results.as_they_are()
+            )  # where errors become events
             attempt.work = self._group.create_task(self._run(attempt, made))
             return
 
@@ -358,9 +369,20 @@ class Execution:
         if known:
             self.results[attempt.call.id] = result
         self._handle(CallCompleted(*attempt.key))
+        if known and self._only and self.core.complete:
+            self._free(attempt.call.uses)
         if known:
             self._narrow(self.core.graph.users(attempt.call.id))
             self._read_ahead()
+
+    def _unused(self, attempt: _Attempt) -> bool:
+        return attempt.call.id in self.core.graph and not self.core.graph.users(attempt.call.id)
+
+    def _free(self, calls: Iterable[CallId]) -> None:
+        """Free large results that every call which uses them is done with."""
+        files = self.results.release(spent(calls, self.core))
+        if files:  # on a thread: giving much memory back takes long
+            self._group.create_task(asyncio.to_thread(files.clear))
 
     def _failed(self, attempt: _Attempt, error: Exception) -> None:
         if attempt.unwanted:
@@ -407,7 +429,7 @@ class Execution:
                 if touch != self.core.graph.touch(id_):
                     self._handle(EffectsKnown(id_, touch))
 
-    async def _made(self, attempt: _Attempt, call: FunctionCall, given: Mapping[CallId, Any]) -> Any:
+    async def _made(self, attempt: _Attempt, call: FunctionCall, given: Results) -> Any:
         """A call's result, made again after a pause where that was declared."""
         function = self._functions[call.function]
         began = self._clock()
@@ -430,11 +452,10 @@ class Execution:
             self.retried.append(Retried(attempt.call.id, function.name, number, reason, pause))
             number += 1
 
-    async def _work(
-        self, attempt: _Attempt, call: FunctionCall, function: Function, given: Mapping[CallId, Any]
-    ) -> Any:
+    async def _work(self, attempt: _Attempt, call: FunctionCall, function: Function, given: Results) -> Any:
         """One attempt, with arguments of its own: the one before may have changed what it was given."""
-        args = arguments(call, function, given)
+        elsewhere = not function.asks_model and (bool(attempt.processors) or function.in_process)
+        args = arguments(call, function, given, handed=elsewhere)
         if function.asks_model:
             try:
                 async with asyncio.timeout(function.timeout) as limit:
@@ -443,10 +464,12 @@ class Execution:
                 if not limit.expired():
                     raise
                 raise late(function.name, function.timeout) from None
-        if attempt.processors:
-            return await self._workers(attempt.processors, attempt.device).execute(function, args)
-        if function.in_process:
-            return await self._processes.execute(function, args)
+        if elsewhere:
+            numbers = attempt.processors
+            place = self._workers(numbers, attempt.device) if numbers else self._processes
+            result = await place.hand(function, args)
+            # What no call can use is opened while it still is this call that fails if it can't be.
+            return opened(result) if self.core.complete and self._unused(attempt) else result
         return await self._inline.execute(function, args)
 
     async def _asked(self, function: Function, args: Mapping[str, Any]) -> Any:
