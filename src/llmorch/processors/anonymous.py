@@ -11,7 +11,7 @@ import mmap
 import os
 import sys
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from weakref import WeakSet
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ class File:
 
     def __del__(self) -> None:
         os.close(self.descriptor)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a descriptor means nothing in another process")  # and a copy would close it twice
 
 
 def anonymous_file() -> File:

@@ -32,17 +32,19 @@ def dumps(
 ) -> bytes:
     """The value as bytes; ``worker`` says on which side this is, ``reducers`` how some classes are pickled."""
     file = io.BytesIO()
-    pickler = _Pickler(file, worker, buffer_callback)
-    if reducers is not None:
-        pickler.dispatch_table = ChainMap(dict(reducers), pickler.dispatch_table)
-    pickler.dump(value)
+    _Pickler(file, worker, buffer_callback, reducers or {}).dump(value)
     return file.getvalue()
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def __init__(
-        self, file: io.BytesIO, worker: bool, buffer_callback: Callable[[PickleBuffer], Any] | None
+        self,
+        file: io.BytesIO,
+        worker: bool,
+        buffer_callback: Callable[[PickleBuffer], Any] | None,
+        reducers: Mapping[type, Callable[[Any], tuple[Any, ...]]],
     ) -> None:
+        self.dispatch_table = ChainMap(dict(reducers), self.dispatch_table)  # it is read by what follows
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
         self._worker = worker
 
