@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,9 @@ def _break(array: Any) -> None:
 def open_files() -> int:
     """How many descriptors and mappings of anonymous files this process has."""
     links = []
-    for entry in os.listdir("/proc/self/fd"):
-        try:
-            links.append(os.readlink(f"/proc/self/fd/{entry}"))
-        except OSError:
-            pass
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # that of the listing itself is closed by now
+            links.append(str(entry.readlink()))
     maps = Path("/proc/self/maps").read_text().splitlines()
     return sum("memfd:llmorch" in text for text in (*links, *maps))
 
