@@ -70,6 +70,7 @@ _CONCLUDING = (
 )
 _CLAUSES = r"[.!?;\n]|,? \b(?:while|whereas|but|although|though|however)\b"
 _FIRST, _OTHER = 0xE000, "\uf8ff"  # in Unicode's private use area, so no text has them
+_SIGN = f"[{chr(_FIRST)}-{_OTHER}]"
 
 
 def plain(answer: Any) -> str:
@@ -274,25 +275,30 @@ def _denies(asked: str) -> bool:
 
 def _without_denied(marked: str) -> str:
     """Names that something is denied of, "X was not first", become no name."""
-    sign = f"[{chr(_FIRST)}-{_OTHER}]"
-    name = rf"{sign}(?: \([^)]*\))?"
+    name = rf"{_SIGN}(?: \([^)]*\))?"
     denied = (
-        rf"{name}(?:(?:,| and| or|, and|, or) (?:the )?{name})* (?:\w+ly )?"
+        rf"{_listed(name)} (?:\w+ly )?"
         r"(?:(?:is|was|are|were|do|does|did|has|had)(?: \w+ly)? not"
         r"|isnt|wasnt|arent|werent|dont|doesnt|didnt|hasnt|hadnt)\b(?! (?:only|just|merely)\b)"
     )
-    return re.sub(denied, lambda found: re.sub(sign, _OTHER, found.group()), marked)
+    return _unnamed(denied, marked)
 
 
 def _without_compared(marked: str) -> str:
     """Names that something is only compared with, or that are denied, become no name."""
-    name = f"[{chr(_FIRST)}-{_OTHER}]"
-    listed = rf"{name}(?:(?:,| and| or|, and|, or) (?:the )?{name})*"
     before = (
         rf"(?:\b(?:than|unlike|compared (?:to|with)|versus|vs)(?: \w+){{0,4}}?"
-        rf"|\b(?:not|isnt|wasnt|nor|neither|before|after|over|by)(?: the| that of)?) {listed}"
+        rf"|\b(?:not|isnt|wasnt|nor|neither|before|after|over|by)(?: the| that of)?) {_listed(_SIGN)}"
     )
-    return re.sub(before, lambda found: re.sub(name, _OTHER, found.group()), marked)
+    return _unnamed(before, marked)
+
+
+def _listed(name: str) -> str:
+    return rf"{name}(?:(?:,| and| or|, and|, or) (?:the )?{name})*"
+
+
+def _unnamed(pattern: str, marked: str) -> str:
+    return re.sub(pattern, lambda found: re.sub(_SIGN, _OTHER, found.group()), marked)
 
 
 def _concluded(asserted: str, asked: str) -> set[str]:

@@ -15,7 +15,13 @@ from typing import Any
 import pytest
 
 from llmorch import LimitReached, LLMOrchError, Orchestrator, function
+from llmorch.functions import as_functions
+from llmorch.plan import parse
 from llmorch.processors import stopping
+from llmorch.processors.inline import Inline
+from llmorch.processors.pool import Pool
+from llmorch.runtime.drive import Execution
+from llmorch.schedule import Orchestration, policy_named
 from llmorch.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -209,6 +215,7 @@ async def test_the_model_does_not_recover_what_was_cancelled() -> None:
     async with orchestrator(plan, *[repaired] * 9, functions=functions) as made, asyncio.timeout(10):
         run = made.start("Do it.")
         await started(run, "s2")
+        await asyncio.sleep(0)  # its first step
         run.cancel("s2")
         await reached(run, "s2", "cancelled")
         cancelled.set()
@@ -430,3 +437,28 @@ print(Orchestrator([spawn], model=ScriptedModel([])).execute_sync("s1 = spawn()"
         [sys.executable, "-c", program], timeout=15, capture_output=True, text=True, check=True
     )
     assert ended.stdout == "1\n"
+
+
+# What a stopped call held
+
+
+@function(resources={"cpu": 2})
+def burn_wide(seconds: float) -> float:
+    """Occupy two processors for a while."""
+    time.sleep(seconds)
+    return seconds
+
+
+async def test_the_processors_of_a_call_that_a_new_plan_leaves_out_are_free_again() -> None:
+    functions = as_functions([burn_wide, burn])
+    core = Orchestration(functions, processors=2, policy=policy_named("critical"))
+    pool = Pool(2)
+    execution = Execution(core, functions, inline=Inline(), processes=pool[0], workers=pool.place, ask=None)
+    async with asyncio.timeout(20), execution:
+        execution.extend(parse("s1 = burn_wide(seconds=30)").calls)
+        await asyncio.sleep(0.3)
+        execution.revise()
+        execution.extend(parse("s1 = burn_wide(seconds=0)\ns2 = burn(seconds=0)").calls, complete=True)
+        await execution.finished()
+    await pool.close()
+    assert execution.results == {"s1": 0.0, "s2": 1}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.resources import CPU
 from llmorch.runtime.ledger import LEDGER, Member
-from llmorch.schedule import Needs, OthersHold, RateReturned, ReturnRate
+from llmorch.schedule import Needs, OthersHold, RateReturned, ReturnRate, rate_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -35,16 +35,12 @@ def leave_running(function: Function, ledger: Ledger = LEDGER) -> Callable[[], N
     """Go on holding what a call takes that was given up and can't be stopped, until that is called."""
     needs = Needs.of(function)
     amounts: dict[Hashable, int] = dict(needs.shared)
-    amounts |= {_key(limit, function): 1 for limit in needs.limits if not _is_rate(limit, function)}
+    amounts |= {_key(limit, function): 1 for limit in needs.limits if limit != rate_name(function)}
     return ledger.leave_behind(amounts) if amounts else _nothing
 
 
 def _nothing() -> None:
     pass
-
-
-def _is_rate(limit: str, function: Function) -> bool:
-    return function.rate is not None and limit.endswith(f" {function.rate}")
 
 
 def _key(limit: str, function: Function) -> Hashable:
@@ -93,14 +89,13 @@ class Sharing:
         with self._ledger.lock:
             self._told = False
             others = {
-                self._names.get(key, key): amount
+                name: amount
                 for key, amount in self._ledger.others(self._member).items()
-                if key in self._names or isinstance(key, str)
+                if isinstance(name := self._names.get(key, key), str)
             }
-            named = {name: amount for name, amount in others.items() if isinstance(name, str)}
-            if named != self._others:
-                self._others = named
-                heard.append((OthersHold(named), self._core.handle(OthersHold(named), at=at)))
+            if others != self._others:
+                self._others = others
+                heard.append((OthersHold(others), self._core.handle(OthersHold(others), at=at)))
             if event is not None:
                 heard.append((event, self._core.handle(event, at=at)))
             for _, commands in heard:
@@ -149,7 +144,7 @@ class Sharing:
         """Wait until one more call of a function may begin, and count it: it is made again."""
         if function.rate is None:
             return
-        key = next(self._keys[limit] for limit in Needs.of(function).limits if _is_rate(limit, function))
+        key = self._keys[rate_name(function)]
         while True:
             pause = self._ledger.begin_or_wait(key, function.rate.calls, function.rate.seconds)
             if not pause:

@@ -28,7 +28,7 @@ from llmorch.schedule.messages import (
 )
 from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.policy import POLICIES, Policy, policy_named
-from llmorch.schedule.room import Capacity, Needs, Place
+from llmorch.schedule.room import Capacity, Needs, Place, rate_name
 from llmorch.schedule.state import CallState, Status
 
 __all__ = [
@@ -60,4 +60,5 @@ __all__ = [
     "ReturnRate",
     "Status",
     "policy_named",
+    "rate_name",
 ]

@@ -67,8 +67,13 @@ def slots_and_rate(function: Function) -> dict[str, int]:
     if function.max_concurrency is not None:
         limits[f"{function.name}()"] = function.max_concurrency
     if function.rate is not None:
-        limits[f"{function.name}() {function.rate}"] = function.rate.calls
+        limits[rate_name(function)] = function.rate.calls
     return limits
+
+
+def rate_name(function: Function) -> str:
+    """The name of the limit that a function's rate is."""
+    return f"{function.name}() {function.rate}"
 
 
 def device(number: int) -> str:
@@ -93,7 +98,7 @@ class Capacity:
         for function in functions.values():
             limits |= slots_and_rate(function)
             if function.rate is not None:
-                periods[f"{function.name}() {function.rate}"] = function.rate.seconds
+                periods[rate_name(function)] = function.rate.seconds
         return cls(processors, supply, limits, periods)
 
     def parts(self, needs: Needs) -> dict[str, tuple[int, int]]:
