@@ -66,7 +66,8 @@ def test_the_code_about_failure_runs() -> None:
 
 
 def test_the_code_about_resources_runs() -> None:
-    (code,) = blocks(ROOT / "docs" / "resources.md", "python")
+    code, large = blocks(ROOT / "docs" / "resources.md", "python")
+    assert run(large) == "50000000 <released after its last use: bytes, 50 MB>\n"
     makespan, begun = run(code).split(maxsplit=1)
     times = ast.literal_eval(begun)
     assert makespan == "2.0"
