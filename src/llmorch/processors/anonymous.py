@@ -14,6 +14,8 @@ from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
 from typing import TYPE_CHECKING, NoReturn
 from weakref import WeakSet
 
+from llmorch.processors.pages import lay_out
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -21,6 +23,8 @@ MAPPED = 1024 * 1024
 """Files smaller than this, in bytes, are read: a copy costs less than mapping them."""
 FILES = 128
 """The most files that are kept open for one purpose."""
+_MANY = 8 * 1024 * 1024
+"""Bytes from which it pays to ask for large pages."""
 
 _maps: WeakSet[mmap.mmap] = WeakSet()
 
@@ -64,6 +68,8 @@ def anonymous_file() -> File:
 def write(file: File, size: int, pieces: Iterable[tuple[int, bytes | memoryview]]) -> None:
     """Give a file its size, and each of the pieces its place in it."""
     os.ftruncate(file.descriptor, size)
+    if size >= _MANY:
+        lay_out(file.descriptor, size)
     for start, piece in pieces:
         view = memoryview(piece)
         done = 0

@@ -44,7 +44,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         buffer_callback: Callable[[PickleBuffer], Any] | None,
         reducers: Mapping[type, Callable[[Any], tuple[Any, ...]]],
     ) -> None:
-        self.dispatch_table = ChainMap(dict(reducers), cloudpickle.Pickler.dispatch_table)  # read by what follows
+        self.dispatch_table = ChainMap(
+            dict(reducers), cloudpickle.Pickler.dispatch_table
+        )  # read by what follows
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
         self._worker = worker
 
