@@ -41,15 +41,23 @@ def produce(size: int) -> Any:
     import numpy as np
 
     array = np.arange(size // 8, dtype=np.float64)
-    return array, time.monotonic()
+    return array, [time.monotonic()]
 
 
-def consume(parcel: Any) -> tuple[float, float, int]:
-    """When the array had arrived, when each of its pages had been read, and its size."""
-    arrived = time.monotonic()
-    array, _ = parcel
+def rescale(parcel: Any) -> Any:
+    """Another array of that size, made of one that arrived; and when that had been read, and this was ready."""
+    array, times = parcel
     touch(array)
-    return arrived, time.monotonic(), array.nbytes
+    read = time.monotonic()
+    made = array * 2
+    return made, [*times, read, time.monotonic()]
+
+
+def consume(parcel: Any) -> tuple[list[float], int]:
+    """The times of the array's way, with when each of its pages had been read here, and its size."""
+    array, times = parcel
+    touch(array)
+    return [*times, time.monotonic()], array.nbytes
 
 
 def touch(array: Any) -> float:

@@ -20,6 +20,7 @@ WANTED = {
     "overhead, async",
     "overhead, sync",
     "overhead, compute",
+    "array, call to call",
     "array, out",
     "array, in",
     "plan",

@@ -76,7 +76,8 @@ def test_the_code_about_nothing_done_twice_runs() -> None:
 
 
 def test_the_code_about_resources_runs() -> None:
-    (code,) = blocks(ROOT / "docs" / "resources.md", "python")
+    code, large = blocks(ROOT / "docs" / "resources.md", "python")
+    assert run(large) == "50000000 <released after its last use: bytes, 50 MB>\n"
     makespan, begun = run(code).split(maxsplit=1)
     times = ast.literal_eval(begun)
     assert makespan == "2.0"
@@ -146,6 +147,7 @@ def test_the_public_names_are_these() -> None:
         "Plan",
         "PlanError",
         "RelationGraph",
+        "Released",
         "Result",
         "Run",
         "Simulation",

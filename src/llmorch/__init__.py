@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llmorch.objects import stateful
     from llmorch.orchestrator import Orchestrator, model_named
     from llmorch.plan import check, parse, render
+    from llmorch.processors.handing import Released
     from llmorch.relations import RelationGraph, discover
     from llmorch.result import CallRecord, Result
     from llmorch.running import Run
@@ -46,6 +47,7 @@ _HOMES = {
     "Plan": "calls",
     "PlanError": "errors",
     "RelationGraph": "relations",
+    "Released": "processors.handing",
     "Result": "result",
     "Run": "running",
     "Simulation": "runtime.simulate",
@@ -76,6 +78,7 @@ __all__ = [
     "Plan",
     "PlanError",
     "RelationGraph",
+    "Released",
     "Result",
     "Run",
     "Simulation",

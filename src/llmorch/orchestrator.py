@@ -337,6 +337,7 @@ class Orchestrator:
             observer=observer,
             limit=Limit(deadline),
             run=run,
+            only=self.technique == "llmorch" and not self._replan and not self._recoveries,
         )
 
     async def _execute(
@@ -352,6 +353,7 @@ class Orchestrator:
             observer=observer,
             limit=Limit(deadline),
             run=run,
+            only=True,
         )
 
     async def _play(
@@ -364,6 +366,7 @@ class Orchestrator:
         observer: Observer | None,
         limit: Limit,
         run: Run | None,
+        only: bool,
     ) -> Result:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
@@ -379,7 +382,14 @@ class Orchestrator:
             return self._collected(Answer(False, error=RUN_CANCELLED), conversing, query=query)
         try:
             return await self._play_alone(
-                conversation, conversing, query=query, tried=tried, observer=observer, limit=limit, run=run
+                conversation,
+                conversing,
+                query=query,
+                tried=tried,
+                observer=observer,
+                limit=limit,
+                run=run,
+                only=only,
             )
         finally:
             self._turn.release()
@@ -447,6 +457,7 @@ class Orchestrator:
         observer: Observer | None,
         limit: Limit,
         run: Run | None,
+        only: bool,
     ) -> Result:
         def collected(answer: Answer, plan: Plan, execution: Execution) -> Result:
             told = (*notes.values(), *execution.notes.values())
@@ -473,6 +484,7 @@ class Orchestrator:
                 ask=lambda prompt, asker: _asked(conversing, prompt, notes, asker),
                 ahead=self._ahead,
                 observer=observer,
+                only=only,
             ) as execution:
                 if run is not None:
                     run.attach(execution)

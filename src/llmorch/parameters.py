@@ -6,6 +6,7 @@ This module must not know where a parameter was read from, nor of the function i
 from __future__ import annotations
 
 import json
+import sys
 import typing
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from pydantic import TypeAdapter
 
+_UNCHANGED = {str, bytes, list, dict, tuple, set, frozenset}
+"""What pydantic returns as it is where the class is exactly this, or an equal copy of it."""
 _PLAIN: dict[Any, tuple[type, ...]] = {str: (str,), int: (int,), float: (float, int), bool: (bool,)}
 
 
@@ -44,6 +47,35 @@ class Parameter:
         except PydanticUserError as error:
             reason = str(error).split("\n", 1)[0]
             raise FunctionError(f"parameter {self.name}: its type can't be checked: {reason}") from None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether most values are checked without pydantic."""
+        return self.annotation is Any or self.annotation in _PLAIN
+
+    def takes(self, kinds: Sequence[str]) -> bool:
+        """Whether every value of a class is accepted as it is, given the names of it and of those above it.
+
+        A ``False`` says nothing: such a value has to be looked at.
+        """
+        wanted = self.annotation
+        if wanted is Any:
+            return True
+        if not isinstance(wanted, type) or typing.get_args(wanted) or not kinds:
+            return False
+        name = f"{wanted.__module__}.{wanted.__qualname__}"
+        if wanted in _UNCHANGED:
+            return kinds[0] == name
+        return name in kinds and _found(wanted.__module__, wanted.__qualname__) is wanted and self._by_class
+
+    @cached_property
+    def _by_class(self) -> bool:
+        """Whether a value only has to be of the class, and is passed as it is."""
+        try:
+            schema = self._adapter.core_schema
+        except FunctionError:
+            return False
+        return schema["type"] == "is-instance" and schema["cls"] is self.annotation
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -116,6 +148,14 @@ def _validated(validate: Callable[[], Any]) -> Any:
 def _reason(found: Any) -> str:
     where = "".join(f"[{part!r}]" for part in found["loc"])
     return f"{where + ': ' if where else ''}{found['msg'][:1].lower()}{found['msg'][1:]}"
+
+
+def _found(module: str, path: str) -> Any:
+    """What another process finds under this name, too."""
+    found: Any = None if module == "__main__" else sys.modules.get(module)
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found
 
 
 def schema_of(parameters: Iterable[Parameter]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import pytest
 
 from llmorch.errors import CallError
 from llmorch.functions import declaration_of, function
-from llmorch.processors import wire
+from llmorch.processors import anonymous
 from llmorch.processors.pool import Pool, Worker
 from llmorch.processors.wire import Inbox, pack, prepared
 from tests.processors import sample
@@ -254,8 +254,8 @@ async def test_a_read_only_array_stays_read_only(worker: Worker) -> None:
 async def test_more_arrays_than_can_stay_mapped_are_all_right(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "MAPS", 3)
-    kept = [await call(worker, sample.zeros, size=wire.MAPPED) for _ in range(8)]
+    monkeypatch.setattr(anonymous, "FILES", 3)
+    kept = [await call(worker, sample.zeros, size=anonymous.MAPPED) for _ in range(8)]
     assert [int(array.sum()) for array in kept] == [0] * 8
 
 

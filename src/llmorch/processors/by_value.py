@@ -10,31 +10,43 @@ from __future__ import annotations
 import dataclasses
 import io
 import weakref
+from collections import ChainMap
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 from cloudpickle import cloudpickle as inner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pickle import PickleBuffer
 
 _made_here: weakref.WeakSet[type] = weakref.WeakSet()
 
 
 def dumps(
-    value: object, *, worker: bool, buffer_callback: Callable[[PickleBuffer], Any] | None = None
+    value: object,
+    *,
+    worker: bool,
+    buffer_callback: Callable[[PickleBuffer], Any] | None = None,
+    reducers: Mapping[type, Callable[[Any], tuple[Any, ...]]] | None = None,
 ) -> bytes:
-    """The value as bytes; ``worker`` says on which side this is."""
+    """The value as bytes; ``worker`` says on which side this is, ``reducers`` how some classes are pickled."""
     file = io.BytesIO()
-    _Pickler(file, worker, buffer_callback).dump(value)
+    _Pickler(file, worker, buffer_callback, reducers or {}).dump(value)
     return file.getvalue()
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def __init__(
-        self, file: io.BytesIO, worker: bool, buffer_callback: Callable[[PickleBuffer], Any] | None
+        self,
+        file: io.BytesIO,
+        worker: bool,
+        buffer_callback: Callable[[PickleBuffer], Any] | None,
+        reducers: Mapping[type, Callable[[Any], tuple[Any, ...]]],
     ) -> None:
+        self.dispatch_table = ChainMap(
+            dict(reducers), cloudpickle.Pickler.dispatch_table
+        )  # read by what follows
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
         self._worker = worker
 

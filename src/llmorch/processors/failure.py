@@ -52,8 +52,8 @@ def kind_of(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"[:KIND]
 
 
-def kinds_of(error: BaseException) -> tuple[str, ...]:
-    """The names of an exception's class and of those above it, nearest first."""
+def kinds_of(error: object) -> tuple[str, ...]:
+    """The names of a value's class, an exception's mostly, and of those above it, nearest first."""
     try:
         kinds = tuple(kind_of(kind) for kind in type(error).__mro__[:-1])
     except BaseException:  # a metaclass may override anything that is read here

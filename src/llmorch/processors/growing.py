@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
 from llmorch.machine import allowed_processors
+from llmorch.processors.handing import opened
 from llmorch.processors.pool import Worker, kill_all, new_starter
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class GrowingPool:
 
     async def execute(self, function: Function, args: Mapping[str, Any]) -> Any:
         """Call ``function`` with ``args`` in a process and return what it returns."""
+        return opened(await self.hand(function, args))
+
+    async def hand(self, function: Function, args: Mapping[str, Any]) -> Any:
+        """The same, but a large result stays ``Held``, and an argument may be a ``Later``."""
         if self._closed:
             raise CallError(f"{function.name} can't be called: its processor is closed")
         loop = asyncio.get_running_loop()
@@ -49,7 +54,7 @@ class GrowingPool:
         async with self._places:
             worker = self._idle.pop() if self._idle else self._new()
             try:
-                return await worker.execute(function, args)
+                return await worker.hand(function, args)
             finally:
                 self._idle.append(worker)
 

@@ -16,14 +16,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmorch.errors import CallError
-from llmorch.processors.failure import CRASHED, OUTGROWN, described, known_kinds, late
-from llmorch.processors.files import LOADED_FILES
+from llmorch.processors.exchange import exchange, outgrown
+from llmorch.processors.failure import CRASHED, late
+from llmorch.processors.handing import opened
 from llmorch.processors.keeper import MEMORY
-from llmorch.processors.keeping import Keeper, absolute
+from llmorch.processors.keeping import Keeper
 from llmorch.processors.process import LateError, Process, UnsentError
-from llmorch.processors.sending import calling, remembering, write
-from llmorch.processors.wire import pack
-from llmorch.processors.worker import DONE, RAISED, REFUSED, SURROUNDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,8 +31,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ON_LOOP = 1024 * 1024
-"""More than this, in bytes, is written to its file on a thread and not on the event loop."""
 GRACE = 1.0
 """Seconds an idle process has to end by itself, its exit handlers included."""
 _STARTS = 3
@@ -103,6 +99,10 @@ class Worker:
 
     async def execute(self, function: Function, args: Mapping[str, Any]) -> Any:
         """Call ``function`` with ``args`` in the process and return what it returns."""
+        return opened(await self.hand(function, args))
+
+    async def hand(self, function: Function, args: Mapping[str, Any]) -> Any:
+        """The same, but a large result stays ``Held``, and an argument may be a ``Later``."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
@@ -115,7 +115,7 @@ class Worker:
                     if process is None or not process.ready or process.gone or process.loop is not loop:
                         process = await self._up(function, loop)
                     try:
-                        result = await self._call(process, function, args)
+                        result = await exchange(process, function, args, self.cpus)
                         if process.spent:  # what is left of the call ends before anybody hears of its end
                             await self._bury(process)
                         return result
@@ -124,7 +124,7 @@ class Worker:
                     except EOFError:
                         how = await self._bury(process)
                         if how == MEMORY:
-                            raise _outgrown(function) from None
+                            raise outgrown(function) from None
                         kinds = () if self._closed else CRASHED
                         raise CallError(f"{function.name} {self._ended(how)}", kinds=kinds) from None
                     except LateError:
@@ -169,45 +169,6 @@ class Worker:
                 "the reason is on standard error"
             ) from None
         return process
-
-    async def _call(self, process: Process, function: Function, args: Mapping[str, Any]) -> Any:
-        call = function.call
-        if (sys.path, len(LOADED_FILES), self.cpus) != process.surroundings:
-            process.surroundings = (list(sys.path), len(LOADED_FILES), self.cpus)
-            await process.ask(pack(SURROUNDINGS, (absolute(sys.path), LOADED_FILES, self.cpus)))
-        for needed in (call,) if function.show is None else (call, function.show):
-            if id(needed) in process.known:
-                continue
-            # Before the clock of the call starts: importing what it needs may take long.
-            answer = await process.ask(remembering(needed, function))
-            if answer.kind != DONE:
-                message, detail = answer.value()
-                hint = "define it in a module that can be imported from anywhere"
-                text = f"{function.name} can't be loaded in a worker process: {message}; {hint}"
-                raise CallError(text, detail=detail)
-            process.known[id(needed)] = needed  # held, so that its id stays its own
-        parcel = calling(function, args)
-        if parcel.size > ON_LOOP:
-            await asyncio.to_thread(write, parcel, function)
-        if function.memory is not None:
-            await process.watch(function.memory)
-        answer = await process.ask(parcel, function.timeout)
-        if function.memory is not None:
-            await process.watch(0)
-        try:
-            value = answer.value()
-        except Exception as error:
-            message, detail = described(error, skip=1)
-            text = f"{function.name} returned what can't be read here: {message}"
-            raise CallError(text, detail=detail) from None
-        if answer.kind == RAISED:
-            message, detail, kinds = value
-            if function.memory is not None and OUTGROWN[0] in kinds:
-                raise _outgrown(function, detail)
-            raise CallError(message, detail=detail, kinds=known_kinds(kinds))
-        if answer.kind == REFUSED:
-            raise CallError(f"{function.name} {value[0]}", detail=value[1])
-        return value
 
     async def _bury(self, process: Process, *, replace: bool = True) -> str:
         """Kill a process, start the next one, and return once this one can do no more."""
@@ -341,14 +302,6 @@ def kill_all(workers: list[Worker], starter: ThreadPoolExecutor) -> None:
     for worker in workers:
         worker.kill()
     starter.shutdown(wait=False)
-
-
-def _outgrown(function: Function, detail: str = "") -> CallError:
-    memory = function.memory or 0
-    size = f"{memory / 2**30:.3g} GiB" if memory >= 2**30 else f"{memory / 2**20:.3g} MiB"
-    return CallError(
-        f"{function.name} took more memory than its limit of {size}", detail=detail, kinds=OUTGROWN
-    )
 
 
 def new_starter() -> ThreadPoolExecutor:

@@ -62,6 +62,8 @@ class Process:
         """Whether it was asked something and hasn't answered."""
         self.loop: asyncio.AbstractEventLoop | None = None
         self.known: dict[int, Callable[..., Any]] = {}
+        self.loaded: set[str] = set()
+        """The modules that it has imported because it was told to."""
         self.surroundings = surroundings
         self._connection = connection
         self._leash = leash

@@ -28,3 +28,10 @@ class Processor(Protocol):
 
     async def close(self) -> None:
         """Stop what runs and give back what is held."""
+
+
+class Handing(Processor, Protocol):
+    """A processor outside this process, to which large values are handed on without being opened here."""
+
+    async def hand(self, function: Function, args: Mapping[str, Any]) -> Any:
+        """``execute``, where an argument may be a ``Later`` and a large result stays ``Held``."""

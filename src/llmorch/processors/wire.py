@@ -2,38 +2,38 @@
 
 Decides what travels in the message itself and what in an anonymous file whose
 descriptor goes with it: the receiver maps that file, so an array arrives without being
-copied, and it can be written to. Such a file has no name, so a crash leaves nothing
-behind. This module must not know what the messages mean, and must import quickly.
+copied, and it can be written to. A message may enclose other messages' files: what they
+hold crosses without being touched. This module must not know what the messages mean, and
+must import quickly.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
+import copyreg
+import io
 import pickle
 import socket
 import struct
-import sys
+from collections import ChainMap
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+
+from llmorch.processors.anonymous import FILES, File, anonymous_file, mapped, write
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    Reducers = Mapping[type, Callable[[Any], tuple[Any, ...]]]
+    """How values of some classes are pickled in one message."""
 
 INLINE = 64 * 1024
 """What is larger than this, in bytes, goes into a file."""
-MAPPED = 1024 * 1024
-"""Files smaller than this are read: a copy costs less than mapping them."""
-MAPS = 128
-"""Before Python 3.13 a mapped file keeps a descriptor open, so only so many stay mapped."""
 
-_HEAD = struct.Struct("<BBII")  # kind, whether the stream is in the file, segments, stream's length
+_HEAD = struct.Struct("<BBII")  # kind, whether the stream is in the file, segments, length of the rest
 _ALIGN = 64
 _ROOM = 16 * 1024
-_FD_ROOM = socket.CMSG_SPACE(struct.calcsize("i"))
+_FD_ROOM = socket.CMSG_SPACE((FILES + 1) * struct.calcsize("i"))
 _BUFFER = 4 * INLINE
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-_maps: WeakSet[mmap.mmap] = WeakSet()
 
 
 def prepared(connection: socket.socket) -> socket.socket:
@@ -41,32 +41,6 @@ def prepared(connection: socket.socket) -> socket.socket:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     return connection
-
-
-class _File:
-    """A descriptor of an anonymous file, closed when nobody refers to it any more.
-
-    The end of a file's use is not in one place: a cancelled call forgets it while a
-    thread still writes to it.
-    """
-
-    __slots__ = ("descriptor",)
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-
-    def __del__(self) -> None:
-        os.close(self.descriptor)
-
-
-def _anonymous_file() -> _File:
-    try:
-        return _File(os.memfd_create("llmorch"))
-    except (AttributeError, OSError):  # not Linux, or a sandbox that forbids it
-        from tempfile import TemporaryFile
-
-        with TemporaryFile() as file:
-            return _File(os.dup(file.fileno()))
 
 
 def _places(sizes: Sequence[int]) -> tuple[list[int], int]:
@@ -81,55 +55,66 @@ def _places(sizes: Sequence[int]) -> tuple[list[int], int]:
 
 
 class Parcel:
-    """A value on its way out: a message and perhaps a file."""
+    """A value on its way out: a message and perhaps files.
 
-    __slots__ = ("_file", "_message", "_segments", "size")
+    ``size`` is in bytes, of what goes into a file of its own; ``enclosed`` are files that go with
+    it as they are.
+    """
+
+    __slots__ = ("_file", "_in_file", "_segments", "_sizes", "_text", "enclosed", "kind", "size")
 
     def __init__(self, kind: int, stream: bytes, segments: list[Any]) -> None:
-        in_file = len(stream) > INLINE
-        if in_file:
-            segments = [*segments, stream]
-            stream = b""
-        if segments:
-            sizes = [len(segment) for segment in segments]
-            head = _HEAD.pack(kind, in_file, len(sizes), len(stream))
-            self._message = head + struct.pack(f"<{len(sizes)}Q", *sizes) + stream
-            self.size = sum(sizes)
-        else:
-            self._message = _HEAD.pack(kind, False, 0, len(stream)) + stream
-            self.size = 0
+        self.kind = kind
+        self.enclosed: Sequence[File] = ()
         self._segments = segments
-        self._file: _File | None = None
+        self._in_file = False
+        self._text = stream
+        self._file: File | None = None
+        if len(stream) > INLINE:
+            self._put_in_file()
+        else:
+            self._measure()
 
-    def mark(self, bit: int) -> None:
-        """Add a bit to the kind."""
-        self._message = bytes([self._message[0] | bit]) + self._message[1:]
+    def _put_in_file(self) -> None:
+        self._segments.append(self._text)
+        self._in_file = True
+        self._text = b""
+        self._measure()
+
+    def _measure(self) -> None:
+        self._sizes = [len(segment) for segment in self._segments]
+        self.size = sum(self._sizes)
+
+    def label(self, kind: int, about: object) -> None:
+        """Put all of the value into the file, and something about it into the message."""
+        if not self._in_file:
+            self._put_in_file()
+        self.kind = kind
+        self._text = pickle.dumps(about, 5)
 
     def write(self) -> None:
         """Write the file, which takes long for much data and may be done on any thread."""
         if not self._segments or self._file is not None:
             return
-        file = _anonymous_file()
-        starts, end = _places([len(segment) for segment in self._segments])
-        os.ftruncate(file.descriptor, end)
-        for start, segment in zip(starts, self._segments, strict=True):
-            view = memoryview(segment)
-            done = 0
-            while done < len(view):
-                done += os.pwrite(file.descriptor, view[done:], start + done)
+        file = anonymous_file()
+        starts, end = _places(self._sizes)
+        write(file, end, zip(starts, self._segments, strict=True))
         self._file = file
         self._segments = []
 
     def send(self, connection: socket.socket) -> bytes:
         """Send the message and return what of it the socket had no room for."""
         self.write()
-        if self._file is None:
-            return self._message[connection.send(self._message) :]
-        sent = socket.send_fds(connection, [self._message], [self._file.descriptor])
-        return self._message[sent:]
+        sizes = struct.pack(f"<{len(self._sizes)}Q", *self._sizes)
+        head = _HEAD.pack(self.kind, self._in_file, len(self._sizes), len(self._text))
+        message = head + sizes + self._text
+        files = [*([] if self._file is None else [self._file]), *self.enclosed]
+        if not files:
+            return message[connection.send(message) :]
+        return message[socket.send_fds(connection, [message], [file.descriptor for file in files]) :]
 
 
-def pack(kind: int, value: object, *, worker: bool = False) -> Parcel:
+def pack(kind: int, value: object, *, worker: bool = False, reducers: Reducers | None = None) -> Parcel:
     """Pickle a value, by cloudpickle where pickle can't; ``worker`` says on which side.
 
     Raises whatever pickling it raises.
@@ -147,7 +132,7 @@ def pack(kind: int, value: object, *, worker: bool = False) -> Parcel:
         return False
 
     try:
-        stream = pickle.dumps(value, 5, buffer_callback=in_stream)
+        stream = _dumped(value, in_stream, reducers)
         # A class of the main program pickles by reference, but it isn't there elsewhere.
         by_reference = b"__main__" not in stream
     except Exception:
@@ -156,57 +141,65 @@ def pack(kind: int, value: object, *, worker: bool = False) -> Parcel:
         from llmorch.processors.by_value import dumps
 
         segments.clear()
-        stream = dumps(value, worker=worker, buffer_callback=in_stream)
+        stream = dumps(value, worker=worker, buffer_callback=in_stream, reducers=reducers)
     return Parcel(kind, stream, segments)
+
+
+def _dumped(
+    value: object, callback: Callable[[pickle.PickleBuffer], Any], reducers: Reducers | None
+) -> bytes:
+    if reducers is None:
+        return pickle.dumps(value, 5, buffer_callback=callback)
+    file = io.BytesIO()
+    pickler = pickle.Pickler(file, 5, buffer_callback=callback)
+    pickler.dispatch_table = ChainMap[Any, Any](dict(reducers), copyreg.dispatch_table)
+    pickler.dump(value)
+    return file.getvalue()
 
 
 class Message:
     """A message that has arrived; its value is put together when asked for."""
 
-    __slots__ = ("_file", "_in_file", "_sizes", "_stream", "kind")
+    __slots__ = ("_in_file", "_text", "enclosed", "file", "kind", "sizes")
 
     def __init__(
-        self, kind: int, stream: memoryview, sizes: Sequence[int], in_file: int, file: _File | None
+        self, kind: int, text: memoryview, sizes: Sequence[int], in_file: int, files: Sequence[File]
     ) -> None:
         self.kind = kind
-        self._stream = stream
-        self._sizes = sizes
+        self.sizes = sizes
+        self._text = text
         self._in_file = in_file
-        self._file = file
+        self.file = files[0] if sizes and files else None
+        self.enclosed = files[bool(sizes) :]
+
+    @property
+    def about(self) -> Any:
+        """What the sender said about a value that is all in the file."""
+        return pickle.loads(self._text)
 
     def value(self) -> Any:
         """The value, once; raises whatever rebuilding it raises."""
-        if not self._sizes:
-            return pickle.loads(self._stream)
-        file, self._file = self._file, None
+        if not self.sizes:
+            return pickle.loads(self._text)
+        file, self.file = self.file, None
         if file is None:
             raise EOFError("a message arrived without its file")
-        starts, end = _places(self._sizes)
-        memory = memoryview(_mapped(file.descriptor, end))
+        segments = _segments(file, self.sizes)
         del file  # what is mapped stays
-        segments = [memory[start : start + size] for start, size in zip(starts, self._sizes, strict=True)]
-        stream = segments.pop() if self._in_file else self._stream
+        stream = segments.pop() if self._in_file else self._text
         return pickle.loads(stream, buffers=segments)
 
 
-def _mapped(descriptor: int, size: int) -> mmap.mmap | bytearray:
-    """A file's bytes, private to this process."""
-    if size >= MAPPED:
-        if sys.version_info >= (3, 13):
-            return mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY, trackfd=False)
-        if len(_maps) < MAPS:
-            memory = mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
-            _maps.add(memory)
-            return memory
-    copy = bytearray(size)
-    view = memoryview(copy)
-    done = 0
-    while done < size:
-        read = os.preadv(descriptor, [view[done:]], done)
-        if not read:
-            raise EOFError("a message's file is too short")
-        done += read
-    return copy
+def read(file: File, sizes: Sequence[int]) -> Any:
+    """The value that is all in a file of segments; raises whatever rebuilding it raises."""
+    *segments, stream = _segments(file, sizes)
+    return pickle.loads(stream, buffers=segments)
+
+
+def _segments(file: File, sizes: Sequence[int]) -> list[memoryview]:
+    starts, end = _places(sizes)
+    memory = memoryview(mapped(file.descriptor, end))
+    return [memory[start : start + size] for start, size in zip(starts, sizes, strict=True)]
 
 
 class Inbox:
@@ -215,7 +208,7 @@ class Inbox:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._received = b""
-        self._file: _File | None = None
+        self._files: list[File] = []
 
     def receive(self) -> Message | None:
         """The next message, or None if it isn't all here yet.
@@ -223,25 +216,27 @@ class Inbox:
         Raises ``EOFError`` when the other side is gone.
         """
         try:
-            received, ancillary, _, _ = self._connection.recvmsg(_ROOM, _FD_ROOM, _CLOEXEC)
+            received, ancillary, flags, _ = self._connection.recvmsg(_ROOM, _FD_ROOM, _CLOEXEC)
         except BlockingIOError:
             return None
         except ConnectionError:
             raise EOFError from None
         if not received:
             raise EOFError
-        if ancillary:
-            self._file = _File(struct.unpack_from("i", ancillary[0][2])[0])
+        for _, _, descriptors in ancillary:
+            self._files += [File(number) for (number,) in struct.iter_unpack("i", descriptors)]
+        if flags & socket.MSG_CTRUNC:  # no more files can be opened: which of them came nobody knows
+            self._files.clear()
         if self._received:
             received = self._received + received
         if len(received) >= _HEAD.size:
-            kind, in_file, count, length = _HEAD.unpack_from(received)
+            kind, whole, count, length = _HEAD.unpack_from(received)
             start = _HEAD.size + 8 * count
             if len(received) == start + length:
                 sizes = struct.unpack_from(f"<{count}Q", received, _HEAD.size) if count else ()
-                message = Message(kind, memoryview(received)[start:], sizes, in_file, self._file)
+                message = Message(kind, memoryview(received)[start:], sizes, whole, self._files)
                 self._received = b""
-                self._file = None
+                self._files = []
                 return message
         self._received = received
         return None

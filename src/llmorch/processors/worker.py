@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.processors.failure import described, kinds_of, raised
 from llmorch.processors.family import adopt
+from llmorch.processors.handing import is_large, label, received
 from llmorch.processors.leftovers import Before
 from llmorch.processors.wire import Inbox, Parcel, pack, prepared
 
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from llmorch.processors.wire import Message
 
 # What is asked: where to find modules and to run, to remember a function, to call one, or
-# one that makes several calls and returns a list.
-SURROUNDINGS, REMEMBER, CALL, CALL_BATCH = 1, 2, 3, 4
-# What is answered: ready for the first question, done, a result, the function's exception
-# as text, and why the question could not be answered at all.
-READY, DONE, RETURNED, RAISED, REFUSED = 11, 12, 13, 14, 15
+# one that makes several calls and returns a list, to import modules.
+SURROUNDINGS, REMEMBER, CALL, CALL_BATCH, LOAD = 1, 2, 3, 4, 5
+# What is answered: ready for the first question, done, a result, a large one with what it is,
+# the function's exception as text, and why the question could not be answered at all: for an
+# argument that has no value, for arguments with something handed on that can't be read, for anything else.
+READY, DONE, RETURNED, LARGE, RAISED, UNFIT, UNREAD, REFUSED = 11, 12, 13, 14, 15, 16, 17, 18
 
 _SIGKILL = 9
 _RESERVED = 2
@@ -110,7 +112,7 @@ class _Program:
         if message.kind not in (CALL, CALL_BATCH):
             self._before.accept()
         if not self._before.put_back():
-            parcel.mark(LAST)
+            parcel.kind |= LAST
         return parcel
 
     def _answer(self, message: Message) -> Parcel:
@@ -120,6 +122,9 @@ class _Program:
             if message.kind == REMEMBER:
                 number, reference = message.value()
                 self._functions[number] = _function(reference)
+            elif message.kind == LOAD:
+                for module in message.value():
+                    importlib.import_module(module)
             else:
                 path, files, cpus = message.value()
                 sys.path[:] = path
@@ -133,15 +138,23 @@ class _Program:
             return pack(REFUSED, described(error, skip=1))
 
     def _call(self, message: Message) -> Parcel:
+        handed = bool(message.enclosed)
         try:
-            number, args, memory, show = message.value()
+            number, args, late, memory, show = received(message)
         except BaseException as error:
+            if handed:
+                return Parcel(UNREAD, b"", [])
             text, detail = described(error, skip=1)
             hint = "define what they use in a module that can be imported"
             return pack(
                 REFUSED,
                 (f"can't be called: its arguments can't be read in a worker process: {text}; {hint}", detail),
             )
+        for name in late:
+            try:
+                args[name] = args[name].value()
+            except Exception as error:
+                return pack(UNFIT, (name, " ".join(str(error).split())))
         try:
             with nullcontext() if memory is None else _bounded(memory):
                 result = self._functions[number](**args)
@@ -155,12 +168,19 @@ class _Program:
         batch = message.kind == CALL_BATCH
         if batch and isinstance(result, list | tuple):
             result = [raised(item) if isinstance(item, Exception) else item for item in result]
+        told: tuple[str | None, str] | None = None
         if show is not None:
-            from llmorch.processors.showing import shown
+            from llmorch.processors.showing import Shown, shown
 
             result = shown(result, self._functions[show], batch=batch)
+            if isinstance(result, Shown):
+                result, told = result.result, (result.text, result.why)
         try:
             parcel = pack(RETURNED, result, worker=True)
+            if told is not None and not is_large(parcel):
+                parcel = pack(RETURNED, Shown(result, *told), worker=True)
+            else:
+                label(parcel, LARGE, result, told)
             parcel.write()
         except Exception as error:
             return pack(REFUSED, _unsendable(result, error))

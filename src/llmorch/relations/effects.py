@@ -78,7 +78,10 @@ def touches(function: Function, call: FunctionCall, results: Mapping[CallId, Any
     if not function.reads and not function.writes:
         return NOTHING
     values: dict[str, str] = {}
+    patterns = (*function.reads, *function.writes)
     for parameter in function.parameters:
+        if not any(f"{{{parameter.name}}}" in pattern for pattern in patterns):
+            continue  # a large result need not be opened for it
         expression = call.args.get(parameter.name)
         needed = () if expression is None else references(expression)
         if any(reference.id not in (results or ()) for reference in needed):

@@ -1,50 +1,74 @@
 """What a call is given: its argument expressions as values in the types of its parameters.
 
-Decides what a value that doesn't fit may become. It must not know where the call runs.
+Decides which of them are worked out here, and which in the process that is called.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmorch.calls import references
+from llmorch.calls import DictOf, ListOf, Reference, Template, references
 from llmorch.errors import CallError, EvaluationError
-from llmorch.plan import evaluate
-from llmorch.plan.evaluate import as_text, worded
+from llmorch.parameters import Parameter
+from llmorch.plan.arguments import argument
+from llmorch.processors.handing import Later
+from llmorch.runtime.results import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from llmorch.calls import CallId, Expression, FunctionCall
     from llmorch.functions import Function
-    from llmorch.parameters import Parameter
 
 
-def arguments(call: FunctionCall, function: Function, results: Mapping[CallId, Any]) -> dict[str, Any]:
+def arguments(
+    call: FunctionCall, function: Function, results: Mapping[CallId, Any], *, handed: bool = False
+) -> dict[str, Any]:
     """The values of a call's arguments, by name, from the results of earlier calls.
 
-    Raises ``CallError`` for one that has no value or doesn't fit.
+    With ``handed`` the call is made in another process, and what is made of results that are
+    closed is a ``Later``. Raises ``CallError`` for an argument that has no value or doesn't fit.
     """
     args = {}
     for name, expression in call.args.items():
+        parameter = function.by_name[name]
+        if handed and isinstance(results, Results) and _is_closed(expression, results):
+            args[name] = _later(parameter, expression, results)
+            continue
         try:
-            args[name] = _argument(function.by_name[name], expression, results)
+            args[name] = argument(parameter, expression, results)
         except (EvaluationError, ValueError) as error:
             raise CallError(f"{name} of {function.name}: {error}") from None
     return args
 
 
-def _argument(parameter: Parameter, expression: Expression, results: Mapping[CallId, Any]) -> Any:
-    """The value in the parameter's type; what was written as a string may be its text."""
-    value = evaluate(expression, results)
-    try:
-        return parameter.accept(value)
-    except ValueError as error:
-        text = as_text(value) if parameter.annotation is str else evaluate(worded(expression), results)
-        try:
-            return parameter.accept(text)
-        except ValueError:
-            pass
-        sources = dict.fromkeys(reference.id for reference in references(expression))
-        came = f" (from {', '.join(sources)}, a {type(value).__name__})" if sources else ""
-        raise ValueError(f"{error}{came}") from None
+def _is_closed(expression: Expression, results: Results) -> bool:
+    return any(results.closed(reference.id) is not None for reference in references(expression))
+
+
+def _later(parameter: Parameter, expression: Expression, results: Results) -> Later:
+    used = {reference.id: results.unopened(reference.id) for reference in references(expression)}
+    bare = Parameter(parameter.name, parameter.annotation)  # what was made to check with it stays here
+    kinds = _kinds(expression, results)
+    return Later(bare, expression, used, as_it_is=kinds is not None and parameter.takes(kinds))
+
+
+def _kinds(expression: Expression, results: Results) -> Sequence[str] | None:
+    """The classes of an argument that only puts closed results together; ``None`` for any other."""
+    match expression:
+        case Reference(id_):
+            held = results.closed(id_)
+            return None if held is None else held.kinds
+        case Template((part,)) if not isinstance(part, str):
+            return _kinds(part, results)
+        case ListOf(items) if all(_is_put(item, results) for item in items):
+            return ("builtins.list",)
+        case DictOf(pairs) if all(
+            not _is_closed(key, results) and _is_put(item, results) for key, item in pairs
+        ):
+            return ("builtins.dict",)
+    return None
+
+
+def _is_put(item: Expression, results: Results) -> bool:
+    return not _is_closed(item, results) or _kinds(item, results) is not None

@@ -303,7 +303,7 @@ def _outcome(plan: Plan, execution: Execution) -> Outcome:
     states = execution.core.states
     return Outcome(
         plan,
-        dict(execution.results),
+        execution.results.as_they_are(),
         {id_: state.error or state.status for id_, state in states.items() if state.status != "completed"},
         tuple(id_ for id_, state in states.items() if state.status == "failed"),
         frozenset(

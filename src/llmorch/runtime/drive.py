@@ -18,12 +18,14 @@ from llmorch.errors import CallError, EvaluationError, ModelError
 from llmorch.functions import SELF
 from llmorch.plan.evaluate import as_text
 from llmorch.processors.failure import late
+from llmorch.processors.handing import opened
 from llmorch.processors.showing import Shown
 from llmorch.relations import touches
 from llmorch.runtime.arguments import arguments
 from llmorch.runtime.batching import Part, made_as_one
 from llmorch.runtime.converse import Usage
 from llmorch.runtime.prompting import beginning, prompt
+from llmorch.runtime.results import Results, spent
 from llmorch.runtime.retrying import Retried, in_time, next_pause
 from llmorch.runtime.sharing import Sharing, shares
 from llmorch.schedule import (
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     from llmorch.calls import CallId, FunctionCall
     from llmorch.functions import Function
     from llmorch.processors.inline import Inline
-    from llmorch.processors.processor import Processor
+    from llmorch.processors.processor import Handing
     from llmorch.schedule import Command, Event, Orchestration
 
 MIN_AHEAD = 60
@@ -107,7 +109,8 @@ class Execution:
     ``workers`` names the place for a compute call, given the numbers of its processors and
     of its GPU, if it has one; ``ask`` sends a prompt to the model for the functions that ask
     it, and adds up what the call asked. ``ahead`` has an idle model read the beginning of a
-    prompt that it will be asked, where it can.
+    prompt that it will be asked, where it can. ``only`` says that nothing is planned in the
+    light of this plan's results: they are freed after their last use.
     """
 
     def __init__(
@@ -116,14 +119,15 @@ class Execution:
         functions: Mapping[str, Function],
         *,
         inline: Inline,
-        processes: Processor,
-        workers: Callable[[tuple[int, ...], int | None], Processor],
+        processes: Handing,
+        workers: Callable[[tuple[int, ...], int | None], Handing],
         ask: Callable[[str, Usage], Awaitable[str]],
         ahead: Callable[[str], Awaitable[None]] | None = None,
         observer: Observer | None = None,
+        only: bool = False,
     ) -> None:
         self.core = core
-        self.results: dict[CallId, Any] = {}
+        self.results = Results()
         self.shown: dict[CallId, str] = {}
         """What a model sees in the place of results, where functions say so."""
         self.notes: dict[str, str] = {}
@@ -146,6 +150,7 @@ class Execution:
         """The beginning of a prompt that the model has read."""
         self._planning = False
         self._observer = observer
+        self._only = only
         self._running: dict[tuple[CallId, int], _Attempt] = {}
         self._values: dict[tuple[CallId, int], Any] = {}
         """Every result that the plan, or the one that it revises, may still use."""
@@ -188,6 +193,10 @@ class Execution:
         finally:
             if self._sharing is not None:
                 self._sharing.close()
+            files = self.results.settle(spent(self.results, self.core), self._values.values())
+            self._values.clear()
+            if files:
+                await asyncio.to_thread(files.clear)
 
     def extend(
         self,
@@ -297,7 +306,7 @@ class Execution:
                 self._keep(command)
             case Share(call, same_as):
                 # The value itself, as every call that uses a result gets it.
-                self.results[call] = self.results[same_as]
+                self.results[call] = self.results.unopened(same_as)
                 if same_as in self.shown:
                     self.shown[call] = self.shown[same_as]
             case Cancel():
@@ -348,7 +357,7 @@ class Execution:
             or function.show is not None
         ):
             # As they are now: a plan that is revised meanwhile may make other calls of these ids.
-            given = self._given(call)
+            given = self.results.as_they_are(call.uses)
             attempt.shown = {id_: self.shown[id_] for id_ in call.uses if id_ in self.shown}
             attempt.work = self._group.create_task(
                 self._run(attempt, partial(self._made, attempt, call, given))
@@ -357,7 +366,9 @@ class Execution:
         try:
             args = arguments(call, function, self.results)
         except Exception:
-            made = partial(self._made, attempt, call, dict(self.results))  # where errors become events
+            made = partial(
+                self._made, attempt, call, self.results.as_they_are()
+            )  # where errors become events
             attempt.work = self._group.create_task(self._run(attempt, made))
             return
 
@@ -380,12 +391,9 @@ class Execution:
         self._direct.add(attempt)
         attempt.work = self._inline.begin(function, args, ended)
 
-    def _given(self, *calls: FunctionCall) -> dict[CallId, Any]:
-        return {id_: self.results[id_] for call in calls for id_ in call.uses if id_ in self.results}
-
     def _start_together(self, attempts: list[_Attempt]) -> None:
         """Start calls that are made as one, in one task."""
-        given = self._given(*(attempt.call for attempt in attempts))
+        given = self.results.as_they_are(used for attempt in attempts for used in attempt.call.uses)
         task = self._group.create_task(self._run_together(attempts, given))
         part = Part(task, lambda: any(map(self._wanted, attempts)))
         for attempt in attempts:
@@ -401,7 +409,7 @@ class Execution:
         made = {attempt: attempt.call for attempt in attempts}
         began, number = self._clock(), 1
         while made:
-            came = await made_as_one(function, [*made.values()], given, partial(self._execute, attempts[0]))
+            came = await made_as_one(function, [*made.values()], given, partial(self._opened, attempts[0]))
             outcomes = dict(zip(made, came, strict=True))
             since = self._clock() - began
             pauses = {
@@ -446,6 +454,16 @@ class Execution:
     def _completed(self, attempt: _Attempt, result: Any) -> None:
         self._ended([(attempt, result, None)])
 
+    def _unused(self, attempt: _Attempt) -> bool:
+        graph = self.core.graph
+        return attempt.call.id in graph and not any(map(graph.users, graph.alike(attempt.call.id)))
+
+    def _free(self, calls: Iterable[CallId]) -> None:
+        """Free large results that every call which uses them is done with."""
+        files = self.results.release(spent(calls, self.core))
+        if files:  # on a thread: giving much memory back takes long
+            self._group.create_task(asyncio.to_thread(files.clear))
+
     def _failed(self, attempt: _Attempt, error: Exception) -> None:
         self._ended([(attempt, None, error)])
 
@@ -473,6 +491,8 @@ class Execution:
                 known.append(attempt.call.id)
         if events:
             self._handle(events[0] if len(events) == 1 else BatchEnded(tuple(events)))
+        if known and self._only and self.core.complete:
+            self._free(used for call in known for used in self.core.graph.call(call).uses)
         if any(isinstance(event, CallFailed) for event in events):
             self._failed_lately = True
             self._news.set()
@@ -529,7 +549,7 @@ class Execution:
                 if touch != self.core.graph.touch(id_):
                     self._handle(EffectsKnown(id_, touch))
 
-    async def _made(self, attempt: _Attempt, call: FunctionCall, given: Mapping[CallId, Any]) -> Any:
+    async def _made(self, attempt: _Attempt, call: FunctionCall, given: Results) -> Any:
         """A call's result, made again after a pause where that was declared."""
         function = self._functions[call.function]
         began = self._clock()
@@ -550,14 +570,13 @@ class Execution:
             self.retried.append(Retried(attempt.call.id, function.name, number, reason, pause))
             number += 1
 
-    async def _work(
-        self, attempt: _Attempt, call: FunctionCall, function: Function, given: Mapping[CallId, Any]
-    ) -> Any:
+    async def _work(self, attempt: _Attempt, call: FunctionCall, function: Function, given: Results) -> Any:
         """One attempt, with arguments of its own: the one before may have changed what it was given."""
+        elsewhere = not function.asks_model and (bool(attempt.processors) or function.in_process)
         if function.name == SELF:
             args = {name: prompt(text, given, attempt.shown) for name, text in call.args.items()}
         else:
-            args = arguments(call, function, given)
+            args = arguments(call, function, given, handed=elsewhere)
         if function.asks_model:
             attempt.spent = attempt.spent or Usage()
             plain = function if function.show is None else replace(function, show=None)
@@ -569,14 +588,20 @@ class Execution:
                     raise
                 raise late(function.name, function.timeout) from None
             return await self._inline.shown(function, made)
-        return await self._execute(attempt, function, args)
+        result = await self._execute(attempt, function, args)
+        # What no call can use is opened while it still is this call that fails if it can't be.
+        return opened(result) if elsewhere and self.core.complete and self._unused(attempt) else result
+
+    async def _opened(self, attempt: _Attempt, function: Function, args: Mapping[str, Any]) -> Any:
+        """The same with a value as its result."""
+        return opened(await self._execute(attempt, function, args))
 
     async def _execute(self, attempt: _Attempt, function: Function, args: Mapping[str, Any]) -> Any:
-        """Call a function in the attempt's place."""
+        """Call a function in the attempt's place; a large result may be held."""
         if attempt.processors:
-            return await self._workers(attempt.processors, attempt.device).execute(function, args)
+            return await self._workers(attempt.processors, attempt.device).hand(function, args)
         if function.in_process:
-            return await self._processes.execute(function, args)
+            return await self._processes.hand(function, args)
         return await self._inline.execute(function, args)
 
     async def _asked(self, function: Function, args: Mapping[str, Any], spent: Usage) -> Any:

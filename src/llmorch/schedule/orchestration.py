@@ -276,6 +276,11 @@ class Orchestration:
         return commands
 
     @property
+    def complete(self) -> bool:
+        """Whether all of the plan is known."""
+        return self._complete
+
+    @property
     def held(self) -> Mapping[str, int]:
         """What calls hold of what is shared with other runs, by name; rates aren't among it."""
         return self._coordinator.held

@@ -1,0 +1,386 @@
+"""Large results that only calls in other processes use: they stay out of this one, and are freed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from llmorch import Orchestrator, Released, function
+from llmorch.processors.handing import Held
+from llmorch.testing import ScriptedModel
+from tests.runtime import large
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from llmorch import Result
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(sys.platform != "linux", reason="looks for files in /proc"),
+]
+
+N = large.LONG  # 2.4 MB of numbers
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What large results were opened in this process."""
+    found = []
+    before = Held.value
+
+    def value(held: Held) -> Any:
+        if held.closed:
+            found.append(held.what)
+        return before(held)
+
+    monkeypatch.setattr(Held, "value", value)
+    return found
+
+
+@function
+def look(after: Any) -> int:
+    """How many files are open here, once those on their way out are closed."""
+    end = time.monotonic() + 5
+    while (count := large.open_files()) and time.monotonic() < end:
+        time.sleep(0.01)
+    return count
+
+
+@function
+def length(x: Any) -> int:
+    return len(x)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def orchestrator(anyio_backend: str) -> AsyncIterator[Orchestrator]:
+    functions = [*large.FUNCTIONS, look, length]
+    async with Orchestrator(functions, model=ScriptedModel([]), processors=2) as orchestrator:
+        yield orchestrator
+
+
+def large_results(result: Result) -> list[bool]:
+    return [isinstance(call.result, Released) for call in result.calls]
+
+
+def shared() -> set[Path]:
+    return set(Path("/dev/shm").iterdir())
+
+
+# What stays out
+
+
+@pytest.mark.parametrize(
+    ("use", "answer"),
+    [
+        ("total(x=s1)", N * (N - 1) / 2),
+        ("fetch(x=s1)", N),
+        ("first(x=[s1[3], s2])", 3.0),
+        ("first(x=[len(s1) + len(s2), s1])", 2.0 * N),
+        ('take_any(x="{s1}")', "ndarray"),
+        ('take_any(x={"a": [s1, {"b": s2}], "c": 1})', "dict of <class 'str'> <class 'list'>"),
+        ('take_text(x="a {s1[4]} b")', "str"),
+        ("take_dict(x={'a': s1[5]})", "dict of <class 'str'> <class 'float'>"),
+        ("same(x=s1, y=s1)", True),
+        ("same(x=[s1][0], y=s1)", True),
+        ("same(x=s1, y=s2)", False),
+    ],
+)
+async def test_what_other_processes_use_in_any_way_is_not_opened_here(
+    orchestrator: Orchestrator, opened: list[str], use: str, answer: Any
+) -> None:
+    plan = f's1 = made(what="array", n={N})\ns2 = made(what="array", n={N})\ns3 = first(x=s2)\ns4 = {use}'
+    result = await orchestrator.execute(plan)
+    assert (result.error, result.answer) == (None, answer)
+    assert opened == []
+    assert isinstance(result.calls["s1"].result, Released)
+
+
+async def test_a_result_that_was_released_says_what_it_was_in_python_and_in_json(
+    orchestrator: Orchestrator,
+) -> None:
+    result = await orchestrator.execute(f's1 = made(what="words", n={N})\ns2 = fetch(x=s1)')
+    what = "<released after its last use: list of 300,000 items, 2.59 MB>"
+    assert repr(result.calls["s1"].result) == what
+    assert result.as_json()["calls"][0]["result"] == f"Released: {what}"
+
+
+async def test_what_is_used_here_too_or_is_the_answer_is_in_the_result(
+    orchestrator: Orchestrator, opened: list[str]
+) -> None:
+    made = f's1 = made(what="array", n={N})\n'
+    used_here = await orchestrator.execute(made + "s2 = length(x=s1)\ns3 = scale(x=s1)")
+    assert used_here.calls["s2"].result == N
+    assert [call.result.sum() for call in used_here.calls if call.id != "s2"] == [
+        44999850000.0,
+        89999700000.0,
+    ]
+    assert len(opened) == 2  # each once
+
+
+async def test_a_name_of_an_effect_opens_what_it_is_made_of_and_nothing_else(opened: list[str]) -> None:
+    @function(kind="compute", writes=["file:{name}"])
+    def store(name: str, data: Any) -> int:
+        return len(data)
+
+    async with Orchestrator([large.made, store], model=ScriptedModel([]), processors=1) as orchestrator:
+        result = await orchestrator.execute(
+            f's1 = made(what="array", n={N})\ns2 = made(what="words", n=3)\ns3 = store(name=s2[0], data=s1)'
+        )
+    assert (result.answer, opened) == (N, [])
+
+
+KINDS = ["array", "list", "words", "text", "digits", "bytes", "dict", "pair"]
+REFUSED = {f"take_number(x={use})" for use in ("[s1]", "[s1, 1]", '{"a": s1}', "[s1[0], s1]")}
+"""Before anything runs."""
+USES = ["s1", '"{s1}"', "[s1]", "[s1, 1]", '{"a": s1}', "s1[0]", "len(s1)", "s1 + 1", "[s1[0], s1]"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_argument_is_checked_and_converted_as_if_it_were_small(
+    orchestrator: Orchestrator, kind: str
+) -> None:
+    """Ten parameters of different types are each given each use of a small result, and of a large one."""
+    told = []
+    for n in (600 if kind == "digits" else 5, N):  # more digits than a number may have, and more
+        lines = [f's1 = made(what="{kind}", n={n})']
+        uses = USES if kind != "pair" else USES[:5]
+        lines += [f"{taking.__name__}(x={use})" for taking in large.TAKING for use in uses]
+        lines = [line for line in lines if line not in REFUSED]
+        plan = "\n".join(f"s{number} = {line}" for number, line in enumerate(lines[1:], start=2))
+        result = await orchestrator.execute(f"{lines[0]}\n{plan}")
+        told.append(
+            [(line, call.result, call.error) for line, call in zip(lines, result.calls, strict=True)][1:]
+        )
+    differing = [(small, large_) for small, large_ in zip(*told, strict=True) if small != large_]
+    assert not differing
+    assert len({error is None for _, _, error in told[0]}) == 2
+
+
+async def test_no_user_sees_what_another_one_changes(orchestrator: Orchestrator) -> None:
+    plan = (
+        f's1 = made(what="array", n={N})\ns2 = spoil(x=s1)\ns3 = spoil(x=s1)\ns4 = first(x=[s1[0], s2, s3])'
+    )
+    result = await orchestrator.execute(plan)
+    assert [result.calls[id_].result for id_ in ("s2", "s3", "s4")] == [1.0, 1.0, 0.0]
+
+
+def test_the_memory_of_this_process_does_not_grow_by_what_passes_it_by(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+import resource, sys
+sys.path.insert(0, {str(Path(large.__file__).parents[2])!r})
+from llmorch import Orchestrator
+from llmorch.testing import ScriptedModel
+from tests.runtime import large
+
+orchestrator = Orchestrator(large.FUNCTIONS, model=ScriptedModel([]), processors=2)
+def peak(n):
+    plan = f's1 = made(what="array", n={{n}})\\ns2 = scale(x=s1)\\ns3 = total(x=s2)'
+    assert orchestrator.execute_sync(plan).answer == n * (n - 1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+small = peak({N})
+print(peak(12_500_000) - small)
+""")
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=60)
+    assert int(ended.stdout) < 10_000  # KiB, where the two arrays have 200,000
+
+
+# What is freed, and when
+
+
+async def test_a_result_is_freed_when_its_last_user_is_done_while_the_run_goes_on(
+    orchestrator: Orchestrator,
+) -> None:
+    result = await orchestrator.execute(
+        f's1 = made(what="array", n={N})\n'
+        "s2 = first(x=s1)\n"
+        "s3 = spoil(x=s1)\n"
+        "s4 = look(after=[s2, s3])\n"
+        "s5 = files_here(after=s4)\n"
+    )
+    assert (result.calls["s4"].result, result.answer) == (0, 0)
+
+
+async def test_nothing_is_open_after_a_run_whatever_became_of_its_calls(orchestrator: Orchestrator) -> None:
+    await orchestrator.execute(f's1 = made(what="array", n={N})\ns2 = first(x=s1)')
+    before = shared()
+    made = f's1 = made(what="array", n={N})\ns2 = scale(x=s1)\n'
+    for use in (
+        'die(x=s2, how="SIGSEGV")',
+        'die(x=s2, how="SIGKILL")',
+        'die(x=s2, how="raise")',
+        "late(x=s2)",
+    ):
+        result = await orchestrator.execute(f"{made}s3 = {use}")
+        assert result.calls["s3"].status == "failed"
+        assert large_results(result) == [True, False, False]  # what a failed call used is kept
+        assert result.calls["s2"].result[3] == 6.0
+        del result
+        gc.collect()
+        assert large.open_files() == 0
+    run = orchestrator.start_plan(f"{made}s3 = late(x=s2)")
+    await asyncio.sleep(0.1)
+    run.cancel()
+    result = await run
+    assert result.status == "unresolved"
+    del run, result
+    await asyncio.sleep(0)  # the task that was awaited is gone only then
+    gc.collect()
+    assert large.open_files() == 0
+    assert shared() <= before
+
+
+def test_nothing_is_left_when_this_process_is_killed(tmp_path: Path) -> None:
+    before = shared()
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+import os, signal, sys
+sys.path.insert(0, {str(Path(large.__file__).parents[2])!r})
+from llmorch import Orchestrator, function
+from llmorch.testing import ScriptedModel
+from tests.runtime import large
+
+@function
+async def end(after: float) -> None:
+    print(large.open_files(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+orchestrator = Orchestrator([*large.FUNCTIONS, end], model=ScriptedModel([]), processors=2)
+orchestrator.execute_sync('''
+s1 = made(what="array", n={N})
+s2 = first(x=s1)
+s3 = end(after=s2)
+s4 = late(x=[s1, s3])
+''')
+""")
+    ended = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert (ended.returncode, ended.stdout) == (-9, "1\n")
+    assert shared() <= before
+    assert list(tmp_path.iterdir()) == [script]
+
+
+async def test_without_memfd_results_lie_in_a_temporary_file_that_has_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    async with Orchestrator(large.FUNCTIONS, model=ScriptedModel([]), processors=1) as orchestrator:
+        result = await orchestrator.execute("s1 = without_memfd()\ns2 = first(x=s1)")
+        assert (result.answer, large_results(result)) == (1.0, [True, False])
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - pathlib's isn't for async functions
+
+
+def test_more_results_than_files_may_be_open_are_all_right(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+import resource, sys
+sys.path.insert(0, {str(Path(large.__file__).parents[2])!r})
+resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160))
+from llmorch import Orchestrator
+from llmorch.testing import ScriptedModel
+from tests.runtime import large
+
+orchestrator = Orchestrator(large.FUNCTIONS, model=ScriptedModel([]), processors=2)
+ids = [f"s{{number}}" for number in range(1, 201)]
+lines = [f'{{id_}} = made(what="array", n=140_000)' for id_ in ids]
+lines.append(f"s0 = take_any(x=[{{', '.join(ids)}}])")
+result = orchestrator.execute_sync("\\n".join(lines))
+print(result.answer, result.error)
+""")
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout == "list of ['ndarray', 'ndarray'] None\n"
+
+
+# What can't be read
+
+
+async def test_a_result_that_cant_be_rebuilt_is_named_wherever_it_is_needed(
+    orchestrator: Orchestrator,
+) -> None:
+    why = "sealed returned what can't be read here: ValueError: the seal of 2,400,000 bytes is broken"
+    result = await orchestrator.execute("s1 = sealed()\ns2 = first(x=s1)")
+    assert result.calls["s2"].error == f"first can't be called: {why}"
+    assert repr(result.calls["s1"].result) == f"<released after its last use: Seal, 2.4 MB; {why}>"
+    result = await orchestrator.execute("s1 = sealed()\ns2 = length(x=s1)")
+    assert result.calls["s2"].error == f"x of length: {why}"
+    assert repr(result.calls["s1"].result) == f"<released after its last use: Seal, 2.4 MB; {why}>"
+    alone = await orchestrator.execute("s1 = sealed()")
+    assert alone.calls["s1"].error == why
+
+
+def test_a_large_value_of_a_scripts_own_class_is_handed_on_too(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("""
+import numpy as np
+from llmorch import Orchestrator, function
+from llmorch.testing import ScriptedModel
+
+class Frame:
+    def __init__(self, pixels):
+        self.pixels = pixels
+
+@function(kind="compute")
+def take(n: int) -> Frame:
+    return Frame(np.ones(n))
+
+@function(kind="compute")
+def brighten(frame: Frame) -> Frame:
+    return Frame(frame.pixels * 2)
+
+@function(kind="compute")
+def mean(frame: Frame, frames: list[Frame]) -> float:
+    return float(np.mean([frame.pixels.mean(), *(one.pixels.mean() for one in frames)]))
+
+result = Orchestrator([take, brighten, mean], model=ScriptedModel([]), processors=2).execute_sync('''
+s1 = take(n=300000)
+s2 = brighten(frame=s1)
+s3 = mean(frame=s2, frames=[s1, s2, s2])
+''')
+print(result.answer, result.error)
+""")
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert (ended.stdout, ended.stderr) == ("1.75 None\n", "")
+
+
+# With a model
+
+
+async def test_a_recovery_finds_what_the_failed_call_used(opened: list[str]) -> None:
+    @function(kind="compute")
+    def check(x: Any) -> float:
+        """The second number, which has to be 3."""
+        if x[1] != 3:
+            raise ValueError(f"the second number is {x[1]:g}, not 3: it was multiplied by the wrong number")
+        return float(x[1])
+
+    plan = f's1 = made(what="array", n={N})\ns2 = scale(x=s1)\ns3 = check(x=s2)'
+    model = ScriptedModel([plan, "s2 = scale(x=s1, by=3.0)"], chunk=10_000)
+    functions = [large.made, large.scale, check]
+    async with Orchestrator(functions, model=model, processors=1) as orchestrator:
+        result = await orchestrator.run("three, please")
+    assert (result.answer, result.recoveries[0].again) == (3.0, ("s2", "s3"))
+    assert large_results(result) == [True, True, False]
+    gc.collect()
+    assert (len(opened), large.open_files()) == (1, 0)  # the model was told what the failed call was given
