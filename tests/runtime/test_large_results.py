@@ -68,7 +68,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="module")
 async def orchestrator(anyio_backend: str) -> AsyncIterator[Orchestrator]:
     functions = [*large.FUNCTIONS, look, length]
-    async with Orchestrator(functions, model=ScriptedModel([]), processors=2) as orchestrator:
+    async with Orchestrator(functions, model=ScriptedModel([]), processors=2, optimize=False) as orchestrator:
         yield orchestrator
 
 
@@ -384,3 +384,54 @@ async def test_a_recovery_finds_what_the_failed_call_used(opened: list[str]) -> 
     assert large_results(result) == [True, True, False]
     gc.collect()
     assert (len(opened), large.open_files()) == (1, 0)  # the model was told what the failed call was given
+
+
+# With calls that are the same, batches, and functions that say how results are shown
+
+
+async def test_a_large_result_that_two_calls_share_is_freed_after_the_last_user_of_both(
+    opened: list[str],
+) -> None:
+    made = f'made(what="array", n={N})'
+    plan = f"s1 = {made}\ns2 = {made}\ns3 = total(x=s1)\ns4 = first(x=s2)\ns5 = first(x=[s3, s4])"
+    async with Orchestrator(large.FUNCTIONS, model=ScriptedModel([]), processors=2) as orchestrator:
+        result = await orchestrator.execute(plan)
+    assert (result.answer, opened) == (N * (N - 1) / 2, [])
+    assert result.calls["s2"].same_as == "s1"
+    assert large_results(result) == [True, True, False, False, False]
+
+
+async def test_a_large_result_with_a_text_for_the_model_stays_out_too(opened: list[str]) -> None:
+    @function(kind="compute", show=lambda array: f"{len(array)} numbers")
+    def numbers(n: int) -> Any:
+        import numpy as np
+
+        return np.arange(n, dtype=float)
+
+    model = ScriptedModel(["so much"])
+    functions = [numbers, *large.FUNCTIONS]
+    async with Orchestrator(functions, model=model, processors=2) as orchestrator:
+        plan = f's1 = numbers(n={N})\ns2 = total(x=s1)\ns3 = self(prompt="{{s1}} come to {{s2}}")'
+        result = await orchestrator.execute(plan)
+    assert result.error is None
+    assert model.requests[0].messages[-1].text == f"{N} numbers come to {N * (N - 1) / 2}"
+    assert opened == []
+    assert large_results(result)[0]
+
+
+async def test_large_results_of_a_batch_are_those_of_its_calls() -> None:
+    @function(kind="compute")
+    def numbers(n: int) -> Any:
+        raise NotImplementedError
+
+    @numbers.batch
+    def all_numbers(calls: list[dict[str, Any]]) -> list[Any]:
+        import numpy as np
+
+        return [np.arange(call["n"], dtype=float) for call in calls]
+
+    functions = [numbers, *large.FUNCTIONS]
+    async with Orchestrator(functions, model=ScriptedModel([]), processors=2) as orchestrator:
+        plan = f"s1 = numbers(n={N})\ns2 = numbers(n={N + 1})\ns3 = total(x=s2)\ns4 = first(x=[s3, s1])"
+        result = await orchestrator.execute(plan)
+    assert result.answer == N * (N + 1) / 2

@@ -58,7 +58,9 @@ FUNCTIONS = [wait, fail, short, brief, lasting, rate]
 
 
 def orchestrator(*replies: Any, **options: Any) -> Orchestrator:
-    return Orchestrator(FUNCTIONS, model=ScriptedModel(replies), resources={"camera": 1}, **options)
+    return Orchestrator(
+        FUNCTIONS, model=ScriptedModel(replies), resources={"camera": 1}, optimize=False, **options
+    )
 
 
 async def execute(plan: str, **options: Any) -> Any:
