@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.invented import SAMPLE, write_frames
 from benchmarks.random_plans import TABLE, random_plan
 from llmorch import Orchestrator
-from llmorch.functions import as_functions, declared_in
+from llmorch.offering import as_functions, declared_in
 from llmorch.processors.files import load_file
 from llmorch.testing import ScriptedModel
 

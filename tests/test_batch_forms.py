@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmorch import FunctionError, Orchestrator, function
-from llmorch.functions import as_functions, declared_in
+from llmorch.offering import as_functions, declared_in
 from llmorch.processors.by_value import dumps
 from llmorch.testing import ScriptedModel
 

@@ -11,7 +11,8 @@ from annotated_types import Gt, Le
 from pydantic import BaseModel
 
 from llmorch import FunctionError, function
-from llmorch.functions import as_functions, declaration_of, declared_in
+from llmorch.functions import declaration_of
+from llmorch.offering import as_functions, declared_in
 
 
 class Place(BaseModel):

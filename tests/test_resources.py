@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmorch import FunctionError, Orchestrator, PlanError, function
-from llmorch.functions import as_functions
+from llmorch.offering import as_functions
 from llmorch.resources import Rate, Supply, amount_of, shortage, supply_of
 from llmorch.testing import ScriptedModel
 

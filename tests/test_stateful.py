@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
 from llmorch import Orchestrator, discover, function, methods_of, stateful
 from llmorch.errors import FunctionError
-from llmorch.functions import Function, as_functions
+from llmorch.offering import as_functions
 from llmorch.plan import check, parse
 from llmorch.testing import ScriptedModel
+
+if TYPE_CHECKING:
+    from llmorch.functions import Function
 
 
 @stateful

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
         UnresolvedQuery,
     )
     from llmorch.forecast import Forecast
-    from llmorch.functions import Function, function, methods_of
+    from llmorch.functions import Function, function
+    from llmorch.models.named import model_named
     from llmorch.objects import stateful
-    from llmorch.orchestrator import Orchestrator, model_named
+    from llmorch.offering import methods_of
+    from llmorch.orchestrator import Orchestrator
     from llmorch.plan import check, parse, render
     from llmorch.processors.handing import Released
     from llmorch.relations import RelationGraph, discover
@@ -55,8 +57,8 @@ _HOMES = {
     "check": "plan",
     "discover": "relations",
     "function": "functions",
-    "methods_of": "functions",
-    "model_named": "orchestrator",
+    "methods_of": "offering",
+    "model_named": "models.named",
     "parse": "plan",
     "render": "plan",
     "simulate": "runtime.simulate",

@@ -12,19 +12,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
-from llmorch.batches import attach, batch_of, single_of
+from llmorch.batches import attach
 from llmorch.declaring import backoff_of, memory_of, patterns, retries_of, retry_on_of, show_of, written
 from llmorch.errors import FunctionError
-from llmorch.objects import class_effects, is_stateful, names_object, of_object, public_methods
 from llmorch.parameters import Parameter, schema_of, type_name
-from llmorch.resources import CPU, GPU_MEMORY, limit_of, rate_of, resources_of, shortage, shown
+from llmorch.resources import CPU, GPU_MEMORY, limit_of, rate_of, resources_of, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from types import MethodType
+    from collections.abc import Callable, Mapping, Sequence
 
     from llmorch.batches import Batch, Declared
-    from llmorch.resources import Amount, Rate, Supply
+    from llmorch.resources import Amount, Rate
 
 Kind = Literal["inout", "compute"]
 Effects = Literal["unknown", "none"]
@@ -32,7 +30,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 SELF = "self"
-_DECLARATION = "__llmorch_function__"
+DECLARATION = "__llmorch_function__"
 
 
 @dataclass(frozen=True)
@@ -261,7 +259,7 @@ def function(
             show=show,
         )
         try:
-            setattr(target, _DECLARATION, declaration)
+            setattr(target, DECLARATION, declaration)
             attach(target, declaration.name, refused=_no_batch(declaration))
         except AttributeError:
             raise FunctionError(
@@ -295,7 +293,7 @@ def declaration_of(
 ) -> Function:
     """Read a callable's signature and docstring into a ``Function``."""
     name = name or str(getattr(call, "__name__", type(call).__name__))
-    _refuse_name(name)
+    refuse_name(name)
     if kind not in (None, "inout", "compute"):
         raise FunctionError(f'{name}: kind is "inout" or "compute", not {kind!r}')
     if timeout is not None and not timeout > 0:
@@ -335,7 +333,7 @@ def declaration_of(
         raise FunctionError(f"{name}: effects are either {effects} or said by reads and writes")
     if not isinstance(idempotent, bool):
         raise FunctionError(f"{name}: idempotent is True or False, not {idempotent!r}")
-    _refuse_unsafe_retries(declared)
+    refuse_unsafe_retries(declared)
     if inspect.isasyncgenfunction(call) or (inspect.isgeneratorfunction(call) and not asks_model):
         raise FunctionError(f"{name}: a generator can't be offered; return a list")
     if memory is not None and (asks_model or (declared.is_async and kind != "compute")):
@@ -370,7 +368,8 @@ def _kind_for(taken: Mapping[str, int], name: str, kind: Kind | None, *, asks_mo
     return "compute"
 
 
-def _refuse_name(name: str) -> None:
+def refuse_name(name: str) -> None:
+    """Raise ``FunctionError`` for a name that no plan can call."""
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise FunctionError(
             f"{name}: a function needs a plain name to be called by in a plan; give one by name="
@@ -379,155 +378,11 @@ def _refuse_name(name: str) -> None:
         raise FunctionError("self: this name stands for the model itself; give another by name=")
 
 
-def _refuse_unsafe_retries(declared: Function) -> None:
+def refuse_unsafe_retries(declared: Function) -> None:
+    """Raise ``FunctionError`` where making a failed call again could do harm."""
     if declared.retries and not declared.repeatable:
         effect = "what it writes" if declared.writes else "what nobody knows"
         raise FunctionError(
             f"{declared.name}: a retry may do {effect} twice; leave retries out, or declare idempotent=True "
             "if a second time does no harm"
         )
-
-
-def declared_in(namespace: object) -> Function | None:
-    """The declaration that ``@function`` left on an object, or ``@stateful`` on a method's class."""
-    declaration = getattr(namespace, _DECLARATION, None)
-    declared = declaration if isinstance(declaration, Function) else None
-    if declared is not None and (batch := batch_of(namespace)) is not None:
-        declared = _with_batch(declared, batch)
-    if inspect.ismethod(namespace):
-        return _bound(namespace, declared)
-    if declared is None or not callable(namespace) or declared.call is namespace:
-        return declared
-    # A decorator above ours copied the declaration: what it made is what is called.
-    return replace(declared, call=namespace)
-
-
-def _with_batch(declared: Function, batch: Batch) -> Function:
-    made = replace(declared, batch=batch)
-    if made.memory is not None and made.kind == "inout" and made.together.is_async:
-        raise FunctionError(
-            f"{made.name}: memory bounds a process, and its batch form is async and has none of its own; "
-            'make it synchronous, or declare kind="compute"'
-        )
-    return made
-
-
-def _bound(method: MethodType, declared: Function | None) -> Function | None:
-    """What is declared of a method, for its object: the declaration itself knows nothing of it."""
-    owner = method.__self__
-    by_class = class_effects(owner)
-    if declared is None:
-        if by_class is None:
-            return None
-        declared = declaration_of(method)
-    name = declared.name
-    parameters = written(method, name).parameters
-    if by_class is None or declared.reads or declared.writes or declared.effects:
-        known = {"self", *(parameter.name for parameter in parameters)}
-        reads = patterns(name, "reads", declared.reads, known)
-        writes = patterns(name, "writes", declared.writes, known)
-        of_owner = names_object([*reads, *writes])
-    else:
-        reads, writes = by_class.reads, by_class.writes
-        of_owner = True
-    if of_owner and declared.kind == "compute":
-        raise FunctionError(
-            f"{name}: a compute call works on a copy of its object, in another process, and what it changes "
-            'there is lost; leave kind out, or say by effects="none" that it needs nothing that changes'
-        )
-    bound = replace(
-        declared,
-        call=method,
-        batch=None if declared.batch is None else declared.batch.bound(owner),
-        parameters=parameters,
-        reads=of_object(reads, owner, name),
-        writes=of_object(writes, owner, name),
-    )
-    _refuse_unsafe_retries(bound)
-    return bound
-
-
-def methods_of(owner: object, *, prefix: str = "") -> list[Function]:
-    """The functions that an object of a ``@stateful`` class offers: its methods without an underscore.
-
-    ``Orchestrator([account])`` offers the same; a ``prefix`` to their names tells those of
-    two objects apart. Raises ``FunctionError`` for a method that can't be offered.
-    """
-    if class_effects(owner) is None:
-        raise FunctionError(
-            f"{type(owner).__name__}: decorate this class with @stateful to offer the methods of its objects"
-        )
-    methods = [method for method in public_methods(owner) if single_of(method) is None]
-    found = [declared_in(method) for method in methods]
-    functions = [replace(item, name=f"{prefix}{item.name}") for item in found if item is not None]
-    for item in functions:
-        _refuse_name(item.name)
-    return functions
-
-
-def declared_by(item: object) -> list[Function]:
-    """Every function that is declared by this: itself, a decorated callable's, a stateful object's."""
-    if isinstance(item, Function):
-        return [item]
-    if is_stateful(item):
-        raise FunctionError(f"{item.__name__}: offer an object of this class, not the class itself")
-    if class_effects(item) is not None:
-        return methods_of(item)
-    declared = declared_in(item)
-    return [] if declared is None else [declared]
-
-
-def as_functions(offered: Iterable[object]) -> dict[str, Function]:
-    """Functions by name, from declared functions, plain callables and stateful objects alike.
-
-    Raises ``FunctionError`` when two have the same name.
-    """
-    functions: dict[str, Function] = {}
-    for item in offered:
-        for declared in declared_by(item) or [_undeclared(item)]:
-            if declared.name in functions:
-                raise FunctionError(
-                    f"two functions are called {declared.name}; give one another name by name=, "
-                    "or an object's by methods_of(object, prefix=...)"
-                )
-            functions[declared.name] = declared
-    return functions
-
-
-def _undeclared(item: object) -> Function:
-    if not callable(item):
-        raise FunctionError(
-            f"a {type(item).__name__} is no function; to offer an object's methods, decorate its class "
-            "with @stateful"
-        )
-    if (single := single_of(item)) is not None:
-        name = str(getattr(item, "__name__", "this"))
-        raise FunctionError(f"{name} is the batch form of {single}: offer {single} alone")
-    return declaration_of(item)
-
-
-def fitted(functions: Mapping[str, Function], processors: int, supply: Supply) -> dict[str, Function]:
-    """The functions, each told why no call of it can be made with what there is, where that is so."""
-    return {
-        name: replace(item, shortage=shortage(item.resources, processors, supply)) if item.resources else item
-        for name, item in functions.items()
-    }
-
-
-def self_function(kind: Kind) -> Function:
-    """The function ``self(prompt)``, which is always offered: it asks the model itself."""
-    return Function(
-        name=SELF,
-        call=_prompt,
-        kind=kind,
-        description="Ask the language model itself, which reads text, compares, summarizes and writes.",
-        parameters=(
-            Parameter("prompt", str, description="What to do, with the results it needs, as in {s1}."),
-        ),
-        returns=str,
-        asks_model=True,
-    )
-
-
-def _prompt(prompt: str) -> str:
-    return prompt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,36 +15,33 @@ from llmorch.errors import (
     FunctionError,
     LimitReached,
     LLMOrchError,
-    ModelError,
     UnresolvedQuery,
 )
-from llmorch.functions import SELF, Function, as_functions, fitted, self_function
+from llmorch.functions import SELF, Function
 from llmorch.learned import Learned, Sample, durations, known_as
-from llmorch.machine import allowed_processors, cache_folder, device_name, gpus
+from llmorch.machine import allowed_processors, cache_folder
 from llmorch.models.model import ReadsAhead
+from llmorch.models.named import model_of
+from llmorch.offering import as_functions, fitted, self_function
+from llmorch.places import Places, supplied
 from llmorch.plan import check, parse
 from llmorch.relations import unused
-from llmorch.requests import Message, ModelRequest
-from llmorch.resources import GPU_MEMORY, Supply, supply_of
 from llmorch.result import Result, collect
-from llmorch.running import Limit, Run
+from llmorch.running import Limit, Run, outside_loop
 from llmorch.runtime.converse import Conversing, Usage, converse, first_plan
 from llmorch.runtime.drive import Execution
 from llmorch.runtime.learning import FILE, Learning, taken
-from llmorch.runtime.sharing import leave_running
+from llmorch.runtime.replying import prompting, replied
 from llmorch.schedule import Orchestration, policy_named
 from llmorch.techniques import TECHNIQUES, Answer, RunPlan, Task, answer_of, parse_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from typing import TypeVar
 
     from llmorch.calls import CallId
     from llmorch.forecast import Forecast
     from llmorch.models.model import Model
-    from llmorch.processors.growing import GrowingPool
-    from llmorch.processors.inline import Inline
-    from llmorch.processors.pool import Pool
     from llmorch.resources import Amount
     from llmorch.runtime.drive import Observer
     from llmorch.techniques import Conversation, Outcome, Recovery
@@ -53,36 +51,31 @@ if TYPE_CHECKING:
 RUN_CANCELLED = "the run was cancelled"
 MAX_PROCESSORS = 1024
 MAX_RECOVERIES = 20
-ANSWER_TOKENS = 384
-"""The longest reply to a prompt inside a plan, such as ``self``'s."""
-
-_ANSWERING = Message("system", "Do what the prompt asks, from what it gives. Answer exactly and briefly.")
-
-
-def model_named(spec: str, *, base_url: str | None = None, progress: Any = None) -> Model:
-    """The model behind a name: ``local``, ``local:0.5b``, ``local:FILE.gguf``, ``openai:NAME``, ``recorded:FILE``.
-
-    Nothing is loaded or connected to yet. Raises ``ModelError`` for a name that isn't one.
-    """
-    provider, _, name = spec.partition(":")
-    if provider == "local":
-        from llmorch.models.local import LocalModel
-
-        return LocalModel(spec, progress=progress)
-    if provider == "openai" and name:
-        from llmorch.models.openai import OpenAIModel
-
-        return OpenAIModel(name, base_url=base_url)
-    if provider == "recorded" and name:
-        from llmorch.models.recorded import RecordedModel
-
-        return RecordedModel(name)
-    raise ModelError(
-        f"there is no model {spec!r}; write local, local:0.5b, local:/path/file.gguf, openai:NAME or recorded:FILE"
-    )
-
 
 _NO_PLAN = Plan(())
+
+
+@dataclass(frozen=True, slots=True)
+class _Play:
+    """What one run plays, and what bounds and watches it.
+
+    ``only`` says that nothing is planned in the light of results; ``tried`` is what the
+    technique has tried so far.
+    """
+
+    conversation: Conversation[Answer]
+    conversing: Conversing
+    limit: Limit
+    observer: Observer | None
+    run: Run | None
+    only: bool
+    query: str | None = None
+    tried: Sequence[Recovery] = ()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the caller has cancelled all of it."""
+        return self.run is not None and self.run.cancelled
 
 
 class Orchestrator:
@@ -135,7 +128,7 @@ class Orchestrator:
             raise ValueError(f"there is no technique {technique!r}; there are {', '.join(TECHNIQUES)}")
         self.policy = TECHNIQUES[technique].policy if policy is None else policy
         policy_named(self.policy)
-        self.model = model_named(model, base_url=base_url) if isinstance(model, str) else model
+        self.model = model_of(model, base_url=base_url)
         self.technique = technique
         self.processors = processors or allowed_processors()
         self._repairs = repairs
@@ -148,9 +141,9 @@ class Orchestrator:
         self._recoveries = TECHNIQUES[technique].recoveries if max_recoveries is None else max_recoveries
         offered = as_functions(functions)
         kind = self.model.kind
-        self._supply, self._devices = _supplied(resources, offered.values())
+        self._supply, devices = supplied(resources, offered.values())
         self.functions: dict[str, Function] = {
-            name: _with_kind(item, kind) if item.asks_model else item
+            name: replace(item, kind=kind) if item.asks_model else item
             for name, item in fitted(offered, self.processors, self._supply).items()
         }
         self.functions[SELF] = self_function(kind)
@@ -163,9 +156,7 @@ class Orchestrator:
         self._examples = () if examples is None else _read_examples(Path(examples))
         self.usage = Usage()
         """What the last run asked of the model, also when it came to no result."""
-        self._pool: Pool | None = None
-        self._inline: Inline | None = None
-        self._processes: GrowingPool | None = None
+        self._places = Places(self.processors, devices)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn: asyncio.Lock
 
@@ -280,23 +271,15 @@ class Orchestrator:
 
     def run_sync(self, query: str, *, deadline: float | None = None, max_tokens: int | None = None) -> Result:
         """``run``, for code without an event loop."""
-        return _outside_loop(self.run(query, deadline=deadline, max_tokens=max_tokens), "run")
+        return outside_loop(self.run(query, deadline=deadline, max_tokens=max_tokens), "run")
 
     def execute_sync(self, plan: str | Plan, *, deadline: float | None = None) -> Result:
         """``execute``, for code without an event loop."""
-        return _outside_loop(self.execute(plan, deadline=deadline), "execute")
+        return outside_loop(self.execute(plan, deadline=deadline), "execute")
 
     async def close(self) -> None:
         """End every process that runs started. A later run starts them again."""
-        pool, self._pool = self._pool, None
-        inline, self._inline = self._inline, None
-        processes, self._processes = self._processes, None
-        if pool is not None:
-            await pool.close()
-        if processes is not None:
-            await processes.close()
-        if inline is not None:
-            await inline.close()
+        await self._places.close()
         if self._learning is not None:
             self._learning.write()
         await self.model.close()
@@ -329,15 +312,10 @@ class Orchestrator:
             raise ValueError(f"max_tokens is at least 1, not {max_tokens}")
         conversing = Conversing(self.model, wrote=wrote, max_tokens=max_tokens)
         task = self._task(query)
+        only = self.technique == "llmorch" and not self._replan and not self._recoveries
+        conversation = TECHNIQUES[self.technique].play(task)
         return await self._play(
-            TECHNIQUES[self.technique].play(task),
-            conversing,
-            query=query,
-            tried=task.tried,
-            observer=observer,
-            limit=Limit(deadline),
-            run=run,
-            only=self.technique == "llmorch" and not self._replan and not self._recoveries,
+            _Play(conversation, conversing, Limit(deadline), observer, run, only, query, task.tried)
         )
 
     async def _execute(
@@ -346,51 +324,24 @@ class Orchestrator:
         checked = self.check(plan)
         left = unused(checked, self.functions) if self.optimize else frozenset()
         return await self._play(
-            _just(checked, left),
-            Conversing(self.model),
-            query=None,
-            tried=(),
-            observer=observer,
-            limit=Limit(deadline),
-            run=run,
-            only=True,
+            _Play(_just(checked, left), Conversing(self.model), Limit(deadline), observer, run, only=True)
         )
 
-    async def _play(
-        self,
-        conversation: Conversation[Answer],
-        conversing: Conversing,
-        *,
-        query: str | None,
-        tried: Sequence[Recovery],
-        observer: Observer | None,
-        limit: Limit,
-        run: Run | None,
-        only: bool,
-    ) -> Result:
+    async def _play(self, play: _Play) -> Result:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._turn = loop, asyncio.Lock()
         try:
-            await limit.within(self._turn.acquire())
+            await play.limit.within(self._turn.acquire())
         except LimitReached as error:
-            error.result = self._collected(Answer(False, error=str(error)), conversing, query=query)
+            error.result = self._collected(play, Answer(False, error=str(error)))
             raise
         except asyncio.CancelledError:
-            if run is None or not run.cancelled:
+            if not play.cancelled:
                 raise
-            return self._collected(Answer(False, error=RUN_CANCELLED), conversing, query=query)
+            return self._collected(play, Answer(False, error=RUN_CANCELLED))
         try:
-            return await self._play_alone(
-                conversation,
-                conversing,
-                query=query,
-                tried=tried,
-                observer=observer,
-                limit=limit,
-                run=run,
-                only=only,
-            )
+            return await self._play_alone(play)
         finally:
             self._turn.release()
 
@@ -424,11 +375,10 @@ class Orchestrator:
 
     def _collected(
         self,
+        play: _Play,
         answer: Answer,
-        conversing: Conversing,
-        *,
-        query: str | None,
         plan: Plan = _NO_PLAN,
+        *,
         core: Orchestration | None = None,
         execution: Execution | None = None,
         notes: Sequence[str] = (),
@@ -438,38 +388,26 @@ class Orchestrator:
             plan,
             core or self._core(),
             {} if execution is None else execution.results,
-            query=query,
-            technique=None if query is None else self.technique,
+            query=play.query,
+            technique=None if play.query is None else self.technique,
             processors=self.processors,
             makespan=0.0 if execution is None else execution.makespan,
-            usage=conversing.usage,
+            usage=play.conversing.usage,
             retried=() if execution is None else execution.retried,
             notes=(*notes, *answer.notes),
         )
 
-    async def _play_alone(
-        self,
-        conversation: Conversation[Answer],
-        conversing: Conversing,
-        *,
-        query: str | None,
-        tried: Sequence[Recovery],
-        observer: Observer | None,
-        limit: Limit,
-        run: Run | None,
-        only: bool,
-    ) -> Result:
+    async def _play_alone(self, play: _Play) -> Result:
         def collected(answer: Answer, plan: Plan, execution: Execution) -> Result:
             told = (*notes.values(), *execution.notes.values())
-            return self._collected(
-                answer, conversing, query=query, plan=plan, core=core, execution=execution, notes=told
-            )
+            return self._collected(play, answer, plan, core=core, execution=execution, notes=told)
 
         def so_far(why: str, execution: Execution) -> Result:
             core.abandon(execution.held)
             made = Plan(tuple(core.graph.call(id_) for id_ in core.graph))
-            return collected(Answer(False, error=why, recoveries=tuple(tried)), made, execution)
+            return collected(Answer(False, error=why, recoveries=tuple(play.tried)), made, execution)
 
+        conversing = play.conversing
         self.usage = conversing.usage
         core = self._core()
         notes: dict[str, str] = {}
@@ -478,21 +416,22 @@ class Orchestrator:
             async with Execution(
                 core,
                 self.functions,
-                inline=self._inout(notes),
-                processes=self._stoppable(),
-                workers=self._workers().place,
-                ask=lambda prompt, asker: _asked(conversing, prompt, notes, asker),
+                inline=self._places.inline(notes),
+                processes=self._places.processes(),
+                workers=self._places.workers(self.functions.values()).place,
+                ask=lambda prompt, asker: replied(conversing, prompt, notes, asker),
                 ahead=self._ahead,
-                observer=observer,
-                only=only,
+                observer=play.observer,
+                only=play.only,
             ) as execution:
-                if run is not None:
-                    run.attach(execution)
-                played = await limit.within(converse(conversation, conversing, self.functions, execution))
+                if play.run is not None:
+                    play.run.attach(execution)
+                conversation = converse(play.conversation, conversing, self.functions, execution)
+                played = await play.limit.within(conversation)
         except asyncio.CancelledError as cancelled:
             if execution is not None:
                 self._learn(execution, conversing, query=None)
-            if run is not None and run.cancelled and execution is not None:
+            if play.cancelled and execution is not None:
                 return so_far(RUN_CANCELLED, execution)
             await asyncio.shield(self.close())
             if execution is not None:
@@ -505,86 +444,18 @@ class Orchestrator:
                 error.result = so_far(str(error), execution)
             raise
         result = collected(played.value, played.plan, execution)
-        self._learn(execution, conversing, query=query)
+        self._learn(execution, conversing, query=play.query)
         return result
 
     @property
     def _ahead(self) -> Callable[[str], Awaitable[None]] | None:
         model = self.model
-        return (
-            (lambda prompt: model.read_ahead(_prompting(prompt))) if isinstance(model, ReadsAhead) else None
-        )
-
-    def _inout(self, notes: dict[str, str]) -> Inline:
-        from llmorch.processors.inline import Inline
-
-        if self._inline is None:
-            self._inline = Inline(leave=leave_running)
-
-        def measured(function: Function, cpu: float, share: float) -> None:
-            if not function.declared and cpu > 0.1 and cpu > share / 2:
-                notes[function.name] = (
-                    f"{function.name} spent most of its time on the CPU ({cpu:.1f} s), where it holds up every "
-                    'other call: declare it with @function(kind="compute") to give it a processor'
-                )
-
-        self._inline.measured = measured
-        return self._inline
-
-    def _stoppable(self) -> GrowingPool:
-        from llmorch.processors.growing import GrowingPool
-
-        if self._processes is None:
-            self._processes = GrowingPool()
-        return self._processes
-
-    def _workers(self) -> Pool:
-        from llmorch.processors.pool import Pool
-
-        if self._pool is None:
-            self._pool = Pool(self.processors, self._devices)
-            if any(item.kind == "compute" and not item.asks_model for item in self.functions.values()):
-                self._pool.start()
-        return self._pool
-
-
-def _supplied(
-    said: Mapping[str, Amount | Sequence[Amount]] | None, functions: Iterable[Function]
-) -> tuple[Supply, tuple[str, ...]]:
-    """What there is, and what the GPUs are called."""
-    supply = supply_of(said)
-    if GPU_MEMORY in (said or {}):
-        return supply, tuple(device_name(number) for number in range(len(supply.gpus)))
-    if not any(GPU_MEMORY in item.resources for item in functions):
-        return supply, ()
-    found = gpus()
-    return Supply(supply.named, tuple(gpu.memory for gpu in found)), tuple(gpu.name for gpu in found)
-
-
-def _with_kind(function: Function, kind: Any) -> Function:
-    from dataclasses import replace
-
-    return replace(function, kind=kind)
+        return (lambda prompt: model.read_ahead(prompting(prompt))) if isinstance(model, ReadsAhead) else None
 
 
 def _just(plan: Plan, left: frozenset[CallId]) -> Conversation[Answer]:
     outcome: Outcome = yield RunPlan(plan, unused=left)
     return answer_of(outcome)
-
-
-def _prompting(prompt: str) -> ModelRequest:
-    return ModelRequest((_ANSWERING, Message("user", prompt)), max_tokens=ANSWER_TOKENS)
-
-
-async def _asked(conversing: Conversing, prompt: str, notes: dict[str, str], asker: Usage) -> str:
-    reply = await conversing.ask(_prompting(prompt), asker)
-    text = reply.text.strip()
-    shown = " ".join(prompt.split())[:60]
-    if not text:
-        raise ModelError(f"{conversing.model.name} replied with nothing to {shown!r}")
-    if reply.reason == "length":
-        notes[prompt] = f"the reply to {shown!r} was cut off after {ANSWER_TOKENS} tokens"
-    return text
 
 
 def _read_examples(path: Path) -> Any:
@@ -601,27 +472,3 @@ def _what_finished(core: Orchestration) -> str:
         by_status.setdefault(state.status, []).append(call)
     told = "; ".join(f"{status}: {', '.join(calls)}" for status, calls in by_status.items())
     return told or "no call had started"
-
-
-def _outside_loop(work: Coroutine[Any, Any, T], name: str) -> T:
-    if _in_loop():
-        work.close()
-        raise LLMOrchError(f"an event loop runs already; write: await orchestrator.{name}(...)")
-
-    async def alone() -> T:
-        from llmorch.processors.stopping import end_tasks
-
-        try:
-            return await work
-        finally:
-            await end_tasks()
-
-    return asyncio.run(alone())
-
-
-def _in_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

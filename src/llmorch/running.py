@@ -89,3 +89,28 @@ class Limit:
             if not limit.expired():
                 raise
         raise LimitReached(f"the run took longer than its deadline of {self._deadline:g} s")
+
+
+def outside_loop(work: Coroutine[Any, Any, T], name: str) -> T:
+    """Run a coroutine of an orchestrator where no event loop runs. Raises ``LLMOrchError`` where one does."""
+    if _in_loop():
+        work.close()
+        raise LLMOrchError(f"an event loop runs already; write: await orchestrator.{name}(...)")
+
+    async def alone() -> T:
+        from llmorch.processors.stopping import end_tasks
+
+        try:
+            return await work
+        finally:
+            await end_tasks()
+
+    return asyncio.run(alone())
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -16,7 +16,7 @@ from benchmarks.sets.answers import chosen, contains, near, number_in, says
 from benchmarks.sets.arithmetic import NotArithmetic, computed, evaluated
 from benchmarks.sets.game24 import solves
 from benchmarks.sets.pages import Page, Pages, records
-from llmorch.functions import as_functions, self_function
+from llmorch.offering import as_functions, self_function
 from llmorch.plan import check, parse, with_answer
 from llmorch.techniques.examples import parse_examples
 

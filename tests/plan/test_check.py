@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from llmorch import function
 from llmorch.calls import Constant, Reference, Template
 from llmorch.errors import InvalidArgument, UnknownFunction
-from llmorch.functions import as_functions, self_function
+from llmorch.offering import as_functions, self_function
 from llmorch.plan import check, mention_unused, parse, render, unused_results
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from llmorch import function
 from llmorch.errors import FunctionError
-from llmorch.functions import as_functions
+from llmorch.offering import as_functions
 from llmorch.plan import check, parse
 from llmorch.relations import RelationGraph, discover, touches, verify
 from llmorch.relations.effects import Name, Touch

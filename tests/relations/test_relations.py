@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 
 from llmorch.errors import IllegalEvent
-from llmorch.functions import Function, self_function
+from llmorch.functions import Function
+from llmorch.offering import self_function
 from llmorch.plan import parse
 from llmorch.relations import RelationGraph, critical_path, discover, lower_bound, verify
 from tests.strategies import FUNCTIONS, plans

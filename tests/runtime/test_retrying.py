@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmorch import ModelError, Orchestrator, function
-from llmorch.functions import as_functions, declared_in
+from llmorch.offering import as_functions, declared_in
 from llmorch.plan import parse
 from llmorch.processors.inline import Inline
 from llmorch.runtime import retrying

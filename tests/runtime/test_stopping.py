@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from llmorch import LimitReached, LLMOrchError, Orchestrator, function
-from llmorch.functions import as_functions
+from llmorch.offering import as_functions
 from llmorch.plan import parse
 from llmorch.processors import stopping
 from llmorch.processors.inline import Inline

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from llmorch import function, simulate
 from llmorch.errors import IllegalEvent
-from llmorch.functions import Function, as_functions
+from llmorch.offering import as_functions
 from llmorch.plan import check, parse
 from llmorch.resources import supply_of
 from llmorch.schedule import (
@@ -33,6 +33,7 @@ from llmorch.schedule import (
 
 if TYPE_CHECKING:
     from llmorch.calls import Plan
+    from llmorch.functions import Function
 
 policies = st.sampled_from(sorted(POLICIES))
 

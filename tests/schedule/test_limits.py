@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from benchmarks.limits import crowded, exceeded, overtaken, packable, random_mix, speedup, waiting
 from llmorch import PlanError, function
-from llmorch.functions import as_functions
+from llmorch.offering import as_functions
 from llmorch.plan import check, parse
 from llmorch.resources import Supply
 from llmorch.runtime.simulate import simulate

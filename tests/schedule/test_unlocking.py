@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmorch import function
-from llmorch.functions import as_functions
+from llmorch.offering import as_functions
 from llmorch.plan import check, parse
 from llmorch.relations import remaining_path
 from llmorch.resources import supply_of

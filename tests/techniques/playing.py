@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch import function
 from llmorch.errors import EvaluationError, PlanError
-from llmorch.functions import as_functions, self_function
+from llmorch.offering import as_functions, self_function
 from llmorch.plan import check, evaluate, parse, render
 from llmorch.plan.parse import Parser
 from llmorch.techniques import Answer, AskModel, Draft, Outcome, Reply, RunPlan, Task, WritePlan

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from llmorch import function
 from llmorch.errors import UndefinedId
-from llmorch.functions import as_functions, self_function
+from llmorch.offering import as_functions, self_function
 from llmorch.plan import check, parse
 from llmorch.techniques.grammar import plan_grammar
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from llmorch import function
-from llmorch.functions import as_functions, self_function
+from llmorch.offering import as_functions, self_function
 from llmorch.requests import ToolCall
 from llmorch.techniques import Example, Reply
 from llmorch.techniques.parallel import in_batches, parallel

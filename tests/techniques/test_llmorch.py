@@ -8,7 +8,7 @@ import pytest
 
 from llmorch import function
 from llmorch.errors import FunctionError, PlanError, UnresolvedQuery
-from llmorch.functions import as_functions, self_function
+from llmorch.offering import as_functions, self_function
 from llmorch.plan import check, parse, render, with_answer
 from llmorch.techniques import Answer, Draft, Outcome, Recovery, RunPlan, Task, WritePlan, parse_examples
 from llmorch.techniques.llmorch import llmorch

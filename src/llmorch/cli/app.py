@@ -240,7 +240,7 @@ def simulate(
     Without --functions, every function but self is taken to be compute.
     """
     with reported():
-        from llmorch.functions import fitted
+        from llmorch.offering import fitted
         from llmorch.resources import supply_of
         from llmorch.runtime.simulate import simulate as simulated
 

@@ -36,7 +36,8 @@ def orchestrator_for(
     replan: bool = False,
     optimize: bool = True,
 ) -> Orchestrator:
-    from llmorch.orchestrator import Orchestrator, model_named
+    from llmorch.models.named import model_named
+    from llmorch.orchestrator import Orchestrator
 
     try:
         return Orchestrator(
@@ -57,8 +58,8 @@ def orchestrator_for(
 
 def _offered(sources: list[str] | None) -> list[Function]:
     """Every decorated function of the named files and modules."""
-    from llmorch.functions import declared_by
     from llmorch.objects import is_stateful
+    from llmorch.offering import declared_by
     from llmorch.processors.files import load_file, load_module
 
     offered: dict[int, Function] = {}
@@ -77,7 +78,8 @@ def _offered(sources: list[str] | None) -> list[Function]:
 
 def planned(planfile: str, functions: list[str] | None) -> tuple[Plan, dict[str, Function]]:
     """A plan from a file, and its functions: those declared, or what can be assumed."""
-    from llmorch.functions import SELF, Function, as_functions, self_function
+    from llmorch.functions import SELF, Function
+    from llmorch.offering import as_functions, self_function
     from llmorch.plan import check, parse
 
     made = parse(read(planfile))

@@ -7,26 +7,21 @@ happens next is the core's to say. This module must not decide any order.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
-from random import Random
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
-from llmorch.errors import CallError, EvaluationError, ModelError
+from llmorch.errors import CallError, ModelError
 from llmorch.functions import SELF
-from llmorch.plan.evaluate import as_text
-from llmorch.processors.failure import late
-from llmorch.processors.handing import opened
 from llmorch.processors.showing import Shown
 from llmorch.relations import touches
 from llmorch.runtime.arguments import arguments
-from llmorch.runtime.batching import Part, made_as_one
-from llmorch.runtime.converse import Usage
-from llmorch.runtime.prompting import beginning, prompt
+from llmorch.runtime.attempts import Attempt
+from llmorch.runtime.batching import Part
+from llmorch.runtime.making import Making
+from llmorch.runtime.prompting import beginning
 from llmorch.runtime.results import Results, spent
-from llmorch.runtime.retrying import Retried, in_time, next_pause
+from llmorch.runtime.retrying import Retried
 from llmorch.runtime.sharing import Sharing, shares
 from llmorch.schedule import (
     BatchEnded,
@@ -49,50 +44,18 @@ from llmorch.schedule import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.functions import Function
     from llmorch.processors.inline import Inline
     from llmorch.processors.processor import Handing
+    from llmorch.runtime.converse import Usage
+    from llmorch.runtime.retrying import Retried
     from llmorch.schedule import Command, Event, Orchestration
 
 MIN_AHEAD = 60
 """Characters of a prompt below which it isn't worth asking a model to read them ahead."""
-MAX_PROMPTS = 20
-"""Prompts of one call: a function that never ends asking must not run for ever."""
-
-
-class Cancellable(Protocol):
-    """A call that runs: a task, or a thread's job."""
-
-    def cancel(self) -> object:
-        """Stop it, or drop what comes of it."""
-
-
-class _Attempt:
-    """One attempt to make a call. A revised plan may give it another id while it runs."""
-
-    __slots__ = ("call", "device", "given_up", "number", "processors", "shown", "spent", "unwanted", "work")
-
-    def __init__(self, call: FunctionCall, number: int, started: Dispatch) -> None:
-        self.call = call
-        self.number = number
-        self.processors = () if started.processor is None else (started.processor, *started.beside)
-        self.device = started.device
-        self.shown: Mapping[CallId, str] = {}
-        """How a model is shown the results that it uses."""
-        self.spent: Usage | None = None
-        """What it asked of the model, if it did."""
-        self.work: Cancellable | None = None
-        self.unwanted = False
-        """Whether it was cancelled from outside, and hasn't ended yet."""
-        self.given_up = False
-        """Whether the core cancelled it."""
-
-    @property
-    def key(self) -> tuple[CallId, int]:
-        return self.call.id, self.number
 
 
 class Observer(Protocol):
@@ -135,15 +98,10 @@ class Execution:
         self.makespan = 0.0
         self.held: tuple[FunctionCall, ...] = ()
         """Calls of the plan that a technique holds back while it asks."""
-        self.retried: list[Retried] = []
-        """The attempts that failed and were followed by another, as that one began."""
         self.spent: dict[tuple[CallId, int], Usage] = {}
         """What each call that completed asked of the model, if it did."""
         self._functions = functions
         self._inline = inline
-        self._processes = processes
-        self._workers = workers
-        self._ask = ask
         self._ahead = ahead
         self._reading: asyncio.Task[None] | None = None
         self._read = ""
@@ -151,20 +109,31 @@ class Execution:
         self._planning = False
         self._observer = observer
         self._only = only
-        self._running: dict[tuple[CallId, int], _Attempt] = {}
+        self._running: dict[tuple[CallId, int], Attempt] = {}
         self._values: dict[tuple[CallId, int], Any] = {}
         """Every result that the plan, or the one that it revises, may still use."""
         self._group = asyncio.TaskGroup()
-        self._direct: set[_Attempt] = set()
+        self._direct: set[Attempt] = set()
         """Calls that run without a task of the group, and those of them that were cancelled, till they end."""
         self._all_ended = asyncio.Event()
         self._finished = asyncio.Event()
         self._failed_lately = False
         self._news = asyncio.Event()
-        self._chance = Random()
         self._clock = asyncio.get_running_loop().time
         self._began: float | None = None
         self._sharing = Sharing(core, functions, self._handle) if shares(functions) else None
+        # It refers to nothing here, so that large results end with the last reference to this.
+        self._making = Making(
+            core,
+            functions,
+            inline=inline,
+            processes=processes,
+            workers=workers,
+            ask=ask,
+            sharing=self._sharing,
+        )
+        self.retried: Sequence[Retried] = self._making.retried
+        """The attempts that failed and were followed by another, as that one began."""
 
     async def __aenter__(self) -> Execution:
         await self._group.__aenter__()
@@ -261,7 +230,7 @@ class Execution:
             if isinstance(attempt.work, asyncio.Task | Part):  # others tell by themselves
                 attempt.work.add_done_callback(lambda _: self._guarded(self._stopped, attempt))
 
-    def _stopped(self, attempt: _Attempt) -> None:
+    def _stopped(self, attempt: Attempt) -> None:
         if self._running.pop(attempt.key, None) is not None:
             self._handle(CallCancelled(*attempt.key))
 
@@ -297,7 +266,7 @@ class Execution:
             case Dispatch():
                 # Read here: by the task's first step the plan may have been revised.
                 made = ((command.call, command.attempt), *command.together)
-                attempts = [_Attempt(self.core.graph.call(id_), number, command) for id_, number in made]
+                attempts = [Attempt(self.core.graph.call(id_), number, command) for id_, number in made]
                 if command.together:
                     self._start_together(attempts)
                 else:
@@ -344,7 +313,7 @@ class Execution:
             attempt.call, attempt.number = self.core.graph.call(kept.call), kept.attempt
             self._running[now] = attempt
 
-    def _start(self, attempt: _Attempt) -> None:
+    def _start(self, attempt: Attempt) -> None:
         """Start a call: directly where it is only called once, anything else as a task."""
         self._running[attempt.key] = attempt
         call = attempt.call
@@ -360,15 +329,14 @@ class Execution:
             given = self.results.as_they_are(call.uses)
             attempt.shown = {id_: self.shown[id_] for id_ in call.uses if id_ in self.shown}
             attempt.work = self._group.create_task(
-                self._run(attempt, partial(self._made, attempt, call, given))
+                self._run(attempt, partial(self._making.one, attempt, call, given))
             )
             return
         try:
             args = arguments(call, function, self.results)
         except Exception:
-            made = partial(
-                self._made, attempt, call, self.results.as_they_are()
-            )  # where errors become events
+            given = self.results.as_they_are()
+            made = partial(self._making.one, attempt, call, given)  # where errors become events
             attempt.work = self._group.create_task(self._run(attempt, made))
             return
 
@@ -391,58 +359,19 @@ class Execution:
         self._direct.add(attempt)
         attempt.work = self._inline.begin(function, args, ended)
 
-    def _start_together(self, attempts: list[_Attempt]) -> None:
+    def _start_together(self, attempts: list[Attempt]) -> None:
         """Start calls that are made as one, in one task."""
         given = self.results.as_they_are(used for attempt in attempts for used in attempt.call.uses)
-        task = self._group.create_task(self._run_together(attempts, given))
+        task = self._group.create_task(self._making.together(attempts, given, self._ended, self._wanted))
         part = Part(task, lambda: any(map(self._wanted, attempts)))
         for attempt in attempts:
             self._running[attempt.key] = attempt
             attempt.work = part
 
-    def _wanted(self, attempt: _Attempt) -> bool:
+    def _wanted(self, attempt: Attempt) -> bool:
         return self._running.get(attempt.key) is attempt and not attempt.unwanted
 
-    async def _run_together(self, attempts: list[_Attempt], given: Mapping[CallId, Any]) -> None:
-        """A batch, and once more what failed of it and may be made again, from its work to its events."""
-        function = self._functions[attempts[0].call.function]
-        made = {attempt: attempt.call for attempt in attempts}
-        began, number = self._clock(), 1
-        while made:
-            came = await made_as_one(function, [*made.values()], given, partial(self._opened, attempts[0]))
-            outcomes = dict(zip(made, came, strict=True))
-            since = self._clock() - began
-            pauses = {
-                attempt: pause
-                for attempt, (_, error) in outcomes.items()
-                if error is not None
-                and (
-                    pause := next_pause(
-                        function, error.kinds, attempt=number, since=since, chance=self._chance
-                    )
-                )
-                is not None
-            }
-            self._ended([(item, *_told(outcomes[item], number)) for item in made if item not in pauses])
-            if pauses:
-                await self._pause(function, max(pauses.values()))
-            if not in_time(self._clock() - began):  # a pause may have lasted longer
-                self._ended([(item, *_told(outcomes[item], number)) for item in pauses])
-            made = {item: made[item] for item in pauses if self._wanted(item)}
-            for attempt in made:
-                reason = str(outcomes[attempt][1])
-                self.retried.append(
-                    Retried(attempt.call.id, function.name, number, reason, max(pauses.values()))
-                )
-            number += 1
-
-    async def _pause(self, function: Function, seconds: float) -> None:
-        """Wait until a call that failed may begin again."""
-        await asyncio.sleep(seconds)
-        if self._sharing is not None:
-            await self._sharing.another(function)
-
-    async def _run(self, attempt: _Attempt, work: Callable[[], Awaitable[Any]]) -> None:
+    async def _run(self, attempt: Attempt, work: Callable[[], Awaitable[Any]]) -> None:
         """One call, from its work to its event."""
         try:
             result = await work()
@@ -451,12 +380,8 @@ class Execution:
         else:
             self._completed(attempt, result)
 
-    def _completed(self, attempt: _Attempt, result: Any) -> None:
+    def _completed(self, attempt: Attempt, result: Any) -> None:
         self._ended([(attempt, result, None)])
-
-    def _unused(self, attempt: _Attempt) -> bool:
-        graph = self.core.graph
-        return attempt.call.id in graph and not any(map(graph.users, graph.alike(attempt.call.id)))
 
     def _free(self, calls: Iterable[CallId]) -> None:
         """Free large results that every call which uses them is done with."""
@@ -464,10 +389,10 @@ class Execution:
         if files:  # on a thread: giving much memory back takes long
             self._group.create_task(asyncio.to_thread(files.clear))
 
-    def _failed(self, attempt: _Attempt, error: Exception) -> None:
+    def _failed(self, attempt: Attempt, error: Exception) -> None:
         self._ended([(attempt, None, error)])
 
-    def _ended(self, ended: Iterable[tuple[_Attempt, Any, Exception | None]]) -> None:
+    def _ended(self, ended: Iterable[tuple[Attempt, Any, Exception | None]]) -> None:
         """Tell the core of calls that ended at once, and what is known now of those that use their results."""
         events: list[CallCompleted | CallFailed] = []
         known: list[CallId] = []
@@ -548,99 +473,6 @@ class Execution:
                 touch = touches(function, call, self.results)
                 if touch != self.core.graph.touch(id_):
                     self._handle(EffectsKnown(id_, touch))
-
-    async def _made(self, attempt: _Attempt, call: FunctionCall, given: Results) -> Any:
-        """A call's result, made again after a pause where that was declared."""
-        function = self._functions[call.function]
-        began = self._clock()
-        number = 1
-        while True:
-            try:
-                return await self._work(attempt, call, function, given)
-            except CallError as error:
-                reason, kinds = str(error), error.kinds
-            except ModelError as error:  # how often a model is asked is its own to say
-                reason, kinds = str(error), ()
-            since = self._clock() - began
-            pause = next_pause(function, kinds, attempt=number, since=since, chance=self._chance)
-            if pause is not None:
-                await self._pause(function, pause)
-            if pause is None or not in_time(self._clock() - began):  # a pause may have lasted longer
-                raise CallError(_after(reason, number))
-            self.retried.append(Retried(attempt.call.id, function.name, number, reason, pause))
-            number += 1
-
-    async def _work(self, attempt: _Attempt, call: FunctionCall, function: Function, given: Results) -> Any:
-        """One attempt, with arguments of its own: the one before may have changed what it was given."""
-        elsewhere = not function.asks_model and (bool(attempt.processors) or function.in_process)
-        if function.name == SELF:
-            args = {name: prompt(text, given, attempt.shown) for name, text in call.args.items()}
-        else:
-            args = arguments(call, function, given, handed=elsewhere)
-        if function.asks_model:
-            attempt.spent = attempt.spent or Usage()
-            plain = function if function.show is None else replace(function, show=None)
-            try:
-                async with asyncio.timeout(function.timeout) as limit:
-                    made = await self._asked(plain, args, attempt.spent)
-            except TimeoutError:
-                if not limit.expired():
-                    raise
-                raise late(function.name, function.timeout) from None
-            return await self._inline.shown(function, made)
-        result = await self._execute(attempt, function, args)
-        # What no call can use is opened while it still is this call that fails if it can't be.
-        return opened(result) if elsewhere and self.core.complete and self._unused(attempt) else result
-
-    async def _opened(self, attempt: _Attempt, function: Function, args: Mapping[str, Any]) -> Any:
-        """The same with a value as its result."""
-        return opened(await self._execute(attempt, function, args))
-
-    async def _execute(self, attempt: _Attempt, function: Function, args: Mapping[str, Any]) -> Any:
-        """Call a function in the attempt's place; a large result may be held."""
-        if attempt.processors:
-            return await self._workers(attempt.processors, attempt.device).hand(function, args)
-        if function.in_process:
-            return await self._processes.hand(function, args)
-        return await self._inline.execute(function, args)
-
-    async def _asked(self, function: Function, args: Mapping[str, Any], spent: Usage) -> Any:
-        """What a function that asks the model comes to: the reply, or what it makes of its replies."""
-        made = await self._inline.execute(function, args)
-        if not isinstance(made, Generator):
-            return await self._ask(_prompt(function, made), spent)
-
-        def step(reply: str | None) -> tuple[bool, Any]:
-            try:
-                return False, made.send(reply)
-            except StopIteration as stop:
-                return True, stop.value
-
-        advance = replace(function, call=step, timeout=None)
-        reply = None
-        for _ in range(MAX_PROMPTS + 1):
-            returned, value = await self._inline.execute(advance, {"reply": reply})
-            if returned:
-                return value
-            reply = await self._ask(_prompt(function, value), spent)
-        raise CallError(f"{function.name} asked the model more than {MAX_PROMPTS} times")
-
-
-def _after(reason: str, attempts: int) -> str:
-    return reason if attempts == 1 else f"{reason} (after {attempts} attempts)"
-
-
-def _told(outcome: tuple[Any, CallError | None], attempts: int) -> tuple[Any, CallError | None]:
-    """What one call of a batch came to, with the number of attempts if it failed."""
-    result, error = outcome
-    return result, None if error is None else CallError(_after(str(error), attempts))
-
-
-def _prompt(function: Function, made: Any) -> str:
-    try:
-        return as_text(made)
-    except EvaluationError as error:
-        raise CallError(f"{function.name} made no prompt: {error}") from None
 
 
 async def _raised(defect: Exception) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from llmorch.functions import fitted
+from llmorch.offering import fitted
 from llmorch.plan.check import check_fits
 from llmorch.relations import lower_bound, unused
 from llmorch.resources import Supply, supply_of

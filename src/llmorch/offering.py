@@ -1,0 +1,179 @@
+"""What is offered to plans: functions by name, from whatever a person hands over.
+
+Decides what an object stands for: itself, the methods of a stateful object, a plain
+callable, or the model. It must not know how a declaration is read.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from llmorch.batches import batch_of, single_of
+from llmorch.declaring import patterns, written
+from llmorch.errors import FunctionError
+from llmorch.functions import (
+    DECLARATION,
+    SELF,
+    Function,
+    declaration_of,
+    refuse_name,
+    refuse_unsafe_retries,
+)
+from llmorch.objects import class_effects, is_stateful, names_object, of_object, public_methods
+from llmorch.parameters import Parameter
+from llmorch.resources import shortage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import MethodType
+
+    from llmorch.batches import Batch
+    from llmorch.functions import Kind
+    from llmorch.resources import Supply
+
+
+def declared_in(namespace: object) -> Function | None:
+    """The declaration that ``@function`` left on an object, or ``@stateful`` on a method's class."""
+    declaration = getattr(namespace, DECLARATION, None)
+    declared = declaration if isinstance(declaration, Function) else None
+    if declared is not None and (batch := batch_of(namespace)) is not None:
+        declared = _with_batch(declared, batch)
+    if inspect.ismethod(namespace):
+        return _bound(namespace, declared)
+    if declared is None or not callable(namespace) or declared.call is namespace:
+        return declared
+    # A decorator above ours copied the declaration: what it made is what is called.
+    return replace(declared, call=namespace)
+
+
+def _with_batch(declared: Function, batch: Batch) -> Function:
+    made = replace(declared, batch=batch)
+    if made.memory is not None and made.kind == "inout" and made.together.is_async:
+        raise FunctionError(
+            f"{made.name}: memory bounds a process, and its batch form is async and has none of its own; "
+            'make it synchronous, or declare kind="compute"'
+        )
+    return made
+
+
+def _bound(method: MethodType, declared: Function | None) -> Function | None:
+    """What is declared of a method, for its object: the declaration itself knows nothing of it."""
+    owner = method.__self__
+    by_class = class_effects(owner)
+    if declared is None:
+        if by_class is None:
+            return None
+        declared = declaration_of(method)
+    name = declared.name
+    parameters = written(method, name).parameters
+    if by_class is None or declared.reads or declared.writes or declared.effects:
+        known = {"self", *(parameter.name for parameter in parameters)}
+        reads = patterns(name, "reads", declared.reads, known)
+        writes = patterns(name, "writes", declared.writes, known)
+        of_owner = names_object([*reads, *writes])
+    else:
+        reads, writes = by_class.reads, by_class.writes
+        of_owner = True
+    if of_owner and declared.kind == "compute":
+        raise FunctionError(
+            f"{name}: a compute call works on a copy of its object, in another process, and what it changes "
+            'there is lost; leave kind out, or say by effects="none" that it needs nothing that changes'
+        )
+    bound = replace(
+        declared,
+        call=method,
+        batch=None if declared.batch is None else declared.batch.bound(owner),
+        parameters=parameters,
+        reads=of_object(reads, owner, name),
+        writes=of_object(writes, owner, name),
+    )
+    refuse_unsafe_retries(bound)
+    return bound
+
+
+def methods_of(owner: object, *, prefix: str = "") -> list[Function]:
+    """The functions that an object of a ``@stateful`` class offers: its methods without an underscore.
+
+    ``Orchestrator([account])`` offers the same; a ``prefix`` to their names tells those of
+    two objects apart. Raises ``FunctionError`` for a method that can't be offered.
+    """
+    if class_effects(owner) is None:
+        raise FunctionError(
+            f"{type(owner).__name__}: decorate this class with @stateful to offer the methods of its objects"
+        )
+    methods = [method for method in public_methods(owner) if single_of(method) is None]
+    found = [declared_in(method) for method in methods]
+    functions = [replace(item, name=f"{prefix}{item.name}") for item in found if item is not None]
+    for item in functions:
+        refuse_name(item.name)
+    return functions
+
+
+def declared_by(item: object) -> list[Function]:
+    """Every function that is declared by this: itself, a decorated callable's, a stateful object's."""
+    if isinstance(item, Function):
+        return [item]
+    if is_stateful(item):
+        raise FunctionError(f"{item.__name__}: offer an object of this class, not the class itself")
+    if class_effects(item) is not None:
+        return methods_of(item)
+    declared = declared_in(item)
+    return [] if declared is None else [declared]
+
+
+def as_functions(offered: Iterable[object]) -> dict[str, Function]:
+    """Functions by name, from declared functions, plain callables and stateful objects alike.
+
+    Raises ``FunctionError`` when two have the same name.
+    """
+    functions: dict[str, Function] = {}
+    for item in offered:
+        for declared in declared_by(item) or [_undeclared(item)]:
+            if declared.name in functions:
+                raise FunctionError(
+                    f"two functions are called {declared.name}; give one another name by name=, "
+                    "or an object's by methods_of(object, prefix=...)"
+                )
+            functions[declared.name] = declared
+    return functions
+
+
+def _undeclared(item: object) -> Function:
+    if not callable(item):
+        raise FunctionError(
+            f"a {type(item).__name__} is no function; to offer an object's methods, decorate its class "
+            "with @stateful"
+        )
+    if (single := single_of(item)) is not None:
+        name = str(getattr(item, "__name__", "this"))
+        raise FunctionError(f"{name} is the batch form of {single}: offer {single} alone")
+    return declaration_of(item)
+
+
+def fitted(functions: Mapping[str, Function], processors: int, supply: Supply) -> dict[str, Function]:
+    """The functions, each told why no call of it can be made with what there is, where that is so."""
+    return {
+        name: replace(item, shortage=shortage(item.resources, processors, supply)) if item.resources else item
+        for name, item in functions.items()
+    }
+
+
+def self_function(kind: Kind) -> Function:
+    """The function ``self(prompt)``, which is always offered: it asks the model itself."""
+    return Function(
+        name=SELF,
+        call=_prompt,
+        kind=kind,
+        description="Ask the language model itself, which reads text, compares, summarizes and writes.",
+        parameters=(
+            Parameter("prompt", str, description="What to do, with the results it needs, as in {s1}."),
+        ),
+        returns=str,
+        asks_model=True,
+    )
+
+
+def _prompt(prompt: str) -> str:
+    return prompt
