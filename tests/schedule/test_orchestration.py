@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from llmorch.calls import Plan
 from llmorch.errors import IllegalEvent
+from llmorch.functions import function
+from llmorch.offering import as_functions
 from llmorch.plan import parse, with_ids
 from llmorch.runtime.simulate import simulate
 from llmorch.schedule import (
@@ -452,3 +454,23 @@ def test_at_the_end_what_had_completed_before_a_revision_is_known() -> None:
     statuses = {call: state.status for call, state in core.states.items()}
     assert statuses == {"s2": "cancelled", "s1": "completed", "s3": "completed"}
     assert set(core.graph) == set(core.states)
+
+
+def test_a_cancelled_call_does_not_stop_what_a_revised_plan_has_from_the_one_before() -> None:
+    @function(effects="unknown")
+    def shell(x: list[int]) -> list[int]:
+        return x
+
+    @function
+    def get(x: int) -> int:
+        return x
+
+    core = core_for(as_functions([shell, get]))
+    core.handle(PlanExtended(parse("s1 = shell(x=[1])").calls, complete=True), at=0)
+    core.handle(CallCompleted("s1", 1), at=1)
+    core.handle(PlanRevised(), at=2)
+    revised = parse("s1 = get(x=1)\ns2 = shell(x=[2])\ns3 = shell(x=[1])")
+    core.handle(PlanExtended(revised.calls, complete=True), at=2)
+    core.handle(CallCompleted("s1", 2), at=3)
+    assert core.handle(CallCancelled("s2", 1), at=4) == [Finish()]
+    assert [state.status for state in core.states.values()] == ["completed", "cancelled", "completed"]

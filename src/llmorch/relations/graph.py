@@ -13,7 +13,7 @@ from llmorch.errors import IllegalEvent
 from llmorch.relations.effects import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.functions import Kind
@@ -158,11 +158,14 @@ class RelationGraph:
         original = self._same_as.get(call, call)
         return (original, *self._copies.get(original, ()))
 
-    def descendants(self, call: CallId, *, copies: bool = False) -> list[CallId]:
+    def descendants(
+        self, call: CallId, *, copies: bool = False, among: Container[CallId] | None = None
+    ) -> list[CallId]:
         """Every call that can't be made without this one, directly or not, in the plan's order.
 
         Those are the calls that need its result, and those that would find a thing as it
         left it; with ``copies`` also those that would have got its result as their own.
+        Only calls ``among`` these count, and only the way through them.
         """
         found: set[CallId] = set()
         stack = [call]
@@ -172,7 +175,7 @@ class RelationGraph:
             spoilt = [later for later in self._before.get(at, ()) if touch.spoils(self.touch(later))]
             same = self._copies.get(at, ()) if copies else ()
             for user in (*self._users[at], *same, *spoilt):
-                if user not in found:
+                if user not in found and (among is None or user in among):
                     found.add(user)
                     stack.append(user)
         return sorted(found, key=self._order.__getitem__)

@@ -100,8 +100,8 @@ class Scheduler:
     def fail(self, call: CallId) -> list[CallId]:
         """Note a failure; return the calls that can't run because of it."""
         self._stopped.add(call)
-        below = self._graph.descendants(call, copies=True)
-        stopped = [other for other in below if other not in self._stopped]
+        # Not what a revised plan has from the one before: that had begun in time.
+        stopped = self._graph.descendants(call, copies=True, among=self._missing)
         self._stopped.update(stopped)
         for other in stopped:
             self._missing.pop(other, None)
