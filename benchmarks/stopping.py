@@ -71,9 +71,10 @@ def measured(name: str, *, quick: bool, seed: int = 0) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="llmorch-") as folder:
         for part in ("due", "effects"):
             (Path(folder) / part).mkdir()
+        others = _processes(folder)
         asyncio.run(_played(outcome, names, folder, random.Random(seed)))
         outcome.effects = len(list((Path(folder) / "effects").iterdir()))
-        outcome.processes = _processes(folder)
+        outcome.processes = len(_processes(folder) - others)
         outcome.shared = len(list(SHARED.glob(f"{Path(folder).name}-*")))
     return outcome
 
@@ -151,15 +152,16 @@ def _check_others(outcome: Outcome, result: Result, calls: dict[str, str]) -> No
             )
 
 
-def _processes(folder: str) -> int:
-    """How many processes are left that the functions started, or that ran them for this one."""
-    found = 0
+def _processes(folder: str) -> set[str]:
+    """The processes that functions started, or that run them for this one."""
+    found = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_text(errors="replace")
         except OSError:  # it has just ended
             continue
-        found += folder in command or f", {os.getpid()}, " in command
+        if folder in command or f", {os.getpid()}, " in command:
+            found.add(process.name)
     return found
 
 
