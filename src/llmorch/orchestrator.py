@@ -372,6 +372,8 @@ class Orchestrator:
         if self._loop is not loop:
             self._loop, self._turn = loop, asyncio.Lock()
         try:
+            if run is not None and run.cancelled:  # before it began
+                raise asyncio.CancelledError
             await limit.within(self._turn.acquire())
         except LimitReached as error:
             error.result = self._collected(Answer(False, error=str(error)), conversing, query=query)

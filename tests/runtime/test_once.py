@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from llmorch import Orchestrator, function
+from llmorch import Orchestrator, function, simulate
 from llmorch.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -180,6 +180,31 @@ s6 = first(text=s5)"""
     everything = await executed(plan, optimize=False)
     assert MADE["search Utah 500"] == 1
     assert everything.notes == ()
+
+
+async def test_what_is_not_executed_keeps_no_call_waiting_and_is_in_no_bound() -> None:
+    @function
+    async def slow(text: str) -> str:
+        await asyncio.sleep(0.2)
+        return text
+
+    @function(reads=["page:{name}"])
+    async def read(name: str) -> str:
+        return name
+
+    @function(writes=["page:{name}"])
+    async def write(name: str) -> str:
+        await asyncio.sleep(0.2)
+        return name
+
+    plan = 's1 = slow(text="a")\ns2 = read(name=s1)\ns3 = write(name="b")\ns4 = slow(text="{s1} {s3}")'
+    orchestrator = Orchestrator([slow, read, write], model=ScriptedModel([]), learn=False)
+    result = await orchestrator.execute(plan)
+    assert result.calls["s2"].status == "unused"
+    assert result.lower_bound <= result.makespan
+    seconds = {"slow": 2.0, "write": 2.0, "read": 1.0}
+    run = simulate(orchestrator.check(plan), orchestrator.functions, seconds, processors=1)
+    assert (run.makespan, run.lower_bound) == (4.0, 4.0)
 
 
 async def test_one_that_nothing_uses_is_executed_for_another_that_is_the_same() -> None:

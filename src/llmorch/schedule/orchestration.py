@@ -326,7 +326,7 @@ class Orchestration:
         return self._urgencies[call] if self._complete else (self._expected(call), False)
 
     def _ordered(self) -> Mapping[CallId, Urgency]:
-        expected = {call: self._expected(call) for call in self.graph}
+        expected = {call: self._expected(call) for call in self.graph if self.states[call].status != "unused"}
         unlocks = unlocking(self.graph)
         paths = {call: (path, call in unlocks) for call, path in remaining_path(self.graph, expected).items()}
         if not self._looks_ahead or any(
