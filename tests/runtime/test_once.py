@@ -334,6 +334,22 @@ async def test_a_call_that_failed_in_an_earlier_turn_is_a_new_attempt() -> None:
     assert [(call.status, call.same_as) for call in result.calls] == [("failed", None)] * 2
 
 
+@pytest.mark.parametrize("optimize", [True, False])
+async def test_in_turns_too_a_function_that_returns_nothing_is_called_as_often_as_it_is_written(
+    optimize: bool,
+) -> None:
+    made, _ = orchestrator(
+        'notify(text="a")\nnotify(text="a")\nfirst(text="b,")\nfirst(text="b,")',
+        'notify(text="a")\nfirst(text="b,")',
+        "Answer: told",
+        technique="parallel",
+        optimize=optimize,
+    )
+    async with made, asyncio.timeout(20):
+        await made.run("Tell.")
+    assert MADE == {"notify a": 3, "first b,": 1}
+
+
 async def test_a_model_that_repeats_an_action_is_still_stopped() -> None:
     made, _ = orchestrator(*['Action: search(term="Utah")'] * 3, technique="react")
     async with made, asyncio.timeout(20):
