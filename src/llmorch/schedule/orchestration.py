@@ -211,8 +211,10 @@ class Orchestration:
         return self._scheduler.passed([call, *stopped])
 
     def _skip(self, state: CallState, cause: CallId) -> None:
-        how = "was cancelled" if self.states[cause].status == "cancelled" else "failed"
-        state.status, state.error = "skipped", f"{cause} {how}"
+        before = self.states[cause]
+        how = "was cancelled" if before.status == "cancelled" else "failed"
+        state.status = "skipped"
+        state.error = before.error if before.status == "skipped" else f"{cause} {how}"
         self._open -= 1
 
     def _give_up(self, call: CallId, attempt: int, at: float) -> None:
