@@ -31,6 +31,7 @@ def call(
         "uses": [],
         "after": [],
         "same_as": None,
+        "batch": None,
         "processors": list(processors),
         "resources": {},
         "limits": [],
@@ -98,6 +99,28 @@ def test_what_waits_for_a_copy_of_a_call_waits_for_that_call() -> None:
     )
     assert causes(data, 0) == [(0.0, 2.0, "result", "s3", "s1")]
     assert explain(saved_run(data)).chain == ("s1", "s3")
+
+
+def test_calls_that_were_made_as_one_are_one_piece_of_work() -> None:
+    data = run(
+        4.0,
+        call("s1", "train", 0.0, 3.0, 0, batch="s1"),
+        call("s2", "train", 0.0, 2.0, 0, batch="s1"),
+        call("s3", "train", 3.0, 4.0, 0),
+        processors=1,
+    )
+    assert explain(saved_run(data)).work_seconds == 4.0
+
+
+def test_a_call_that_was_never_made_is_in_no_chain() -> None:
+    data = run(
+        3.0,
+        call("s1", "search", 0.0, 3.0),
+        call("s2", "read", None, None, uses=["s1"]),
+        call("s3", "write", 0.0, 1.0, after=["s2"]),
+    )
+    found = explain(saved_run(data))
+    assert (found.chain, found.chain_seconds) == (("s1",), 3.0)
 
 
 def test_effects_limits_resources_and_processors_are_told_apart() -> None:

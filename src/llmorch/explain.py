@@ -35,6 +35,7 @@ class SavedCall(BaseModel):
     uses: tuple[str, ...]
     after: tuple[str, ...]
     same_as: str | None
+    batch: str | None
     processors: tuple[_Processor, ...]
     resources: dict[str, int]
     limits: tuple[str, ...]
@@ -149,9 +150,19 @@ def explain(run: SavedRun) -> Explanation:
     calls = _made(run.calls)
     story = _Story(run.model_copy(update={"calls": calls}))
     stretches = [stretch for number in range(run.processors) for stretch in story.stretches(number)]
-    chain, seconds = _longest_chain(calls)
-    work = sum(call.seconds * len(call.processors) for call in calls) / run.processors
-    return Explanation(run.processors, story.end, tuple(stretches), chain, seconds, work)
+    chain, seconds = _longest_chain(call for call in calls if call.dispatched is not None)
+    return Explanation(
+        run.processors, story.end, tuple(stretches), chain, seconds, _work(calls) / run.processors
+    )
+
+
+def _work(calls: Iterable[SavedCall]) -> float:
+    """Seconds of processors; calls that were made as one had theirs together."""
+    taken: dict[str, float] = {}
+    for call in calls:
+        made_as = call.batch or call.id
+        taken[made_as] = max(taken.get(made_as, 0.0), call.seconds * len(call.processors))
+    return sum(taken.values())
 
 
 def _made(calls: tuple[SavedCall, ...]) -> tuple[SavedCall, ...]:

@@ -332,6 +332,8 @@ class Orchestrator:
         if self._loop is not loop:
             self._loop, self._turn = loop, asyncio.Lock()
         try:
+            if play.cancelled:  # before it began
+                raise asyncio.CancelledError
             await play.limit.within(self._turn.acquire())
         except LimitReached as error:
             error.result = self._collected(play, Answer(False, error=str(error)))

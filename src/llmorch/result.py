@@ -254,12 +254,11 @@ def collect(
             )
         )
     durations = {
-        record.id: record.completed - record.dispatched
-        if record.completed is not None and record.dispatched is not None
-        else 0.0
+        record.id: 0.0 if record.dispatched is None else record.completed - record.dispatched
         for record in records
+        if record.completed is not None
     }
-    parts = {call.id: core.parts(call.id) for call in plan}
+    parts = {call: core.parts(call) for call in durations}
     return Result(
         query=query,
         technique=technique,

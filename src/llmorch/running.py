@@ -62,7 +62,7 @@ class Run:
             return
         if call is None:
             self.cancelled = True
-            self._task.cancel()
+            self._loop.call_soon(self._task.cancel)  # a task that hasn't taken its first step has no result
         elif self._execution is not None and call in self._execution.core.states:
             self._execution.cancel(call)
 

@@ -328,6 +328,37 @@ async def test_a_result_that_cant_be_rebuilt_is_named_wherever_it_is_needed(
     assert alone.calls["s1"].error == why
 
 
+async def test_one_that_cant_be_rebuilt_is_no_error_of_a_call_that_only_shares_it_or_comes_later() -> None:
+    why = "sealed returned what can't be read here: ValueError: the seal of 2,400,000 bytes is broken"
+
+    @function
+    async def wait(seconds: float) -> int:
+        await asyncio.sleep(seconds)
+        return N
+
+    functions = [*large.FUNCTIONS, length, wait]
+    async with Orchestrator(functions, model=ScriptedModel([]), processors=2, optimize=False) as orchestrator:
+        plan = (
+            "s1 = sealed()\ns2 = length(x=s1)\ns3 = wait(seconds=1)\n"
+            's4 = made(what="array", n=s3)\ns5 = take_any(x=[s1, s4])'
+        )
+        result = await orchestrator.execute(plan)
+        assert result.calls["s5"].error == f"x of take_any: {why}"
+
+    plan = "s1 = sealed()\ns2 = sealed()\ns3 = first(x=s1)"
+    again = "s4 = first(x=s2)"
+    model = ScriptedModel([plan, *[again.replace("s4", "s3")] * 2, *[again] * 4], chunk=1000)
+    async with Orchestrator(functions, model=model, processors=2, max_recoveries=2) as orchestrator:
+        result = await orchestrator.run("What comes first?")
+        assert result.calls["s2"].same_as == "s1"
+        assert result.calls["s2"].status == "completed"
+
+    model = ScriptedModel([["s1 = sealed()\n", *[""] * 4]], delay=0.5)  # it ends before the plan does
+    async with Orchestrator(functions, model=model, processors=2) as orchestrator:
+        result = await orchestrator.run("What is sealed?")
+        assert (result.status, result.error) == ("unresolved", why)
+
+
 def test_a_large_value_of_a_scripts_own_class_is_handed_on_too(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("""
@@ -417,6 +448,11 @@ async def test_a_large_result_with_a_text_for_the_model_stays_out_too(opened: li
     assert model.requests[0].messages[-1].text == f"{N} numbers come to {N * (N - 1) / 2}"
     assert opened == []
     assert large_results(result)[0]
+    model = ScriptedModel([f"s1 = numbers(n={N})\ns2 = total(x=s1)", "so many"])
+    async with Orchestrator(functions, model=model, processors=2, technique="rewoo") as orchestrator:
+        assert (await orchestrator.run("How many?")).answer == "so many"
+    assert f"{N} numbers" in model.requests[1].messages[-1].text
+    assert opened == []
 
 
 async def test_large_results_of_a_batch_are_those_of_its_calls() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from llmorch import Orchestrator, function
+from llmorch import Orchestrator, function, simulate
 from llmorch.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -182,6 +182,31 @@ s6 = first(text=s5)"""
     assert everything.notes == ()
 
 
+async def test_what_is_not_executed_keeps_no_call_waiting_and_is_in_no_bound() -> None:
+    @function
+    async def slow(text: str) -> str:
+        await asyncio.sleep(0.2)
+        return text
+
+    @function(reads=["page:{name}"])
+    async def read(name: str) -> str:
+        return name
+
+    @function(writes=["page:{name}"])
+    async def write(name: str) -> str:
+        await asyncio.sleep(0.2)
+        return name
+
+    plan = 's1 = slow(text="a")\ns2 = read(name=s1)\ns3 = write(name="b")\ns4 = slow(text="{s1} {s3}")'
+    orchestrator = Orchestrator([slow, read, write], model=ScriptedModel([]), learn=False)
+    result = await orchestrator.execute(plan)
+    assert result.calls["s2"].status == "unused"
+    assert result.lower_bound <= result.makespan
+    seconds = {"slow": 2.0, "write": 2.0, "read": 1.0}
+    run = simulate(orchestrator.check(plan), orchestrator.functions, seconds, processors=1)
+    assert (run.makespan, run.lower_bound) == (4.0, 4.0)
+
+
 async def test_one_that_nothing_uses_is_executed_for_another_that_is_the_same() -> None:
     plan = 's1 = search(term="Utah")\ns2 = search(term="Utah")\ns3 = search(term="Utah")\ns4 = first(text=s3)'
     result = await executed(plan)
@@ -307,6 +332,22 @@ async def test_a_call_that_failed_in_an_earlier_turn_is_a_new_attempt() -> None:
     assert result.answer == "nothing"
     assert MADE["search nowhere 500"] == 2
     assert [(call.status, call.same_as) for call in result.calls] == [("failed", None)] * 2
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+async def test_in_turns_too_a_function_that_returns_nothing_is_called_as_often_as_it_is_written(
+    optimize: bool,
+) -> None:
+    made, _ = orchestrator(
+        'notify(text="a")\nnotify(text="a")\nfirst(text="b,")\nfirst(text="b,")',
+        'notify(text="a")\nfirst(text="b,")',
+        "Answer: told",
+        technique="parallel",
+        optimize=optimize,
+    )
+    async with made, asyncio.timeout(20):
+        await made.run("Tell.")
+    assert MADE == {"notify a": 3, "first b,": 1}
 
 
 async def test_a_model_that_repeats_an_action_is_still_stopped() -> None:

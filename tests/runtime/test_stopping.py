@@ -265,6 +265,18 @@ async def test_a_run_is_cancelled_while_it_waits_for_its_turn_or_for_the_model()
         assert (result.status, result.error, len(result.calls)) == ("unresolved", "the run was cancelled", 0)
 
 
+@pytest.mark.parametrize("start", ["start", "start_plan"])
+async def test_a_run_that_is_cancelled_before_it_begins_has_a_result_and_makes_no_call(start: str) -> None:
+    plan = "s1 = wait(seconds=0, value=77)"
+    made = Orchestrator(FUNCTIONS, model=ScriptedModel([plan]))
+    async with made, asyncio.timeout(10):
+        run = getattr(made, start)(plan)
+        run.cancel()
+        result = await run
+        assert (result.status, result.error, len(result.calls)) == ("unresolved", "the run was cancelled", 0)
+        assert not MADE["wait 77"]
+
+
 async def test_cancelling_the_task_that_waits_cancels_the_run() -> None:
     async with orchestrator() as made, asyncio.timeout(10):
         run = made.start_plan("s1 = wait(seconds=30)")

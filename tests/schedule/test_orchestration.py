@@ -192,6 +192,15 @@ def test_a_call_that_was_cancelled_is_not_made_again_by_a_revised_plan(running) 
     assert statuses["s1"] == ("running", None)
 
 
+def test_a_call_that_comes_after_a_failure_is_skipped_for_the_call_that_failed() -> None:
+    core = core_for(functions=OFFERED)
+    plan = parse('s1 = search(query="a")\ns2 = search(query=s1)\ns3 = search(query=s2)')
+    core.handle(PlanExtended(plan.calls[:1]), at=0)
+    core.handle(CallFailed("s1", 1, "broken"), at=1)
+    core.handle(PlanExtended(plan.calls[1:], complete=True), at=2)
+    assert [state.error for state in core.states.values()] == ["broken", "s1 failed", "s1 failed"]
+
+
 @pytest.mark.parametrize("status", ["planned", "submitted"])
 def test_a_call_is_cancelled_before_it_runs(status) -> None:
     core = core_for(processors=1)

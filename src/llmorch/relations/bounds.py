@@ -12,9 +12,15 @@ if TYPE_CHECKING:
 
 
 def remaining_path(graph: RelationGraph, durations: Mapping[CallId, float]) -> dict[CallId, float]:
-    """For each call, the longest chain of durations that begins with it; what isn't made takes 0."""
+    """For each call, the longest chain of durations that begins with it; one that is the same as another takes 0.
+
+    A call without a duration isn't made, and nothing waits for it.
+    """
     paths: dict[CallId, float] = {}
     for call in reversed(list(graph)):
+        if call not in durations:
+            paths[call] = 0.0
+            continue
         following = (*graph.users(call), *graph.copies(call), *graph.before(call))
         after = max((paths[later] for later in following), default=0.0)
         paths[call] = durations[call] + after

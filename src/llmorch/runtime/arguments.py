@@ -32,11 +32,11 @@ def arguments(
     args = {}
     for name, expression in call.args.items():
         parameter = function.by_name[name]
-        if handed and isinstance(results, Results) and _is_closed(expression, results):
-            args[name] = _later(parameter, expression, results)
-            continue
         try:
-            args[name] = argument(parameter, expression, results)
+            if handed and isinstance(results, Results) and _is_closed(expression, results):
+                args[name] = _later(parameter, expression, results)
+            else:
+                args[name] = argument(parameter, expression, results)
         except (EvaluationError, ValueError) as error:
             raise CallError(f"{name} of {function.name}: {error}") from None
     return args

@@ -274,8 +274,7 @@ class Execution:
             case Keep():
                 self._keep(command)
             case Share(call, same_as):
-                # The value itself, as every call that uses a result gets it.
-                self.results[call] = self.results.unopened(same_as)
+                self.results.share(call, same_as)
                 if same_as in self.shown:
                     self.shown[call] = self.shown[same_as]
             case Cancel():

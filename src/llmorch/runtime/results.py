@@ -46,6 +46,10 @@ class Results(Mapping["CallId", Any]):
     def __setitem__(self, call: CallId, result: Any) -> None:
         self._found[call] = result
 
+    def share(self, call: CallId, same_as: CallId) -> None:
+        """Take another call's result for that of this one too: the value itself, as every call that uses it gets it."""
+        self._found[call] = self._found[same_as]
+
     def clear(self) -> None:
         """Forget them all."""
         self._found.clear()

@@ -115,7 +115,11 @@ def simulate(
         if not isinstance(event, RateReturned):
             makespan = now
         commands = core.handle(event, at=now)
-    taken = {call: seconds[call] if core.makes(call) else 0.0 for call in seconds}
-    parts = {call.id: core.parts(call.id) for call in plan}
+    taken = {
+        call: 0.0 if state.same_as is not None else seconds[call]
+        for call, state in core.states.items()
+        if state.completed is not None
+    }
+    parts = {call: core.parts(call) for call in taken}
     bound = lower_bound(core.graph, taken, processors, parts=parts)
     return Simulation(processors, policy, makespan, bound, core.states, core.graph, tuple(history))

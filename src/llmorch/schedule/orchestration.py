@@ -211,8 +211,10 @@ class Orchestration:
         return self._scheduler.passed([call, *stopped])
 
     def _skip(self, state: CallState, cause: CallId) -> None:
-        how = "was cancelled" if self.states[cause].status == "cancelled" else "failed"
-        state.status, state.error = "skipped", f"{cause} {how}"
+        before = self.states[cause]
+        how = "was cancelled" if before.status == "cancelled" else "failed"
+        state.status = "skipped"
+        state.error = before.error if before.status == "skipped" else f"{cause} {how}"
         self._open -= 1
 
     def _give_up(self, call: CallId, attempt: int, at: float) -> None:
@@ -326,7 +328,7 @@ class Orchestration:
         return self._urgencies[call] if self._complete else (self._expected(call), False)
 
     def _ordered(self) -> Mapping[CallId, Urgency]:
-        expected = {call: self._expected(call) for call in self.graph}
+        expected = {call: self._expected(call) for call in self.graph if self.states[call].status != "unused"}
         unlocks = unlocking(self.graph)
         paths = {call: (path, call in unlocks) for call, path in remaining_path(self.graph, expected).items()}
         if not self._looks_ahead or any(

@@ -10,6 +10,8 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
+from llmorch.errors import EvaluationError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -176,10 +178,14 @@ class Answer:
 def answer_of(outcome: Outcome, recoveries: tuple[Recovery, ...] = ()) -> Answer:
     """The result of a plan's last call; without it, the errors tell why, or why there was no recovery."""
     last = outcome.plan.answer
+    try:
+        value = outcome.results.get(last)
+    except EvaluationError as error:  # a large one, which can be opened in other processes only
+        return Answer(False, error=str(error), recoveries=recoveries)
     given_up = [item.why for item in recoveries[-1:] if item.failed and not item.changed]
     return Answer(
         last in outcome.results,
-        outcome.results.get(last),
+        value,
         error=None if last in outcome.results or not given_up else given_up[0],
         recoveries=recoveries,
     )

@@ -101,8 +101,7 @@ class Turns:
         return self._pure(call.function) and replace(call, id=other.id) == other
 
     def _pure(self, function: str) -> bool:
-        declared = self._task.functions[function]
-        return not (declared.reads or declared.changes)
+        return self._task.functions[function].pure
 
     def _tell(self, outcome: Outcome, id_: str, text: str) -> str:
         told = result_text(outcome, id_)

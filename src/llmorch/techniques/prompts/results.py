@@ -20,7 +20,13 @@ def result_text(outcome: Outcome, call: CallId) -> str:
     """What a call returned, as its function has it shown, or why it has no result."""
     if call not in outcome.results:
         return f"Error: {outcome.errors.get(call, 'it did not run')}"
-    return value_text(outcome.shown.get(call, outcome.results[call]))
+    text = outcome.shown.get(call)
+    if text is not None:
+        return value_text(text)
+    try:
+        return value_text(outcome.results[call])
+    except EvaluationError as error:  # a large one, which can be opened in other processes only
+        return f"Error: {error}"
 
 
 def value_text(value: object, limit: int = MAX_SHOWN) -> str:
