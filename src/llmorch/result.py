@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from llmorch.plan import render
 from llmorch.previews import is_long, preview
+from llmorch.processors.handing import Released
 from llmorch.relations import lower_bound
 from llmorch.techniques import Recovery
 
@@ -321,7 +322,7 @@ def json_value(value: Any) -> Any:
                 return json_value(dumped(mode="json"))
             if is_long(value, MAX_SHOWN):  # its repr would be longer still
                 return preview(value, MAX_SHOWN)
-            text = f"{type(value).__name__}: {value!r}"
+            text = repr(value) if isinstance(value, Released) else f"{type(value).__name__}: {value!r}"
         except Exception:  # a value's own __repr__ may raise anything
             text = f"{type(value).__name__}: it can't be shown"
         return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

@@ -115,7 +115,7 @@ async def test_a_result_that_was_released_says_what_it_was_in_python_and_in_json
     result = await orchestrator.execute(f's1 = made(what="words", n={N})\ns2 = fetch(x=s1)')
     what = "<released after its last use: list of 300,000 items, 2.59 MB>"
     assert repr(result.calls["s1"].result) == what
-    assert result.as_json()["calls"][0]["result"] == f"Released: {what}"
+    assert result.as_json()["calls"][0]["result"] == what
 
 
 async def test_what_is_used_here_too_or_is_the_answer_is_in_the_result(

@@ -185,9 +185,9 @@ class Progress:
         usage = result.usage
         shown = [f"{_told(recovery)}" for recovery in result.recoveries]
         shown += [f"\nplan\n{_indented(render(result.plan))}", f"timeline\n{_indented(text(result))}"]
-        total = (
-            f"{result.makespan:.2f} s on {result.processors} processors (at best {result.lower_bound:.2f} s)"
-        )
+        plural = "" if result.processors == 1 else "s"
+        where = f"{result.processors} processor{plural}"
+        total = f"{result.makespan:.2f} s on {where} (at best {result.lower_bound:.2f} s)"
         if usage.requests:
             total += (
                 f"; {usage.requests} requests to the model, {usage.input_tokens} tokens in and "
