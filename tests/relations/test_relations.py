@@ -77,3 +77,10 @@ def test_the_lower_bound_is_the_longer_of_chain_and_work() -> None:
     assert critical_path(graph, seconds) == 8.0
     assert lower_bound(graph, seconds, 1) == 14.0
     assert lower_bound(graph, seconds, 2) == 8.0
+
+
+def test_a_call_that_is_the_same_as_another_excludes_nothing() -> None:
+    plan = 's1 = python(file="a")\ns2 = python(file="a")\ns3 = python(file="b")'
+    graph = discover(parse(plan), OFFERED)
+    verify(graph)
+    assert {call: graph.excludes(call) for call in graph} == {"s1": ("s3",), "s2": (), "s3": ("s1",)}

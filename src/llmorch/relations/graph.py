@@ -59,7 +59,7 @@ class RelationGraph:
         self._users[call.id] = []
         for id_ in call.uses:
             self._users[id_].append(call.id)
-        if kind == "compute":
+        if kind == "compute" and same_as is None:
             self._compute.setdefault(rank, []).append(call.id)
         if touch.barrier:
             self._touches = {id_: self._touches.get(id_, NOTHING) for id_ in self._calls if id_ != call.id}
@@ -127,9 +127,9 @@ class RelationGraph:
 
         The paper's control relation: compute calls of equal rank. That no two compute
         calls of any ranks are ever on one processor follows from their kind, and is the
-        coordinator's doing.
+        coordinator's doing. A call that is the same as another takes no processor.
         """
-        if self._kinds[call] != "compute":
+        if self._kinds[call] != "compute" or call in self._same_as:
             return ()
         return tuple(other for other in self._compute[self._ranks[call]] if other != call)
 
