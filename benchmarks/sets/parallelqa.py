@@ -32,11 +32,11 @@ number that is needed, write: missing
 
 Text: Tiber: The Tiber is 406 km (252 mi) long. Arno: It is 241 km long.
 Question: If the Tiber shrank by 35% and the Arno became 2.5 times longer, how much longer would the Arno be in km?
-Expression: abs(241 * 2.5 - 406 * (1 - 35/100))
+Expression: abs(241 * 2.5 - (406 - 35%))
 
 Text: Rome: Rome covers 1285 km2. Oslo: Oslo covers 454 km2 (175 sq mi). Bern: Bern covers 52 km2.
 Question: After Rome loses 20% of its area, Oslo triples and Bern shrinks by 1.5 times, which city is the largest?
-Expression: max(1285 * (1 - 20/100), 454 * 3, 52 / 1.5)
+Expression: max(1285 - 20%, 454 * 3, 52 / 1.5)
 
 Text: Wales: Wales is a country to the west of England.
 Question: Population of Wales in millions, increased by 5%
@@ -138,7 +138,7 @@ def math(prompt: str) -> Generator[str, str, float | str]:
     except NotArithmetic:
         pass
     task, text = _divided(prompt)
-    text = _written_out(with_numbers(_CUT.sub("", text)), task)
+    text = _written_out(with_numbers(_CUT.sub("", text), task), task)
     reply = yield _ASKED.format(task=task, text=text or "none")
     kept: float | str | None = None
     for again in (True, False):
@@ -169,22 +169,40 @@ _WHICH = re.compile(r"\bwhich\b", re.IGNORECASE)
 _CUT = re.compile(r"\[\.\.\. (only the first \d+ of \d+ words are shown): k=\d+\]")
 _HEAD = r"(?:^|(?<=[.!?\])\"] ))[^\s.:;!?][^.:;!?]{0,60}: "
 """Where the result of a search begins: the title of a page."""
+_SENTENCES = 2  # of a page: what is asked for is said once or twice
+_COMMON = frozenset(
+    {"after", "been", "each", "from", "have", "into", "than", "that", "this", "what", "which", "with"}
+)
 
 
-def with_numbers(text: str) -> str:
+def with_numbers(text: str, task: str) -> str:
     """The sentences of a text that have a number, below the titles of their pages.
 
-    A text without any is left as it is, and so is one of a single sentence: a model that
+    Of a page that has more than two, the two that share most words with the task. A text
+    without any number is left as it is, and so is one of a single sentence: a model that
     reads less reads better, and sooner.
     """
-    kept = []
+    if not re.search(r"\d", text):
+        return text
+    wanted, pages = _stems(task), []
     for sentence in re.split(r"(?<=[.!?\]])\s+(?=[A-Z\d(\[])", text):
         head = re.match(_HEAD, sentence)
+        if head or not pages:
+            title = head[0] if head else ""
+            pages.append((title.strip(), wanted - _stems(title), list[str]()))
         if re.search(r"\d", sentence):
-            kept.append(sentence)
-        elif head:
-            kept.append(head[0].strip())
-    return " ".join(kept) if re.search(r"\d", text) else text
+            pages[-1][2].append(sentence)
+    kept = []
+    for title, about, sentences in pages:
+        best = sorted(sentences, key=lambda one: -len(about & _stems(one)))[:_SENTENCES]
+        told = [one for one in sentences if one in best]
+        kept += told if told and told[0].startswith(title) else [title, *told]
+    return " ".join(filter(None, kept))
+
+
+def _stems(text: str) -> set[str]:
+    """What the longer words of a text begin with, so that "population" is in "populous"."""
+    return {word[:5] for word in words(text) if len(word) > 3} - _COMMON
 
 
 def _answer(found: Computed, task: str, text: str) -> float | str:

@@ -865,7 +865,19 @@ def test_math_says_which_thing_has_the_largest_number_by_the_page_that_it_comes_
     ],
 )
 def test_math_reads_the_sentences_that_have_numbers(text: str, kept: str) -> None:
-    assert parallelqa.with_numbers(text) == kept
+    assert parallelqa.with_numbers(text, "") == kept
+
+
+def test_math_reads_of_a_page_the_two_sentences_that_are_most_about_the_task() -> None:
+    text = (
+        "Una: Founded in 1900. It covers 7 km2. It has 12 bridges. It is a populous place of 5. Ea: 3 people."
+    )
+    assert parallelqa.with_numbers(text, "Population of Una, whose bridges fell") == (
+        "Una: It has 12 bridges. It is a populous place of 5. Ea: 3 people."
+    )
+    assert parallelqa.with_numbers(text, "none of them").startswith(
+        "Una: Founded in 1900. It covers 7 km2. Ea:"
+    )
 
 
 def test_math_reads_millions_as_the_text_and_the_task_have_them() -> None:
