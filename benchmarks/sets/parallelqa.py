@@ -159,14 +159,17 @@ def math(prompt: str) -> Generator[str, str, float | str]:
             reply = yield _AGAIN.format(task=task, text=text, reply=shown(reply, 200), fault=fault)
     if kept is not None:  # not every number of a question need be in its answer
         return kept
-    raise ValueError(f"can't extract {shown(task, 100)}: the text doesn't say it{_what_was_cut(prompt)}")
+    cut = _what_was_cut(prompt)
+    if cut:  # a repair needs to know of which page more is to be read
+        raise ValueError(f"can't extract a number: {cut}: search for it with a larger k")
+    raise ValueError(f"can't extract {shown(task, 100)}: the text doesn't say it")
 
 
 SET = ParallelQA()
 
 
 _WHICH = re.compile(r"\bwhich\b", re.IGNORECASE)
-_CUT = re.compile(r"\[\.\.\. (only the first \d+ of \d+ words are shown): k=\d+\]")
+_CUT = re.compile(r"\[\.\.\. (only the first \d+ of \d+ words are shown): (k=\d+)\]")
 _HEAD = r"(?:^|(?<=[.!?\])\"] ))[^\s.:;!?][^.:;!?]{0,60}: "
 """Where the result of a search begins: the title of a page."""
 _SENTENCES = 2  # of a page: what is asked for is said once or twice
@@ -221,7 +224,7 @@ def _answer(found: Computed, task: str, text: str) -> float | str:
     said = [form for number in _numbers(task) for form in _forms(number)]
     titles = []
     for numbers in found.among:
-        own = [number for number in numbers if not _among(number, said)] or list(numbers)
+        own = [number for number in numbers if not (_among(number, said) or _small(number))] or list(numbers)
         sources = [title for title, known in pages.items() if any(_among(number, known) for number in own)]
         if len(sources) == 1 and (which or len(own) == 1):
             titles += sources
@@ -241,7 +244,7 @@ def _strange(used: Collection[float], task: str, text: str) -> list[float]:
     scales = [_SCALES[word] for word in _SCALES if word in task]
     for number in _numbers(f"{task} {text}"):
         known |= {*_forms(number), *(number / scale for scale in scales)}
-    return [one for one in used if not (one <= 10 and (one * 2).is_integer()) and not _among(one, known)]
+    return [one for one in used if not _small(one) and not _among(one, known)]
 
 
 def _unused(used: Collection[float], task: str) -> list[float]:
@@ -253,6 +256,11 @@ def _unused(used: Collection[float], task: str) -> list[float]:
 def _forms(number: float) -> set[float]:
     """A number, and what becomes of a percentage and a divisor."""
     return {number, number / 100, 1 + number / 100, abs(1 - number / 100), 1 / (number or 1)}
+
+
+def _small(number: float) -> bool:
+    """Whether a number may come from a word: half, doubled, the average of four."""
+    return number <= 10 and (number * 2).is_integer()
 
 
 def _among(number: float, others: Collection[float]) -> bool:
@@ -283,8 +291,14 @@ def _divided(prompt: str) -> tuple[str, str]:
 
 
 def _what_was_cut(prompt: str) -> str:
-    marks = dict.fromkeys(found[1] for found in _CUT.finditer(prompt))
-    return f" ({'; '.join(marks)}: search with a larger k)" if marks else ""
+    """ "of Florida only the first 500 of 812 words are shown (k=500)", for each page that is longer."""
+    told = []
+    for cut in _CUT.finditer(prompt):
+        heads = re.findall(_HEAD, _divided(prompt[: cut.start()])[1])
+        told.append(
+            f"of {heads[-1].removesuffix(': ')} {cut[1]} ({cut[2]})" if heads else f"{cut[1]} ({cut[2]})"
+        )
+    return "; ".join(dict.fromkeys(told))
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from llmorch.plan import parse
 from llmorch.relations import RelationGraph, discover
-from llmorch.schedule.recovery import Broken, broken, cone, recovery_points
+from llmorch.schedule.recovery import Broken, broken, cone, named_in, recovery_points
 from tests.strategies import FUNCTIONS, plans
 
 if TYPE_CHECKING:
@@ -40,6 +40,25 @@ def test_the_points_are_the_closest_parents_of_smallest_rank_then_one_step_furth
     assert recovery_points(GRAPH, "s4", 2) == {"s2", "s3", "s5"}
     assert recovery_points(GRAPH, "s4", 3) == {"s1", "s2"}
     assert recovery_points(GRAPH, "s1", 1) == recovery_points(GRAPH, "s1", 9) == {"s1"}
+
+
+def test_an_error_that_names_some_of_the_points_means_those_and_the_others_come_next() -> None:
+    assert recovery_points(GRAPH, "s3", 1, {"s2", "s6"}) == {"s2"}
+    assert recovery_points(GRAPH, "s3", 1, {"s6"}) == {"s1", "s2"}  # no point of this failure
+    assert recovery_points(GRAPH, "s3", 2, {"s2"}) == {"s1", "s2"}
+    assert broken(GRAPH, {"s3": 1}, EVERYTHING, {"s3": {"s1"}}) == [
+        Broken(("s3",), ("s1",), ("s1", "s3", "s4"))
+    ]
+
+
+def test_an_error_names_a_call_by_a_text_of_its_own() -> None:
+    plan = parse(
+        's1 = load(x="Florida")\ns2 = load(x=["New York"])\ns3 = load(x="a")\n'
+        's4 = load(x="York")\ns5 = load(x="{s1} Florida")\ns6 = load(x="")\n'
+    )
+    assert named_in("can't extract the area of florida: k=500", plan) == {"s1"}
+    assert named_in("a page on New York is missing", plan) == {"s2", "s4"}
+    assert named_in("Floridas (a) New-Yorker", plan) == set()
 
 
 def test_failures_whose_cones_meet_are_one_recovery_and_others_are_apart() -> None:

@@ -15,7 +15,7 @@ from llmorch.errors import DuplicateId, EvaluationError, PlanError
 from llmorch.plan import Checker, Parser, evaluate, render_call, with_query
 from llmorch.relations import discover, unused
 from llmorch.requests import Message
-from llmorch.schedule.recovery import Broken, broken, cone
+from llmorch.schedule.recovery import Broken, broken, cone, named_in
 from llmorch.techniques.conversation import AskModel, Look, Outcome, Recovery, Revise, RunPlan
 from llmorch.techniques.effects import SameCall, refuse_repeated, repeated
 from llmorch.techniques.prompts.join import next_number, plan_again
@@ -93,8 +93,10 @@ class _Recovering:
         steps = {call: self._attempts.get(call, 0) + 1 for call in self._failed(outcome)}
         graph = self._graph(outcome, self.plan)
         # What was tried least comes first: another attempt could be what it needs.
+        suspects = {call: named_in(outcome.errors[call], self.plan) for call in steps}
         group = min(
-            broken(graph, steps, self.plan.by_id), key=lambda group: max(steps[call] for call in group.failed)
+            broken(graph, steps, self.plan.by_id, suspects),
+            key=lambda group: max(steps[call] for call in group.failed),
         )
         why = "; ".join(f"{_named(self.plan[call])} failed: {outcome.errors[call]}" for call in group.failed)
         last = self._number == self._task.recoveries
