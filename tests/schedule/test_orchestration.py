@@ -483,3 +483,24 @@ def test_a_cancelled_call_does_not_stop_what_a_revised_plan_has_from_the_one_bef
     core.handle(CallCompleted("s1", 2), at=3)
     assert core.handle(CallCancelled("s2", 1), at=4) == [Finish()]
     assert [state.status for state in core.states.values()] == ["completed", "cancelled", "completed"]
+
+
+def test_a_refused_call_whose_input_never_ended_is_no_part_of_the_next_plan() -> None:
+    @function
+    def look(x: int) -> int:
+        return x
+
+    @function(writes=["it"])
+    def write(x: int) -> int:
+        return x
+
+    core = core_for(as_functions([look, write]))
+    first, second = "s1 = look(x=1)\ns2 = write(x=s1)", "s0 = look(x=9)\ns1 = look(x=s0)\ns2 = write(x=s1)"
+    core.handle(PlanExtended(parse(first).calls, complete=True), at=0)
+    core.handle(CallCompleted("s1", 1), at=1)
+    core.handle(CallCompleted("s2", 1), at=2)
+    for at in (3, 4):
+        core.handle(PlanRevised(), at=at)
+        core.handle(PlanExtended(parse(second).calls, complete=True), at=at)
+        assert [state.status for state in core.states.values()] == ["running", "planned", "failed"]
+        assert "was made already" in (core.states["s2"].error or "")

@@ -110,7 +110,8 @@ class Earlier:
     def add(self, states: Iterable[CallState]) -> None:
         """Take the calls of the plan that is void now, in its order."""
         for state in states:
-            if state.status in _ENDINGS:
+            # One that was refused, its effect being made already, may use what never ended.
+            if state.status in _ENDINGS and self._told.keys() >= set(state.inputs):
                 self._states[state.key] = state
                 inputs = tuple(self._told[attempt] for attempt in state.inputs)
                 self._told[state.key] = self._story(state.call, inputs)
