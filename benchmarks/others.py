@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from benchmarks.asking import Settings
+    from benchmarks.graphs import Graph
 
 
 def run(name: str, settings: Settings, *, quick: bool, peers: str | None, model: str | None = None) -> str:
@@ -63,29 +64,43 @@ def _schedule(settings: Settings) -> str:
 
 
 def _scaling(settings: Settings) -> str:
+    from benchmarks.graphs import GRAPHS
+
+    there = [graph for graph in GRAPHS if (settings.data / graph.name).is_dir()]
+    return "\n\n".join(_scaling_of(graph, settings) for graph in there or GRAPHS[:1])
+
+
+def _scaling_of(graph: Graph, settings: Settings) -> str:
     from benchmarks import charts, scaling
     from benchmarks.report import verdicts
 
     counts = settings.processors or (1, 2)
-    floors = {count: scaling.bare(settings.data, count) for count in counts}
+    floors = {count: graph.bare(settings.data, count) for count in counts}
     with tempfile.TemporaryDirectory() as work:
         runs = scaling.measured(
-            settings.data, Path(work), repeats=settings.repeats, processors=settings.processors or None
+            settings.data,
+            Path(work),
+            repeats=settings.repeats,
+            processors=settings.processors or None,
+            graph=graph,
         )
-    floors = {count: (floors[count] + scaling.bare(settings.data, count)) / 2 for count in counts}
-    simulated = scaling.simulated(scaling.durations_of(runs))
+    floors = {count: (floors[count] + graph.bare(settings.data, count)) / 2 for count in counts}
+    simulated = scaling.simulated(scaling.durations_of(runs), graph=graph)
     charts.speedups(
-        scaling.speedups(simulated), settings.out / "scaling", title="KITTI*: speed-up by processors"
+        scaling.speedups(simulated),
+        settings.out / f"scaling-{graph.name}",
+        title=f"{graph.title}: speed-up by processors",
     )
+    name = graph.title.replace("*", "\\*")
     return "\n\n".join(
         [
-            "**Simulated**, with the durations that were measured",
+            f"**{name}, simulated** with the durations that were measured",
             scaling.markdown(simulated),
-            "**Run for real**",
+            f"**{name}, run for real**",
             scaling.markdown(scaling.rows(runs)),
-            "**The simulation checked against the real runs**",
-            scaling.markdown_checked(scaling.checked(runs)) + "\n",
-            verdicts(scaling.figures(runs, floors, simulated)),
+            f"**{name}, the simulation checked against the real runs**",
+            scaling.markdown_checked(scaling.checked(runs, graph)) + "\n",
+            verdicts(scaling.figures(runs, floors, simulated, graph)),
         ]
     )
 

@@ -1,27 +1,20 @@
-"""How the paper's KITTI* graph scales with processors: simulated, and run for real.
+"""How a graph scales with processors: simulated, and run for real.
 
-Eight compute calls, an average of each half of them, and the difference of the two. Only
-what techniques do with a finished plan is compared; what they ask the model is not.
+Only what techniques do with a finished plan is compared; what they ask the model for it is not.
 """
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import cycle, islice
-from multiprocessing import get_context
 from statistics import median
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.executing import answered
 from benchmarks.figures import Figure, Series, shown
+from benchmarks.graphs import KITTI, Graph, Real, remote_model
 from benchmarks.policies import FIFO, OURS, POLICIES, markdown_table
-from benchmarks.questions import DataMissing
-from benchmarks.sets import kitti
-from llmorch import Orchestrator, function, simulate
+from llmorch import Orchestrator, simulate
 from llmorch.testing import ScriptedModel
 
 if TYPE_CHECKING:
@@ -31,7 +24,6 @@ if TYPE_CHECKING:
     from benchmarks.policies import Row
 
 PROCESSORS = range(1, 9)
-IMAGES = 8
 LOWER_BOUND = "lower bound"
 
 
@@ -62,46 +54,25 @@ AS_PUBLISHED = (
 )
 
 
-@function(kind="compute")
-def turn_angle(image: str) -> float:
-    """Stands for the real function where only its time is wanted."""
-    raise NotImplementedError
-
-
-_SIMULATED = Orchestrator(
-    [turn_angle, kitti.average, kitti.difference], model=ScriptedModel([]), processors=1
-)
-
-
-def plan_of(images: Sequence[str]) -> str:
-    """The paper's Figure 3 over any even number of images, the first half of system A."""
-    half = len(images) // 2
-    ids = [f"s{number}" for number in range(1, len(images) + 4)]
-    lines = [f'{id_} = turn_angle(image="{image}")' for id_, image in zip(ids, images, strict=False)]
-    a, b, last = ids[-3:]
-    lines.append(f"{a} = average(values=[{', '.join(ids[:half])}])")
-    lines.append(f"{b} = average(values=[{', '.join(ids[half : len(images)])}])")
-    lines.append(f"{last} = difference(a={a}, b={b})")
-    return "\n".join(lines)
-
-
 def simulated(
     durations: Mapping[str, float],
     processors: Sequence[int] = PROCESSORS,
     techniques: Sequence[Technique] = (*AS_PUBLISHED, *TECHNIQUES),
+    graph: Graph = KITTI,
 ) -> list[Row]:
-    """Makespans on a virtual clock; ``durations`` are seconds by call id (s1 to s11) or function.
+    """Makespans on a virtual clock; ``durations`` are seconds by call id or function.
 
     Speed-ups are against one call after the other, which is ReAct on any number of processors.
     """
-    base, _ = _makespan(durations, "sequential", 1)
+    base, _ = _makespan(graph, durations, "sequential", 1)
     made: list[Row] = []
     for technique in techniques:
         for count in processors:
-            makespan, _ = _makespan(durations, technique.policy, 1 if technique.one_thread else count)
+            makespan, _ = _makespan(graph, durations, technique.policy, 1 if technique.one_thread else count)
             made.append(_row(technique.name, count, makespan, base))
     made += [
-        _row(LOWER_BOUND, count, _makespan(durations, "sequential", count)[1], base) for count in processors
+        _row(LOWER_BOUND, count, _makespan(graph, durations, "sequential", count)[1], base)
+        for count in processors
     ]
     return made
 
@@ -111,11 +82,12 @@ def _row(technique: str, processors: int, makespan: float, base: float) -> Row:
     return {"technique": technique, "processors": processors, "makespan": makespan, "speedup": speedup}
 
 
-def _makespan(durations: Mapping[str, float], policy: str, processors: int) -> tuple[float, float]:
+def _makespan(
+    graph: Graph, durations: Mapping[str, float], policy: str, processors: int
+) -> tuple[float, float]:
     """The makespan under a policy, and the lower bound of any."""
-    plan = _SIMULATED.check(plan_of([f"{number:06}.png" for number in range(1, IMAGES + 1)]))
     done = simulate(
-        plan, _SIMULATED.functions, durations, processors=processors, policy=policy, optimize=False
+        graph.checked, graph.functions, durations, processors=processors, policy=policy, optimize=False
     )
     return done.makespan, done.lower_bound
 
@@ -160,39 +132,36 @@ def measured(
     repeats: int,
     processors: Sequence[int] | None = None,
     policies: Sequence[str] = tuple(POLICIES),
+    graph: Graph = KITTI,
 ) -> list[Run]:
-    """Run the plan over images below ``data``, in turn under each policy. Raises ``DataMissing``.
+    """Run the plan over what is below ``data``, in turn under each policy. Raises ``DataMissing``.
 
     By default on every number of processors that this process may use, up to eight.
     """
-    functions = kitti.SET.functions(data, work)
-    images = list(kitti.turns_of(data / "kitti"))
-    if not images:
-        raise DataMissing(f"{data / 'kitti'}: no image has a pose and a neighbour; {kitti.PUBLISHED}")
-    plan = plan_of(list(islice(cycle(images), IMAGES)))
-    counts = processors or range(1, min(IMAGES, Orchestrator([], model=ScriptedModel([])).processors) + 1)
+    most = Orchestrator([], model=ScriptedModel([])).processors
+    counts = processors or range(1, min(PROCESSORS[-1], most) + 1)
     return [
-        run for count in counts for run in asyncio.run(_measured(functions, plan, count, policies, repeats))
+        run
+        for count in counts
+        for run in asyncio.run(_measured(graph.real(data, work, count), count, policies, repeats))
     ]
 
 
-async def _measured(
-    functions: list[Callable[..., Any]], plan: str, processors: int, policies: Sequence[str], repeats: int
-) -> list[Run]:
+async def _measured(real: Real, processors: int, policies: Sequence[str], repeats: int) -> list[Run]:
     runs = []
     for policy in policies:
         async with Orchestrator(
-            functions,
-            model=ScriptedModel([]),
+            real.functions,
+            model=remote_model(),
             processors=processors,
             policy=policy,
             optimize=False,
             learn=False,
         ) as orchestrator:
-            # One call each, so that every process is up and has imported what it needs.
-            answered(await orchestrator.execute("\n".join(plan.splitlines()[:processors])))
+            # So that every process is up and has imported what it needs.
+            answered(await orchestrator.execute(real.before))
             for _ in range(repeats):
-                result = await orchestrator.execute(plan)
+                result = await orchestrator.execute(real.plan)
                 answered(result)
                 calls = [call.as_json() for call in result.calls]
                 seconds = {call["id"]: call["completed"] - call["dispatched"] for call in calls}
@@ -200,19 +169,10 @@ async def _measured(
     return runs
 
 
-def bare(data: Path, processors: int) -> float:
-    """Seconds that the same turns take on so many bare processes: what the machine itself gives."""
-    images = list(islice(cycle(kitti.images_of(data / "kitti")), IMAGES))
-    turn = partial(kitti.turn_in, data / "kitti")
-    with ProcessPoolExecutor(processors, get_context("spawn")) as pool:
-        list(pool.map(turn, images[:processors]))  # so that every process is up
-        began = perf_counter()
-        list(pool.map(turn, images))
-        return perf_counter() - began
-
-
-def figures(runs: Sequence[Run], floors: Mapping[int, float], simulated: Sequence[Row]) -> list[Figure]:
-    """What is wanted of our policy: real speed-ups beside bare processes', simulated ones beside the bound."""
+def figures(
+    runs: Sequence[Run], floors: Mapping[int, float], simulated: Sequence[Row], graph: Graph = KITTI
+) -> list[Figure]:
+    """What is wanted of our policy: real speed-ups beside bare processes', all of them beside the bound."""
     made = []
     spans: dict[tuple[str, int], list[float]] = {}
     for run in runs:
@@ -223,11 +183,25 @@ def figures(runs: Sequence[Run], floors: Mapping[int, float], simulated: Sequenc
             floor = floors[1] / floors[count]
             made.append(
                 Figure(
-                    f"speed-up on {count} processors",
+                    f"{graph.title}: speed-up on {count} processors",
                     f"against one call after the other; bare processes {shown(floor)}",
                     "x",
                     Series([median(one) / span for span in found]),
-                    at_least=min(0.95 * count, 0.95 * floor),
+                    at_least=min(graph.share * count, 0.95 * floor),
+                )
+            )
+            near = [
+                run.makespan / _makespan(graph, run.durations, policy, count)[1]
+                for run in runs
+                if (run.policy, run.processors) == (policy, count)
+            ]
+            made.append(
+                Figure(
+                    f"{graph.title}: run for real on {count} processors",
+                    "of the lower bound of the durations that its calls took",
+                    "x",
+                    Series(near),
+                    at_most=1.1,
                 )
             )
     best = {
@@ -235,7 +209,7 @@ def figures(runs: Sequence[Run], floors: Mapping[int, float], simulated: Sequenc
     }
     made += [
         Figure(
-            f"simulated on {row['processors']} processors",
+            f"{graph.title}: simulated on {row['processors']} processors",
             "of the lower bound",
             "x",
             Series([float(str(row["makespan"])) / best[row["processors"]]]),
@@ -269,11 +243,11 @@ def durations_of(runs: Sequence[Run]) -> dict[str, float]:
     return {call: median(durations[call] for durations in quiet) for call in quiet[0]}
 
 
-def checked(runs: Sequence[Run]) -> list[Row]:
+def checked(runs: Sequence[Run], graph: Graph = KITTI) -> list[Row]:
     """Real makespans against the simulation with the durations that the same calls took.
 
     A run doesn't know durations ahead as a simulation does: calls of one function are alike
-    to it, so that on this graph our policy takes them in the plan's order, as fifo does.
+    to it, so that on these graphs our policy takes them in the plan's order, as fifo does.
     """
     groups: dict[tuple[str, int], list[Run]] = {}
     for run in runs:
@@ -281,7 +255,7 @@ def checked(runs: Sequence[Run]) -> list[Row]:
     made: list[Row] = []
     for (policy, count), found in groups.items():
         known = FIFO if policy == OURS else policy
-        expected = [_makespan(run.durations, known, count)[0] for run in found]
+        expected = [_makespan(graph, run.durations, known, count)[0] for run in found]
         errors = [span / run.makespan - 1 for span, run in zip(expected, found, strict=True)]
         made.append(
             {
