@@ -7,21 +7,18 @@ happens next is the core's to say. This module must not decide any order.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from llmorch.errors import CallError, ModelError
-from llmorch.functions import SELF
 from llmorch.processors.showing import Shown
 from llmorch.relations import touches
+from llmorch.runtime.ahead import ReadingAhead
 from llmorch.runtime.arguments import arguments
 from llmorch.runtime.attempts import Attempt
 from llmorch.runtime.batching import Part
 from llmorch.runtime.making import Making
-from llmorch.runtime.prompting import beginning
 from llmorch.runtime.results import Results, spent
-from llmorch.runtime.retrying import Retried
 from llmorch.runtime.sharing import Sharing, shares
 from llmorch.schedule import (
     BatchEnded,
@@ -53,9 +50,6 @@ if TYPE_CHECKING:
     from llmorch.runtime.converse import Usage
     from llmorch.runtime.retrying import Retried
     from llmorch.schedule import Command, Event, Orchestration
-
-MIN_AHEAD = 60
-"""Characters of a prompt below which it isn't worth asking a model to read them ahead."""
 
 
 class Observer(Protocol):
@@ -102,11 +96,6 @@ class Execution:
         """What each call that completed asked of the model, if it did."""
         self._functions = functions
         self._inline = inline
-        self._ahead = ahead
-        self._reading: asyncio.Task[None] | None = None
-        self._read = ""
-        """The beginning of a prompt that the model has read."""
-        self._planning = False
         self._observer = observer
         self._only = only
         self._running: dict[tuple[CallId, int], Attempt] = {}
@@ -122,7 +111,17 @@ class Execution:
         self._clock = asyncio.get_running_loop().time
         self._began: float | None = None
         self._sharing = Sharing(core, functions, self._handle) if shares(functions) else None
-        # It refers to nothing here, so that large results end with the last reference to this.
+        # These refer to nothing here, so that large results end with the last reference to this.
+        self._ahead = ReadingAhead(
+            ahead,
+            core,
+            functions,
+            self.results,
+            self.shown,
+            running=self._running,
+            finished=self._finished,
+            group=self._group,
+        )
         self._making = Making(
             core,
             functions,
@@ -191,14 +190,14 @@ class Execution:
 
     def occupy(self) -> None:
         """The model works on the plan from now on, on one of these processors."""
-        self._planning = True
+        self._ahead.planning = True
         self._handle(ModelOccupied())
 
     def vacate(self) -> None:
         """The model is free for the plan's own calls."""
-        self._planning = False
+        self._ahead.planning = False
         self._handle(ModelReleased())
-        self._read_ahead()
+        self._ahead.look()
 
     async def finished(self, *, or_failure: bool = False) -> bool:
         """Wait until nothing runs and nothing more can, unless the plan goes on.
@@ -285,8 +284,7 @@ class Execution:
                 self.makespan = at
                 self._finished.set()
                 self._news.set()
-                if self._reading is not None:
-                    self._reading.cancel()
+                self._ahead.stop()
             case _:
                 assert_never(command)
 
@@ -423,7 +421,7 @@ class Execution:
         if known:
             graph = self.core.graph
             self._narrow([user for call in known for same in graph.alike(call) for user in graph.users(same)])
-            self._read_ahead()
+            self._ahead.look()
 
     def _know(self, call: CallId, came: Any) -> None:
         """Take a result, and its text if there is one."""
@@ -435,33 +433,6 @@ class Execution:
         self.notes[function.name] = (
             f"show of {function.name} failed, so the model was shown the result as if it had none: {why}"
         )
-
-    def _read_ahead(self) -> None:
-        """Have the model read what is known of the next prompt of ``self``, while nothing computes."""
-        if self._ahead is None or self._planning or self._reading is not None or self._finished.is_set():
-            return
-        for attempt in self._running.values():
-            if attempt.processors or self._functions[attempt.call.function].asks_model:
-                return
-        states = self.core.states.values()
-        call = next(
-            (item.call for item in states if item.status == "planned" and item.call.function == SELF), None
-        )
-        if call is None:
-            return
-        known = beginning(next(iter(call.args.values())), self.results, self.shown)
-        if len(known) < MIN_AHEAD + (len(self._read) if known.startswith(self._read) else 0):
-            return
-        self._read = known
-        self._reading = self._group.create_task(self._reads(self._ahead, known))
-
-    async def _reads(self, ahead: Callable[[str], Awaitable[None]], known: str) -> None:
-        try:
-            with suppress(ModelError):  # the request that follows will tell
-                await ahead(known)
-        finally:
-            self._reading = None
-        self._read_ahead()
 
     def _narrow(self, calls: Iterable[CallId]) -> None:
         """Tell the core what calls touch, where results that came in say more than the plan did."""
