@@ -326,7 +326,7 @@ async def test_an_attempt_does_not_see_the_results_of_another_plan() -> None:
         execution.extend((), complete=True)
         await execution.finished()
     assert seen == ["a", "a"]
-    assert execution.results["s1"] == "b"
+    assert execution.outcomes.results["s1"] == "b"
 
 
 @pytest.mark.anyio

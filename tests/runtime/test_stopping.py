@@ -474,4 +474,4 @@ async def test_the_processors_of_a_call_that_a_new_plan_leaves_out_are_free_agai
         execution.extend(parse("s1 = burn_wide(seconds=0)\ns2 = burn(seconds=0)").calls, complete=True)
         await execution.finished()
     await pool.close()
-    assert execution.results == {"s1": 0.0, "s2": 1}
+    assert execution.outcomes.results == {"s1": 0.0, "s2": 1}

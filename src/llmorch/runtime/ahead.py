@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llmorch.calls import CallId
     from llmorch.functions import Function
     from llmorch.runtime.attempts import Attempt
-    from llmorch.runtime.results import Results
+    from llmorch.runtime.outcomes import Outcomes
     from llmorch.schedule import Orchestration
 
 MIN_AHEAD = 60
@@ -30,7 +30,7 @@ MIN_AHEAD = 60
 class ReadingAhead:
     """Has the model read the beginning of the next prompt of ``self``, while nothing computes.
 
-    ``read`` is how it reads, if it can. ``results`` and ``shown`` are what is known,
+    ``read`` is how it reads, if it can. ``outcomes`` is what is known,
     ``running`` the attempts of this moment, and ``finished`` is set while nothing more
     can run. Reading is a task of ``group``.
     """
@@ -40,8 +40,7 @@ class ReadingAhead:
         read: Callable[[str], Awaitable[None]] | None,
         core: Orchestration,
         functions: Mapping[str, Function],
-        results: Results,
-        shown: Mapping[CallId, str],
+        outcomes: Outcomes,
         *,
         running: Mapping[tuple[CallId, int], Attempt],
         finished: asyncio.Event,
@@ -52,8 +51,7 @@ class ReadingAhead:
         self._read = read
         self._core = core
         self._functions = functions
-        self._results = results
-        self._shown = shown
+        self._outcomes = outcomes
         self._running = running
         self._finished = finished
         self._group = group
@@ -74,7 +72,7 @@ class ReadingAhead:
         )
         if call is None:
             return
-        known = beginning(next(iter(call.args.values())), self._results, self._shown)
+        known = beginning(next(iter(call.args.values())), self._outcomes.results, self._outcomes.shown)
         if len(known) < MIN_AHEAD + (len(self._known) if known.startswith(self._known) else 0):
             return
         self._known = known

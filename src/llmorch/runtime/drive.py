@@ -11,14 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from llmorch.errors import CallError, ModelError
-from llmorch.processors.showing import Shown
 from llmorch.relations import touches
 from llmorch.runtime.ahead import ReadingAhead
 from llmorch.runtime.arguments import arguments
 from llmorch.runtime.attempts import Attempt
 from llmorch.runtime.batching import Part
 from llmorch.runtime.making import Making
-from llmorch.runtime.results import Results, spent
+from llmorch.runtime.outcomes import Outcomes
+from llmorch.runtime.results import spent
 from llmorch.runtime.sharing import Sharing, shares
 from llmorch.schedule import (
     BatchEnded,
@@ -84,23 +84,15 @@ class Execution:
         only: bool = False,
     ) -> None:
         self.core = core
-        self.results = Results()
-        self.shown: dict[CallId, str] = {}
-        """What a model sees in the place of results, where functions say so."""
-        self.notes: dict[str, str] = {}
-        """By function, why its results could not be shown as it says."""
+        self.outcomes = Outcomes()
         self.makespan = 0.0
         self.held: tuple[FunctionCall, ...] = ()
         """Calls of the plan that a technique holds back while it asks."""
-        self.spent: dict[tuple[CallId, int], Usage] = {}
-        """What each call that completed asked of the model, if it did."""
         self._functions = functions
         self._inline = inline
         self._observer = observer
         self._only = only
         self._running: dict[tuple[CallId, int], Attempt] = {}
-        self._values: dict[tuple[CallId, int], Any] = {}
-        """Every result that the plan, or the one that it revises, may still use."""
         self._group = asyncio.TaskGroup()
         self._direct: set[Attempt] = set()
         """Calls that run without a task of the group, and those of them that were cancelled, till they end."""
@@ -116,8 +108,7 @@ class Execution:
             ahead,
             core,
             functions,
-            self.results,
-            self.shown,
+            self.outcomes,
             running=self._running,
             finished=self._finished,
             group=self._group,
@@ -161,8 +152,7 @@ class Execution:
         finally:
             if self._sharing is not None:
                 self._sharing.close()
-            files = self.results.settle(spent(self.results, self.core), self._values.values())
-            self._values.clear()
+            files = self.outcomes.settle(self.core)
             if files:
                 await asyncio.to_thread(files.clear)
 
@@ -177,15 +167,13 @@ class Execution:
         self._finished.clear()
         self._handle(PlanExtended(calls, complete, unused))
         self._narrow(call.id for call in calls if call.uses)
-        if complete and len(self._values) > len(self.results):  # of calls that a revision left out
-            current = {state.key for state in self.core.states.values()}
-            self._values = {key: value for key, value in self._values.items() if key in current}
+        if complete:
+            self.outcomes.drop_others(self.core)
 
     def revise(self) -> None:
         """The plan so far is void; ``extend`` tells the new one."""
         self._finished.clear()
-        self.results.clear()
-        self.shown.clear()
+        self.outcomes.forget()
         self._handle(PlanRevised())
 
     def occupy(self) -> None:
@@ -273,9 +261,7 @@ class Execution:
             case Keep():
                 self._keep(command)
             case Share(call, same_as):
-                self.results.share(call, same_as)
-                if same_as in self.shown:
-                    self.shown[call] = self.shown[same_as]
+                self.outcomes.share(call, same_as)
             case Cancel():
                 self._cancel(command)
             case ReturnRate():
@@ -299,16 +285,11 @@ class Execution:
             attempt.work.add_done_callback(lambda _: self._guarded(self._handle, CallStopped(*key)))
 
     def _keep(self, kept: Keep) -> None:
-        before, now = (kept.before, kept.before_attempt), (kept.call, kept.attempt)
-        if before in self._values:
-            self._values[now] = self._values.pop(before)
-            self._know(kept.call, self._values[now])
-        if before in self.spent:
-            self.spent[now] = self.spent.pop(before)
-        attempt = self._running.pop(before, None)
+        self.outcomes.keep(kept)
+        attempt = self._running.pop((kept.before, kept.before_attempt), None)
         if attempt is not None:
             attempt.call, attempt.number = self.core.graph.call(kept.call), kept.attempt
-            self._running[now] = attempt
+            self._running[attempt.key] = attempt
 
     def _start(self, attempt: Attempt) -> None:
         """Start a call: directly where it is only called once, anything else as a task."""
@@ -323,16 +304,16 @@ class Execution:
             or function.show is not None
         ):
             # As they are now: a plan that is revised meanwhile may make other calls of these ids.
-            given = self.results.as_they_are(call.uses)
-            attempt.shown = {id_: self.shown[id_] for id_ in call.uses if id_ in self.shown}
+            given = self.outcomes.results.as_they_are(call.uses)
+            attempt.shown = {id_: self.outcomes.shown[id_] for id_ in call.uses if id_ in self.outcomes.shown}
             attempt.work = self._group.create_task(
                 self._run(attempt, partial(self._making.one, attempt, call, given))
             )
             return
         try:
-            args = arguments(call, function, self.results)
+            args = arguments(call, function, self.outcomes.results)
         except Exception:
-            given = self.results.as_they_are()
+            given = self.outcomes.results.as_they_are()
             made = partial(self._making.one, attempt, call, given)  # where errors become events
             attempt.work = self._group.create_task(self._run(attempt, made))
             return
@@ -358,7 +339,7 @@ class Execution:
 
     def _start_together(self, attempts: list[Attempt]) -> None:
         """Start calls that are made as one, in one task."""
-        given = self.results.as_they_are(used for attempt in attempts for used in attempt.call.uses)
+        given = self.outcomes.results.as_they_are(used for attempt in attempts for used in attempt.call.uses)
         task = self._group.create_task(self._making.together(attempts, given, self._ended, self._wanted))
         part = Part(task, lambda: any(map(self._wanted, attempts)))
         for attempt in attempts:
@@ -382,7 +363,7 @@ class Execution:
 
     def _free(self, calls: Iterable[CallId]) -> None:
         """Free large results that every call which uses them is done with."""
-        files = self.results.release(spent(calls, self.core))
+        files = self.outcomes.results.release(spent(calls, self.core))
         if files:  # on a thread: giving much memory back takes long
             self._group.create_task(asyncio.to_thread(files.clear))
 
@@ -402,14 +383,10 @@ class Execution:
                 events.append(CallFailed(*attempt.key, str(error)))
                 continue
             events.append(CallCompleted(*attempt.key))
-            self._values[attempt.key] = result
-            if attempt.spent is not None:
-                self.spent[attempt.key] = attempt.spent
             state = self.core.states.get(attempt.call.id)
-            if isinstance(result, Shown) and result.why:
-                self._unshown(self._functions[attempt.call.function], result.why)
-            if state is not None and state.attempt == attempt.number:
-                self._know(attempt.call.id, result)
+            current = state is not None and state.attempt == attempt.number
+            self.outcomes.take(attempt, self._functions[attempt.call.function], result, current=current)
+            if current:
                 known.append(attempt.call.id)
         if events:
             self._handle(events[0] if len(events) == 1 else BatchEnded(tuple(events)))
@@ -423,24 +400,13 @@ class Execution:
             self._narrow([user for call in known for same in graph.alike(call) for user in graph.users(same)])
             self._ahead.look()
 
-    def _know(self, call: CallId, came: Any) -> None:
-        """Take a result, and its text if there is one."""
-        self.results[call] = came.result if isinstance(came, Shown) else came
-        if isinstance(came, Shown) and came.text is not None:
-            self.shown[call] = came.text
-
-    def _unshown(self, function: Function, why: str) -> None:
-        self.notes[function.name] = (
-            f"show of {function.name} failed, so the model was shown the result as if it had none: {why}"
-        )
-
     def _narrow(self, calls: Iterable[CallId]) -> None:
         """Tell the core what calls touch, where results that came in say more than the plan did."""
         for id_ in calls:
             call = self.core.graph.call(id_)
             function = self._functions[call.function]
             if function.reads or function.writes:
-                touch = touches(function, call, self.results)
+                touch = touches(function, call, self.outcomes.results)
                 if touch != self.core.graph.touch(id_):
                     self._handle(EffectsKnown(id_, touch))
 
