@@ -418,9 +418,7 @@ class Orchestrator:
             async with Execution(
                 core,
                 self.functions,
-                inline=self._places.inline(notes),
-                processes=self._places.processes(),
-                workers=self._places.workers(self.functions.values()).place,
+                places=self._places.open(self.functions.values(), notes),
                 ask=lambda prompt, asker: replied(conversing, prompt, notes, asker),
                 ahead=self._ahead,
                 observer=play.observer,

@@ -21,6 +21,7 @@ from llmorch.processors import stopping
 from llmorch.processors.inline import Inline
 from llmorch.processors.pool import Pool
 from llmorch.runtime.drive import Execution
+from llmorch.runtime.placing import OpenPlaces
 from llmorch.schedule import Orchestration, policy_named
 from llmorch.testing import ScriptedModel
 
@@ -466,7 +467,7 @@ async def test_the_processors_of_a_call_that_a_new_plan_leaves_out_are_free_agai
     functions = as_functions([burn_wide, burn])
     core = Orchestration(functions, processors=2, policy=policy_named("critical"))
     pool = Pool(2)
-    execution = Execution(core, functions, inline=Inline(), processes=pool[0], workers=pool.place, ask=None)
+    execution = Execution(core, functions, places=OpenPlaces(Inline(), pool[0], pool.place), ask=None)
     async with asyncio.timeout(20), execution:
         execution.extend(parse("s1 = burn_wide(seconds=30)").calls)
         await asyncio.sleep(0.3)

@@ -16,6 +16,7 @@ from llmorch.runtime.ahead import ReadingAhead
 from llmorch.runtime.arguments import arguments
 from llmorch.runtime.attempts import Attempt
 from llmorch.runtime.batching import Part
+from llmorch.runtime.direct import Direct
 from llmorch.runtime.making import Making
 from llmorch.runtime.outcomes import Outcomes
 from llmorch.runtime.results import spent
@@ -45,9 +46,8 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.functions import Function
-    from llmorch.processors.inline import Inline
-    from llmorch.processors.processor import Handing
     from llmorch.runtime.converse import Usage
+    from llmorch.runtime.placing import OpenPlaces
     from llmorch.runtime.retrying import Retried
     from llmorch.schedule import Command, Event, Orchestration
 
@@ -62,9 +62,7 @@ class Observer(Protocol):
 class Execution:
     """One plan's execution on real processors.
 
-    ``inline`` runs inout calls, ``processes`` those of them that a thread couldn't stop;
-    ``workers`` names the place for a compute call, given the numbers of its processors and
-    of its GPU, if it has one; ``ask`` sends a prompt to the model for the functions that ask
+    Calls run in ``places``. ``ask`` sends a prompt to the model for the functions that ask
     it, and adds up what the call asked. ``ahead`` has an idle model read the beginning of a
     prompt that it will be asked, where it can. ``only`` says that nothing is planned in the
     light of this plan's results: they are freed after their last use.
@@ -75,9 +73,7 @@ class Execution:
         core: Orchestration,
         functions: Mapping[str, Function],
         *,
-        inline: Inline,
-        processes: Handing,
-        workers: Callable[[tuple[int, ...], int | None], Handing],
+        places: OpenPlaces,
         ask: Callable[[str, Usage], Awaitable[str]],
         ahead: Callable[[str], Awaitable[None]] | None = None,
         observer: Observer | None = None,
@@ -89,14 +85,11 @@ class Execution:
         self.held: tuple[FunctionCall, ...] = ()
         """Calls of the plan that a technique holds back while it asks."""
         self._functions = functions
-        self._inline = inline
         self._observer = observer
         self._only = only
         self._running: dict[tuple[CallId, int], Attempt] = {}
         self._group = asyncio.TaskGroup()
-        self._direct: set[Attempt] = set()
-        """Calls that run without a task of the group, and those of them that were cancelled, till they end."""
-        self._all_ended = asyncio.Event()
+        self._direct = Direct(places.inline)
         self._finished = asyncio.Event()
         self._failed_lately = False
         self._news = asyncio.Event()
@@ -113,15 +106,7 @@ class Execution:
             finished=self._finished,
             group=self._group,
         )
-        self._making = Making(
-            core,
-            functions,
-            inline=inline,
-            processes=processes,
-            workers=workers,
-            ask=ask,
-            sharing=self._sharing,
-        )
+        self._making = Making(core, functions, places=places, ask=ask, sharing=self._sharing)
         self.retried: Sequence[Retried] = self._making.retried
         """The attempts that failed and were followed by another, as that one began."""
 
@@ -135,15 +120,10 @@ class Execution:
                 self._handle(CancelRequested())
         except Exception as defect:  # of an observer's, mostly: what runs has to end all the same
             kind, error = type(defect), defect
-        for attempt in self._direct:
-            if attempt.work is not None:
-                attempt.work.cancel()
-        while self._direct:  # not for long: they are stopped
-            self._all_ended.clear()
-            try:
-                await self._all_ended.wait()
-            except asyncio.CancelledError as cancelled:
-                kind, error = type(cancelled), cancelled
+        try:
+            await self._direct.end()
+        except asyncio.CancelledError as cancelled:
+            kind, error = type(cancelled), cancelled
         try:
             await self._group.__aexit__(kind, error, trace)
         except BaseExceptionGroup as group:
@@ -213,9 +193,7 @@ class Execution:
                 self._handle(CallCancelled(*state.key))
         elif not attempt.unwanted and attempt.work is not None:
             attempt.unwanted = True
-            attempt.work.cancel()
-            if isinstance(attempt.work, asyncio.Task | Part):  # others tell by themselves
-                attempt.work.add_done_callback(lambda _: self._guarded(self._stopped, attempt))
+            attempt.stop(partial(self._guarded, self._stopped, attempt))
 
     def _stopped(self, attempt: Attempt) -> None:
         if self._running.pop(attempt.key, None) is not None:
@@ -280,9 +258,7 @@ class Execution:
         if attempt is None or attempt.work is None:  # its start raised: a defect
             return
         attempt.given_up = True
-        attempt.work.cancel()
-        if isinstance(attempt.work, asyncio.Task | Part):  # others tell by themselves
-            attempt.work.add_done_callback(lambda _: self._guarded(self._handle, CallStopped(*key)))
+        attempt.stop(partial(self._guarded, self._handle, CallStopped(*key)))
 
     def _keep(self, kept: Keep) -> None:
         self.outcomes.keep(kept)
@@ -317,25 +293,15 @@ class Execution:
             made = partial(self._making.one, attempt, call, given)  # where errors become events
             attempt.work = self._group.create_task(self._run(attempt, made))
             return
+        self._direct.begin(attempt, function, args, partial(self._guarded, self._ended_directly, attempt))
 
-        def ended(result: Any, error: CallError | None) -> None:
-            self._direct.discard(attempt)
-            if not self._direct:
-                self._all_ended.set()
-            self._guarded(told, result, error)
-
-        def told(result: Any, error: CallError | None) -> None:
-            if attempt.given_up:  # what a thread goes on using is in the ledger by now
-                self._handle(CallStopped(*attempt.key))
-            elif attempt.unwanted:
-                self._stopped(attempt)
-            elif error is not None:
-                self._failed(attempt, error)
-            else:
-                self._completed(attempt, result)
-
-        self._direct.add(attempt)
-        attempt.work = self._inline.begin(function, args, ended)
+    def _ended_directly(self, attempt: Attempt, result: Any, error: CallError | None) -> None:
+        if attempt.given_up:  # what a thread goes on using is in the ledger by now
+            self._handle(CallStopped(*attempt.key))
+        elif attempt.unwanted:
+            self._stopped(attempt)
+        else:
+            self._ended([(attempt, result, error)])
 
     def _start_together(self, attempts: list[Attempt]) -> None:
         """Start calls that are made as one, in one task."""
@@ -354,21 +320,15 @@ class Execution:
         try:
             result = await work()
         except (CallError, ModelError) as error:
-            self._failed(attempt, error)
+            self._ended([(attempt, None, error)])
         else:
-            self._completed(attempt, result)
-
-    def _completed(self, attempt: Attempt, result: Any) -> None:
-        self._ended([(attempt, result, None)])
+            self._ended([(attempt, result, None)])
 
     def _free(self, calls: Iterable[CallId]) -> None:
         """Free large results that every call which uses them is done with."""
         files = self.outcomes.results.release(spent(calls, self.core))
         if files:  # on a thread: giving much memory back takes long
             self._group.create_task(asyncio.to_thread(files.clear))
-
-    def _failed(self, attempt: Attempt, error: Exception) -> None:
-        self._ended([(attempt, None, error)])
 
     def _ended(self, ended: Iterable[tuple[Attempt, Any, Exception | None]]) -> None:
         """Tell the core of calls that ended at once, and what is known now of those that use their results."""
