@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,9 @@ from llmorch.runtime.drive import Execution
 from llmorch.runtime.placing import OpenPlaces
 from llmorch.schedule import Orchestration, policy_named
 from llmorch.testing import ScriptedModel
+from tests.runtime.counted import MADE, scripted
 
 pytestmark = pytest.mark.anyio
-
-MADE: Counter[str] = Counter()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_made() -> None:
-    MADE.clear()
 
 
 @function
@@ -89,8 +82,8 @@ FUNCTIONS = [wait, burn, sleep, write_late, add, stubborn]
 
 
 def orchestrator(*replies: str, functions: Any = FUNCTIONS, **settings: Any) -> Orchestrator:
-    model = ScriptedModel(replies, chunk=10_000)
-    return Orchestrator(functions, model=model, processors=2, **{"optimize": False} | settings)
+    made, _ = scripted(functions, *replies, **{"processors": 2, "optimize": False} | settings)
+    return made
 
 
 def statuses(result: Any) -> dict[str, str]:
