@@ -389,7 +389,7 @@ class Orchestrator:
             answer,
             plan,
             core or self._core(),
-            {} if execution is None else execution.results,
+            {} if execution is None else execution.outcomes.results,
             query=play.query,
             technique=None if play.query is None else self.technique,
             processors=self.processors,
@@ -401,7 +401,7 @@ class Orchestrator:
 
     async def _play_alone(self, play: _Play) -> Result:
         def collected(answer: Answer, plan: Plan, execution: Execution) -> Result:
-            told = (*notes.values(), *execution.notes.values())
+            told = (*notes.values(), *execution.outcomes.notes.values())
             return self._collected(play, answer, plan, core=core, execution=execution, notes=told)
 
         def so_far(why: str, execution: Execution) -> Result:
@@ -418,9 +418,7 @@ class Orchestrator:
             async with Execution(
                 core,
                 self.functions,
-                inline=self._places.inline(notes),
-                processes=self._places.processes(),
-                workers=self._places.workers(self.functions.values()).place,
+                places=self._places.open(self.functions.values(), notes),
                 ask=lambda prompt, asker: replied(conversing, prompt, notes, asker),
                 ahead=self._ahead,
                 observer=play.observer,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.machine import device_name, gpus
 from llmorch.resources import GPU_MEMORY, Supply, supply_of
+from llmorch.runtime.placing import OpenPlaces
 from llmorch.runtime.sharing import leave_running
 
 if TYPE_CHECKING:
@@ -31,8 +32,14 @@ class Places:
         self._inline: Inline | None = None
         self._processes: GrowingPool | None = None
 
-    def inline(self, notes: dict[str, str]) -> Inline:
-        """The place for calls that wait; ``notes`` learns by name of functions that compute instead."""
+    def open(self, functions: Iterable[Function], notes: dict[str, str]) -> OpenPlaces:
+        """All of them; ``notes`` learns by name of functions that compute where calls wait."""
+        return OpenPlaces(
+            self._open_inline(notes), self._open_processes(), self._open_workers(functions).place
+        )
+
+    def _open_inline(self, notes: dict[str, str]) -> Inline:
+        """The place for calls that wait."""
         from llmorch.processors.inline import Inline
 
         if self._inline is None:
@@ -48,7 +55,7 @@ class Places:
         self._inline.measured = measured
         return self._inline
 
-    def processes(self) -> GrowingPool:
+    def _open_processes(self) -> GrowingPool:
         """The place for calls that wait and that a thread couldn't stop."""
         from llmorch.processors.growing import GrowingPool
 
@@ -56,7 +63,7 @@ class Places:
             self._processes = GrowingPool()
         return self._processes
 
-    def workers(self, functions: Iterable[Function]) -> Pool:
+    def _open_workers(self, functions: Iterable[Function]) -> Pool:
         """The place for compute calls, started at once if any of these functions needs it."""
         from llmorch.processors.pool import Pool
 

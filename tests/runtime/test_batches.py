@@ -382,8 +382,8 @@ async def test_a_repaired_plan_that_leaves_a_call_of_a_running_batch_out_drops_i
     assert [message.call for message in messages if isinstance(message, Cancel)] == ["s1"]
 
 
-def waiting(kind: str, **said: Any) -> Any:
-    """A function with a batch form that takes until it is stopped, or is told to go on."""
+def waiting(kind: str, *, thread: float = 60, **said: Any) -> Any:
+    """A function with a batch form that takes until it is stopped, which a thread can't be: it takes its seconds."""
     look, _ = batched(kind, **said)
     look.batch.declared = None
     if kind == "async":
@@ -396,7 +396,7 @@ def waiting(kind: str, **said: Any) -> Any:
 
         @look.batch
         def blocks(calls: list[dict[str, Any]]) -> list[int]:
-            threading.Event().wait(60)
+            threading.Event().wait(thread if kind == "thread" else 60)
             return []
 
     return look
@@ -465,21 +465,7 @@ async def test_a_synchronous_form_of_a_function_with_a_timeout_is_stopped_too() 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_run_that_is_cancelled_stops_its_batches(kind) -> None:
     began = asyncio.Event()
-    look, _ = batched(kind)
-    look.batch.declared = None
-    if kind == "async":
-
-        @look.batch
-        async def waits(calls: list[dict[str, Any]]) -> list[int]:
-            await asyncio.sleep(60)
-            return []
-    else:
-
-        @look.batch
-        def blocks(calls: list[dict[str, Any]]) -> list[int]:
-            threading.Event().wait(0.2 if kind == "thread" else 60)
-            return []
-
+    look = waiting(kind, thread=0.2)
     async with offering(look) as orchestrator:
         run = asyncio.create_task(
             orchestrator.execute(

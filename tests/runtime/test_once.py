@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import re
-from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +14,16 @@ import pytest
 
 from llmorch import Orchestrator, function, simulate
 from llmorch.testing import ScriptedModel
+from tests.runtime.counted import MADE, number_in, scripted, search
 
 pytestmark = pytest.mark.anyio
-
-MADE: Counter[str] = Counter()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_made() -> None:
-    MADE.clear()
-
-
-@function
-async def search(term: str, k: int = 500) -> str:
-    """Search a term; the first k words."""
-    MADE[f"search {term} {k}"] += 1
-    await asyncio.sleep(0.001)
-    if term == "nowhere":
-        raise ValueError("there is no such page")
-    return f"{term}, first {k} words"
 
 
 @function
 def number(text: str) -> int:
     """The number in a text; it comes late in it."""
     MADE[f"number {text}"] += 1
-    words = int(text.split()[-2])
-    if words < 1000:
-        raise ValueError(f"only {words} words were returned (k={words}), and the number comes later")
-    return words
+    return number_in(text)
 
 
 @function
@@ -85,9 +66,7 @@ def count_letters(text: str, log: str) -> int:
 FUNCTIONS = [search, number, first, total, now, send, notify, count_letters]
 
 
-def orchestrator(*replies: str, **settings: Any) -> tuple[Orchestrator, ScriptedModel]:
-    model = ScriptedModel(replies, chunk=10_000)
-    return Orchestrator(FUNCTIONS, model=model, processors=1, **settings), model
+orchestrator = partial(scripted, FUNCTIONS)
 
 
 async def executed(plan: str, *replies: str, **settings: Any):

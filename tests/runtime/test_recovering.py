@@ -6,32 +6,19 @@ import asyncio
 import json
 import re
 import time
-from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from llmorch import LimitReached, Orchestrator, function
 from llmorch.testing import ScriptedModel
+from tests.runtime.counted import MADE, number_in, scripted, search
 
 if TYPE_CHECKING:
     from llmorch.models.model import ModelRequest
 
 pytestmark = pytest.mark.anyio
-
-MADE: Counter[str] = Counter()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_made() -> None:
-    MADE.clear()
-
-
-@function
-async def search(term: str, k: int = 500) -> str:
-    """Search a term; the first k words."""
-    MADE[f"search {term} {k}"] += 1
-    return f"{term}, first {k} words"
 
 
 @function
@@ -39,10 +26,7 @@ async def number(text: str, seconds: float = 0.0) -> int:
     """The number in a text; it comes late in it."""
     MADE[f"number {text}"] += 1
     await asyncio.sleep(seconds)
-    words = int(text.split()[-2])
-    if words < 1000:
-        raise ValueError(f"only {words} words were returned (k={words}), and the number comes later")
-    return words
+    return number_in(text)
 
 
 @function
@@ -71,9 +55,7 @@ s4 = number(text=s2)
 s5 = total(values=[s3, s4])"""
 
 
-def orchestrator(*replies: str, **settings) -> tuple[Orchestrator, ScriptedModel]:
-    model = ScriptedModel(replies, chunk=10_000)
-    return Orchestrator(FUNCTIONS, model=model, processors=1, **settings), model
+orchestrator = partial(scripted, FUNCTIONS)
 
 
 async def test_a_failure_is_recovered_at_its_closest_parent_and_costs_its_cone_only() -> None:

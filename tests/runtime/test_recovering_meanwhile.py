@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import Any
 
 import pytest
 
 from llmorch import LimitReached, ModelError, Orchestrator, function
 from llmorch.testing import ScriptedModel
+from tests.runtime.counted import MADE
 
 pytestmark = pytest.mark.anyio
-
-MADE: Counter[str] = Counter()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_made() -> None:
-    MADE.clear()
 
 
 @function

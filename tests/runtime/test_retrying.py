@@ -21,6 +21,7 @@ from llmorch.plan import parse
 from llmorch.processors.inline import Inline
 from llmorch.runtime import retrying
 from llmorch.runtime.drive import Execution
+from llmorch.runtime.placing import OpenPlaces
 from llmorch.runtime.retrying import MAX_PAUSE, MAX_RETRYING, next_pause, pause_after
 from llmorch.schedule import Orchestration, policy_named
 from llmorch.testing import ScriptedModel
@@ -315,9 +316,8 @@ async def test_an_attempt_does_not_see_the_results_of_another_plan() -> None:
 
     functions = as_functions([name, flaky])
     core = Orchestration(functions, processors=1, policy=policy_named("critical"))
-    async with Execution(
-        core, functions, inline=Inline(), processes=Inline(), workers=None, ask=None
-    ) as execution:
+    places = OpenPlaces(Inline(), Inline(), None)
+    async with Execution(core, functions, places=places, ask=None) as execution:
         execution.extend(parse('s1 = name(text="a")\ns2 = flaky(text=s1)').calls)
         await until(lambda: seen)
         execution.revise()
@@ -326,7 +326,7 @@ async def test_an_attempt_does_not_see_the_results_of_another_plan() -> None:
         execution.extend((), complete=True)
         await execution.finished()
     assert seen == ["a", "a"]
-    assert execution.results["s1"] == "b"
+    assert execution.outcomes.results["s1"] == "b"
 
 
 @pytest.mark.anyio

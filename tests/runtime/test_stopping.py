@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,12 @@ from llmorch.processors import stopping
 from llmorch.processors.inline import Inline
 from llmorch.processors.pool import Pool
 from llmorch.runtime.drive import Execution
+from llmorch.runtime.placing import OpenPlaces
 from llmorch.schedule import Orchestration, policy_named
 from llmorch.testing import ScriptedModel
+from tests.runtime.counted import MADE, scripted
 
 pytestmark = pytest.mark.anyio
-
-MADE: Counter[str] = Counter()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_made() -> None:
-    MADE.clear()
 
 
 @function
@@ -88,8 +82,8 @@ FUNCTIONS = [wait, burn, sleep, write_late, add, stubborn]
 
 
 def orchestrator(*replies: str, functions: Any = FUNCTIONS, **settings: Any) -> Orchestrator:
-    model = ScriptedModel(replies, chunk=10_000)
-    return Orchestrator(functions, model=model, processors=2, **{"optimize": False} | settings)
+    made, _ = scripted(functions, *replies, **{"processors": 2, "optimize": False} | settings)
+    return made
 
 
 def statuses(result: Any) -> dict[str, str]:
@@ -466,7 +460,7 @@ async def test_the_processors_of_a_call_that_a_new_plan_leaves_out_are_free_agai
     functions = as_functions([burn_wide, burn])
     core = Orchestration(functions, processors=2, policy=policy_named("critical"))
     pool = Pool(2)
-    execution = Execution(core, functions, inline=Inline(), processes=pool[0], workers=pool.place, ask=None)
+    execution = Execution(core, functions, places=OpenPlaces(Inline(), pool[0], pool.place), ask=None)
     async with asyncio.timeout(20), execution:
         execution.extend(parse("s1 = burn_wide(seconds=30)").calls)
         await asyncio.sleep(0.3)
@@ -474,4 +468,4 @@ async def test_the_processors_of_a_call_that_a_new_plan_leaves_out_are_free_agai
         execution.extend(parse("s1 = burn_wide(seconds=0)\ns2 = burn(seconds=0)").calls, complete=True)
         await execution.finished()
     await pool.close()
-    assert execution.results == {"s1": 0.0, "s2": 1}
+    assert execution.outcomes.results == {"s1": 0.0, "s2": 1}

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from llmorch.calls import FunctionCall, Plan
 from llmorch.errors import DuplicateId, EmptyPlan, InvalidSyntax, PlanTooLarge, UndefinedId
-from llmorch.plan.expressions import BUILTINS, ID, Source, to_expression
+from llmorch.plan.expressions import BUILTINS, ID, to_expression
 from llmorch.plan.fragments import Stems
+from llmorch.plan.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """Processes for calls that wait, of functions that a thread could not stop.
 
-Decides how many processes there are. What is done to each is ``pool.py``.
+Decides how many processes there are. What is done to each is ``single.py``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from llmorch.errors import CallError
 from llmorch.machine import allowed_processors
 from llmorch.processors.handing import opened
-from llmorch.processors.pool import Worker, kill_all, new_starter
+from llmorch.processors.pool import kill_all
+from llmorch.processors.single import Worker, new_starter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """One worker process as seen from here: how it is asked, and how it ends.
 
-Decides what is done to a process, not when: that is ``pool.py``. Who starts it is in
+Decides what is done to a process, not when: that is ``single.py``. Who starts it is in
 ``keeping.py``, how values cross in ``wire.py``, and the program on the other side in
 ``worker.py``.
 """

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from llmorch.runtime.batching import Part
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.runtime.converse import Usage
@@ -38,6 +41,13 @@ class Attempt:
         """Whether it was cancelled from outside, and hasn't ended yet."""
         self.given_up = False
         """Whether the core cancelled it."""
+
+    def stop(self, stopped: Callable[[], object]) -> None:
+        """Stop the work; ``stopped`` is called once nothing of it runs, unless its end is told anyway."""
+        assert self.work is not None
+        self.work.cancel()
+        if isinstance(self.work, asyncio.Task | Part):  # others tell by themselves
+            self.work.add_done_callback(lambda _: stopped())
 
     @property
     def key(self) -> tuple[CallId, int]:

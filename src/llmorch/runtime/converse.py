@@ -303,11 +303,11 @@ def _outcome(plan: Plan, execution: Execution) -> Outcome:
     states = execution.core.states
     return Outcome(
         plan,
-        execution.results.as_they_are(),
+        execution.outcomes.results.as_they_are(),
         {id_: state.error or state.status for id_, state in states.items() if state.status != "completed"},
         tuple(id_ for id_, state in states.items() if state.status == "failed"),
         frozenset(
             id_ for id_, state in states.items() if states[state.same_as or id_].dispatched is not None
         ),
-        dict(execution.shown),
+        dict(execution.outcomes.shown),
     )

@@ -7,21 +7,19 @@ happens next is the core's to say. This module must not decide any order.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from llmorch.errors import CallError, ModelError
-from llmorch.functions import SELF
-from llmorch.processors.showing import Shown
 from llmorch.relations import touches
+from llmorch.runtime.ahead import ReadingAhead
 from llmorch.runtime.arguments import arguments
 from llmorch.runtime.attempts import Attempt
 from llmorch.runtime.batching import Part
+from llmorch.runtime.direct import Direct
 from llmorch.runtime.making import Making
-from llmorch.runtime.prompting import beginning
-from llmorch.runtime.results import Results, spent
-from llmorch.runtime.retrying import Retried
+from llmorch.runtime.outcomes import Outcomes
+from llmorch.runtime.results import spent
 from llmorch.runtime.sharing import Sharing, shares
 from llmorch.schedule import (
     BatchEnded,
@@ -48,14 +46,10 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.functions import Function
-    from llmorch.processors.inline import Inline
-    from llmorch.processors.processor import Handing
     from llmorch.runtime.converse import Usage
+    from llmorch.runtime.placing import OpenPlaces
     from llmorch.runtime.retrying import Retried
     from llmorch.schedule import Command, Event, Orchestration
-
-MIN_AHEAD = 60
-"""Characters of a prompt below which it isn't worth asking a model to read them ahead."""
 
 
 class Observer(Protocol):
@@ -68,9 +62,7 @@ class Observer(Protocol):
 class Execution:
     """One plan's execution on real processors.
 
-    ``inline`` runs inout calls, ``processes`` those of them that a thread couldn't stop;
-    ``workers`` names the place for a compute call, given the numbers of its processors and
-    of its GPU, if it has one; ``ask`` sends a prompt to the model for the functions that ask
+    Calls run in ``places``. ``ask`` sends a prompt to the model for the functions that ask
     it, and adds up what the call asked. ``ahead`` has an idle model read the beginning of a
     prompt that it will be asked, where it can. ``only`` says that nothing is planned in the
     light of this plan's results: they are freed after their last use.
@@ -81,57 +73,40 @@ class Execution:
         core: Orchestration,
         functions: Mapping[str, Function],
         *,
-        inline: Inline,
-        processes: Handing,
-        workers: Callable[[tuple[int, ...], int | None], Handing],
+        places: OpenPlaces,
         ask: Callable[[str, Usage], Awaitable[str]],
         ahead: Callable[[str], Awaitable[None]] | None = None,
         observer: Observer | None = None,
         only: bool = False,
     ) -> None:
         self.core = core
-        self.results = Results()
-        self.shown: dict[CallId, str] = {}
-        """What a model sees in the place of results, where functions say so."""
-        self.notes: dict[str, str] = {}
-        """By function, why its results could not be shown as it says."""
+        self.outcomes = Outcomes()
         self.makespan = 0.0
         self.held: tuple[FunctionCall, ...] = ()
         """Calls of the plan that a technique holds back while it asks."""
-        self.spent: dict[tuple[CallId, int], Usage] = {}
-        """What each call that completed asked of the model, if it did."""
         self._functions = functions
-        self._inline = inline
-        self._ahead = ahead
-        self._reading: asyncio.Task[None] | None = None
-        self._read = ""
-        """The beginning of a prompt that the model has read."""
-        self._planning = False
         self._observer = observer
         self._only = only
         self._running: dict[tuple[CallId, int], Attempt] = {}
-        self._values: dict[tuple[CallId, int], Any] = {}
-        """Every result that the plan, or the one that it revises, may still use."""
         self._group = asyncio.TaskGroup()
-        self._direct: set[Attempt] = set()
-        """Calls that run without a task of the group, and those of them that were cancelled, till they end."""
-        self._all_ended = asyncio.Event()
+        self._direct = Direct(places.inline)
         self._finished = asyncio.Event()
         self._failed_lately = False
         self._news = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
         self._began: float | None = None
         self._sharing = Sharing(core, functions, self._handle) if shares(functions) else None
-        # It refers to nothing here, so that large results end with the last reference to this.
-        self._making = Making(
+        # These refer to nothing here, so that large results end with the last reference to this.
+        self._ahead = ReadingAhead(
+            ahead,
             core,
             functions,
-            inline=inline,
-            processes=processes,
-            workers=workers,
-            ask=ask,
-            sharing=self._sharing,
+            self.outcomes,
+            running=self._running,
+            finished=self._finished,
+            group=self._group,
         )
+        self._making = Making(core, functions, places=places, ask=ask, sharing=self._sharing)
         self.retried: Sequence[Retried] = self._making.retried
         """The attempts that failed and were followed by another, as that one began."""
 
@@ -145,15 +120,10 @@ class Execution:
                 self._handle(CancelRequested())
         except Exception as defect:  # of an observer's, mostly: what runs has to end all the same
             kind, error = type(defect), defect
-        for attempt in self._direct:
-            if attempt.work is not None:
-                attempt.work.cancel()
-        while self._direct:  # not for long: they are stopped
-            self._all_ended.clear()
-            try:
-                await self._all_ended.wait()
-            except asyncio.CancelledError as cancelled:
-                kind, error = type(cancelled), cancelled
+        try:
+            await self._direct.end()
+        except asyncio.CancelledError as cancelled:
+            kind, error = type(cancelled), cancelled
         try:
             await self._group.__aexit__(kind, error, trace)
         except BaseExceptionGroup as group:
@@ -162,8 +132,7 @@ class Execution:
         finally:
             if self._sharing is not None:
                 self._sharing.close()
-            files = self.results.settle(spent(self.results, self.core), self._values.values())
-            self._values.clear()
+            files = self.outcomes.settle(self.core)
             if files:
                 await asyncio.to_thread(files.clear)
 
@@ -178,27 +147,25 @@ class Execution:
         self._finished.clear()
         self._handle(PlanExtended(calls, complete, unused))
         self._narrow(call.id for call in calls if call.uses)
-        if complete and len(self._values) > len(self.results):  # of calls that a revision left out
-            current = {state.key for state in self.core.states.values()}
-            self._values = {key: value for key, value in self._values.items() if key in current}
+        if complete:
+            self.outcomes.drop_others(self.core)
 
     def revise(self) -> None:
         """The plan so far is void; ``extend`` tells the new one."""
         self._finished.clear()
-        self.results.clear()
-        self.shown.clear()
+        self.outcomes.forget()
         self._handle(PlanRevised())
 
     def occupy(self) -> None:
         """The model works on the plan from now on, on one of these processors."""
-        self._planning = True
+        self._ahead.planning = True
         self._handle(ModelOccupied())
 
     def vacate(self) -> None:
         """The model is free for the plan's own calls."""
-        self._planning = False
+        self._ahead.planning = False
         self._handle(ModelReleased())
-        self._read_ahead()
+        self._ahead.look()
 
     async def finished(self, *, or_failure: bool = False) -> bool:
         """Wait until nothing runs and nothing more can, unless the plan goes on.
@@ -226,9 +193,7 @@ class Execution:
                 self._handle(CallCancelled(*state.key))
         elif not attempt.unwanted and attempt.work is not None:
             attempt.unwanted = True
-            attempt.work.cancel()
-            if isinstance(attempt.work, asyncio.Task | Part):  # others tell by themselves
-                attempt.work.add_done_callback(lambda _: self._guarded(self._stopped, attempt))
+            attempt.stop(partial(self._guarded, self._stopped, attempt))
 
     def _stopped(self, attempt: Attempt) -> None:
         if self._running.pop(attempt.key, None) is not None:
@@ -274,9 +239,7 @@ class Execution:
             case Keep():
                 self._keep(command)
             case Share(call, same_as):
-                self.results.share(call, same_as)
-                if same_as in self.shown:
-                    self.shown[call] = self.shown[same_as]
+                self.outcomes.share(call, same_as)
             case Cancel():
                 self._cancel(command)
             case ReturnRate():
@@ -285,8 +248,7 @@ class Execution:
                 self.makespan = at
                 self._finished.set()
                 self._news.set()
-                if self._reading is not None:
-                    self._reading.cancel()
+                self._ahead.stop()
             case _:
                 assert_never(command)
 
@@ -296,21 +258,14 @@ class Execution:
         if attempt is None or attempt.work is None:  # its start raised: a defect
             return
         attempt.given_up = True
-        attempt.work.cancel()
-        if isinstance(attempt.work, asyncio.Task | Part):  # others tell by themselves
-            attempt.work.add_done_callback(lambda _: self._guarded(self._handle, CallStopped(*key)))
+        attempt.stop(partial(self._guarded, self._handle, CallStopped(*key)))
 
     def _keep(self, kept: Keep) -> None:
-        before, now = (kept.before, kept.before_attempt), (kept.call, kept.attempt)
-        if before in self._values:
-            self._values[now] = self._values.pop(before)
-            self._know(kept.call, self._values[now])
-        if before in self.spent:
-            self.spent[now] = self.spent.pop(before)
-        attempt = self._running.pop(before, None)
+        self.outcomes.keep(kept)
+        attempt = self._running.pop((kept.before, kept.before_attempt), None)
         if attempt is not None:
             attempt.call, attempt.number = self.core.graph.call(kept.call), kept.attempt
-            self._running[now] = attempt
+            self._running[attempt.key] = attempt
 
     def _start(self, attempt: Attempt) -> None:
         """Start a call: directly where it is only called once, anything else as a task."""
@@ -325,42 +280,32 @@ class Execution:
             or function.show is not None
         ):
             # As they are now: a plan that is revised meanwhile may make other calls of these ids.
-            given = self.results.as_they_are(call.uses)
-            attempt.shown = {id_: self.shown[id_] for id_ in call.uses if id_ in self.shown}
+            given = self.outcomes.results.as_they_are(call.uses)
+            attempt.shown = {id_: self.outcomes.shown[id_] for id_ in call.uses if id_ in self.outcomes.shown}
             attempt.work = self._group.create_task(
                 self._run(attempt, partial(self._making.one, attempt, call, given))
             )
             return
         try:
-            args = arguments(call, function, self.results)
+            args = arguments(call, function, self.outcomes.results)
         except Exception:
-            given = self.results.as_they_are()
+            given = self.outcomes.results.as_they_are()
             made = partial(self._making.one, attempt, call, given)  # where errors become events
             attempt.work = self._group.create_task(self._run(attempt, made))
             return
+        self._direct.begin(attempt, function, args, partial(self._guarded, self._ended_directly, attempt))
 
-        def ended(result: Any, error: CallError | None) -> None:
-            self._direct.discard(attempt)
-            if not self._direct:
-                self._all_ended.set()
-            self._guarded(told, result, error)
-
-        def told(result: Any, error: CallError | None) -> None:
-            if attempt.given_up:  # what a thread goes on using is in the ledger by now
-                self._handle(CallStopped(*attempt.key))
-            elif attempt.unwanted:
-                self._stopped(attempt)
-            elif error is not None:
-                self._failed(attempt, error)
-            else:
-                self._completed(attempt, result)
-
-        self._direct.add(attempt)
-        attempt.work = self._inline.begin(function, args, ended)
+    def _ended_directly(self, attempt: Attempt, result: Any, error: CallError | None) -> None:
+        if attempt.given_up:  # what a thread goes on using is in the ledger by now
+            self._handle(CallStopped(*attempt.key))
+        elif attempt.unwanted:
+            self._stopped(attempt)
+        else:
+            self._ended([(attempt, result, error)])
 
     def _start_together(self, attempts: list[Attempt]) -> None:
         """Start calls that are made as one, in one task."""
-        given = self.results.as_they_are(used for attempt in attempts for used in attempt.call.uses)
+        given = self.outcomes.results.as_they_are(used for attempt in attempts for used in attempt.call.uses)
         task = self._group.create_task(self._making.together(attempts, given, self._ended, self._wanted))
         part = Part(task, lambda: any(map(self._wanted, attempts)))
         for attempt in attempts:
@@ -375,21 +320,15 @@ class Execution:
         try:
             result = await work()
         except (CallError, ModelError) as error:
-            self._failed(attempt, error)
+            self._ended([(attempt, None, error)])
         else:
-            self._completed(attempt, result)
-
-    def _completed(self, attempt: Attempt, result: Any) -> None:
-        self._ended([(attempt, result, None)])
+            self._ended([(attempt, result, None)])
 
     def _free(self, calls: Iterable[CallId]) -> None:
         """Free large results that every call which uses them is done with."""
-        files = self.results.release(spent(calls, self.core))
+        files = self.outcomes.results.release(spent(calls, self.core))
         if files:  # on a thread: giving much memory back takes long
             self._group.create_task(asyncio.to_thread(files.clear))
-
-    def _failed(self, attempt: Attempt, error: Exception) -> None:
-        self._ended([(attempt, None, error)])
 
     def _ended(self, ended: Iterable[tuple[Attempt, Any, Exception | None]]) -> None:
         """Tell the core of calls that ended at once, and what is known now of those that use their results."""
@@ -404,14 +343,10 @@ class Execution:
                 events.append(CallFailed(*attempt.key, str(error)))
                 continue
             events.append(CallCompleted(*attempt.key))
-            self._values[attempt.key] = result
-            if attempt.spent is not None:
-                self.spent[attempt.key] = attempt.spent
             state = self.core.states.get(attempt.call.id)
-            if isinstance(result, Shown) and result.why:
-                self._unshown(self._functions[attempt.call.function], result.why)
-            if state is not None and state.attempt == attempt.number:
-                self._know(attempt.call.id, result)
+            current = state is not None and state.attempt == attempt.number
+            self.outcomes.take(attempt, self._functions[attempt.call.function], result, current=current)
+            if current:
                 known.append(attempt.call.id)
         if events:
             self._handle(events[0] if len(events) == 1 else BatchEnded(tuple(events)))
@@ -423,45 +358,7 @@ class Execution:
         if known:
             graph = self.core.graph
             self._narrow([user for call in known for same in graph.alike(call) for user in graph.users(same)])
-            self._read_ahead()
-
-    def _know(self, call: CallId, came: Any) -> None:
-        """Take a result, and its text if there is one."""
-        self.results[call] = came.result if isinstance(came, Shown) else came
-        if isinstance(came, Shown) and came.text is not None:
-            self.shown[call] = came.text
-
-    def _unshown(self, function: Function, why: str) -> None:
-        self.notes[function.name] = (
-            f"show of {function.name} failed, so the model was shown the result as if it had none: {why}"
-        )
-
-    def _read_ahead(self) -> None:
-        """Have the model read what is known of the next prompt of ``self``, while nothing computes."""
-        if self._ahead is None or self._planning or self._reading is not None or self._finished.is_set():
-            return
-        for attempt in self._running.values():
-            if attempt.processors or self._functions[attempt.call.function].asks_model:
-                return
-        states = self.core.states.values()
-        call = next(
-            (item.call for item in states if item.status == "planned" and item.call.function == SELF), None
-        )
-        if call is None:
-            return
-        known = beginning(next(iter(call.args.values())), self.results, self.shown)
-        if len(known) < MIN_AHEAD + (len(self._read) if known.startswith(self._read) else 0):
-            return
-        self._read = known
-        self._reading = self._group.create_task(self._reads(self._ahead, known))
-
-    async def _reads(self, ahead: Callable[[str], Awaitable[None]], known: str) -> None:
-        try:
-            with suppress(ModelError):  # the request that follows will tell
-                await ahead(known)
-        finally:
-            self._reading = None
-        self._read_ahead()
+            self._ahead.look()
 
     def _narrow(self, calls: Iterable[CallId]) -> None:
         """Tell the core what calls touch, where results that came in say more than the plan did."""
@@ -469,7 +366,7 @@ class Execution:
             call = self.core.graph.call(id_)
             function = self._functions[call.function]
             if function.reads or function.writes:
-                touch = touches(function, call, self.results)
+                touch = touches(function, call, self.outcomes.results)
                 if touch != self.core.graph.touch(id_):
                     self._handle(EffectsKnown(id_, touch))
 

@@ -102,7 +102,7 @@ def taken(execution: Execution, names: Mapping[str, str]) -> dict[str, list[Samp
         samples = found.setdefault(names[state.call.function], [])
         if len(samples) < SAMPLES:
             seconds = state.completed - state.dispatched
-            spent = execution.spent.get(state.key)
+            spent = execution.outcomes.asked.get(state.key)
             samples.append(
                 Sample(seconds)
                 if spent is None

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
     from llmorch.calls import FunctionCall
     from llmorch.functions import Function
-    from llmorch.processors.inline import Inline
-    from llmorch.processors.processor import Handing
     from llmorch.runtime.attempts import Attempt
+    from llmorch.runtime.placing import OpenPlaces
     from llmorch.runtime.results import Results
     from llmorch.runtime.sharing import Sharing
     from llmorch.schedule import Orchestration
@@ -42,9 +41,9 @@ MAX_PROMPTS = 20
 class Making:
     """Makes the calls of one execution, each in its place.
 
-    ``inline``, ``processes``, ``workers`` and ``ask`` are those of ``Execution``, ``sharing`` is
-    its part in what runs share. ``retried`` are the attempts that failed and were followed by
-    another, as that one began.
+    ``places`` and ``ask`` are those of ``Execution``, ``sharing`` is its part in what runs
+    share. ``retried`` are the attempts that failed and were followed by another, as that one
+    began.
     """
 
     def __init__(
@@ -52,18 +51,14 @@ class Making:
         core: Orchestration,
         functions: Mapping[str, Function],
         *,
-        inline: Inline,
-        processes: Handing,
-        workers: Callable[[tuple[int, ...], int | None], Handing],
+        places: OpenPlaces,
         ask: Callable[[str, Usage], Awaitable[str]],
         sharing: Sharing | None,
     ) -> None:
         self.retried: list[Retried] = []
         self._core = core
         self._functions = functions
-        self._inline = inline
-        self._processes = processes
-        self._workers = workers
+        self._places = places
         self._ask = ask
         self._sharing = sharing
         self._chance = Random()
@@ -107,8 +102,8 @@ class Making:
                 if not limit.expired():
                     raise
                 raise late(function.name, function.timeout) from None
-            return await self._inline.shown(function, made)
-        result = await self._execute(attempt, function, args)
+            return await self._places.inline.shown(function, made)
+        result = await self._places.execute(attempt, function, args)
         # What no call can use is opened while it still is this call that fails if it can't be.
         return opened(result) if elsewhere and self._unused(attempt) else result
 
@@ -120,19 +115,11 @@ class Making:
 
     async def _opened(self, attempt: Attempt, function: Function, args: Mapping[str, Any]) -> Any:
         """The same with a value as its result."""
-        return opened(await self._execute(attempt, function, args))
-
-    async def _execute(self, attempt: Attempt, function: Function, args: Mapping[str, Any]) -> Any:
-        """Call a function in the attempt's place; a large result may be held."""
-        if attempt.processors:
-            return await self._workers(attempt.processors, attempt.device).hand(function, args)
-        if function.in_process:
-            return await self._processes.hand(function, args)
-        return await self._inline.execute(function, args)
+        return opened(await self._places.execute(attempt, function, args))
 
     async def _asked(self, function: Function, args: Mapping[str, Any], spent: Usage) -> Any:
         """What a function that asks the model comes to: the reply, or what it makes of its replies."""
-        made = await self._inline.execute(function, args)
+        made = await self._places.inline.execute(function, args)
         if not isinstance(made, Generator):
             return await self._ask(_prompt(function, made), spent)
 
@@ -145,7 +132,7 @@ class Making:
         advance = replace(function, call=step, timeout=None)
         reply = None
         for _ in range(MAX_PROMPTS + 1):
-            returned, value = await self._inline.execute(advance, {"reply": reply})
+            returned, value = await self._places.inline.execute(advance, {"reply": reply})
             if returned:
                 return value
             reply = await self._ask(_prompt(function, value), spent)
