@@ -98,6 +98,11 @@ def die(name: str) -> None:
     os.kill(os.getpid(), getattr(signal, name))
 
 
+def end_parent() -> None:
+    os.kill(os.getppid(), signal.SIGTERM)
+    time.sleep(0.1)  # it has time for it
+
+
 def segfault() -> None:
     import ctypes
 

@@ -182,6 +182,12 @@ async def test_a_keeper_that_is_killed_is_replaced(worker: Worker) -> None:
     assert await call(worker, sample.pid) != before
 
 
+async def test_a_call_that_tells_its_parent_to_end_harms_nobody(worker: Worker) -> None:
+    before = await call(worker, sample.pid)
+    await call(worker, sample.end_parent)
+    assert await call(worker, sample.pid) == before
+
+
 async def test_after_two_hundred_stopped_calls_no_descriptor_is_open(worker: Worker, tmp_path: Path) -> None:
     def descriptors() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
