@@ -14,6 +14,8 @@ from llmorch.plan import check, parse
 from llmorch.testing import ScriptedModel
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from llmorch.functions import Function
 
 
@@ -211,6 +213,21 @@ class Computing:
     @function(kind="compute", reads=["{self}"])
     def score(self) -> None: ...
 
+    @function(timeout=5)
+    def fit(self) -> None: ...
+
+    @function(memory="2GiB", reads=["{self}"])
+    def measure(self) -> None: ...
+
+    @function(timeout=5)
+    async def wait(self) -> None: ...
+
+    @wait.batch
+    def wait_for_all(self, calls: list[dict[str, Any]]) -> list[None]: ...
+
+    @function(timeout=5, effects="none")
+    def cube(self, n: int) -> int: ...
+
     @function(kind="compute", effects="none")
     def square(self, n: int) -> int:
         return n * n
@@ -225,6 +242,15 @@ class Plain:
     [
         (lambda: as_functions([Computing().train]), "train: a compute call works on a copy of its object"),
         (lambda: as_functions([Computing().score]), "score: a compute call works on a copy of its object"),
+        (lambda: as_functions([Computing().fit]), "fit: with timeout=, a synchronous method works on a copy"),
+        (
+            lambda: as_functions([Computing().measure]),
+            "measure: with memory=, a synchronous method works on a copy",
+        ),
+        (
+            lambda: as_functions([Computing().wait]),
+            "wait: with timeout=, a synchronous method works on a copy",
+        ),
         (lambda: as_functions([Account]), "Account: offer an object of this class, not the class itself"),
         (lambda: as_functions([Plain()]), "a Plain is no function; to offer an object's methods, decorate"),
         (lambda: methods_of(Plain()), "Plain: decorate this class with @stateful"),
@@ -250,5 +276,6 @@ def test_only_the_object_has_attributes_in_a_name() -> None:
 
 
 def test_a_compute_method_that_needs_nothing_of_its_object_is_offered() -> None:
-    (square,) = as_functions([Computing().square]).values()
+    square, cube = as_functions([Computing().square, Computing().cube]).values()
+    assert (cube.in_process, cube.changes) == (True, False)
     assert (square.kind, square.changes, square.repeatable) == ("compute", False, True)

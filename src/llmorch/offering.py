@@ -76,11 +76,8 @@ def _bound(method: MethodType, declared: Function | None) -> Function | None:
     else:
         reads, writes = by_class.reads, by_class.writes
         of_owner = True
-    if of_owner and declared.kind == "compute":
-        raise FunctionError(
-            f"{name}: a compute call works on a copy of its object, in another process, and what it changes "
-            'there is lost; leave kind out, or say by effects="none" that it needs nothing that changes'
-        )
+    if of_owner:
+        _refuse_copies(declared)
     bound = replace(
         declared,
         call=method,
@@ -91,6 +88,22 @@ def _bound(method: MethodType, declared: Function | None) -> Function | None:
     )
     refuse_unsafe_retries(bound)
     return bound
+
+
+def _refuse_copies(declared: Function) -> None:
+    """Refuse a method of which calls would be made on a copy of its object, so that what they change is lost."""
+    if declared.kind == "compute":
+        raise FunctionError(
+            f"{declared.name}: a compute call works on a copy of its object, in another process, and what it "
+            'changes there is lost; leave kind out, or say by effects="none" that it needs nothing that changes'
+        )
+    if declared.in_process or (declared.batch is not None and declared.together.in_process):
+        limit = "timeout" if declared.timeout is not None else "memory"
+        raise FunctionError(
+            f"{declared.name}: with {limit}=, a synchronous method works on a copy of its object, in a process "
+            f"that can be stopped, and what it changes there is lost; make it async, leave {limit} out, or say by "
+            'effects="none" that it needs nothing that changes'
+        )
 
 
 def methods_of(owner: object, *, prefix: str = "") -> list[Function]:

@@ -63,7 +63,13 @@ class Run:
         if call is None:
             self.cancelled = True
             self._loop.call_soon(self._task.cancel)  # a task that hasn't taken its first step has no result
-        elif self._execution is not None and call in self._execution.core.states:
+        else:
+            self._loop.call_soon(self._stop, call)  # an observer may ask before what it hears of is done
+
+    def _stop(self, call: CallId) -> None:
+        if self._task.done() or self._execution is None:
+            return
+        if call in self._execution.core.states:
             self._execution.cancel(call)
 
     def attach(self, execution: Execution) -> None:
@@ -75,7 +81,8 @@ class Limit:
     """A run's deadline in seconds, which begins when the run is asked for: waiting for its turn counts."""
 
     def __init__(self, deadline: float | None) -> None:
-        if deadline is not None and not deadline > 0:
+        number = isinstance(deadline, int | float) and not isinstance(deadline, bool)
+        if deadline is not None and not (number and deadline > 0):
             raise ValueError(f"deadline is a positive number of seconds, not {deadline!r}")
         self._deadline = deadline
         self._ends = None if deadline is None else asyncio.get_running_loop().time() + deadline

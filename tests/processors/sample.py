@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -95,6 +96,11 @@ def exit_now(status: int) -> None:
 
 def die(name: str) -> None:
     os.kill(os.getpid(), getattr(signal, name))
+
+
+def end_parent() -> None:
+    os.kill(os.getppid(), signal.SIGTERM)
+    time.sleep(0.1)  # it has time for it
 
 
 def segfault() -> None:
@@ -238,6 +244,20 @@ def meddle(how: str, file: str = "") -> None:
             os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), 1)
         case "a closed output":
             sys.stdout.close()
+        case "an input":
+            os.dup2(os.open("/dev/zero", os.O_RDONLY), 0)
+        case "a closed input":
+            os.close(0)
+        case "a handler of a real-time signal":
+            signal.signal(signal.SIGRTMIN + 3, signal.SIG_IGN)
+        case "a limit of open files":
+            resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+        case "a limit of CPU time":
+            resource.setrlimit(resource.RLIMIT_CPU, (1000, 1000))
+        case "a lower priority":
+            os.nice(1)
+        case "recursion limit":
+            sys.setrecursionlimit(100)
         case "umask":
             os.umask(0o777)
         case "path":
@@ -261,6 +281,12 @@ def look() -> tuple[Any, ...]:
         "/nowhere" in sys.path,
         sys.stdout is not None and not sys.stdout.closed,
         os.fstat(1).st_ino == os.fstat(2).st_ino,
+        os.fstat(0).st_ino,
+        str(signal.getsignal(signal.SIGRTMIN + 3)),
+        resource.getrlimit(resource.RLIMIT_NOFILE),
+        resource.getrlimit(resource.RLIMIT_CPU),
+        os.getpriority(os.PRIO_PROCESS, 0),
+        sys.getrecursionlimit(),
     )
 
 

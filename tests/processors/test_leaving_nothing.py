@@ -39,6 +39,12 @@ PROCESSES = {
     "a dead child",
     "an output",
     "a closed output",
+    "an input",
+    "a closed input",
+    "a handler of a real-time signal",
+    "a limit of open files",
+    "a limit of CPU time",
+    "a lower priority",
 }
 """What is not worth mending: the next call gets another process."""
 
@@ -72,10 +78,12 @@ def removed(file: Path) -> bool:
 # What a call does to its process
 
 
-@pytest.mark.parametrize("how", sorted(PROCESSES | {"umask", "path", "stdout"}))
+@pytest.mark.parametrize("how", sorted(PROCESSES | {"umask", "path", "stdout", "recursion limit"}))
 async def test_what_a_call_does_to_its_process_reaches_no_other(
     worker: Worker, how: str, tmp_path: Path
 ) -> None:
+    if how == "a lower priority" and os.getpriority(os.PRIO_PROCESS, 0) == 19:
+        pytest.skip("there is no lower one")
     clean = await call(worker, sample.look)
     before = await call(worker, sample.pid)
     await call(worker, sample.meddle, how=how, file=str(tmp_path / "output"))
@@ -174,6 +182,12 @@ async def test_a_keeper_that_is_killed_is_replaced(worker: Worker) -> None:
     assert await call(worker, sample.pid) != before
 
 
+async def test_a_call_that_tells_its_parent_to_end_harms_nobody(worker: Worker) -> None:
+    before = await call(worker, sample.pid)
+    await call(worker, sample.end_parent)
+    assert await call(worker, sample.pid) == before
+
+
 async def test_after_two_hundred_stopped_calls_no_descriptor_is_open(worker: Worker, tmp_path: Path) -> None:
     def descriptors() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
@@ -184,7 +198,7 @@ async def test_after_two_hundred_stopped_calls_no_descriptor_is_open(worker: Wor
     before = descriptors()
     for _ in range(200):
         with pytest.raises(CallError, match="longer than its timeout"):
-            await worker.execute(late, {"seconds": 0.1, "file": str(file)})
+            await worker.execute(late, {"seconds": 20, "file": str(file)})
     await call(worker, sample.pid)
     assert descriptors() <= before
     assert not file.exists()

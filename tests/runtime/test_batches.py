@@ -543,3 +543,23 @@ def test_results_are_those_without_a_batch_form(plan) -> None:
     assert [(call.status, call.result, call.error) for call in one_by_one.calls] == [
         (call.status, call.result, call.error) for call in together.calls
     ]
+
+
+@pytest.mark.parametrize("kind", ["inout", "compute"])
+async def test_a_call_that_was_cancelled_within_a_batch_has_failed_and_has_no_result(kind: Any) -> None:
+    @function(kind=kind)
+    def look(x: int) -> int:
+        return x
+
+    @look.batch
+    async def gathered(calls: list[dict[str, Any]]) -> list[int | BaseException]:
+        async def one(x: int) -> int:
+            if x == 2:
+                raise asyncio.CancelledError
+            return x
+
+        return await asyncio.gather(*(one(**call) for call in calls), return_exceptions=True)
+
+    result = await executed(lines(3), look)
+    assert [call.result for call in result.calls] == [1, None, 3]
+    assert result.calls["s2"].error == "CancelledError"

@@ -166,6 +166,22 @@ async def test_a_batch_of_tool_calls_in_one_turn_is_safe_as_well() -> None:
     assert [call.result for call in result.calls] == ["wrote new", "new", "wrote newer"]
 
 
+async def test_a_model_in_turns_is_told_by_name_which_call_stopped_another() -> None:
+    calls = [
+        ToolCall("c1", "write", '{"name": "x", "value": "bad"}'),
+        ToolCall("c2", "read", '{"name": "x"}'),
+        ToolCall("c3", "read", '{"name": "y"}'),
+    ]
+    model = ScriptedModel([calls, "done"], calls_tools=True)
+    async with Orchestrator(Store(5).functions(), model=model, technique="parallel") as orchestrator:
+        await orchestrator.run("Which?")
+    assert [message.text for message in model.requests[1].messages[-3:]] == [
+        "Error: ValueError: it can't be written",
+        'Error: not made, because write(name="x", value="bad") failed',
+        "nothing",
+    ]
+
+
 WRITES_AND_READS = """s1 = write(name="x", value="new")
 s2 = read(name="x")
 s3 = write(name="x", value="newer")

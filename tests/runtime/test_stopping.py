@@ -21,7 +21,7 @@ from llmorch.processors.inline import Inline
 from llmorch.processors.pool import Pool
 from llmorch.runtime.drive import Execution
 from llmorch.runtime.placing import OpenPlaces
-from llmorch.schedule import Orchestration, policy_named
+from llmorch.schedule import Dispatch, Orchestration, policy_named
 from llmorch.testing import ScriptedModel
 from tests.runtime.counted import MADE, scripted
 
@@ -169,6 +169,20 @@ async def test_a_call_is_cancelled_from_another_thread() -> None:
         thread.join()
 
 
+async def test_an_observer_can_cancel_a_call_as_soon_as_it_hears_of_it() -> None:
+    async with orchestrator() as made, asyncio.timeout(10):
+
+        def observe(message: Any, at: float) -> None:
+            if isinstance(message, Dispatch) and message.call == "s1":
+                run.cancel("s1")  # which begins only after this
+                run.cancel("s3")
+
+        plan = "s1 = burn(seconds=30)\ns2 = wait(seconds=0.1)\ns3 = wait(seconds=s2)\ns4 = wait(seconds=s2)"
+        run = made.start_plan(plan, observer=observe)
+        ended = {"s1": "cancelled", "s2": "completed", "s3": "cancelled", "s4": "completed"}
+        assert statuses(await run) == ended
+
+
 async def test_what_waits_for_its_turn_after_a_cancelled_call_starts_when_that_has_really_ended() -> None:
     seen = []
 
@@ -284,8 +298,9 @@ async def test_a_plan_has_a_deadline_too() -> None:
         with pytest.raises(LimitReached) as raised:
             await made.execute("s1 = wait(seconds=0)\ns2 = burn(seconds=30)", deadline=0.5)
         assert statuses(raised.value.result) == {"s1": "completed", "s2": "cancelled"}
-        with pytest.raises(ValueError, match="positive number"):
-            await made.execute("s1 = wait(seconds=0)", deadline=0)
+        for wrong in (0, float("nan"), "5", True):
+            with pytest.raises(ValueError, match="positive number"):
+                await made.execute("s1 = wait(seconds=0)", deadline=wrong)  # type: ignore[arg-type]
 
 
 # Timeouts

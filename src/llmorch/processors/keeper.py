@@ -71,6 +71,7 @@ class _Keeper:
         adopt(end_with=signal.SIGTERM)
         if os.getppid() != parent:
             os._exit(1)
+        self._parent = parent
         self._control = socket.socket(fileno=descriptor)
         self._control.set_inheritable(False)
         self._orphaned = False
@@ -124,8 +125,7 @@ class _Keeper:
         poll.register(connection, select.POLLIN)
         poll.register(self._signals, select.POLLIN)
         readable = dict(poll.poll(None if seconds is None else seconds * 1000))
-        with suppress(BlockingIOError):
-            self._orphaned |= signal.SIGTERM in os.read(self._signals, 4096)
+        self._heed()
         return connection.fileno() in readable
 
     def _keep(self, pid: int, leash: socket.socket) -> str:
@@ -191,8 +191,16 @@ class _Keeper:
     def _wait_for_end(self) -> None:
         """Wait until a child has ended, or for a moment: another may have become ours."""
         select.select([self._signals], [], [], 0.02)
+        self._heed()
+
+    def _heed(self) -> None:
+        """Take note of the signals that arrived: of the one that tells the end of our parent.
+
+        Anybody may send that, a function to the parent of its process for instance.
+        """
         with suppress(BlockingIOError):
-            self._orphaned |= signal.SIGTERM in os.read(self._signals, 4096)
+            if signal.SIGTERM in os.read(self._signals, 4096):
+                self._orphaned |= os.getppid() != self._parent
 
 
 def _noted(*_: object) -> None:

@@ -1,8 +1,8 @@
 """What a function leaves in its process: put back for the next call, or found to be there for good.
 
 Decides what is looked at after every call, which must take microseconds: current folder,
-environment, ``umask``, ``sys.path``, standard output, signal handlers, timers, threads,
-children. What modules keep in variables is theirs, and stays: a function may have a cache.
+environment, ``umask``, ``sys.path``, standard input and output, signal handlers, timers, limits,
+priority, threads, children. What modules keep in variables is theirs, and stays: a function may have a cache.
 """
 
 from __future__ import annotations
@@ -14,12 +14,22 @@ import sys
 # The module ``signal`` makes enumerations of all this, which takes twenty times as long.
 from _signal import SIG_BLOCK, getsignal, pthread_sigmask  # type: ignore[import-not-found]
 from contextlib import suppress
+from resource import (
+    RLIMIT_AS,
+    RLIMIT_CPU,
+    RLIMIT_DATA,
+    RLIMIT_FSIZE,
+    RLIMIT_NOFILE,
+    RLIMIT_STACK,
+    getrlimit,
+)
 from typing import Any
 
 from llmorch.processors.family import children
 
-_SIGNALS = [int(number) for number in signal.valid_signals() if number < 32]
-_OUTPUTS = (1, 2)
+_SIGNALS = [int(number) for number in signal.valid_signals()]
+_STREAMS = (0, 1, 2)
+_LIMITS = (RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_STACK)
 
 
 class Before:
@@ -41,6 +51,7 @@ class Before:
     def accept(self) -> None:
         """Take what can't be put back as it is now: what a module started belongs to the module."""
         self._path = list(sys.path)
+        self._depth = sys.getrecursionlimit()
         self._fixed = _fixed()
         self._threads = sys._current_frames().keys()
         self._children = children(os.getpid())
@@ -62,6 +73,8 @@ class Before:
         os.umask(self._umask)
         if sys.path != self._path:
             sys.path[:] = self._path
+        if sys.getrecursionlimit() != self._depth:
+            sys.setrecursionlimit(self._depth)
         sys.stdout, sys.stderr = self._streams
         with suppress(Exception):  # nobody reads it: not this call's failure
             sys.stdout.flush()
@@ -88,6 +101,9 @@ def _fixed() -> tuple[Any, ...]:
             [getsignal(number) for number in _SIGNALS],
             pthread_sigmask(SIG_BLOCK, ()),
             signal.getitimer(signal.ITIMER_REAL)[0] > 0,
-            [os.fstat(output).st_ino for output in _OUTPUTS],
+            [os.fstat(stream).st_ino for stream in _STREAMS],
+            [getrlimit(limit) for limit in _LIMITS],
+            os.getpriority(os.PRIO_PROCESS, 0),
+            os.sched_getaffinity(0) if sys.platform == "linux" else None,
         )
-    return ()  # an output was closed
+    return ()  # one of the streams was closed

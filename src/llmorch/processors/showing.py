@@ -37,14 +37,14 @@ def shown(result: Any, show: Callable[[Any], object], *, batch: bool = False) ->
         return _shown(result, show)
     if not isinstance(result, list | tuple):
         return result  # which is no list of results: whoever wants one will say so
-    return [item if isinstance(item, Raised | Exception) else _shown(item, show) for item in result]
+    return [item if isinstance(item, Raised | BaseException) else _shown(item, show) for item in result]
 
 
 def late(result: Any, *, batch: bool = False) -> Any:
     """The same where showing took too long."""
     if not batch or not isinstance(result, list | tuple):
         return result if batch else Shown(result, why=_LATE)
-    return [item if isinstance(item, Raised | Exception) else Shown(item, why=_LATE) for item in result]
+    return [item if isinstance(item, Raised | BaseException) else Shown(item, why=_LATE) for item in result]
 
 
 def _shown(result: Any, show: Callable[[Any], object]) -> Shown:

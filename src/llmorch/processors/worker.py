@@ -167,7 +167,7 @@ class _Program:
         args = None
         batch = message.kind == CALL_BATCH
         if batch and isinstance(result, list | tuple):
-            result = [raised(item) if isinstance(item, Exception) else item for item in result]
+            result = [raised(item) if isinstance(item, BaseException) else item for item in result]
         told: tuple[str | None, str] | None = None
         if show is not None:
             from llmorch.processors.showing import Shown, shown

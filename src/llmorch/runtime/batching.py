@@ -107,7 +107,7 @@ def _wrong(results: object, count: int) -> str:
 
 
 def _outcome(result: Any) -> Outcome:
-    if isinstance(result, Exception):
+    if isinstance(result, BaseException):  # gather has one for what was cancelled
         result = raised(result)
     if isinstance(result, Raised):
         return None, CallError(result.message, detail=result.detail, kinds=result.kinds)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _ALL_OF_IT = "What to do, with every text that it needs: nothing else is known to it."
 MAX_IDLE = 2
 """Turns in a row in which a model asks for nothing new before it is stopped."""
+MAX_CALL = 200
+"""Characters of a call in what is told of another."""
 
 Wanted: TypeAlias = "FunctionCall | PlanError"
 """A call that a model wrote, not checked yet, or why what it wrote is none."""
@@ -75,7 +77,7 @@ class Turns:
                 self._recoveries.append(Recovery("repair", error.message))
                 places.append(("", f"Error: {error}"))
                 continue
-            text = self._last = render_call(replace(call, id="")).removeprefix(" = ")
+            text = self._last = _without_id(call)
             anything = anything or text not in self._seen
             self._seen.add(text)
             if text in self._told:
@@ -105,6 +107,10 @@ class Turns:
 
     def _tell(self, outcome: Outcome, id_: str, text: str) -> str:
         told = result_text(outcome, id_)
+        cause, _, how = outcome.errors.get(id_, "").partition(" ")
+        if id_ not in outcome.failed and cause in {call.id for call in outcome.plan}:
+            # It was skipped, and ids are nothing that a model in turns has seen.
+            told = f"Error: not made, because {_without_id(outcome.plan[cause])[:MAX_CALL]} {how}"
         # What failed may be tried again, and what touches other things may have changed.
         if id_ in outcome.results and self._pure(outcome.plan[id_].function):
             self._told[text] = told
@@ -122,7 +128,7 @@ class Turns:
         if self._idle < MAX_IDLE:
             return None
         if self._last:
-            return f"the model repeated {self._last[:200]}"
+            return f"the model repeated {self._last[:MAX_CALL]}"
         last = f": {self._recoveries[-1].why}" if self._recoveries else ""
         return f"the model wrote nothing that can be run, {self._idle} times in a row{last}"
 
@@ -133,3 +139,7 @@ class Turns:
     def unanswered(self, why: str) -> Answer:
         """The end, without one."""
         return Answer(False, error=why, recoveries=tuple(self._recoveries))
+
+
+def _without_id(call: FunctionCall) -> str:
+    return render_call(replace(call, id="")).removeprefix(" = ")
