@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from llmorch import Orchestrator
 from llmorch.errors import CallError
 from llmorch.functions import Function, declaration_of
 from llmorch.processors import inline
 from llmorch.processors.inline import Inline
+from llmorch.testing import ScriptedModel
 from tests.processors import sample
 
 if TYPE_CHECKING:
@@ -284,3 +286,35 @@ def test_one_processor_serves_several_event_loops_in_turn() -> None:
     for number in range(3):
         assert asyncio.run(processor.execute(ECHO, {"value": number})) == number
     asyncio.run(processor.close())
+
+
+class NoThread(threading.Thread):
+    """A thread that the system doesn't allow any more."""
+
+    def start(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+async def test_a_call_waits_for_a_thread_where_no_other_can_be_started(
+    processor: Inline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await processor.execute(ECHO, {"value": 1}) == 1
+    monkeypatch.setattr(inline, "Thread", NoThread)
+    results = await asyncio.gather(*(processor.execute(ECHO, {"value": value}) for value in range(5)))
+    assert results == [0, 1, 2, 3, 4]
+
+
+async def test_a_call_fails_where_no_thread_can_be_started_at_all(
+    processor: Inline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inline, "Thread", NoThread)
+    with pytest.raises(CallError, match="no thread can be started to run it: can't start new thread"):
+        await processor.execute(ECHO, {"value": 1})
+
+
+async def test_a_run_ends_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inline, "Thread", NoThread)
+    async with Orchestrator([sample.echo], model=ScriptedModel([])) as orchestrator:
+        result = await asyncio.wait_for(orchestrator.execute("s1 = echo(value=1)\ns2 = echo(value=s1)"), 10)
+    assert [call.status for call in result.calls] == ["failed", "skipped"]
+    assert "no thread can be started" in (result.calls["s1"].error or "")

@@ -299,10 +299,10 @@ def test_an_answer_is_kept_whole(written, meant) -> None:
     "text", ["f(1)\n" + "\n" * 20_000, "search(query=[\n" + "1,\n" * 10_000, " \n" * 20_000, "- " * 30_000]
 )
 def test_a_looping_model_is_read_in_no_time(text) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for technique, written in ((parallel, text), (react, f"Action: {text}")):
         play(technique, [written, written])
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_an_error_is_told_as_what_it_is_each_time() -> None:

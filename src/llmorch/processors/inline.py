@@ -197,7 +197,8 @@ class Inline:
         """Start a call; ``done`` hears on the event loop how it ended, once.
 
         This is ``execute`` without a task around it, which takes two turns of the event
-        loop more. What is returned can be cancelled, and then ends soon.
+        loop more. What is returned can be cancelled, and then ends soon. Raises ``CallError``
+        if the call can't be started.
         """
         if function.is_async:
             return Awaited(function, None, args, done)
@@ -211,12 +212,19 @@ class Inline:
             self._idle.pop()
         except IndexError:
             if self._threads < LIMIT:
-                self._threads += 1
-                # A daemon: a function that sleeps for an hour doesn't keep the program alive.
-                Thread(
-                    target=_work, args=(self._jobs, self._idle), name="llmorch-inline", daemon=True
-                ).start()
+                self._add_thread()
         self._jobs.put(job)
+
+    def _add_thread(self) -> None:
+        # A daemon: a function that sleeps for an hour doesn't keep the program alive.
+        thread = Thread(target=_work, args=(self._jobs, self._idle), name="llmorch-inline", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            if not self._threads:  # else the call waits for one of those
+                raise CallError(f"no thread can be started to run it: {error}") from error
+        else:
+            self._threads += 1
 
     async def close(self) -> None:
         """Let the threads end, each once its call has returned."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from llmorch.errors import CallError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmorch.errors import CallError
     from llmorch.functions import Function
     from llmorch.processors.inline import Inline
     from llmorch.processors.stopping import Done
@@ -36,7 +37,10 @@ class Direct:
             told(result, error)
 
         self._attempts.add(attempt)
-        attempt.work = self._inline.begin(function, args, ended)
+        try:
+            attempt.work = self._inline.begin(function, args, ended)
+        except CallError as error:  # heard later, as of any other call
+            asyncio.get_running_loop().call_soon(ended, None, error)
 
     async def end(self) -> None:
         """Stop them all, and return once they have ended. Raises ``CancelledError`` if cancelled, but after that."""
