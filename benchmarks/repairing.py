@@ -22,6 +22,7 @@ from benchmarks.policies import markdown_table
 from benchmarks.right_plans import RightPlan, example_plans
 from llmorch import ModelError, Orchestrator, UnresolvedQuery
 from llmorch.models.model import Finished, Text
+from llmorch.plan import render
 from llmorch.testing import ScriptedModel
 
 if TYPE_CHECKING:
@@ -180,9 +181,9 @@ async def _wrong_plans(count: int, chance: random.Random) -> list[_Wrong]:
 async def _one(model: Model, wrong: _Wrong) -> Repair:
     plan, misled = wrong.plan, _Misled(model, wrong.text)
     orchestrator = _orchestrator(plan, misled, wrong.others)
-    with suppress(UnresolvedQuery, _Enough):  # its replies tell how
-        await orchestrator.plan(plan.query)
-    last = await _accepted(misled.replies[-1], plan)
+    last = None
+    with suppress(UnresolvedQuery, _Enough):
+        last = await _accepted(render(await orchestrator.plan(plan.query)), plan)
     return Repair(
         wrong.kind, len(misled.replies), last is not None, same=last == await _accepted(plan.text, plan)
     )

@@ -138,7 +138,7 @@ def math(prompt: str) -> Generator[str, str, float | str]:
     except NotArithmetic:
         pass
     task, text = _divided(prompt)
-    text = _written_out(with_numbers(_CUT.sub("", text), task), task)
+    text = _written_out(with_numbers(_CUT.sub("[...]", text), task), task)
     reply = yield _ASKED.format(task=task, text=text or "none")
     kept: float | str | None = None
     for again in (True, False):

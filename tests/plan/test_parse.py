@@ -138,6 +138,19 @@ def test_a_function_called_join_is_no_end_mark() -> None:
     ]
 
 
+def test_a_call_without_an_id_has_that_of_its_place_where_that_is_allowed() -> None:
+    text = 'search("a")\nx = search("b")\n\nsearch("c", k=s1)\n'
+    parser = Parser(numbers=True)
+    assert [call.id for call in parser.feed(text)] == ["s1", "x", "s3"]
+    assert [call.id for call in Parser(["s1", "x"], numbers=True).feed('search("d")\n')] == ["s3"]
+    with pytest.raises(InvalidSyntax, match="this is not a call with an id"):
+        Parser().feed(text)
+    with pytest.raises(InvalidSyntax, match="this is not a call with an id"):
+        Parser(numbers=True).feed("moment\n")
+    with pytest.raises(DuplicateId, match="s1 is defined twice, first on line 1"):
+        Parser(numbers=True).feed('search("a")\ns1 = search("b")\n')
+
+
 def test_what_python_would_warn_of_warns_nobody() -> None:
     for argument in (r"'\d'", "1or 2", "2in [2]", "0xfor 2"):
         parse(f"s1 = f(x={argument})")  # a warning is an error here

@@ -87,7 +87,7 @@ def play(
                 played.requests.append(request)
                 said = left.pop(0)
                 answer = Reply(said) if isinstance(said, str) else said
-            case WritePlan(request, _):
+            case WritePlan(request):
                 played.requests.append(request)
                 text = left.pop(0)
                 parser = Parser(call.id for call in calls)

@@ -10,9 +10,10 @@ import pytest
 from pydantic import BaseModel
 
 from llmorch import function
+from llmorch.errors import FunctionError
 from llmorch.offering import as_functions, self_function
 from llmorch.requests import ToolCall
-from llmorch.techniques import Example, Reply
+from llmorch.techniques import Example, Reply, parse_examples
 from llmorch.techniques.parallel import in_batches, parallel
 from llmorch.techniques.react import react
 from llmorch.techniques.toolcompiler import fuse, toolcompiler
@@ -97,6 +98,76 @@ def test_examples_tell_a_turn_what_similar_queries_began_with() -> None:
     example = Example("Which?", 's1 = search(query="X")\ns2 = self(prompt="{s1}")')
     first = play(react, ["Answer: x"], examples=(example,)).requests[0].messages[0].text
     assert first.endswith('Query: Which?\nsearch(query="X")\n')
+
+
+TOLD = """
+# query: Which is larger, A or B?
+s1 = search(query="A")
+s2 = search(query="B")
+s3 = measure(image="{s1} {s2}")
+# Thought: I need A.
+# Action: search(query="A")
+# Observation: A is 5: large
+# Thought: Next B.
+# Action: search("B")
+# Observation: B is 4
+# Thought: I measure them.
+# Action: measure(image="5 4")
+# Observation: 5
+# Thought: 5 is A's.
+# Answer: A
+"""
+
+
+def test_the_trajectory_of_an_example_is_shown_in_place_of_the_general_ones() -> None:
+    example = parse_examples(TOLD)
+    messages = play(react, ["Answer: x"], examples=example).requests[0].messages
+    assert "Similar queries" not in messages[0].text
+    assert [message.text for message in messages[1:-1]] == [
+        messages[-1].text.replace("Which is it?", "Which is larger, A or B?"),
+        'Thought: I need A.\nAction: search(query="A")',
+        "Observation: A is 5: large",
+        'Thought: Next B.\nAction: search("B")',
+        "Observation: B is 4",
+        'Thought: I measure them.\nAction: measure(image="5 4")',
+        "Observation: 5",
+        "Thought: 5 is A's.\nAnswer: A",
+    ]
+
+
+def test_a_trajectory_is_shown_in_batches_too() -> None:
+    example = parse_examples(TOLD.replace('search("B")', 'search(query="B")'))
+    messages = play(parallel, ["Answer: x"], examples=example).requests[0].messages
+    assert [message.text for message in messages[2:-1]] == [
+        'search(query="A")\nsearch(query="B")',
+        'Result of search(query="A"): A is 5: large\nResult of search(query="B"): B is 4',
+        'measure(image="5 4")',
+        'Result of measure(image="5 4"): 5',
+        "Answer: A",
+    ]
+
+
+def test_a_trajectory_with_calls_that_are_not_offered_is_left_out() -> None:
+    example = parse_examples(TOLD.replace("measure(", "fly("))
+    first = play(react, ["Answer: x"], examples=example).requests[0].messages[0].text
+    assert first.endswith('Query: Which is larger, A or B?\nsearch(query="A")\nsearch(query="B")\n')
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "says"),
+    [
+        ("# Thought: Next B.\n", "", "line 9: # Thought: ... is expected"),
+        ("# Observation: B is 4\n", "", "line 11: # Observation: ... is expected"),
+        ("# Observation: 5\n", "# Observation:\n", "line 14: # Observation: ... is expected"),
+        ("# Answer: A\n", "", "line 15: what is told in turns ends with # Answer"),
+        ("# Answer: A\n", "# Answer: A\n# Thought: B\n", "line 17: a blank line is expected"),
+        ('search("B")', "search(", "line 10: search\\( is no call"),
+        ('search("B")', "search(query=s1)", "line 10: .* is no call .s1 is not defined"),
+    ],
+)
+def test_a_trajectory_that_is_none_says_where(line, instead, says) -> None:
+    with pytest.raises(FunctionError, match=f"^some.plans, {says}"):
+        parse_examples(TOLD.replace(line, instead), name="some.plans")
 
 
 @pytest.mark.parametrize("technique", [react, parallel, toolcompiler])

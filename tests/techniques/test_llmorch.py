@@ -128,14 +128,25 @@ def test_an_examples_file_is_plans_under_their_queries() -> None:
         ("How large is it?", 's1 = search("it")'),
         ("Who?", 's1 = search(query="who")'),
     ]
-    request = next(llmorch(Task("And?", FUNCTIONS, examples, constrains=False))).request
+    longer = (*examples, *parse_examples('# query: Why?\ns1 = search("a")\ns2 = self(prompt="{s1}")'))
+    request = next(llmorch(Task("And?", FUNCTIONS, longer, constrains=False))).request
     assert [message.text for message in request.messages[1:]] == [
         "Query: How large is it?",
         's1 = search("it")',
         "Query: Who?",
         's1 = search(query="who")',
+        "Query: Why?",
+        's1 = search("a")\ns2 = self(prompt="{s1}")',
         "Query: And?",
     ]
+
+
+def test_examples_without_a_call_that_uses_another_are_shown_without_ids_and_first_names() -> None:
+    text = '# query: How large?\ns1 = search(query="it")\ns2 = search(query="b", k=9)\ns3 = search("a")'
+    request = next(llmorch(Task("And?", FUNCTIONS, parse_examples(text), constrains=True))).request
+    assert request.messages[2].text == 'search("it")\nsearch("b", k=9)\nsearch("a")'
+    assert 'line ::= (new " = ")? call' in request.grammar
+    assert '"search(" "query="? (' in request.grammar
 
 
 @pytest.mark.parametrize(

@@ -63,10 +63,15 @@ class Parser:
     After an error the parser takes nothing more. ``earlier`` are ids of calls that were
     made before this text: it may use them, and define none of them again. Without
     ``references`` braces in a string are text: a turn's calls have all values written out.
+    With ``numbers`` a call may stand without an id, and has that of its place: ``s2`` is
+    the second.
     """
 
-    def __init__(self, earlier: Iterable[CallId] = (), *, references: bool = True) -> None:
+    def __init__(
+        self, earlier: Iterable[CallId] = (), *, references: bool = True, numbers: bool = False
+    ) -> None:
         self._references = references
+        self._numbers = numbers
         self._known: dict[CallId, int] = dict.fromkeys(earlier, 0)
         self._earlier = len(self._known)
         self._braced: dict[str, tuple[Position, str]] = {}
@@ -193,6 +198,8 @@ class Parser:
         statements = _python(code[indent:], source)
         calls = []
         for statement in statements:
+            if id_ is None and self._numbers and _is_call(statement):
+                id_ = f"s{len(self._known) + 1}"
             calls.append(self._call(statement, id_, source))
             id_ = None
         return calls
@@ -257,6 +264,10 @@ class Parser:
             (line, column), text = self._braced[name]
             hint = "a call can use only the results of calls above it"
             raise UndefinedId(f"{name} is not defined", line=line, column=column, text=text, hint=hint)
+
+
+def _is_call(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
 
 
 def _split(statement: ast.stmt, id_: CallId | None, source: Source) -> tuple[CallId, ast.Call]:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar, assert_never
 from llmorch.calls import Plan
 from llmorch.errors import LimitReached, ModelError, PlanError, PlanTooLarge, ToolsRefused, UnresolvedQuery
 from llmorch.models.model import Finished, Text
-from llmorch.plan import Checker, Parser, with_query
 from llmorch.requests import ToolCall
+from llmorch.runtime.drafting import Drafting
 from llmorch.techniques import AskModel, Draft, Look, Outcome, Reply, Revise, RunPlan, WritePlan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from typing import Any
 
     from llmorch.calls import CallId, FunctionCall
@@ -154,21 +154,20 @@ class Conversing:
         effect: WritePlan,
         functions: Mapping[str, Function],
         execution: Execution | None,
-        earlier: Iterable[CallId] = (),
+        earlier: Sequence[CallId] = (),
     ) -> Draft:
         """A plan, parsed and checked as it arrives; its calls start at once.
 
-        ``earlier`` are the calls whose results it may use.
+        ``earlier`` are the calls whose results it may use. A call without an id is given one:
+        every token less is waited for less.
         """
-        request, parser, checker = effect.request, Parser(earlier), Checker(functions)
+        request = effect.request
+        reading = Drafting(effect, functions, earlier)
         text: list[str] = []
-        calls: list[FunctionCall] = []
 
         def take(found: list[FunctionCall]) -> None:
-            checked = tuple(with_query(checker.check(call), effect.query) for call in found)
-            calls.extend(checked)
-            if checked and execution is not None:
-                execution.extend(checked)
+            if found and execution is not None:
+                execution.extend(tuple(found))
 
         try:
             async with aclosing(self.pieces(request)) as pieces:
@@ -176,17 +175,17 @@ class Conversing:
                     if isinstance(piece, Finished):
                         if piece.reason == "length":
                             raise PlanTooLarge.cut_off("".join(text), request.max_tokens)
-                        take(parser.finish())
+                        take(reading.finish())
                         continue
                     if isinstance(piece, ToolCall):
                         continue  # none was offered
                     text.append(piece)
                     if self._wrote is not None:
                         self._wrote(piece)
-                    take(parser.feed(piece))
+                    take(reading.feed(piece))
         except PlanError as error:
-            return Draft("".join(text), error=error)
-        return Draft("".join(text), plan=Plan(tuple(calls)))
+            return Draft(reading.text, error=error, above=reading.above(error))
+        return Draft(reading.text, plan=Plan(tuple(reading.calls)))
 
 
 @dataclass(frozen=True)

@@ -66,11 +66,13 @@ class WritePlan:
 
     Calls may start while the text still arrives; a later ``WritePlan`` or ``RunPlan``
     revises what was begun. The plan may use the results of plans that were run before, and
-    ``{query}`` in its strings stands for ``query``.
+    ``{query}`` in its strings stands for ``query``. ``above`` are lines that the reply goes
+    on from; one that writes their calls again is the whole plan.
     """
 
     request: ModelRequest
     query: str
+    above: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ class Draft:
     text: str
     plan: Plan | None = None
     error: PlanError | None = None
+    above: str = ""
+    """The lines above the error, if they are right and a repair can go on from them."""
 
 
 @dataclass(frozen=True, slots=True)

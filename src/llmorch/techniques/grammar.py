@@ -55,23 +55,31 @@ def plan_grammar(
     first: int = 1,
     why: bool = False,
     earlier: Iterable[str] = (),
+    short: bool = False,
 ) -> str:
     """The grammar of plans that call only ``functions``.
 
     ``ids`` is the letter before an id's number, ``first`` the lowest number, and ``why``
     has each call stand below a comment that says why. ``earlier`` are ids of calls that
-    were made before, and may be of another form.
+    were made before, and may be of another form. In a ``short`` plan a call may stand
+    without an id, and its first argument without a name.
     """
     # The newline stands between lines and may be left out at the end: a model that has
     # seen plans end without one is driven on for ever if it must write it.
     rules = [f'root ::= line ("\\n" line){{0,{MAX_CALLS - 1}}} "\\n"?']
-    rules.append(f'line ::= {"why " if why else ""}new " = " call')
+    named = '(new " = ")?' if short else 'new " = "'
+    rules.append(f"line ::= {'why ' if why else ''}{named} call")
     if why:
         rules.append(f'why ::= "# " {LINE} "\\n"')
     rules.append(f"new ::= {_new_id(ids, first)}")
     others = [id_ for id_ in earlier if not re.fullmatch(rf"{ids}[1-9][0-9]?", id_)]
     rules.append(f'id ::= "{ids}" [1-9] [0-9]?{"".join(f" | {chr(34)}{id_}{chr(34)}" for id_ in others)}')
-    return "\n".join([*rules, *Rules(references=True).calls(functions)])
+    return "\n".join([*rules, *Rules(references=True, short=short).calls(functions)])
+
+
+def beginning_with(grammar: str, id_: str) -> str:
+    """The grammar of what is left of a plan: its first call has this id."""
+    return grammar.replace("root ::= line ", f'root ::= "{id_} = " call ', 1)
 
 
 def step_grammar(functions: Mapping[str, Function]) -> str:
@@ -109,8 +117,9 @@ def _new_id(letter: str, first: int) -> str:
 class Rules:
     """The rules of calls, for a grammar's lines; with or without results of earlier calls in their arguments."""
 
-    def __init__(self, *, references: bool) -> None:
+    def __init__(self, *, references: bool, short: bool = False) -> None:
         self._or_ref = " | ref" if references else ""
+        self._short = short
 
     def calls(self, functions: Mapping[str, Function]) -> list[str]:
         """One rule a function, the rule ``call``, and all that they use."""
@@ -125,7 +134,11 @@ class Rules:
         optional = [item for item in function.parameters if item not in required]
         opening = f'"{function.name}("'
         if required:
-            arguments = ' ", " '.join(self._argument(item, instead.get(item.name)) for item in required)
+            values = [self._argument(item, instead.get(item.name)) for item in required]
+            if self._short and required[0] is function.parameters[0]:
+                name, value = values[0].split(" ", 1)
+                values[0] = f"{name}? {value}"
+            arguments = ' ", " '.join(values)
             arguments += "".join(f' (", " {self._argument(item)})?' for item in optional)
             return f'{opening} {arguments} ")"'
         # Without a required argument any optional one may come first.

@@ -16,7 +16,7 @@ from llmorch.errors import UnusedResult
 from llmorch.plan import mention_unused, unused_results, with_answer
 from llmorch.techniques.conversation import WritePlan, answer_of
 from llmorch.techniques.judging import until_answered
-from llmorch.techniques.prompts.plan import translate
+from llmorch.techniques.prompts.plan import can_be_short, translate
 from llmorch.techniques.recovering import run_recovering
 from llmorch.techniques.repairing import planned
 
@@ -32,8 +32,9 @@ def llmorch(task: Task) -> Conversation[Answer]:
     The answer is the last call's result or, with ``task.replan``, what the model makes of all
     results, once it finds that they are enough.
     """
+    short = can_be_short(task)
     written = yield from planned(
-        task, partial(translate, task), partial(_drafted, task), partial(_unused, task)
+        task, partial(translate, task, short=short), partial(_drafted, task), partial(_unused, task)
     )
     plan = mention_unused(written, task.functions)
     if task.replan:
@@ -42,9 +43,9 @@ def llmorch(task: Task) -> Conversation[Answer]:
     return answer_of(outcome, tuple(task.tried))
 
 
-def _drafted(task: Task, request: ModelRequest) -> Conversation[Draft]:
+def _drafted(task: Task, request: ModelRequest, above: str) -> Conversation[Draft]:
     """A plan as the model writes it, with a last call that reads what it stops at."""
-    draft: Draft = yield WritePlan(request, task.query)
+    draft: Draft = yield WritePlan(request, task.query, above)
     if draft.plan is None:
         return draft
     return replace(draft, plan=with_answer(draft.plan, task.functions, task.query))

@@ -18,7 +18,8 @@ from llmorch.requests import Message
 from llmorch.schedule.recovery import Broken, broken, cone, named_in
 from llmorch.techniques.conversation import AskModel, Look, Outcome, Recovery, Revise, RunPlan
 from llmorch.techniques.effects import SameCall, refuse_repeated, repeated
-from llmorch.techniques.prompts.join import next_number, plan_again
+from llmorch.techniques.prompts.join import plan_again
+from llmorch.techniques.prompts.plan import next_number
 from llmorch.techniques.prompts.recover import MAX_INPUT, repair_call
 from llmorch.techniques.prompts.results import result_text, value_text
 
@@ -146,11 +147,12 @@ class _Recovering:
         self._task.tried.append(Recovery("recover", why, group.failed))
         graph = self._graph(outcome, self.plan)
         copies = {call.id for call in self.plan if graph.same_as(call.id) is not None}
+        told = self.plan.calls
         for points in _together(graph, group.points):
             before = [self.plan[point] for point in points]
             for call in before:
                 self._tried.setdefault(call.id, []).append(call)
-            repaired = yield from self._repaired(before, failed, outcome)
+            repaired = yield from self._repaired(before, failed, outcome, told, [*changed.values()])
             if repaired:
                 self.plan = self._with(repaired)
                 changed |= {call.id: render_call(call) for call in repaired}
@@ -169,10 +171,13 @@ class _Recovering:
         points: Sequence[FunctionCall],
         failed: Sequence[tuple[FunctionCall, dict[str, str], str]],
         outcome: Outcome,
+        told: Sequence[FunctionCall],
+        already: Sequence[str],
     ) -> Conversation[list[FunctionCall]]:
         """Another call in the place of some that are the same; none if the model writes none.
 
-        The model is asked for the first, which may use the fewest others.
+        The model is asked for the first, which may use the fewest others. ``told`` is the plan
+        that failed, and ``already`` what this recovery has repaired of it.
         """
         point, tried = points[0], self._tried[points[0].id]
         said: tuple[Message, ...] = ()
@@ -182,7 +187,7 @@ class _Recovering:
         same = SameCall(self._task.functions)
         before = {same(call) for call in tried}
         for _ in range(REPLIES):
-            request = repair_call(self._task, self.plan.calls, point, above, failed, tried, said)
+            request = repair_call(self._task, told, point, above, failed, tried, already, said)
             reply: Reply = yield AskModel(request)
             try:
                 first = self._read(reply.text, above, point.id)[0]

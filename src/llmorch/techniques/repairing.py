@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llmorch.requests import ModelRequest
     from llmorch.techniques.conversation import Conversation, Draft, Task
 
-    Write = Callable[[ModelRequest], Conversation[Draft]]
+    Write = Callable[[ModelRequest, str], Conversation[Draft]]
     Lacking = Callable[[Plan], PlanError | None]
 
 
@@ -34,8 +34,9 @@ def planned(
     """A plan that can be run; translated anew, with more left to chance, where repairs don't lead to one.
 
     ``translate`` makes the request of a translation, the first being 0, and ``write`` has the
-    model write it. ``lacking`` says what a plan that can be run had better have; that is given
-    back once. What was tried is added to ``task.tried``. Raises ``UnresolvedQuery``.
+    model write it, below lines that are right already. ``lacking`` says what a plan that can
+    be run had better have; that is given back once. What was tried is added to
+    ``task.tried``. Raises ``UnresolvedQuery``.
     """
     tried = ""
     for attempt in range(1 + task.translations):
@@ -54,10 +55,10 @@ def planned(
 
 def _translated(task: Task, first: ModelRequest, write: Write, lacking: Lacking) -> Conversation[Plan | None]:
     """A plan, repaired if need be; ``None`` if the repairs are used up."""
-    request = first
+    request, above = first, ""
     best: Plan | None = None
     for _ in range(1 + task.repairs):
-        draft = yield from write(request)
+        draft = yield from write(request, above)
         error = draft.error
         if draft.plan is not None:
             error = lacking(draft.plan)
@@ -68,5 +69,7 @@ def _translated(task: Task, first: ModelRequest, write: Write, lacking: Lacking)
             return best
         assert error is not None
         task.tried.append(Recovery("repair", error.message))
-        request = repair(first, draft.text, error)
+        # A repair that came no further is followed by another kind.
+        above = "" if draft.above == above else draft.above
+        request = repair(first, draft.text, error, above)
     return best

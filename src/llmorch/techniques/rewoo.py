@@ -46,7 +46,7 @@ def rewoo(task: Task) -> Conversation[Answer]:
 
 
 def _as_written(task: Task) -> Conversation[Plan]:
-    draft = yield from _drafted(task, plan_with_evidence(task))
+    draft = yield from _drafted(task, plan_with_evidence(task), "")
     if draft.plan is None:
         assert draft.error is not None
         raise UnresolvedQuery(
@@ -55,7 +55,8 @@ def _as_written(task: Task) -> Conversation[Plan]:
     return draft.plan
 
 
-def _drafted(task: Task, request: ModelRequest) -> Conversation[Draft]:
+def _drafted(task: Task, request: ModelRequest, above: str) -> Conversation[Draft]:
+    del above  # a draft in the paper's form is written whole
     reply: Reply = yield AskModel(request)
     text = _in_our_form(reply.text)
     try:

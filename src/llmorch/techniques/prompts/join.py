@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.grammar import join_grammar, plan_grammar
-from llmorch.techniques.prompts.plan import translate
+from llmorch.techniques.prompts.plan import next_number, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from llmorch.calls import FunctionCall
     from llmorch.techniques.conversation import Task
@@ -64,9 +63,3 @@ def plan_again(
         grammar=plan_grammar(task.functions, first=first, earlier=earlier) if task.constrains else None,
         cached=asked.cached,
     )
-
-
-def next_number(calls: Iterable[FunctionCall]) -> int:
-    """The first number after those in any id, so that ``s`` and this number is a new one."""
-    numbers = [int(found) for call in calls for found in re.findall(r"\d{1,6}", call.id)]
-    return 1 + max(numbers, default=0)

@@ -6,21 +6,27 @@ that an adapter can keep what it has computed for it; the query comes last.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from llmorch.plan import Parser, parse, render_call
 from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.examples import Example
-from llmorch.techniques.grammar import plan_grammar
+from llmorch.techniques.grammar import beginning_with, plan_grammar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from llmorch.calls import FunctionCall
     from llmorch.errors import PlanError
     from llmorch.functions import Function
     from llmorch.techniques.conversation import Task
 
 T = TypeVar("T")
+
+_DEFINED = re.compile(r"\s*(s[1-9]\d?) *[=:]")
+"""What a line begins with, as a grammar would have it."""
 
 MAX_TOKENS = 1024
 TEMPERATURES = (0.0, 0.7, 1.0)
@@ -35,6 +41,14 @@ The ids are s1, s2, s3 and so on, each used once. A later call uses the result o
 string, or s1 as an argument; {query} inside a string stands for the query itself. Calls that do not need each \
 other's results run at the same time. Call only the functions below, only as the query asks, and use every \
 result. The last call gives the answer. Write only the plan."""
+
+_SHORT_RULES = """\
+You turn a query into a plan of function calls, one call a line:
+function("argument")
+Calls that do not need each other's results run at the same time; the results of all are read at the end. Only a \
+call whose result a later call uses has an id, as in s1 = function("argument"), and the later call writes {s1} \
+inside a string, or s1 as an argument; {query} inside a string stands for the query itself. Call only the \
+functions below, only as the query asks. Write only the plan."""
 
 DEFAULT_EXAMPLES = (
     (
@@ -102,24 +116,49 @@ DEFAULT_EXAMPLES = (
 """Six patterns, with functions of their own: used where no examples are given."""
 
 
-def translate(task: Task, attempt: int = 0) -> ModelRequest:
+def translate(task: Task, attempt: int = 0, *, short: bool = False) -> ModelRequest:
     """Ask for a plan that answers the query.
 
     A further ``attempt`` leaves more to chance, as in the paper; as some models take neither
-    a temperature nor a seed, the second one also has the examples in another order.
+    a temperature nor a seed, the second one also has the examples in another order. A
+    ``short`` plan leaves out ids and the name of each first argument: a third of the tokens
+    of a plan of searches.
     """
-    messages = [Message("system", f"{_RULES}\n\nFunctions:\n{listed(task.functions)}")]
+    rules = _SHORT_RULES if short else _RULES
+    messages = [Message("system", f"{rules}\n\nFunctions:\n{listed(task.functions)}")]
     if task.examples:
         for example in turned(task.examples, attempt):
-            messages += [Message("user", f"Query: {example.query}"), Message("assistant", example.plan)]
+            plan = _shortened(example, task.functions) if short else example.plan
+            messages += [Message("user", f"Query: {example.query}"), Message("assistant", plan)]
     else:
         for functions, example in turned(DEFAULT_EXAMPLES, attempt):
             asked = f"Functions: {functions}\nQuery: {example.query}"
             messages += [Message("user", asked), Message("assistant", example.plan)]
     cached = len(messages)
     messages.append(Message("user", f"{offered(task)}Query: {task.query}"))
-    grammar = plan_grammar(task.functions) if task.constrains else None
+    grammar = plan_grammar(task.functions, short=short) if task.constrains else None
     return asking(messages, cached, grammar, attempt)
+
+
+def can_be_short(task: Task) -> bool:
+    """Whether plans for such queries are told to be calls that need no other's result, by every example."""
+    return bool(task.examples) and not any(
+        call.uses for example in task.examples for call in parse(example.plan)
+    )
+
+
+def _shortened(example: Example, functions: Mapping[str, Function]) -> str:
+    """An example's plan without ids, and without the name of each first argument."""
+    lines = []
+    for call in parse(example.plan):
+        function = functions.get(call.function)
+        first = function.parameters[0].name if function and function.parameters else ""
+        short = call
+        if first in call.args and not call.positional:
+            rest = {name: value for name, value in call.args.items() if name != first}
+            short = replace(call, positional=(call.args[first],), args=rest)
+        lines.append(render_call(short).split(" = ", 1)[1])
+    return "\n".join(lines)
 
 
 def asking(messages: Sequence[Message], cached: int, grammar: str | None, attempt: int) -> ModelRequest:
@@ -148,15 +187,36 @@ def turned(examples: Sequence[T], attempt: int) -> Sequence[T]:
     return [*examples[turn:], *examples[:turn]]
 
 
-def repair(first: ModelRequest, text: str, error: PlanError) -> ModelRequest:
-    """Ask for the plan again, given the first request, what was written and what is wrong with it."""
+def repair(first: ModelRequest, text: str, error: PlanError, above: str = "") -> ModelRequest:
+    """Ask for the plan again, given the first request, what was written and what is wrong with it.
+
+    Where the lines ``above`` the error are right, only for what comes after them, which is
+    sooner written. For a whole plan the query is told again: a small model that has read
+    three messages since writes an example's.
+    """
     shown = text[:MAX_TEXT] + (" ..." if len(text) > MAX_TEXT else "")
+    wanted = f"Write the whole plan again, corrected.\n{first.messages[-1].text}"
+    grammar = first.grammar
+    if above:
+        line = above.count("\n") + 1
+        wanted = f"Write the plan again from line {line} on, corrected."
+        if grammar is not None:
+            calls = Parser(numbers=True).feed(above)
+            own = _DEFINED.match(text[len(above) :])
+            free = own and own[1] not in {call.id for call in calls}
+            grammar = beginning_with(grammar, own[1] if own and free else f"s{next_number(calls)}")
     messages = (
         *first.messages,
         Message("assistant", shown or "(nothing)"),
-        Message("user", f"This plan has an error:\n{error}\nWrite the whole plan again, corrected."),
+        Message("user", f"This plan has an error:\n{error}\n{wanted}"),
     )
-    return replace(first, messages=messages)
+    return replace(first, messages=messages, grammar=grammar)
+
+
+def next_number(calls: Iterable[FunctionCall]) -> int:
+    """The first number after those in any id, so that ``s`` and this number is a new one."""
+    numbers = [int(found) for call in calls for found in re.findall(r"\d{1,6}", call.id)]
+    return 1 + max(numbers, default=0)
 
 
 def listed(functions: Mapping[str, Function]) -> str:

@@ -50,18 +50,22 @@ def repair_call(
     above: Sequence[CallId],
     failed: Sequence[tuple[FunctionCall, Mapping[str, str], str]],
     tried: Sequence[FunctionCall],
+    already: Sequence[str] = (),
     said: Sequence[Message] = (),
 ) -> ModelRequest:
     """Ask for another ``point``, given the calls that failed below it: each with its arguments and error.
 
     It may use the calls ``above``. ``tried`` are the calls that stood in its place and did
-    not help; a grammar forbids them.
+    not help; a grammar forbids them. ``already`` are the calls of the plan that have been
+    repaired so far: they come late, so that what is above needs to be read once for all.
     """
     lines = [f"Query: {task.query}", "Plan:", *(render_call(call) for call in plan)]
     for call, arguments, error in failed:
         lines.append(f"Failed: {render_call(call)}")
         lines += [f"where {name} was: {shown(value)}" for name, value in arguments.items()]
         lines.append(f"Error: {error[:MAX_ERROR]}")
+    if already:
+        lines += ["Repaired already:", *already]
     if len(tried) > 1:
         others = "; ".join(render_call(call).split(" = ", 1)[1] for call in tried[:-1])
         lines.append(f"Tried before, and no help: {others}")

@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING
 from llmorch.errors import PlanError
 from llmorch.plan import parse, render_call
 from llmorch.requests import Message, ModelRequest, Tool
+from llmorch.techniques.examples import Example, Trajectory, Turn
 from llmorch.techniques.grammar import batch_grammar, step_grammar
 from llmorch.techniques.prompts.plan import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from llmorch.functions import Function
     from llmorch.techniques.conversation import Task
-    from llmorch.techniques.examples import Example
 
 MAX_TOKENS = 512
 MAX_SIMILAR = 4
+MAX_TRAJECTORIES = 2
+"""Of the examples' own: a prompt that is longer makes every turn slower."""
 
 _STEP_RULES = """\
 You answer a query step by step. In each step write one of these two, and nothing else:
@@ -51,56 +53,54 @@ _TOOL_RULES = """\
 Answer the query with the tools you have. Call all tools that can be called now in one turn: they run together. \
 As soon as their results are enough, write the answer, exact and brief."""
 
-_STEPS = (
-    Message(
-        "user",
-        "Functions: search(query: str) -> str\n"
-        "Query: Which is older, the Eiffel Tower or the Statue of Liberty?",
+_EXAMPLES = (
+    (
+        "search(query: str) -> str",
+        Example(
+            "Which is older, the Eiffel Tower or the Statue of Liberty?",
+            's1 = search(query="Eiffel Tower")\ns2 = search(query="Statue of Liberty")',
+            Trajectory(
+                (
+                    Turn(
+                        "I need the age of the Eiffel Tower.",
+                        'search(query="Eiffel Tower")',
+                        "The Eiffel Tower is an iron tower in Paris, built from 1887 to 1889.",
+                    ),
+                    Turn(
+                        "Next I need the age of the Statue of Liberty.",
+                        'search(query="Statue of Liberty")',
+                        "The Statue of Liberty in New York was dedicated on October 28, 1886.",
+                    ),
+                ),
+                "1886 comes before 1889.",
+                "the Statue of Liberty",
+            ),
+        ),
     ),
-    Message(
-        "assistant", 'Thought: I need the age of the Eiffel Tower.\nAction: search(query="Eiffel Tower")'
+    (
+        "read(file: str) -> str, count(text: str) -> int",
+        Example(
+            "How many words has a.txt?",
+            's1 = read(file="a.txt")\ns2 = count(text=s1)',
+            Trajectory(
+                (
+                    Turn("I need the text of a.txt.", 'read(file="a.txt")', "the cat sat"),
+                    Turn("Now I count its words.", 'count(text="the cat sat")', "3"),
+                ),
+                "The count is known.",
+                "3",
+            ),
+        ),
     ),
-    Message("user", "Observation: The Eiffel Tower is an iron tower in Paris, built from 1887 to 1889."),
-    Message(
-        "assistant",
-        'Thought: Next I need the age of the Statue of Liberty.\nAction: search(query="Statue of Liberty")',
-    ),
-    Message("user", "Observation: The Statue of Liberty in New York was dedicated on October 28, 1886."),
-    Message("assistant", "Thought: 1886 comes before 1889.\nAnswer: the Statue of Liberty"),
-    Message(
-        "user",
-        "Functions: read(file: str) -> str, count(text: str) -> int\nQuery: How many words has a.txt?",
-    ),
-    Message("assistant", 'Thought: I need the text of a.txt.\nAction: read(file="a.txt")'),
-    Message("user", "Observation: the cat sat"),
-    Message("assistant", 'Thought: Now I count its words.\nAction: count(text="the cat sat")'),
-    Message("user", "Observation: 3"),
-    Message("assistant", "Thought: The count is known.\nAnswer: 3"),
 )
-_BATCHES = (
-    _STEPS[0],
-    Message("assistant", 'search(query="Eiffel Tower")\nsearch(query="Statue of Liberty")'),
-    Message(
-        "user",
-        'Result of search(query="Eiffel Tower"): The Eiffel Tower is an iron tower in Paris, built from 1887 to '
-        '1889.\nResult of search(query="Statue of Liberty"): The Statue of Liberty in New York was dedicated on '
-        "October 28, 1886.",
-    ),
-    Message("assistant", "Answer: the Statue of Liberty"),
-    _STEPS[6],
-    Message("assistant", 'read(file="a.txt")'),
-    Message("user", 'Result of read(file="a.txt"): the cat sat'),
-    Message("assistant", 'count(text="the cat sat")'),
-    Message("user", 'Result of count(text="the cat sat"): 3'),
-    Message("assistant", "Answer: 3"),
-)
+"""Examples for queries that bring none of their own, and the functions that they were asked with."""
 
 
 def step(task: Task, said: Sequence[Message]) -> ModelRequest:
     """Ask for the next thought and action, after what was said in the earlier turns."""
-    opening = (Message("system", _told(_STEP_RULES, task.functions, task.examples)), *_STEPS)
+    opening = _opening(_STEP_RULES, task, task.functions, _in_steps)
     return ModelRequest(
-        (*opening, _asked(task, task.functions), *said),
+        (*opening, _asked(task.query, task.functions), *said),
         max_tokens=MAX_TOKENS,
         grammar=step_grammar(task.functions) if task.constrains else None,
         cached=len(opening),
@@ -110,9 +110,9 @@ def step(task: Task, said: Sequence[Message]) -> ModelRequest:
 
 def batch(task: Task, functions: Mapping[str, Function], said: Sequence[Message]) -> ModelRequest:
     """Ask for all calls that can be made now, or the answer, as text."""
-    opening = (Message("system", _told(_BATCH_RULES, functions, task.examples)), *_BATCHES)
+    opening = _opening(_BATCH_RULES, task, functions, _in_batches)
     return ModelRequest(
-        (*opening, _asked(task, functions), *said),
+        (*opening, _asked(task.query, functions), *said),
         max_tokens=2 * MAX_TOKENS,
         grammar=batch_grammar(functions) if task.constrains else None,
         cached=len(opening),
@@ -130,20 +130,78 @@ def tools(task: Task, functions: Mapping[str, Function], said: Sequence[Message]
     )
 
 
-def _asked(task: Task, functions: Mapping[str, Function]) -> Message:
-    # The examples have functions of their own, so the query repeats which are offered.
-    offered = ", ".join(function.signature for function in functions.values())
-    return Message("user", f"Functions: {offered}\nQuery: {task.query}")
+def _asked(query: str, functions: Mapping[str, Function]) -> Message:
+    # The examples may have functions of their own, so the query repeats which are offered.
+    return _query(", ".join(function.signature for function in functions.values()), query)
 
 
-def _told(rules: str, functions: Mapping[str, Function], examples: Sequence[Example]) -> str:
+def _query(offered: str, query: str) -> Message:
+    return Message("user", f"Functions: {offered}\nQuery: {query}")
+
+
+def _opening(
+    rules: str,
+    task: Task,
+    functions: Mapping[str, Function],
+    shown: Callable[[Example, Trajectory], list[Message]],
+) -> tuple[Message, ...]:
+    """The rules, the functions and the examples: the query's own where they show how it goes on."""
     text = f"{rules}\n\nFunctions:\n{listed(_with_values(functions))}"
-    similar = [told for example in examples[:MAX_SIMILAR] if (told := _similar(example, functions))]
-    return (
-        f"{text}\n\nSimilar queries, and calls that they began with:\n\n{chr(10).join(similar)}"
-        if similar
-        else text
-    )
+    own = [example for example in task.examples if _can_be_shown(example, functions)][:MAX_TRAJECTORIES]
+    if own:
+        messages = [
+            message
+            for example in own
+            if example.trajectory
+            for message in (_asked(example.query, functions), *shown(example, example.trajectory))
+        ]
+        return (Message("system", text), *messages)
+    similar = [told for example in task.examples[:MAX_SIMILAR] if (told := _similar(example, functions))]
+    if similar:
+        text += f"\n\nSimilar queries, and calls that they began with:\n\n{chr(10).join(similar)}"
+    messages = [
+        message
+        for offered, example in _EXAMPLES
+        if example.trajectory
+        for message in (_query(offered, example.query), *shown(example, example.trajectory))
+    ]
+    return (Message("system", text), *messages)
+
+
+def _can_be_shown(example: Example, functions: Mapping[str, Function]) -> bool:
+    """Whether its trajectory makes calls, all of them of these functions."""
+    turns = example.trajectory.turns if example.trajectory else ()
+    return bool(turns) and all(turn.action.partition("(")[0] in functions for turn in turns)
+
+
+def _in_steps(example: Example, trajectory: Trajectory) -> list[Message]:
+    """One call a turn."""
+    del example
+    messages = []
+    for turn in trajectory.turns:
+        messages += [
+            Message("assistant", f"Thought: {turn.thought}\nAction: {turn.action}"),
+            Message("user", f"Observation: {turn.observation}"),
+        ]
+    return [
+        *messages,
+        Message("assistant", f"Thought: {trajectory.conclusion}\nAnswer: {trajectory.answer}"),
+    ]
+
+
+def _in_batches(example: Example, trajectory: Trajectory) -> list[Message]:
+    """The calls that need no other's result in one turn, and each of the others in its own."""
+    first = _first_calls(example)
+    together = [turn for turn in trajectory.turns if turn.action in first]
+    alone = [[turn] for turn in trajectory.turns if turn.action not in first]
+    batches = [together, *alone] if together else alone
+    messages = []
+    for turns in batches:
+        messages += [
+            Message("assistant", "\n".join(turn.action for turn in turns)),
+            Message("user", "\n".join(f"Result of {turn.action}: {turn.observation}" for turn in turns)),
+        ]
+    return [*messages, Message("assistant", f"Answer: {trajectory.answer}")]
 
 
 def _with_values(functions: Mapping[str, Function]) -> dict[str, Function]:
@@ -162,9 +220,15 @@ def _with_values(functions: Mapping[str, Function]) -> dict[str, Function]:
 
 def _similar(example: Example, functions: Mapping[str, Function]) -> str:
     """A query and those of its calls that can be made and need no other's result."""
-    try:
-        first = [call for call in parse(example.plan) if not call.uses and call.function in functions]
-    except PlanError:  # examples were parsed when they were read
-        return ""
-    calls = "\n".join(render_call(call).split(" = ", 1)[1] for call in first)
+    first = [text for text in _first_calls(example) if text.partition("(")[0] in functions]
+    calls = "\n".join(first)
     return f"Query: {example.query}\n{calls}\n" if first else ""
+
+
+def _first_calls(example: Example) -> list[str]:
+    """The calls of a plan that need no other's result, as text without ids."""
+    try:
+        plan = parse(example.plan)
+    except PlanError:  # examples were parsed when they were read
+        return []
+    return [render_call(call).split(" = ", 1)[1] for call in plan if not call.uses]
