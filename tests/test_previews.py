@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque, namedtuple
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,28 +58,19 @@ plain = (
     | st.just(Hostile)
     | st.builds(np.zeros, st.integers(0, 2000))
 )
-
-
-def nested(times: int) -> st.SearchStrategy[Any]:
-    """Values in values; some lists are repeated, which within each other makes them as good as endless."""
-    return st.recursive(
-        plain,
-        lambda inner: (
-            st.lists(inner)
-            | st.lists(inner).map(tuple)
-            | st.lists(inner).map(deque)
-            | st.lists(inner, max_size=3).map(lambda items: items * times)
-            | st.dictionaries(st.text(max_size=5) | st.integers(), inner)
-            | st.builds(Report, st.text(max_size=5), st.lists(inner))
-            | st.builds(Point, inner, inner)
-        ),
-        max_leaves=12,
-    )
-
-
-values = nested(400)
-writable = nested(4)
-"""Values of which the whole text can be made, to compare with it."""
+values = st.recursive(
+    plain,
+    lambda inner: (
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.lists(inner).map(deque)
+        | st.lists(inner, max_size=3).map(lambda items: items * 400)
+        | st.dictionaries(st.text(max_size=5) | st.integers(), inner)
+        | st.builds(Report, st.text(max_size=5), st.lists(inner))
+        | st.builds(Point, inner, inner)
+    ),
+    max_leaves=12,
+)
 
 
 @given(value=values, limit=st.integers(1, 8_000))
@@ -88,7 +80,7 @@ def test_a_preview_is_bounded_and_says_the_type_whatever_the_value(value, limit)
     assert text.startswith(type(value).__name__[:limit])
 
 
-@given(value=writable, limit=st.integers(0, 3_000))
+@given(value=values, limit=st.integers(0, 3_000))
 def test_what_counts_as_long_has_more_characters_than_that(value, limit) -> None:
     try:
         text = as_text(value)
@@ -99,7 +91,7 @@ def test_what_counts_as_long_has_more_characters_than_that(value, limit) -> None
         assert len(text) > limit
 
 
-@given(value=writable)
+@given(value=values)
 def test_what_is_short_is_told_as_it_stands_in_a_string(value) -> None:
     told = value_text(value)
     assert len(told) <= MAX_SHOWN
@@ -198,6 +190,23 @@ def test_repeated_lists_that_have_no_end_as_text_are_looked_at_within_bounds() -
     assert value_text(bomb).startswith("list of 10 items: [[[")
     bomb.append(bomb)
     assert is_long(bomb, 10**5)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [[np.zeros(1_000)] * 400] * 400,
+        Report("arrays", [[np.zeros(1_000)] * 400] * 400),
+        [Report("rows", [deque([0] * 1_000)] * 400)] * 400,
+        [["x" * 1_000_000] * 400] * 400,
+    ],
+    ids=["arrays", "a dataclass of arrays", "deques", "long texts"],
+)
+def test_a_text_that_would_take_minutes_or_gigabytes_is_refused_at_once(value) -> None:
+    began = time.process_time()
+    with pytest.raises(EvaluationError, match=r"items can't be written as text|longer than"):
+        as_text(value)
+    assert time.process_time() - began < 10
 
 
 def test_of_a_long_result_no_text_is_made() -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import operator
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,8 @@ MAX_DIGITS = 300
 """Digits that something may be rounded to."""
 MAX_ITEMS = 1_000_000
 """Items in a value that is written as text."""
+MAX_ELEMENTS = 1_000
+"""Elements of an array that are written as text; of one with more, its ends are."""
 MAX_BITS = 4_096
 """Bits in an integer that an expression makes."""
 
@@ -116,8 +120,8 @@ def as_text(value: object) -> str:
     if isinstance(value, str):
         return value
     try:
+        _bound_items(value)
         if isinstance(value, Mapping | list | tuple):
-            _bound_items(value)
             with suppress(TypeError, ValueError):
                 return json.dumps(value, ensure_ascii=False)
         return str(value)
@@ -129,16 +133,29 @@ def as_text(value: object) -> str:
 
 def _bound_items(value: object) -> None:
     """Repeated lists are small in memory and endless as text: count before writing."""
-    left, stack = MAX_ITEMS, [value]
+    left, length, stack = MAX_ITEMS, 0, [value]
     while stack:
         item = stack.pop()
         if isinstance(item, Mapping):
             stack.extend(item.values())
-        elif isinstance(item, list | tuple):
+        elif isinstance(item, list | tuple | deque | set | frozenset):
             stack.extend(item)
+        elif is_dataclass(item) and not isinstance(item, type):
+            stack.extend(getattr(item, one.name) for one in fields(item))
+        elif isinstance(item, str):
+            length += len(item)
+            _bound(length)
+        elif not isinstance(item, int | float | None):
+            left -= _elements(item)
         left -= 1
         if left < 0 or len(stack) > MAX_ITEMS:
             raise EvaluationError(f"a value of more than {MAX_ITEMS:,} items can't be written as text")
+
+
+def _elements(item: object) -> int:
+    """How many elements an array is written with: NumPy's, the largest, cut out the middle of more."""
+    size = getattr(item, "size", 0) if hasattr(type(item), "size") else 0
+    return min(size, MAX_ELEMENTS) if isinstance(size, int) else 0
 
 
 def _template(parts: tuple[str | Expression, ...], results: Mapping[CallId, Any]) -> Any:
