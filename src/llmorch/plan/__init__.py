@@ -5,7 +5,7 @@ from llmorch.plan.evaluate import evaluate
 from llmorch.plan.literals import call_from_json, literal
 from llmorch.plan.parse import Parser, parse
 from llmorch.plan.passes import mention_unused, unused_results, with_answer, with_ids, with_query
-from llmorch.plan.render import render, render_call
+from llmorch.plan.render import render, render_call, render_without_id
 
 __all__ = [
     "Checker",
@@ -18,6 +18,7 @@ __all__ = [
     "parse",
     "render",
     "render_call",
+    "render_without_id",
     "unused_results",
     "with_answer",
     "with_ids",

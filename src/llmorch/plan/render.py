@@ -40,10 +40,15 @@ def render(plan: Plan, *, form: Literal["canonical", "paper"] = "canonical") -> 
 
 def render_call(call: FunctionCall, *, form: Literal["canonical", "paper"] = "canonical") -> str:
     """One call as a line of text."""
+    between = " = " if form == "canonical" else ": "
+    return f"{call.id}{between}{render_without_id(call)}"
+
+
+def render_without_id(call: FunctionCall) -> str:
+    """One call as text, as it is written where nothing refers to it."""
     arguments = [_expression(argument) for argument in call.positional]
     arguments += [f"{name}={_expression(argument)}" for name, argument in call.args.items()]
-    between = " = " if form == "canonical" else ": "
-    return f"{call.id}{between}{call.function}({', '.join(arguments)})"
+    return f"{call.function}({', '.join(arguments)})"
 
 
 def _expression(node: Expression | Slice, least: int = 0) -> str:

@@ -163,7 +163,6 @@ class Conversing:
         """
         request = effect.request
         reading = Drafting(effect, functions, earlier)
-        text: list[str] = []
 
         def take(found: list[FunctionCall]) -> None:
             if found and execution is not None:
@@ -174,12 +173,11 @@ class Conversing:
                 async for piece in pieces:
                     if isinstance(piece, Finished):
                         if piece.reason == "length":
-                            raise PlanTooLarge.cut_off("".join(text), request.max_tokens)
+                            raise PlanTooLarge.cut_off(reading.text, request.max_tokens)
                         take(reading.finish())
                         continue
                     if isinstance(piece, ToolCall):
                         continue  # none was offered
-                    text.append(piece)
                     if self._wrote is not None:
                         self._wrote(piece)
                     take(reading.feed(piece))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from llmorch.calls import Plan
-from llmorch.plan import render_call, with_ids
+from llmorch.plan import render_call, render_without_id, with_ids
 from llmorch.relations import NOTHING, in_one_form
 from llmorch.schedule.room import Place
 
@@ -167,7 +167,7 @@ class Earlier:
 
     def _story(self, call: FunctionCall, inputs: tuple[int, ...]) -> int:
         (nameless,) = with_ids(Plan((call,)), {used: f"s{at}" for at, used in enumerate(call.uses)})
-        text = written(nameless, self._functions[call.function]).split(" = ", 1)[1]
+        text = render_without_id(in_one_form(nameless, self._functions[call.function]))
         return self._stories.setdefault((text, inputs), len(self._stories))
 
 
@@ -193,7 +193,7 @@ class Unwanted:
         return was is not None and (was == call.id or call.id not in self._known)
 
     def _text(self, call: FunctionCall) -> str:
-        return written(call, self._functions[call.function]).split(" = ", 1)[1]
+        return render_without_id(in_one_form(call, self._functions[call.function]))
 
 
 def written(call: FunctionCall, function: Function) -> str:

@@ -12,11 +12,10 @@ import re
 from dataclasses import dataclass, field
 
 from llmorch.errors import FunctionError, PlanError
-from llmorch.plan import parse, render
+from llmorch.plan import parse, render, render_without_id
+from llmorch.techniques.reading import read_batch
 
 _TOLD = re.compile(r"#\s*(thought|action|observation|answer):\s*(.*)", re.IGNORECASE)
-_NO_ID = "this_call"
-"""The id that an action is read under: none that one would use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +133,8 @@ class _Reading:
         return Trajectory(tuple(turns), thought, self.told[-1][2])
 
     def _called(self, number: int, text: str) -> str:
-        try:
-            plan = parse(f"{_NO_ID} = {text}")
-        except PlanError as error:
-            raise FunctionError(f"{self.name}, line {number}: {text} is no call ({error.message})") from None
-        return render(plan).removeprefix(f"{_NO_ID} = ")
+        calls = read_batch(text).calls
+        if len(calls) != 1 or isinstance(calls[0], PlanError):
+            why = f" ({calls[0].message})" if calls and isinstance(calls[0], PlanError) else ""
+            raise FunctionError(f"{self.name}, line {number}: {text} is no call{why}")
+        return render_without_id(calls[0])

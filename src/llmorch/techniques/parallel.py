@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmorch.errors import PlanError
-from llmorch.plan import call_from_json, render_call
+from llmorch.plan import call_from_json, render_without_id
 from llmorch.requests import Message
 from llmorch.techniques.conversation import AskModel
 from llmorch.techniques.prompts.turns import batch, tools
@@ -109,4 +109,4 @@ def _said(text: str, parts: Sequence[Sequence[Wanted]], results: Sequence[Sequen
 
 
 def _named(item: Wanted) -> str:
-    return "what you wrote" if isinstance(item, PlanError) else render_call(item).split(" = ", 1)[1]
+    return "what you wrote" if isinstance(item, PlanError) else render_without_id(item)

@@ -33,7 +33,9 @@ def rewoo(task: Task) -> Conversation[Answer]:
     missing, both as in the paper, unless ``task.recoveries`` says otherwise.
     """
     if task.recoveries:
-        plan = yield from planned(task, partial(plan_with_evidence, task), partial(_drafted, task))
+        plan = yield from planned(
+            task, partial(plan_with_evidence, task), lambda request, _: _drafted(task, request)
+        )
     else:
         plan = yield from _as_written(task)
     outcome = yield from run_recovering(task, plan)
@@ -46,7 +48,7 @@ def rewoo(task: Task) -> Conversation[Answer]:
 
 
 def _as_written(task: Task) -> Conversation[Plan]:
-    draft = yield from _drafted(task, plan_with_evidence(task), "")
+    draft = yield from _drafted(task, plan_with_evidence(task))
     if draft.plan is None:
         assert draft.error is not None
         raise UnresolvedQuery(
@@ -55,8 +57,8 @@ def _as_written(task: Task) -> Conversation[Plan]:
     return draft.plan
 
 
-def _drafted(task: Task, request: ModelRequest, above: str) -> Conversation[Draft]:
-    del above  # a draft in the paper's form is written whole
+def _drafted(task: Task, request: ModelRequest) -> Conversation[Draft]:
+    # What stands above in a repair is nothing here: a plan in the paper's form is written whole.
     reply: Reply = yield AskModel(request)
     text = _in_our_form(reply.text)
     try:

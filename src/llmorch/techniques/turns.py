@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from llmorch.calls import Plan
 from llmorch.errors import PlanError
 from llmorch.functions import SELF
-from llmorch.plan import Checker, render_call
+from llmorch.plan import Checker, render_without_id
 from llmorch.techniques.conversation import Answer, Recovery, RunPlan, cut_off
 from llmorch.techniques.prompts.results import result_text
 
@@ -77,7 +77,7 @@ class Turns:
                 self._recoveries.append(Recovery("repair", error.message))
                 places.append(("", f"Error: {error}"))
                 continue
-            text = self._last = _without_id(call)
+            text = self._last = render_without_id(call)
             anything = anything or text not in self._seen
             self._seen.add(text)
             if text in self._told:
@@ -110,7 +110,7 @@ class Turns:
         cause, _, how = outcome.errors.get(id_, "").partition(" ")
         if id_ not in outcome.failed and cause in {call.id for call in outcome.plan}:
             # It was skipped, and ids are nothing that a model in turns has seen.
-            told = f"Error: not made, because {_without_id(outcome.plan[cause])[:MAX_CALL]} {how}"
+            told = f"Error: not made, because {render_without_id(outcome.plan[cause])[:MAX_CALL]} {how}"
         # What failed may be tried again, and what touches other things may have changed.
         if id_ in outcome.results and self._pure(outcome.plan[id_].function):
             self._told[text] = told
@@ -139,7 +139,3 @@ class Turns:
     def unanswered(self, why: str) -> Answer:
         """The end, without one."""
         return Answer(False, error=why, recoveries=tuple(self._recoveries))
-
-
-def _without_id(call: FunctionCall) -> str:
-    return render_call(replace(call, id="")).removeprefix(" = ")

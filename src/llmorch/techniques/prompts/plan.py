@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from llmorch.plan import Parser, parse, render_call
+from llmorch.plan import Parser, parse, render_without_id
 from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.examples import Example
 from llmorch.techniques.grammar import beginning_with, plan_grammar
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from llmorch.techniques.conversation import Task
 
 T = TypeVar("T")
-
-_DEFINED = re.compile(r"\s*(s[1-9]\d?) *[=:]")
-"""What a line begins with, as a grammar would have it."""
 
 MAX_TOKENS = 1024
 TEMPERATURES = (0.0, 0.7, 1.0)
@@ -157,7 +154,7 @@ def _shortened(example: Example, functions: Mapping[str, Function]) -> str:
         if first in call.args and not call.positional:
             rest = {name: value for name, value in call.args.items() if name != first}
             short = replace(call, positional=(call.args[first],), args=rest)
-        lines.append(render_call(short).split(" = ", 1)[1])
+        lines.append(render_without_id(short))
     return "\n".join(lines)
 
 
@@ -202,9 +199,7 @@ def repair(first: ModelRequest, text: str, error: PlanError, above: str = "") ->
         wanted = f"Write the plan again from line {line} on, corrected."
         if grammar is not None:
             calls = Parser(numbers=True).feed(above)
-            own = _DEFINED.match(text[len(above) :])
-            free = own and own[1] not in {call.id for call in calls}
-            grammar = beginning_with(grammar, own[1] if own and free else f"s{next_number(calls)}")
+            grammar = beginning_with(grammar, f"s{next_number(calls)}")
     messages = (
         *first.messages,
         Message("assistant", shown or "(nothing)"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmorch.plan import render_call
+from llmorch.plan import render_call, render_without_id
 from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.exclusion import call_grammar
 from llmorch.techniques.prompts.plan import listed
@@ -67,7 +67,7 @@ def repair_call(
     if already:
         lines += ["Repaired already:", *already]
     if len(tried) > 1:
-        others = "; ".join(render_call(call).split(" = ", 1)[1] for call in tried[:-1])
+        others = "; ".join(render_without_id(call) for call in tried[:-1])
         lines.append(f"Tried before, and no help: {others}")
     lines.append(f"Repair: {render_call(point)}")
     functions = task.functions

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmorch.errors import PlanError
-from llmorch.plan import parse, render_call
+from llmorch.plan import parse, render_without_id
 from llmorch.requests import Message, ModelRequest, Tool
 from llmorch.techniques.examples import Example, Trajectory, Turn
 from llmorch.techniques.grammar import batch_grammar, step_grammar
@@ -100,7 +100,7 @@ def step(task: Task, said: Sequence[Message]) -> ModelRequest:
     """Ask for the next thought and action, after what was said in the earlier turns."""
     opening = _opening(_STEP_RULES, task, task.functions, _in_steps)
     return ModelRequest(
-        (*opening, _asked(task.query, task.functions), *said),
+        (*opening, _asked(task.query, _signatures(task.functions)), *said),
         max_tokens=MAX_TOKENS,
         grammar=step_grammar(task.functions) if task.constrains else None,
         cached=len(opening),
@@ -112,7 +112,7 @@ def batch(task: Task, functions: Mapping[str, Function], said: Sequence[Message]
     """Ask for all calls that can be made now, or the answer, as text."""
     opening = _opening(_BATCH_RULES, task, functions, _in_batches)
     return ModelRequest(
-        (*opening, _asked(task.query, functions), *said),
+        (*opening, _asked(task.query, _signatures(functions)), *said),
         max_tokens=2 * MAX_TOKENS,
         grammar=batch_grammar(functions) if task.constrains else None,
         cached=len(opening),
@@ -130,13 +130,13 @@ def tools(task: Task, functions: Mapping[str, Function], said: Sequence[Message]
     )
 
 
-def _asked(query: str, functions: Mapping[str, Function]) -> Message:
+def _asked(query: str, signatures: str) -> Message:
     # The examples may have functions of their own, so the query repeats which are offered.
-    return _query(", ".join(function.signature for function in functions.values()), query)
+    return Message("user", f"Functions: {signatures}\nQuery: {query}")
 
 
-def _query(offered: str, query: str) -> Message:
-    return Message("user", f"Functions: {offered}\nQuery: {query}")
+def _signatures(functions: Mapping[str, Function]) -> str:
+    return ", ".join(function.signature for function in functions.values())
 
 
 def _opening(
@@ -147,25 +147,18 @@ def _opening(
 ) -> tuple[Message, ...]:
     """The rules, the functions and the examples: the query's own where they show how it goes on."""
     text = f"{rules}\n\nFunctions:\n{listed(_with_values(functions))}"
-    own = [example for example in task.examples if _can_be_shown(example, functions)][:MAX_TRAJECTORIES]
-    if own:
-        messages = [
-            message
-            for example in own
-            if example.trajectory
-            for message in (_asked(example.query, functions), *shown(example, example.trajectory))
-        ]
-        return (Message("system", text), *messages)
-    similar = [told for example in task.examples[:MAX_SIMILAR] if (told := _similar(example, functions))]
-    if similar:
-        text += f"\n\nSimilar queries, and calls that they began with:\n\n{chr(10).join(similar)}"
-    messages = [
-        message
-        for offered, example in _EXAMPLES
-        if example.trajectory
-        for message in (_query(offered, example.query), *shown(example, example.trajectory))
-    ]
-    return (Message("system", text), *messages)
+    offered = _signatures(functions)
+    told = [(offered, one) for one in task.examples if _can_be_shown(one, functions)][:MAX_TRAJECTORIES]
+    if not told:
+        told = [*_EXAMPLES]
+        similar = [calls for one in task.examples[:MAX_SIMILAR] if (calls := _similar(one, functions))]
+        if similar:
+            text += f"\n\nSimilar queries, and calls that they began with:\n\n{chr(10).join(similar)}"
+    messages = [Message("system", text)]
+    for signatures, example in told:
+        if example.trajectory:
+            messages += [_asked(example.query, signatures), *shown(example, example.trajectory)]
+    return tuple(messages)
 
 
 def _can_be_shown(example: Example, functions: Mapping[str, Function]) -> bool:
@@ -174,9 +167,8 @@ def _can_be_shown(example: Example, functions: Mapping[str, Function]) -> bool:
     return bool(turns) and all(turn.action.partition("(")[0] in functions for turn in turns)
 
 
-def _in_steps(example: Example, trajectory: Trajectory) -> list[Message]:
+def _in_steps(_: Example, trajectory: Trajectory) -> list[Message]:
     """One call a turn."""
-    del example
     messages = []
     for turn in trajectory.turns:
         messages += [
@@ -231,4 +223,4 @@ def _first_calls(example: Example) -> list[str]:
         plan = parse(example.plan)
     except PlanError:  # examples were parsed when they were read
         return []
-    return [render_call(call).split(" = ", 1)[1] for call in plan if not call.uses]
+    return [render_without_id(call) for call in plan if not call.uses]
