@@ -140,15 +140,19 @@ def math(prompt: str) -> Generator[str, str, float | str]:
     task, text = _divided(prompt)
     text = _written_out(with_numbers(_CUT.sub("[...]", text), task), task)
     reply = yield _ASKED.format(task=task, text=text or "none")
+    cut = _what_was_cut(prompt)
     kept: float | str | None = None
     for again in (True, False):
         if re.match(r"\W*(?:missing|none|not |unknown)", reply, re.IGNORECASE):
             break
+        found: Computed | None = None
         try:
             found = computed(reply)
             answer = _answer(found, task, text)
         except ValueError as error:
             fault = str(error)
+            if found is not None and not cut:  # no page has more to say, so the best that there is
+                kept = _chosen(found, task, text) or kept
         else:
             strange, unused = _strange(found.numbers, task, text), _unused(found.numbers, task)
             if not strange and not unused:
@@ -159,7 +163,6 @@ def math(prompt: str) -> Generator[str, str, float | str]:
             reply = yield _AGAIN.format(task=task, text=text, reply=shown(reply, 200), fault=fault)
     if kept is not None:  # not every number of a question need be in its answer
         return kept
-    cut = _what_was_cut(prompt)
     if cut:  # a repair needs to know of which page more is to be read
         raise ValueError(f"can't extract a number: {cut}: search for it with a larger k")
     raise ValueError(f"can't extract {shown(task, 100)}: the text doesn't say it")
@@ -170,8 +173,11 @@ SET = ParallelQA()
 
 _WHICH = re.compile(r"\bwhich\b", re.IGNORECASE)
 _CUT = re.compile(r"\[\.\.\. (only the first \d+ of \d+ words are shown): (k=\d+)\]")
-_HEAD = r"(?:^|(?<=[.!?\])\"] ))[^\s.:;!?][^.:;!?]{0,60}: "
+_TITLE = r"[^\s.:;!?][^.:;!?]{0,60}: "
+_HEAD = rf"(?:^|(?<=[.!?\])\"] )){_TITLE}"
 """Where the result of a search begins: the title of a page."""
+_BETWEEN = re.compile(rf"(?<=[.!?\]])\s+(?=[A-Z\d(\[]|{_TITLE})")
+"""Between two sentences: the second one has a capital, or is a title, which needn't."""
 _SENTENCES = 2  # of a page: what is asked for is said once or twice
 _COMMON = frozenset(
     {"after", "been", "each", "from", "have", "into", "than", "that", "this", "what", "which", "with"}
@@ -188,7 +194,7 @@ def with_numbers(text: str, task: str) -> str:
     if not re.search(r"\d", text):
         return text
     wanted, pages = _stems(task), []
-    for sentence in re.split(r"(?<=[.!?\]])\s+(?=[A-Z\d(\[])", text):
+    for sentence in _BETWEEN.split(text):
         head = re.match(_HEAD, sentence)
         if head or not pages:
             title = head[0] if head else ""
@@ -215,6 +221,28 @@ def _answer(found: Computed, task: str, text: str) -> float | str:
     page. Raises ``ValueError`` where two come from one page, or it can't be told which.
     """
     which = bool(_WHICH.search(task))
+    sources = _sources(found, task, text)
+    titles = []
+    for own, pages in sources:
+        if len(pages) == 1 and (which or len(own) == 1):
+            titles += pages
+        elif which:
+            raise ValueError(f"one of its arguments has numbers of {' and of '.join(pages) or 'no page'}")
+    if len(set(titles)) < len(titles):
+        raise ValueError(f"two of its arguments have numbers of {max(titles, key=titles.count)}")
+    return titles[found.chosen] if which and found.chosen is not None else found.value
+
+
+def _chosen(found: Computed, task: str, text: str) -> str | None:
+    """The page of the largest or smallest number, where it is asked which, whatever the others come from."""
+    if found.chosen is None or not _WHICH.search(task):
+        return None
+    _, pages = _sources(found, task, text)[found.chosen]
+    return pages[0] if len(pages) == 1 else None
+
+
+def _sources(found: Computed, task: str, text: str) -> list[tuple[list[float], list[str]]]:
+    """Of each argument of a min or max the numbers that are its own, and the pages that have them."""
     heads = list(re.finditer(_HEAD, text))
     ends = [*(head.start() for head in heads[1:]), len(text)]
     pages = {
@@ -222,17 +250,13 @@ def _answer(found: Computed, task: str, text: str) -> float | str:
         for head, end in zip(heads, ends, strict=False)  # no page, no end
     }
     said = [form for number in _numbers(task) for form in _forms(number)]
-    titles = []
+    sources = []
     for numbers in found.among:
         own = [number for number in numbers if not (_among(number, said) or _small(number))] or list(numbers)
-        sources = [title for title, known in pages.items() if any(_among(number, known) for number in own)]
-        if len(sources) == 1 and (which or len(own) == 1):
-            titles += sources
-        elif which:
-            raise ValueError(f"one of its arguments has numbers of {' and of '.join(sources) or 'no page'}")
-    if len(set(titles)) < len(titles):
-        raise ValueError(f"two of its arguments have numbers of {max(titles, key=titles.count)}")
-    return titles[found.chosen] if which and found.chosen is not None else found.value
+        sources.append(
+            (own, [one for one, known in pages.items() if any(_among(item, known) for item in own)])
+        )
+    return sources
 
 
 def _strange(used: Collection[float], task: str, text: str) -> list[float]:

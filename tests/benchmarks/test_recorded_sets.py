@@ -33,8 +33,8 @@ RIGHT = {
 
 
 FEW = {
-    "kitti": {"llmorch": 1, "react": 0, "parallel": 0, "toolcompiler": 0, "rewoo": 0, "llmcompiler": 1},
-    "agnews": {"llmorch": 1, "react": 0, "parallel": 0, "toolcompiler": 0, "rewoo": 1, "llmcompiler": 1},
+    "kitti": {"llmorch": 1, "react": 1, "parallel": 0, "toolcompiler": 0, "rewoo": 0, "llmcompiler": 1},
+    "agnews": {"llmorch": 1, "react": 0, "parallel": 1, "toolcompiler": 1, "rewoo": 1, "llmcompiler": 1},
     "cases": {"llmorch": 1, "react": 0, "parallel": 0, "toolcompiler": 0, "rewoo": 1, "llmcompiler": 1},
     "game24": {"llmorch": 0, "react": 0, "parallel": 0, "toolcompiler": 0, "rewoo": 0, "llmcompiler": 0},
 }
