@@ -316,6 +316,22 @@ def test_whatever_is_cancelled_nothing_hangs_and_nothing_of_it_is_made_for_anoth
             assert run.core.states[state.same_as].status == "completed"
 
 
+def test_an_effect_that_a_new_plan_is_refused_to_make_again_can_still_be_cancelled() -> None:
+    run = Played(optimize=True)
+    run.handle(PlanExtended(check(parse("s1 = get(x=1)\ns2 = change(x=s1)"), FUNCTIONS).calls, complete=True))
+    run.end(("s1", 1))
+    run.handle(PlanRevised())
+    new = check(parse("s1 = get(x=2)\ns2 = change(x=s1)"), FUNCTIONS).calls
+    run.handle(PlanExtended(new))
+    assert ("s2", 1) in run.running
+    assert run.core.states["s2"].status == "failed"
+    del run.running["s2", 1]
+    run.handle(CallCancelled("s2", 1))
+    run.end(("s1", 2))
+    run.handle(PlanExtended((), complete=True))  # it is not cancelled once more
+    assert run.finished
+
+
 @given(plan=repeating_plans(), data=st.data())
 @settings(max_examples=200)
 def test_at_a_sudden_end_in_the_middle_of_a_revision_what_had_finished_is_known(plan, data) -> None:

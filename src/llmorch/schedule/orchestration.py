@@ -220,9 +220,11 @@ class Orchestration:
     def _give_up(self, call: CallId, attempt: int, at: float) -> None:
         """Account for a call that the caller doesn't want; one that has ended stays as it is."""
         current = self.states.get(call)
-        state = current if current is not None and current.attempt == attempt else None
-        state = state or self._earlier.find((call, attempt))
-        if state is None or state.status not in ("planned", "submitted", "running"):
+        # A call that was refused has the number of the attempt that it would make again.
+        known = [current, self._earlier.find((call, attempt))]
+        open_ = [one for one in known if one and one.status in ("planned", "submitted", "running")]
+        state = next((one for one in open_ if one.attempt == attempt), None)
+        if state is None:
             return
         self._unwanted.add(state.call)
         if state.status == "running":
