@@ -1,9 +1,16 @@
-"""Writes ``benchmarks/RESULTS.md`` from what the benchmarks left in one folder: tables, and what was wanted."""
+"""Writes ``benchmarks/RESULTS.md`` from what the benchmarks left in one folder: tables, and what was wanted.
+
+Times, tokens and verdicts of each run are kept beside it, in ``results/``, without any
+text of a question or an answer: whoever doubts a table can make it again from them, and
+a set of questions that takes hours can be gone on with on another day.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -20,6 +27,10 @@ if TYPE_CHECKING:
 
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+KEPT = "results"
+"""The folder beside it."""
+MAX_ERROR = 60
+"""Characters of an error that are kept: which kind it is, and no result that it quotes."""
 SETS = ("hotpotqa", "movierec", "parallelqa", "kitti", "agnews", "cases", "game24")
 OTHERS = ("scaling", "schedule", "effects", "limits", "peers", "recovery", "stopping")
 OURS = "llmorch"
@@ -33,8 +44,8 @@ TO_BOUND = 1.10
 WHY_MISSED = {
     "hotpotqa": "Two searches leave little to overlap: ReAct has three turns of some twenty tokens each, and nearly "
     "half of our time goes into reading both pages, which ReAct's turns read as well.",
-    "movierec": "A small model on two processors writes some ten tokens a second: a plan of eight searches, about 90 "
-    "tokens, is half of the time. ReAct asks for four or five of the eight before it answers.",
+    "movierec": "A small model on two processors writes some ten tokens a second: a plan of eight searches, about 54 "
+    "tokens, is a third of the time. ReAct asks for four or five of the eight before it answers.",
     "parallelqa": "The plan's one calculation reads what the pages say and writes an expression, which no plan "
     "shortens; and a question whose fact no page has costs recoveries. ReAct's longest runs end without an answer, "
     "which is no latency.",
@@ -46,9 +57,9 @@ _EXECUTION = "time in which calls ran, beside a local model on the same processo
 
 
 def report(out: Path) -> str:
-    """Write the report and return it. What ``out`` doesn't have is left out.
+    """Write the report and return it. What ``out`` doesn't have stays as the last report has it.
 
-    Raises ``DataMissing`` if it has nothing at all: what was written earlier stays.
+    Raises ``DataMissing`` if it has nothing at all.
     """
     found = _found(out)
     if not found:
@@ -66,29 +77,50 @@ def report(out: Path) -> str:
         "runs the median and, in brackets, the range. A run without an answer is a failure and no latency. A "
         "remote lookup is given 0.5 s. Speed-ups and savings are against ReAct, over the questions that both "
         "answered.\n",
-        *found,
     ]
-    text = "\n".join(part for part in parts if part)
+    found = _sections(RESULTS) | found
+    parts += [f"## {name}\n\n{found[name].strip()}\n" for name in (*SETS, *OTHERS) if name in found]
+    text = "\n".join(parts)
     RESULTS.write_text(text, encoding="utf-8")
     return text
 
 
-def _found(out: Path) -> list[str]:
-    """A part for each benchmark that the folder has results of."""
-    parts = []
+def _found(out: Path) -> dict[str, str]:
+    """What there is to say of each benchmark that the folder has results of."""
+    found = {}
     for name in SETS:
         runs = _of_the_most_common_kind(Runs(out / f"{name}.jsonl").all)
         if runs:
-            parts += [f"## {name}\n", comparing.written(name, runs, out)]
+            parts = [comparing.written(name, runs, out)]
             figures = wanted(name, runs)
             parts += [verdicts(figures)]
             if name in WHY_MISSED and not all(figure.met for figure in figures):
                 parts += [f"{WHY_MISSED[name]}\n"]
+            found[name] = "\n".join(part for part in parts if part)
+            _keep(name, runs)
     for name in OTHERS:
         path = out / f"{name}.md"
         if path.exists():
-            parts += [f"## {name}\n", path.read_text(encoding="utf-8")]
-    return parts
+            found[name] = path.read_text(encoding="utf-8")
+    return found
+
+
+def _sections(path: Path) -> dict[str, str]:
+    """What a report says of each benchmark."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    _, *parts = re.split(r"^## ([a-z0-9]+)\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _keep(name: str, runs: Sequence[Run]) -> None:
+    path = RESULTS.parent / KEPT / f"{name}.jsonl"
+    slim = [
+        replace(run, answer="", plan="", calls=[], error=run.error and run.error[:MAX_ERROR]) for run in runs
+    ]
+    path.unlink(missing_ok=True)
+    kept = Runs(path)
+    for run in slim:
+        kept.add(run)
 
 
 def machine() -> str:

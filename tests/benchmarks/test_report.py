@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.questions import DataMissing
+from benchmarks.records import Job, Run, Runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,8 +37,51 @@ def test_a_folder_without_results_is_an_error_and_the_last_report_stays(
     assert results.read_text(encoding="utf-8") == "earlier"
 
 
-def test_a_folder_with_a_part_of_the_results_is_reported(tmp_path: Path, results: Path) -> None:
+def test_a_folder_with_a_part_of_the_results_is_reported_and_the_rest_stays(
+    tmp_path: Path, results: Path
+) -> None:
     (tmp_path / "schedule.md").write_text("a table\n", encoding="utf-8")
+    (tmp_path / "effects.md").write_text("effects\n\n### of what\n", encoding="utf-8")
     text = report.report(tmp_path)
-    assert "## schedule\n\na table" in text
+    assert "## schedule\n\na table\n\n## effects\n\neffects\n" in text
     assert results.read_text(encoding="utf-8") == text
+    (tmp_path / "schedule.md").write_text("another\n", encoding="utf-8")
+    (tmp_path / "effects.md").unlink()
+    assert report.report(tmp_path) == text.replace("a table", "another")
+
+
+def test_what_runs_came_to_is_kept_without_texts_and_makes_the_same_report(
+    tmp_path: Path, results: Path
+) -> None:
+    out = tmp_path / "out"
+    runs = Runs(out / "hotpotqa.jsonl")
+    for technique, seconds in (("llmorch", 1.0), ("react", 3.0)):
+        for question in ("a", "b"):
+            job = Job("hotpotqa", technique, "critical", "local", 2, question, "digest", 0)
+            runs.add(
+                Run(
+                    *(
+                        job,
+                        "answered",
+                        question == "a",
+                        "the answer",
+                        None,
+                        seconds,
+                        0.5,
+                        0.4,
+                        0.3,
+                        2,
+                        10,
+                        2,
+                        0,
+                        0,
+                    ),
+                    *("2026-01-01T00:00:00+00:00", "the plan"),
+                )
+            )
+    text = report.report(out)
+    assert "| llmorch | critical | 2 | 50 % | 0 | 1 | 3.00x |" in text
+    kept = results.parent / "results"
+    assert "the answer" not in (kept / "hotpotqa.jsonl").read_text(encoding="utf-8")
+    assert "the plan" not in (kept / "hotpotqa.jsonl").read_text(encoding="utf-8")
+    assert report.report(kept) == text
