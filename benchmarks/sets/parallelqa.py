@@ -38,6 +38,10 @@ Text: Rome: Rome covers 1285 km2. Oslo: Oslo covers 454 km2 (175 sq mi). Bern: B
 Question: After Rome loses 20% of its area, Oslo triples and Bern shrinks by 1.5 times, which city is the largest?
 Expression: max(1285 - 20%, 454 * 3, 52 / 1.5)
 
+Text: Elbe: The Elbe is 1094 km long. Oder: It is 840 km long. Weser: The Weser has 451 km.
+Question: What is the smallest ratio when comparing the length of the Elbe to the Oder, and the Oder to the Weser?
+Expression: min(1094 / 840, 840 / 451)
+
 Text: Wales: Wales is a country to the west of England.
 Question: Population of Wales in millions, increased by 5%
 Expression: missing
@@ -46,12 +50,10 @@ Text: {text}
 Question: {task}
 Reply with the expression only, on one line."""
 _AGAIN = """\
-{text}
+{asked}
 
-Write one Python expression for: {task}. Take the numbers from the text above. It is not {reply}: {fault}. \
-If the text does not give a number that is needed, write: missing
-Reply with the expression only, on one line."""
-"""Without the examples, for it is their numbers that a small model copies."""
+It is not {reply}: {fault}. Take the numbers from the text of the last question."""
+"""Begins as what was asked at first, which a model on this machine then needn't read again."""
 
 
 class ParallelQA:
@@ -139,8 +141,11 @@ def math(prompt: str) -> Generator[str, str, float | str]:
         pass
     task, text = _divided(prompt)
     text = _written_out(with_numbers(_CUT.sub("[...]", text), task), task)
-    reply = yield _ASKED.format(task=task, text=text or "none")
+    asked = _ASKED.format(task=task, text=text or "none")
+    reply = yield asked
     cut = _what_was_cut(prompt)
+    # Where every page has been read to its end and has numbers, no other page would help.
+    told = not cut and all(numbers for _, numbers in _pages_in(text))
     kept: float | str | None = None
     for again in (True, False):
         if re.match(r"\W*(?:missing|none|not |unknown)", reply, re.IGNORECASE):
@@ -151,16 +156,17 @@ def math(prompt: str) -> Generator[str, str, float | str]:
             answer = _answer(found, task, text)
         except ValueError as error:
             fault = str(error)
-            if found is not None and not cut:  # no page has more to say, so the best that there is
+            if found is not None and told:
                 kept = _chosen(found, task, text) or kept
         else:
             strange, unused = _strange(found.numbers, task, text), _unused(found.numbers, task)
             if not strange and not unused:
                 return answer
             fault = f"{strange[0]:g} is not in the text" if strange else f"{unused[0]:g} is not in it"
-            kept = kept if strange else answer
+            if not strange or (told and kept is None):
+                kept = answer
         if again:
-            reply = yield _AGAIN.format(task=task, text=text, reply=shown(reply, 200), fault=fault)
+            reply = yield _AGAIN.format(asked=asked, reply=shown(reply, 200), fault=fault)
     if kept is not None:  # not every number of a question need be in its answer
         return kept
     if cut:  # a repair needs to know of which page more is to be read
@@ -222,6 +228,8 @@ def _answer(found: Computed, task: str, text: str) -> float | str:
     """
     which = bool(_WHICH.search(task))
     sources = _sources(found, task, text)
+    if sources and all(len(pages) > 1 for _, pages in sources):
+        return found.value  # which difference, or which ratio: no single thing has it
     titles = []
     for own, pages in sources:
         if len(pages) == 1 and (which or len(own) == 1):
@@ -230,33 +238,38 @@ def _answer(found: Computed, task: str, text: str) -> float | str:
             raise ValueError(f"one of its arguments has numbers of {' and of '.join(pages) or 'no page'}")
     if len(set(titles)) < len(titles):
         raise ValueError(f"two of its arguments have numbers of {max(titles, key=titles.count)}")
-    return titles[found.chosen] if which and found.chosen is not None else found.value
+    return titles[found.chosen or 0] if which else found.value
 
 
 def _chosen(found: Computed, task: str, text: str) -> str | None:
     """The page of the largest or smallest number, where it is asked which, whatever the others come from."""
-    if found.chosen is None or not _WHICH.search(task):
+    if not _WHICH.search(task):
         return None
-    _, pages = _sources(found, task, text)[found.chosen]
+    _, pages = _sources(found, task, text)[found.chosen or 0]
     return pages[0] if len(pages) == 1 else None
 
 
 def _sources(found: Computed, task: str, text: str) -> list[tuple[list[float], list[str]]]:
-    """Of each argument of a min or max the numbers that are its own, and the pages that have them."""
-    heads = list(re.finditer(_HEAD, text))
-    ends = [*(head.start() for head in heads[1:]), len(text)]
-    pages = {
-        head[0].removesuffix(": "): _numbers(text[head.end() : end])
-        for head, end in zip(heads, ends, strict=False)  # no page, no end
-    }
+    """The numbers of a result that are its own, and the pages that have them: of each argument of a min or max."""
+    pages = _pages_in(text)
     said = [form for number in _numbers(task) for form in _forms(number)]
     sources = []
-    for numbers in found.among:
+    for numbers in found.among or (found.numbers,):
         own = [number for number in numbers if not (_among(number, said) or _small(number))] or list(numbers)
-        sources.append(
-            (own, [one for one, known in pages.items() if any(_among(item, known) for item in own)])
-        )
+        sources.append((own, [one for one, known in pages if any(_among(item, known) for item in own)]))
     return sources
+
+
+def _pages_in(text: str) -> list[tuple[str, list[float]]]:
+    """The pages of a text, each with its title and its numbers; a text without a title is one."""
+    heads = list(re.finditer(_HEAD, text))
+    if not heads:
+        return [("", _numbers(text))]
+    ends = [*(head.start() for head in heads[1:]), len(text)]
+    return [
+        (head[0].removesuffix(": "), _numbers(text[head.end() : end]))
+        for head, end in zip(heads, ends, strict=True)
+    ]
 
 
 def _strange(used: Collection[float], task: str, text: str) -> list[float]:
@@ -292,19 +305,30 @@ def _among(number: float, others: Collection[float]) -> bool:
 
 
 def _numbers(text: str) -> list[float]:
-    return [float(number) for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?", joined(text))]
+    return [float(number) for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?:e\d+)?", joined(text))]
 
 
 def _written_out(text: str, task: str) -> str:
-    """ "23 million" as 23000000, unless millions are asked for: a small model copies a number as it is."""
-    words_left = [word for word in _SCALES if word not in task]
-    if not words_left:
-        return joined(text)
+    """ "23 million" and "23,000,000" as 23e6; where it is millions that are asked for, as 23 million.
+
+    A small model copies a number as it is, and loses count of zeros.
+    """
+    text, in_millions = joined(text), "million" in task
+    if words_left := [word for word in _SCALES if word not in task]:
+        named = rf"(?<![\w.])(\d+(?:\.\d+)?)[\s-]*({'|'.join(words_left)})\b"
+        text = re.sub(named, lambda found: f"{float(found[1]) * _SCALES[found[2]]:.12g}", text)
     return re.sub(
-        rf"(?<![\w.])(\d+(?:\.\d+)?)[\s-]*({'|'.join(words_left)})\b",
-        lambda found: f"{float(found[1]) * _SCALES[found[2]]:.12g}",
-        joined(text),
+        r"(?<![\w.])\d{7,15}(?![\w.]*\d)", lambda found: _shorter(found[0], in_millions=in_millions), text
     )
+
+
+def _shorter(digits: str, *, in_millions: bool) -> str:
+    """1400000000 as 1.4e9 or 1400 million, and 123456789 as it is."""
+    if in_millions:
+        return f"{int(digits) / 1e6:.12g} million"
+    zeros = 9 if len(digits) > 9 else 6
+    short = f"{int(digits) / 10**zeros:.12g}e{zeros}"
+    return short if len(short) < len(digits) else digits
 
 
 def _divided(prompt: str) -> tuple[str, str]:
