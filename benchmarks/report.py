@@ -46,9 +46,8 @@ WHY_MISSED = {
     "half of our time goes into reading both pages, which ReAct's turns read as well.",
     "movierec": "A small model on two processors writes some ten tokens a second: a plan of eight searches, about 54 "
     "tokens, is a third of the time. ReAct asks for four or five of the eight before it answers.",
-    "parallelqa": "The plan's one calculation reads what the pages say and writes an expression, which no plan "
-    "shortens; and a question whose fact no page has costs recoveries. ReAct's longest runs end without an answer, "
-    "which is no latency.",
+    "parallelqa": "Of our time more than half goes into the one calculation, for which the model reads what the pages "
+    "say and writes an expression: no plan makes that shorter.",
     "kitti": "While the local model writes the plan it has one of the two processors, and calls the other.",
     "agnews": "While the local model writes the plan, and answers chatbot, it has one of the two processors.",
 }
