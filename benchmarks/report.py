@@ -79,7 +79,7 @@ def report(out: Path) -> str:
     ]
     found = _sections(RESULTS) | found
     parts += [f"## {name}\n\n{found[name].strip()}\n" for name in (*SETS, *OTHERS) if name in found]
-    text = "\n".join(parts)
+    text = re.sub(r"[ \t]+$", "", "\n".join(parts), flags=re.MULTILINE)
     RESULTS.write_text(text, encoding="utf-8")
     return text
 
