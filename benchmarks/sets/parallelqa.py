@@ -30,6 +30,10 @@ _ASKED = """\
 Write one Python expression that answers the question, with the numbers of the text. If the text does not give a \
 number that is needed, write: missing
 
+Text: Elbe: The Elbe is 1094 km long. Oder: It is 840 km long. Weser: The Weser has 451 km.
+Question: What is the smallest ratio when comparing the length of the Elbe to the Oder, and the Oder to the Weser?
+Expression: min(1094 / 840, 840 / 451)
+
 Text: Tiber: The Tiber is 406 km (252 mi) long. Arno: It is 241 km long.
 Question: If the Tiber shrank by 35% and the Arno became 2.5 times longer, how much longer would the Arno be in km?
 Expression: abs(241 * 2.5 - (406 - 35%))
@@ -37,10 +41,6 @@ Expression: abs(241 * 2.5 - (406 - 35%))
 Text: Rome: Rome covers 1285 km2. Oslo: Oslo covers 454 km2 (175 sq mi). Bern: Bern covers 52 km2.
 Question: After Rome loses 20% of its area, Oslo triples and Bern shrinks by 1.5 times, which city is the largest?
 Expression: max(1285 - 20%, 454 * 3, 52 / 1.5)
-
-Text: Elbe: The Elbe is 1094 km long. Oder: It is 840 km long. Weser: The Weser has 451 km.
-Question: What is the smallest ratio when comparing the length of the Elbe to the Oder, and the Oder to the Weser?
-Expression: min(1094 / 840, 840 / 451)
 
 Text: Wales: Wales is a country to the west of England.
 Question: Population of Wales in millions, increased by 5%
