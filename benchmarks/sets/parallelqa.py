@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import math as numeric
 import re
-from collections.abc import Callable, Collection, Generator  # noqa: TC003 - a declaration reads its annotations
+from collections.abc import Callable, Collection, Generator, Sequence  # noqa: TC003 - a declaration reads its annotations
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from benchmarks.questions import Question
 from benchmarks.sets.answers import chosen, near, words
@@ -25,6 +25,10 @@ PUBLISHED = (
     "pages.json is a list of objects with title and text"
 )
 
+_Page: TypeAlias = tuple[str, list[float]]
+"""A title, and the numbers below it."""
+_Source: TypeAlias = tuple[list[float], list[str]]
+"""Numbers of an expression that its question doesn't name, and the titles of the pages that have them."""
 _SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
 _ASKED = """\
 Write one Python expression that answers the question, with the numbers of the text. If the text does not give a \
@@ -143,21 +147,22 @@ def math(prompt: str) -> Generator[str, str, float | str]:
     text = _written_out(with_numbers(_CUT.sub("[...]", text), task), task)
     asked = _ASKED.format(task=task, text=text or "none")
     reply = yield asked
-    cut = _what_was_cut(prompt)
+    which, pages, cut = bool(_WHICH.search(task)), _pages_in(text), _what_was_cut(prompt)
     # Where every page has been read to its end and has numbers, no other page would help.
-    told = not cut and all(numbers for _, numbers in _pages_in(text))
+    told = not cut and bool(_numbers(text)) and all(numbers for _, numbers in pages)
     kept: float | str | None = None
     for again in (True, False):
         if re.match(r"\W*(?:missing|none|not |unknown)", reply, re.IGNORECASE):
             break
-        found: Computed | None = None
+        sources: list[_Source] = []
         try:
             found = computed(reply)
-            answer = _answer(found, task, text)
+            sources = _sources(found, task, pages)
+            answer = _answer(found, sources, which=which)
         except ValueError as error:
             fault = str(error)
-            if found is not None and told:
-                kept = _chosen(found, task, text) or kept
+            if sources and which and told:
+                kept = _chosen(found, sources) or kept
         else:
             strange, unused = _strange(found.numbers, task, text), _unused(found.numbers, task)
             if not strange and not unused:
@@ -220,38 +225,33 @@ def _stems(text: str) -> set[str]:
     return {word[:5] for word in words(text) if len(word) > 3} - _COMMON
 
 
-def _answer(found: Computed, task: str, text: str) -> float | str:
+def _answer(found: Computed, sources: Sequence[_Source], *, which: bool) -> float | str:
     """A number; or where it is asked which, the title of the page whose number was the largest or smallest.
 
     Each argument of a min or max is about one thing, and its number comes from that thing's
     page. Raises ``ValueError`` where two come from one page, or it can't be told which.
     """
-    which = bool(_WHICH.search(task))
-    sources = _sources(found, task, text)
-    if sources and all(len(pages) > 1 for _, pages in sources):
+    if all(len(pages) > 1 for _, pages in sources):
         return found.value  # which difference, or which ratio: no single thing has it
     titles = []
     for own, pages in sources:
         if len(pages) == 1 and (which or len(own) == 1):
             titles += pages
-        elif which:
+        elif which and found.among:
             raise ValueError(f"one of its arguments has numbers of {' and of '.join(pages) or 'no page'}")
     if len(set(titles)) < len(titles):
         raise ValueError(f"two of its arguments have numbers of {max(titles, key=titles.count)}")
-    return titles[found.chosen or 0] if which else found.value
+    return titles[found.chosen or 0] if which and titles else found.value
 
 
-def _chosen(found: Computed, task: str, text: str) -> str | None:
-    """The page of the largest or smallest number, where it is asked which, whatever the others come from."""
-    if not _WHICH.search(task):
-        return None
-    _, pages = _sources(found, task, text)[found.chosen or 0]
+def _chosen(found: Computed, sources: Sequence[_Source]) -> str | None:
+    """The page of the largest or smallest number, whatever the others come from."""
+    _, pages = sources[found.chosen or 0]
     return pages[0] if len(pages) == 1 else None
 
 
-def _sources(found: Computed, task: str, text: str) -> list[tuple[list[float], list[str]]]:
-    """The numbers of a result that are its own, and the pages that have them: of each argument of a min or max."""
-    pages = _pages_in(text)
+def _sources(found: Computed, task: str, pages: Sequence[_Page]) -> list[_Source]:
+    """Where the numbers come from: those of each argument of a min or max, or those of any other expression."""
     said = [form for number in _numbers(task) for form in _forms(number)]
     sources = []
     for numbers in found.among or (found.numbers,):
@@ -260,15 +260,13 @@ def _sources(found: Computed, task: str, text: str) -> list[tuple[list[float], l
     return sources
 
 
-def _pages_in(text: str) -> list[tuple[str, list[float]]]:
-    """The pages of a text, each with its title and its numbers; a text without a title is one."""
+def _pages_in(text: str) -> list[_Page]:
+    """The pages of a text, each with its title and its numbers."""
     heads = list(re.finditer(_HEAD, text))
-    if not heads:
-        return [("", _numbers(text))]
     ends = [*(head.start() for head in heads[1:]), len(text)]
     return [
         (head[0].removesuffix(": "), _numbers(text[head.end() : end]))
-        for head, end in zip(heads, ends, strict=True)
+        for head, end in zip(heads, ends, strict=False)  # no page, no end
     ]
 
 

@@ -89,6 +89,11 @@ def test_math_takes_which_of_several_differences_for_a_number() -> None:
     assert calculated(prompt, "max(3000 - 2400, 3000 / 2400)") == 600
 
 
+def test_math_takes_the_largest_number_of_a_text_without_titles() -> None:
+    assert calculated("Largest depth in metres? It is 512 m here and 730 m there", "max(512, 730)") == 730
+    assert calculated("Which depth is twice as large? It is 512 m here", "512 * 2") == 1024
+
+
 def test_math_says_which_though_another_argument_is_strange_where_no_page_has_more_to_say() -> None:
     prompt = f"If Corvin grew by 10% and Mount Elsbeth by 1.5 times, which is higher?\n{MOUNTAINS}"
     strange = "max(2500 * 1.1, 3000 * 1.5)"
