@@ -186,16 +186,24 @@ class Orchestration:
 
     def _running(self, event: Event, call: CallId, attempt: int) -> CallState | None:
         """The running attempt that an event is about; ``None`` for one that was given up."""
-        known = [self.states.get(call), self._earlier.find((call, attempt))]
+        known = self._known(call, attempt)
         for state in known:
-            if state is not None and state.attempt == attempt and state.status == "running":
+            if state.status == "running":
                 return state
         if attempt > self._attempts.get(call, 0):
             raise IllegalEvent(f"{event}: there is no such call")
         for state in known:
-            if state is not None and state.attempt == attempt and state.status != "cancelled":
+            if state.status != "cancelled":
                 raise IllegalEvent(f"{event}: the call's state is {state}")
         return None
+
+    def _known(self, call: CallId, attempt: int) -> list[CallState]:
+        """What stands for an attempt, now or in a plan before.
+
+        A call that was refused stands for the attempt that it would make again, so it can be both.
+        """
+        both = (self.states.get(call), self._earlier.find((call, attempt)))
+        return [state for state in both if state is not None and state.attempt == attempt]
 
     def _end(self, state: CallState, status: Status, at: float, error: str | None = None) -> None:
         state.status, state.completed, state.error = status, at, error
@@ -219,11 +227,8 @@ class Orchestration:
 
     def _give_up(self, call: CallId, attempt: int, at: float) -> None:
         """Account for a call that the caller doesn't want; one that has ended stays as it is."""
-        current = self.states.get(call)
-        # A call that was refused has the number of the attempt that it would make again.
-        known = [current, self._earlier.find((call, attempt))]
-        open_ = [one for one in known if one and one.status in ("planned", "submitted", "running")]
-        state = next((one for one in open_ if one.attempt == attempt), None)
+        known = self._known(call, attempt)
+        state = next((one for one in known if one.status in ("planned", "submitted", "running")), None)
         if state is None:
             return
         self._unwanted.add(state.call)
@@ -236,7 +241,7 @@ class Orchestration:
                 self._coordinator.drop(call)
             state.status, state.error = "cancelled", CANCELLED
             self._open -= 1
-        if state is current:
+        if state is self.states.get(call):
             self._scheduler.begun(call)
             self._submit(self._stop_descendants(call), at)
 
