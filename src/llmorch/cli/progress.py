@@ -190,8 +190,8 @@ class Progress:
         total = f"{result.makespan:.2f} s on {where} (at best {result.lower_bound:.2f} s)"
         if usage.requests:
             total += (
-                f"; {usage.requests} requests to the model, {usage.input_tokens} tokens in and "
-                f"{usage.output_tokens} out, {usage.seconds:.1f} s"
+                f"; {usage.requests} requests to the model took {usage.seconds:.1f} s: "
+                f"{usage.input_tokens} tokens in and {usage.output_tokens} out"
             )
         print("\n".join([*shown, total]), file=sys.stderr, flush=True)
 
