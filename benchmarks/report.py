@@ -7,10 +7,11 @@ a set of questions that takes hours can be gone on with on another day.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parent / "RESULTS.md"
 KEPT = "results"
 """The folder beside it."""
-MAX_ERROR = 60
-"""Characters of an error that are kept: which kind it is, and no result that it quotes."""
 SETS = ("hotpotqa", "movierec", "parallelqa", "kitti", "agnews", "cases", "game24")
 OTHERS = ("scaling", "schedule", "effects", "limits", "peers", "recovery", "stopping")
 OURS = "llmorch"
@@ -112,14 +111,13 @@ def _sections(path: Path) -> dict[str, str]:
 
 
 def _keep(name: str, runs: Sequence[Run]) -> None:
+    """Write the runs beside the report, without what a model or a function said."""
     path = RESULTS.parent / KEPT / f"{name}.jsonl"
-    slim = [
-        replace(run, answer="", plan="", calls=[], error=run.error and run.error[:MAX_ERROR]) for run in runs
-    ]
-    path.unlink(missing_ok=True)
-    kept = Runs(path)
-    for run in slim:
-        kept.add(run)
+    path.parent.mkdir(exist_ok=True)
+    slim = [replace(run, answer="", error=None, plan="", calls=[]) for run in runs]
+    written = path.with_suffix(".new")  # a report that is cut short leaves the last one whole
+    written.write_text("".join(f"{json.dumps(asdict(run))}\n" for run in slim), encoding="utf-8")
+    written.replace(path)
 
 
 def machine() -> str:
