@@ -198,9 +198,9 @@ _COMMON = frozenset(
 def with_numbers(text: str, task: str) -> str:
     """The sentences of a text that have a number, below the titles of their pages.
 
-    Of a page that has more than two, the two that share most words with the task. A text
-    without any number is left as it is, and so is one of a single sentence: a model that
-    reads less reads better, and sooner.
+    Of a page the one that shares most words with the task, and another if it shares further
+    ones. A text without any number is left as it is. A model that reads less reads better,
+    and sooner.
     """
     if not re.search(r"\d", text):
         return text
@@ -214,10 +214,21 @@ def with_numbers(text: str, task: str) -> str:
             pages[-1][2].append(sentence)
     kept = []
     for title, about, sentences in pages:
-        best = sorted(sentences, key=lambda one: -len(about & _stems(one)))[:_SENTENCES]
-        told = [one for one in sentences if one in best]
+        told = _about(about, sentences)
         kept += told if told and told[0].startswith(title) else [title, *told]
     return " ".join(filter(None, kept))
+
+
+def _about(wanted: set[str], sentences: Sequence[str]) -> list[str]:
+    """The sentences that cover most of the wanted words, as few as do; the first ones if none has any."""
+    told: list[str] = []
+    for _ in range(_SENTENCES):
+        best = max(sentences, key=lambda one: len(wanted & _stems(one)), default="")
+        if not wanted & _stems(best):
+            break
+        told.append(best)
+        wanted = wanted - _stems(best)
+    return [one for one in sentences if one in told] or list(sentences[:_SENTENCES])
 
 
 def _stems(text: str) -> set[str]:

@@ -120,12 +120,15 @@ def test_math_reads_the_sentences_that_have_numbers(text: str, kept: str) -> Non
     assert parallelqa.with_numbers(text, "") == kept
 
 
-def test_math_reads_of_a_page_the_two_sentences_that_are_most_about_the_task() -> None:
+def test_math_reads_of_a_page_the_two_sentences_at_most_that_are_about_the_task() -> None:
     text = (
         "Una: Founded in 1900. It covers 7 km2. It has 12 bridges. It is a populous place of 5. Ea: 3 people."
     )
     assert parallelqa.with_numbers(text, "Population of Una, whose bridges fell") == (
         "Una: It has 12 bridges. It is a populous place of 5. Ea: 3 people."
+    )
+    assert (
+        parallelqa.with_numbers(text, "How many bridges has Una?") == "Una: It has 12 bridges. Ea: 3 people."
     )
     assert parallelqa.with_numbers(text, "none of them").startswith(
         "Una: Founded in 1900. It covers 7 km2. Ea:"

@@ -128,7 +128,8 @@ def test_an_examples_file_is_plans_under_their_queries() -> None:
         ("How large is it?", 's1 = search("it")'),
         ("Who?", 's1 = search(query="who")'),
     ]
-    longer = (*examples, *parse_examples('# query: Why?\ns1 = search("a")\ns2 = self(prompt="{s1}")'))
+    why = 's1 = search("a")\ns2 = search("b")\ns3 = self(prompt="{s2}")'
+    longer = (*examples, *parse_examples(f"# query: Why?\n{why}"))
     request = next(llmorch(Task("And?", FUNCTIONS, longer, constrains=False))).request
     assert [message.text for message in request.messages[1:]] == [
         "Query: How large is it?",
@@ -136,7 +137,7 @@ def test_an_examples_file_is_plans_under_their_queries() -> None:
         "Query: Who?",
         's1 = search(query="who")',
         "Query: Why?",
-        's1 = search("a")\ns2 = self(prompt="{s1}")',
+        why,
         "Query: And?",
     ]
 
@@ -147,6 +148,15 @@ def test_examples_without_a_call_that_uses_another_are_shown_without_ids_and_fir
     assert request.messages[2].text == 'search("it")\nsearch("b", k=9)\nsearch("a")'
     assert 'line ::= (new " = ")? call' in request.grammar
     assert '"search(" "query="? (' in request.grammar
+
+
+def test_examples_whose_last_call_reads_all_results_name_them_by_their_places() -> None:
+    text = (
+        '# query: How?\na = search(query="it")\nb = search("x")\nc = self(prompt="{query} {a} {b.size}", k=b)'
+    )
+    request = next(llmorch(Task("And?", FUNCTIONS, parse_examples(text), constrains=True))).request
+    assert request.messages[2].text == 'search("it")\nsearch("x")\nself("{query} {s1} {s2.size}", k=s2)'
+    assert "The result of the first call is s1" in request.messages[0].text
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from llmorch.plan import Parser, parse, render_without_id
+from llmorch.plan import Parser, parse, render_without_id, with_ids
 from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.examples import Example
 from llmorch.techniques.grammar import beginning_with, plan_grammar
@@ -18,7 +18,7 @@ from llmorch.techniques.grammar import beginning_with, plan_grammar
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from llmorch.calls import FunctionCall
+    from llmorch.calls import FunctionCall, Plan
     from llmorch.errors import PlanError
     from llmorch.functions import Function
     from llmorch.techniques.conversation import Task
@@ -40,6 +40,14 @@ other's results run at the same time. Call only the functions below, only as the
 result. The last call gives the answer. Write only the plan."""
 
 _SHORT_RULES = """\
+You turn a query into a plan of function calls, one call a line:
+function("argument")
+The result of the first call is s1, of the second s2, and so on. A later call uses the result of s1 by writing {s1} \
+inside a string, or s1 as an argument; {query} inside a string stands for the query itself. Calls that do not need \
+each other's results run at the same time. Call only the functions below, only as the query asks, and use every \
+result. The last call gives the answer. Write only the plan."""
+
+_FLAT_RULES = """\
 You turn a query into a plan of function calls, one call a line:
 function("argument")
 Calls that do not need each other's results run at the same time; the results of all are read at the end. Only a \
@@ -118,11 +126,12 @@ def translate(task: Task, attempt: int = 0, *, short: bool = False) -> ModelRequ
 
     A further ``attempt`` leaves more to chance, as in the paper; as some models take neither
     a temperature nor a seed, the second one also has the examples in another order. A
-    ``short`` plan leaves out ids and the name of each first argument: a third of the tokens
-    of a plan of searches.
+    ``short`` plan leaves out ids and the name of each first argument.
     """
-    rules = _SHORT_RULES if short else _RULES
-    messages = [Message("system", f"{rules}\n\nFunctions:\n{listed(task.functions)}")]
+    short_rules = _FLAT_RULES if _flat(task.examples) else _SHORT_RULES
+    messages = [
+        Message("system", f"{short_rules if short else _RULES}\n\nFunctions:\n{listed(task.functions)}")
+    ]
     if task.examples:
         for example in turned(task.examples, attempt):
             plan = _shortened(example, task.functions) if short else example.plan
@@ -138,16 +147,31 @@ def translate(task: Task, attempt: int = 0, *, short: bool = False) -> ModelRequ
 
 
 def can_be_short(task: Task) -> bool:
-    """Whether plans for such queries are told to be calls that need no other's result, by every example."""
-    return bool(task.examples) and not any(
-        call.uses for example in task.examples for call in parse(example.plan)
-    )
+    """Whether every example is calls that need no other's result, and perhaps a last one that reads them all.
+
+    Such plans are a third shorter without ids, and sooner there. In any others ids stay: a
+    small model that must name one of several results by the place of its call miscounts.
+    """
+    return bool(task.examples) and all(_gathers(parse(example.plan)) for example in task.examples)
+
+
+def _gathers(plan: Plan) -> bool:
+    *before, last = plan.calls
+    return not any(call.uses for call in before) and set(last.uses) in (set(), {call.id for call in before})
+
+
+def _flat(examples: Iterable[Example]) -> bool:
+    return not any(call.uses for example in examples for call in parse(example.plan))
 
 
 def _shortened(example: Example, functions: Mapping[str, Function]) -> str:
-    """An example's plan without ids, and without the name of each first argument."""
+    """An example's plan without ids, and without the name of each first argument.
+
+    Results are named by the places of their calls, whatever ids the example has.
+    """
+    plan = parse(example.plan)
     lines = []
-    for call in parse(example.plan):
+    for call in with_ids(plan, {call.id: f"s{place}" for place, call in enumerate(plan, 1)}):
         function = functions.get(call.function)
         first = function.parameters[0].name if function and function.parameters else ""
         short = call
