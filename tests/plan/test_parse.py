@@ -143,12 +143,15 @@ def test_a_call_without_an_id_has_that_of_its_place_where_that_is_allowed() -> N
     parser = Parser(numbers=True)
     assert [call.id for call in parser.feed(text)] == ["s1", "x", "s3"]
     assert [call.id for call in Parser(["s1", "x"], numbers=True).feed('search("d")\n')] == ["s3"]
+    assert [call.id for call in Parser(["s1", "s3"], numbers=True).feed('search("d")\n')] == ["s4"]
     with pytest.raises(InvalidSyntax, match="this is not a call with an id"):
         Parser().feed(text)
     with pytest.raises(InvalidSyntax, match="this is not a call with an id"):
         Parser(numbers=True).feed("moment\n")
     with pytest.raises(DuplicateId, match="s1 is defined twice, first on line 1"):
         Parser(numbers=True).feed('search("a")\ns1 = search("b")\n')
+    with pytest.raises(DuplicateId, match="such as s3"):
+        Parser().feed('s2 = search("a")\ns2 = search("b")\n')
 
 
 def test_what_python_would_warn_of_warns_nobody() -> None:

@@ -66,6 +66,40 @@ def test_a_reply_that_writes_a_call_above_again_is_the_whole_plan(size) -> None:
     assert [render([call]) for call in drafting.calls] == text.split("\n")
 
 
+@pytest.mark.parametrize("size", [1, 5, 1000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        'search("a")\nsearch(query="b")\nsearch("{s1} {s2}")',
+        's3 = search("a")\nsearch("c")',
+        'search(query="b")\nsearch("a")\n',
+    ],
+)
+def test_a_reply_that_begins_with_a_call_above_is_the_whole_plan_also_without_ids(size, text) -> None:
+    above = 'search("a")\nsearch("b")\n'
+    found, drafting = drafted([text[at : at + size] for at in range(0, len(text), size)], above)
+    calls = [id_ for ids in found for id_ in ids]
+    assert calls == [call.id for call in drafting.calls]
+    assert len(calls) == len(text.strip().split("\n"))
+    assert drafting.text == text
+
+
+@pytest.mark.anyio
+async def test_a_repair_without_ids_makes_no_call_with_effects_twice() -> None:
+    paid = []
+
+    @function(effects="unknown")
+    async def pay(to: str) -> str:
+        """Pay."""
+        paid.append(to)
+        return f"paid {to}"
+
+    model = ScriptedModel(['pay("a")\npay("b"', 'pay("a")\npay("b")'])
+    async with Orchestrator([pay], model=model, learn=False, processors=1) as orchestrator:
+        assert (await orchestrator.run("Pay a and b")).status == "answered"
+    assert paid == ["a", "b"]
+
+
 def test_a_call_of_a_line_above_is_not_defined_again_once_the_reply_has_gone_on() -> None:
     with pytest.raises(DuplicateId):
         drafted(['s3 = search(query="c")\ns1 = search(query="a")\n'], ABOVE)

@@ -150,6 +150,17 @@ def test_examples_without_a_call_that_uses_another_are_shown_without_ids_and_fir
     assert '"search(" "query="? (' in request.grammar
 
 
+def test_an_optional_argument_keeps_its_name_in_a_short_example() -> None:
+    @function
+    async def rooms(city: str = "Rome", k: int = 5) -> str:
+        """List rooms."""
+        return f"{k} in {city}"
+
+    examples = parse_examples('# query: Where?\ns1 = rooms(city="Oslo", k=3)')
+    request = next(llmorch(Task("And?", as_functions([rooms]), examples, constrains=True))).request
+    assert request.messages[2].text == 'rooms(city="Oslo", k=3)'
+
+
 def test_examples_whose_last_call_reads_all_results_name_them_by_their_places() -> None:
     text = (
         '# query: How?\na = search(query="it")\nb = search("x")\nc = self(prompt="{query} {a} {b.size}", k=b)'

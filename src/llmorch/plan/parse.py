@@ -63,8 +63,8 @@ class Parser:
     After an error the parser takes nothing more. ``earlier`` are ids of calls that were
     made before this text: it may use them, and define none of them again. Without
     ``references`` braces in a string are text: a turn's calls have all values written out.
-    With ``numbers`` a call may stand without an id, and has that of its place: ``s2`` is
-    the second.
+    With ``numbers`` a call may stand without an id, and has that of its place, ``s2`` for
+    the second, or the next one that is free.
     """
 
     def __init__(
@@ -199,10 +199,17 @@ class Parser:
         calls = []
         for statement in statements:
             if id_ is None and self._numbers and _is_call(statement):
-                id_ = f"s{len(self._known) + 1}"
+                id_ = self._free()
             calls.append(self._call(statement, id_, source))
             id_ = None
         return calls
+
+    def _free(self) -> CallId:
+        """The id of the next call's place, or of the first place after it whose id isn't taken."""
+        place = len(self._known) + 1
+        while f"s{place}" in self._known:
+            place += 1
+        return f"s{place}"
 
     def _call(self, statement: ast.stmt, id_: CallId | None, source: Source) -> FunctionCall:
         target, value = _split(statement, id_, source)
@@ -213,7 +220,7 @@ class Parser:
                 f"{target} is defined twice, first "
                 + (f"on line {line}" if (line := self._known[target]) else "in an earlier plan"),
                 position,
-                hint=f"give this call an id of its own, such as s{len(self._known) + 1}",
+                hint=f"give this call an id of its own, such as {self._free()}",
             )
         if len(self._known) >= MAX_CALLS:
             raise source.error(PlanTooLarge, f"a plan has at most {MAX_CALLS:,} calls", position)

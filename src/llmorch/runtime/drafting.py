@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from llmorch.errors import DuplicateId, EmptyPlan, PlanTooLarge
-from llmorch.plan import Checker, Parser, with_query
+from llmorch.plan import Checker, Parser, render_without_id, with_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -71,12 +71,17 @@ class Drafting:
     def _going_on(
         self, read: Callable[[], list[FunctionCall]], read_again: Callable[[], list[FunctionCall]]
     ) -> list[FunctionCall]:
+        """What ``read`` finds, after the lines above; or the whole plan, where one of their calls is written again."""
         try:
             found = read()
         except DuplicateId:
             if not self._held:
                 raise
-            # It is the whole plan again.
+            again = True
+        else:
+            # One without an id never has an id that is taken.
+            again = bool(found) and render_without_id(found[0]) in map(render_without_id, self._held)
+        if again:
             self._begin()
             self.text, self._held = self._reply, []
             return read_again()

@@ -173,7 +173,8 @@ def _shortened(example: Example, functions: Mapping[str, Function]) -> str:
     lines = []
     for call in with_ids(plan, {call.id: f"s{place}" for place, call in enumerate(plan, 1)}):
         function = functions.get(call.function)
-        first = function.parameters[0].name if function and function.parameters else ""
+        # An optional one keeps its name: a model may leave it out.
+        first = next((item.name for item in function.parameters[:1] if item.required), "") if function else ""
         short = call
         if first in call.args and not call.positional:
             rest = {name: value for name, value in call.args.items() if name != first}
