@@ -66,8 +66,9 @@ def report(out: Path) -> str:
             f"python -m benchmarks {SETS[0]} --data ../shared/data --out {out}"
         )
     parts = [
-        "# Results\n\nMade by `python -m benchmarks report --out DIR`, from what these commands left in DIR; each "
-        "goes on where it was interrupted:\n\n```sh\n"
+        "# Results\n\nMade by `python -m benchmarks report --out DIR`, from what commands like these left in DIR; "
+        "each table says of how many questions, runs and techniques it is. A command goes on where it was "
+        "interrupted:\n\n```sh\n"
         f"python -m benchmarks {' '.join(SETS[:3])} --limit 40 --repeats 3 --processors 2 {_PLACES}"
         f"python -m benchmarks {' '.join(SETS[3:])} --limit 10 --repeats 3 --processors 2 {_PLACES}"
         f"python -m benchmarks {' '.join(OTHERS)} --repeats 3 {_PLACES}```\n",

@@ -147,7 +147,8 @@ def math(prompt: str) -> Generator[str, str, float | str]:
     text = _written_out(with_numbers(_CUT.sub("[...]", text), task), task)
     asked = _ASKED.format(task=task, text=text or "none")
     reply = yield asked
-    which, pages, cut = bool(_WHICH.search(task)), _pages_in(text), _what_was_cut(prompt)
+    pages, cut = _pages_in(text), _what_was_cut(prompt)
+    which = bool(pages and _WHICH.search(task))
     # Where every page has been read to its end and has numbers, no other page would help.
     told = not cut and bool(_numbers(text)) and all(numbers for _, numbers in pages)
     kept: float | str | None = None
@@ -199,8 +200,8 @@ def with_numbers(text: str, task: str) -> str:
     """The sentences of a text that have a number, below the titles of their pages.
 
     Of a page the one that shares most words with the task, and another if it shares further
-    ones. A text without any number is left as it is. A model that reads less reads better,
-    and sooner.
+    ones; of a text without a title all. A text without any number is left as it is. A model
+    that reads less reads better, and sooner.
     """
     if not re.search(r"\d", text):
         return text
@@ -214,7 +215,7 @@ def with_numbers(text: str, task: str) -> str:
             pages[-1][2].append(sentence)
     kept = []
     for title, about, sentences in pages:
-        told = _about(about, sentences)
+        told = _about(about, sentences) if title else sentences  # they may be about several things
         kept += told if told and told[0].startswith(title) else [title, *told]
     return " ".join(filter(None, kept))
 
@@ -248,11 +249,11 @@ def _answer(found: Computed, sources: Sequence[_Source], *, which: bool) -> floa
     for own, pages in sources:
         if len(pages) == 1 and (which or len(own) == 1):
             titles += pages
-        elif which and found.among:
+        elif which:
             raise ValueError(f"one of its arguments has numbers of {' and of '.join(pages) or 'no page'}")
     if len(set(titles)) < len(titles):
         raise ValueError(f"two of its arguments have numbers of {max(titles, key=titles.count)}")
-    return titles[found.chosen or 0] if which and titles else found.value
+    return titles[found.chosen or 0] if which else found.value
 
 
 def _chosen(found: Computed, sources: Sequence[_Source]) -> str | None:

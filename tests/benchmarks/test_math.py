@@ -92,6 +92,10 @@ def test_math_takes_which_of_several_differences_for_a_number() -> None:
 def test_math_takes_the_largest_number_of_a_text_without_titles() -> None:
     assert calculated("Largest depth in metres? It is 512 m here and 730 m there", "max(512, 730)") == 730
     assert calculated("Which depth is twice as large? It is 512 m here", "512 * 2") == 1024
+    two = "Largest depth in metres? The depth is 512 m here. The depth is 730 m there."
+    assert calculated(two, "max(512, 730)") == 730
+    with pytest.raises(ValueError, match="can't extract"):
+        calculated("Which is higher, A or B?\nA: It is 100 m. B: It is 200 m.", "4321", "4321")
 
 
 def test_math_says_which_though_another_argument_is_strange_where_no_page_has_more_to_say() -> None:
