@@ -278,5 +278,8 @@ def test_reading_takes_linear_time() -> None:
         parse(text)
         return time.process_time() - began
 
+    def least(calls: int) -> float:  # a busy machine, or a garbage collection, makes any one run longer
+        return min(seconds(calls) for _ in range(3))
+
     seconds(100)
-    assert seconds(8000) < 16 * seconds(1000)
+    assert least(8000) < 16 * least(1000)
