@@ -15,6 +15,7 @@ from benchmarks import costs
 from benchmarks.asking import Settings
 from benchmarks.peers.environments import PEERS
 from benchmarks.questions import DataMissing
+from benchmarks.sets import SETS
 from llmorch import TECHNIQUES, LLMOrchError, Orchestrator
 from llmorch.testing import ScriptedModel
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COSTS = ("compute", "sleeping", "overhead", "array", "plan", "dispatch", "startup")
-SETS = ("hotpotqa", "movierec", "parallelqa", "kitti", "agnews", "cases", "game24")
 TABLES = ("schedule", "scaling", "effects", "limits", "peers", "recovery", "stopping")
 REPORT = "report"
 INTERRUPTED = 130

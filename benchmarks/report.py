@@ -7,11 +7,10 @@ a set of questions that takes hours can be gone on with on another day.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from benchmarks import comparing, tables
 from benchmarks.figures import Figure, Series, shown
 from benchmarks.questions import DataMissing
 from benchmarks.records import Runs
+from benchmarks.sets import SETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parent / "RESULTS.md"
 KEPT = "results"
 """The folder beside it."""
-SETS = ("hotpotqa", "movierec", "parallelqa", "kitti", "agnews", "cases", "game24")
 OTHERS = ("scaling", "schedule", "effects", "limits", "peers", "recovery", "stopping")
 OURS = "llmorch"
 _PLACES = "--data ../shared/data --out DIR\n"
@@ -114,11 +113,11 @@ def _sections(path: Path) -> dict[str, str]:
 def _keep(name: str, runs: Sequence[Run]) -> None:
     """Write the runs beside the report, without what a model or a function said."""
     path = RESULTS.parent / KEPT / f"{name}.jsonl"
-    path.parent.mkdir(exist_ok=True)
-    slim = [replace(run, answer="", error=None, plan="", calls=[]) for run in runs]
-    written = path.with_suffix(".new")  # a report that is cut short leaves the last one whole
-    written.write_text("".join(f"{json.dumps(asdict(run))}\n" for run in slim), encoding="utf-8")
-    written.replace(path)
+    kept = Runs(path.with_suffix(".new"))  # a report that is cut short leaves the last one whole
+    kept.path.unlink(missing_ok=True)
+    for run in runs:
+        kept.add(replace(run, answer="", error=None, plan="", calls=[]))
+    kept.path.replace(path)
 
 
 def machine() -> str:

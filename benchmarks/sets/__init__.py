@@ -1,1 +1,4 @@
 """The question sets of the papers: questions, functions and checks, one module a set."""
+
+SETS = ("hotpotqa", "movierec", "parallelqa", "kitti", "agnews", "cases", "game24")
+"""Their names, as they are reported."""

@@ -13,12 +13,13 @@ import pytest
 from benchmarks import tables
 from benchmarks.asking import Settings, ask, executing, plan_of_work
 from benchmarks.questions import DataMissing, Question
-from benchmarks.records import Job, Run, Runs
+from benchmarks.records import Runs
 from benchmarks.report import wanted
 from benchmarks.sets.game24 import solves
 from benchmarks.sets.pages import records
 from llmorch import ModelError, Orchestrator, function
 from llmorch.testing import ScriptedModel
+from tests.benchmarks.made_runs import run
 
 pytestmark = pytest.mark.anyio
 
@@ -154,28 +155,6 @@ def test_an_empty_question_is_refused_when_the_set_is_read(tmp_path: Path) -> No
         DataMissing, match=r"questions.json: record 2 has an empty 'question'; published there"
     ):
         records(path, "published there", question=str)
-
-
-def run(technique: str, question: str, repeat: int = 0, **changes: Any) -> Run:
-    job = Job("set", technique, "p", "local", 2, question, "asked", repeat)
-    made = Run(
-        job=job,
-        status="answered",
-        right=True,
-        answer="x",
-        error=None,
-        seconds=2.0,
-        executing=1.0,
-        model_seconds=1.0,
-        lower_bound=1.0,
-        requests=2,
-        input_tokens=80,
-        output_tokens=20,
-        errors=0,
-        recoveries=0,
-        began="2026-01-01T00:00:00+00:00",
-    )
-    return replace(made, **changes)
 
 
 def test_a_failure_is_a_column_of_its_own_and_never_a_latency() -> None:

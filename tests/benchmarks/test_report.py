@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks import report
 from benchmarks.questions import DataMissing
-from benchmarks.records import Job, Run, Runs
+from benchmarks.records import Runs
+from tests.benchmarks.made_runs import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,28 +58,10 @@ def test_what_runs_came_to_is_kept_without_texts_and_makes_the_same_report(
     runs = Runs(out / "hotpotqa.jsonl")
     for technique, seconds in (("llmorch", 1.0), ("react", 3.0)):
         for question in ("a", "b"):
-            job = Job("hotpotqa", technique, "critical", "local", 2, question, "digest", 0)
-            run = Run(
-                job,
-                status="answered",
-                right=question == "a",
-                answer="the answer",
-                error="the error",
-                seconds=seconds,
-                executing=0.5,
-                model_seconds=0.4,
-                lower_bound=0.3,
-                requests=2,
-                input_tokens=10,
-                output_tokens=2,
-                errors=0,
-                recoveries=0,
-                began="2026-01-01T00:00:00+00:00",
-                plan="the plan",
-            )
-            runs.add(run)
+            said = {"answer": "the answer", "error": "the error", "plan": "the plan"}
+            runs.add(run(technique, question, right=question == "a", seconds=seconds, **said))
     text = report.report(out)
-    assert "| llmorch | critical | 2 | 50 % | 0 | 1 | 3.00x |" in text
+    assert "| llmorch | p | 2 | 50 % | 0 | 1 | 3.00x |" in text
     kept = results.parent / "results"
     lines = (kept / "hotpotqa.jsonl").read_text(encoding="utf-8")
     assert not any(said in lines for said in ("the answer", "the error", "the plan"))

@@ -77,6 +77,12 @@ def plan_grammar(
     return "\n".join([*rules, *Rules(references=True, short=short).calls(functions)])
 
 
+def unnamed(function: Function) -> Parameter | None:
+    """The parameter whose name a short plan leaves out: the first, unless its argument may be left out itself."""
+    first = function.parameters[0] if function.parameters else None
+    return first if first is not None and first.required else None
+
+
 def beginning_with(grammar: str, id_: str) -> str:
     """The grammar of what is left of a plan: its first call has this id."""
     return grammar.replace("root ::= line ", f'root ::= "{id_} = " call ', 1)
@@ -135,7 +141,7 @@ class Rules:
         opening = f'"{function.name}("'
         if required:
             values = [self._argument(item, instead.get(item.name)) for item in required]
-            if self._short and required[0] is function.parameters[0]:
+            if self._short and required[0] is unnamed(function):
                 name, value = values[0].split(" ", 1)
                 values[0] = f"{name}? {value}"
             arguments = ' ", " '.join(values)

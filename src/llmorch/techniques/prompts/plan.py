@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from llmorch.plan import Parser, parse, render_without_id, with_ids
 from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.examples import Example
-from llmorch.techniques.grammar import beginning_with, plan_grammar
+from llmorch.techniques.grammar import beginning_with, plan_grammar, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -128,10 +128,8 @@ def translate(task: Task, attempt: int = 0, *, short: bool = False) -> ModelRequ
     a temperature nor a seed, the second one also has the examples in another order. A
     ``short`` plan leaves out ids and the name of each first argument.
     """
-    short_rules = _FLAT_RULES if _flat(task.examples) else _SHORT_RULES
-    messages = [
-        Message("system", f"{short_rules if short else _RULES}\n\nFunctions:\n{listed(task.functions)}")
-    ]
+    rules = _short_rules(task.examples) if short else _RULES
+    messages = [Message("system", f"{rules}\n\nFunctions:\n{listed(task.functions)}")]
     if task.examples:
         for example in turned(task.examples, attempt):
             plan = _shortened(example, task.functions) if short else example.plan
@@ -160,8 +158,9 @@ def _gathers(plan: Plan) -> bool:
     return not any(call.uses for call in before) and set(last.uses) in (set(), {call.id for call in before})
 
 
-def _flat(examples: Iterable[Example]) -> bool:
-    return not any(call.uses for example in examples for call in parse(example.plan))
+def _short_rules(examples: Iterable[Example]) -> str:
+    flat = not any(call.uses for example in examples for call in parse(example.plan))
+    return _FLAT_RULES if flat else _SHORT_RULES
 
 
 def _shortened(example: Example, functions: Mapping[str, Function]) -> str:
@@ -173,12 +172,11 @@ def _shortened(example: Example, functions: Mapping[str, Function]) -> str:
     lines = []
     for call in with_ids(plan, {call.id: f"s{place}" for place, call in enumerate(plan, 1)}):
         function = functions.get(call.function)
-        # An optional one keeps its name: a model may leave it out.
-        first = next((item.name for item in function.parameters[:1] if item.required), "") if function else ""
+        first = unnamed(function) if function else None
         short = call
-        if first in call.args and not call.positional:
-            rest = {name: value for name, value in call.args.items() if name != first}
-            short = replace(call, positional=(call.args[first],), args=rest)
+        if first and first.name in call.args and not call.positional:
+            rest = {name: value for name, value in call.args.items() if name != first.name}
+            short = replace(call, positional=(call.args[first.name],), args=rest)
         lines.append(render_without_id(short))
     return "\n".join(lines)
 
