@@ -65,6 +65,7 @@ class Progress:
         self._live: Any = None
         self._fetching = ("", 0, 0)
         self._told = -1
+        self._last = ""
 
     def __enter__(self) -> Progress:
         if self._terminal:
@@ -163,8 +164,10 @@ class Progress:
         self._line(f"{at:8.2f} s  {state}: {call} after {at - row.began:.2f} s{why}")
 
     def _line(self, text: str) -> None:
-        if not self._quiet and not self._terminal:
+        # a repair revises the plan twice, to hold the lost calls and to bring the new ones: said once
+        if not self._quiet and not self._terminal and text != self._last:
             print(text, file=sys.stderr, flush=True)
+        self._last = text
 
     def summary(self) -> str:
         """What had finished, for a run that was interrupted."""
@@ -189,8 +192,9 @@ class Progress:
         where = f"{result.processors} processor{plural}"
         total = f"{result.makespan:.2f} s on {where} (at best {result.lower_bound:.2f} s)"
         if usage.requests:
+            several = "" if usage.requests == 1 else "s"
             total += (
-                f"; {usage.requests} requests to the model took {usage.seconds:.1f} s: "
+                f"; {usage.requests} request{several} to the model took {usage.seconds:.1f} s: "
                 f"{usage.input_tokens} tokens in and {usage.output_tokens} out"
             )
         print("\n".join([*shown, total]), file=sys.stderr, flush=True)
