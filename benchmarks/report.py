@@ -43,7 +43,7 @@ WHY_MISSED = {
     "hotpotqa": "Two searches leave little to overlap: ReAct has three turns of some twenty tokens each, and nearly "
     "half of our time goes into reading both pages, which ReAct's turns read as well.",
     "movierec": "A small model on two processors writes some twenty tokens a second: a plan of eight searches, about "
-    "54 tokens, is a third of the time. ReAct asks for four or five of the eight before it answers.",
+    "54 tokens, is half of the time, and reading what the eight returned most of the other half.",
     "parallelqa": "Of our time more than half goes into the one calculation, for which the model reads what the pages "
     "say and writes an expression: no plan makes that shorter.",
     "kitti": "While the local model writes the plan it has one of the two processors, and calls the other.",

@@ -53,7 +53,7 @@ class Peer:
 PEERS: Mapping[str, Peer] = {
     peer.name: peer
     for peer in (
-        Peer("llmorch", "run_llmorch"),
+        Peer("llmorch", "run_llmorch", options={"failure": "a model that names no other call"}),
         Peer("llmorch parallel", "run_llmorch_parallel"),
         Peer(
             "langchain",

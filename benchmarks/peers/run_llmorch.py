@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 import llmorch
@@ -28,13 +29,21 @@ DECLARED: Mapping[Callable[..., Any], Mapping[str, Any]] = {
     tasks.late: {"kind": "compute"},  # a thread can't be stopped, and a timeout there is refused
 }
 
+OTHER = 0
+"""The number of a ``step`` that can be done in place of the one that can't."""
+_FAILED = re.compile(r"^Repair: (?P<id>\w+) = step\(", re.MULTILINE)
+
 
 class UnansweredError(Exception):
     """The run came to no answer; its message is the result's."""
 
 
 def adapter(setup: Setup) -> Callable[[], object]:
-    """The default technique: the calls as a plan."""
+    """The default technique: the calls as a plan.
+
+    Where a call fails, the executor asks for another one in its place, as a part of its one plan. The model
+    names one, as models do that are asked; with the option it doesn't.
+    """
     return running(setup, "llmorch", plan, "done")
 
 
@@ -47,6 +56,9 @@ def running(
     """
 
     def reply(request: Any) -> str:
+        failed = _FAILED.search(request.messages[-1].text)
+        if failed and not setup.option:
+            return f"{failed['id']} = step(number={OTHER})"
         calls = setup.script.request(repr(request))
         return written(calls) if calls else answer
 

@@ -269,9 +269,15 @@ def test_our_row_is_measured_in_every_column(tmp_path) -> None:
     assert row.outcomes["cpu"][0]["complete"]
     assert row.outcomes["sleep"][0]["complete"]
     assert None not in row.outcomes["order"][0]["reads"]
-    assert {"order", "timeout"} <= set(row.right)
+    assert {"order", "failure", "timeout"} <= set(row.right)
+    (unmended,) = row.with_option["failure"]
+    assert (unmended["kept"], unmended["left"]) == (0, unmended["wanted"])
     assert load(tmp_path / "peers.json") == [row]
-    assert told == ["llmorch: this checkout", *(f"llmorch: {column}" for column in COLUMNS)]
+    measured = [f"llmorch: {column}" for column in COLUMNS]
+    measured.insert(
+        measured.index("llmorch: failure") + 1, "llmorch: failure with a model that names no other call"
+    )
+    assert told == ["llmorch: this checkout", *measured]
 
 
 def test_a_peer_that_hangs_or_breaks_has_that_in_its_row(tmp_path, monkeypatch) -> None:

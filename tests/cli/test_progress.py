@@ -8,7 +8,6 @@ from llmorch import Orchestrator, function
 from llmorch.cli.progress import Progress
 from llmorch.testing import ScriptedModel
 
-
 pytestmark = pytest.mark.anyio
 
 
