@@ -140,15 +140,27 @@ def markdown(table: Sequence[Row]) -> str:
 
 
 def described(runs: Sequence[Run]) -> str:
-    """Where the table comes from, in one line."""
-    questions = len({run.job.question for run in runs})
-    repeats = len({run.job.repeat for run in runs})
+    """Where the table comes from, in one line; a technique with fewer questions or runs than the first is named."""
+    found: dict[str, tuple[set[str], set[int]]] = {}
+    for run in runs:
+        questions, repeats = found.setdefault(run.job.technique, (set(), set()))
+        questions.add(run.job.question)
+        repeats.add(run.job.repeat)
+    groups: dict[str, list[str]] = {}
+    for technique, (questions, repeats) in found.items():
+        groups.setdefault(_counted(len(questions), len(repeats)), []).append(technique)
+    first, *others = groups
+    asked = "; ".join([first, *(f"{', '.join(groups[count])}: {count}" for count in others)])
     models = ", ".join(dict.fromkeys(run.job.model for run in runs))
     dates = sorted({run.began[:10] for run in runs})
     span = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    return (
-        f"{questions} questions, {repeats} {'run' if repeats == 1 else 'runs'} each, model {models}, {span}"
-    )
+    return f"{asked}; model {models}, {span}"
+
+
+def _counted(questions: int, repeats: int) -> str:
+    """How many questions were asked, and how often."""
+    asked = "1 question" if questions == 1 else f"{questions} questions"
+    return f"{asked}, {repeats} {'run' if repeats == 1 else 'runs'} each"
 
 
 def _percent(series: Series) -> str:

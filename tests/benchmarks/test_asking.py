@@ -179,7 +179,11 @@ def test_repeats_show_their_median_and_range() -> None:
     runs = [run("llmorch", "a", repeat, seconds=float(repeat + 1)) for repeat in range(3)]
     (row,) = tables.rows(runs)
     assert "| 2 (1-3) |" in tables.markdown([row])
-    assert tables.described(runs) == "1 questions, 3 runs each, model local, 2026-01-01"
+    assert tables.described(runs) == "1 question, 3 runs each; model local, 2026-01-01"
+    runs += [run("rewoo", name) for name in "ab"]
+    assert tables.described(runs) == (
+        "1 question, 3 runs each; rewoo: 2 questions, 1 run each; model local, 2026-01-01"
+    )
 
 
 def test_what_was_wanted_is_judged_against_react() -> None:
