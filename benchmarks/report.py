@@ -74,7 +74,7 @@ def report(out: Path) -> str:
         f"Machine: {machine()}. Times are in seconds and means over the questions that were answered; of several "
         "runs the median and, in brackets, the range. A run without an answer is a failure and no latency. A "
         "remote lookup is given 0.5 s. Speed-ups and savings are against ReAct, over the questions that both "
-        "answered.\n",
+        "answered; those of a technique with fewer questions or runs are rough, for it was measured at another time.\n",
     ]
     found = _sections(RESULTS) | found
     parts += [f"## {name}\n\n{found[name].strip()}\n" for name in (*SETS, *OTHERS) if name in found]
