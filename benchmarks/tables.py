@@ -141,14 +141,9 @@ def markdown(table: Sequence[Row]) -> str:
 
 def described(runs: Sequence[Run]) -> str:
     """Where the table comes from, in one line; a technique with fewer questions or runs than the first is named."""
-    found: dict[str, tuple[set[str], set[int]]] = {}
-    for run in runs:
-        questions, repeats = found.setdefault(run.job.technique, (set(), set()))
-        questions.add(run.job.question)
-        repeats.add(run.job.repeat)
-    groups: dict[str, list[str]] = {}
-    for technique, (questions, repeats) in found.items():
-        groups.setdefault(_counted(len(questions), len(repeats)), []).append(technique)
+    groups: dict[str, dict[str, None]] = {}  # techniques in their order, by how much each was asked
+    for row in rows(runs):
+        groups.setdefault(_counted(row.questions, len(row.right.values)), {})[row.technique] = None
     first, *others = groups
     asked = "; ".join([first, *(f"{', '.join(groups[count])}: {count}" for count in others)])
     models = ", ".join(dict.fromkeys(run.job.model for run in runs))

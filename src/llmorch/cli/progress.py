@@ -65,7 +65,7 @@ class Progress:
         self._live: Any = None
         self._fetching = ("", 0, 0)
         self._told = -1
-        self._last = ""
+        self._revised = False
 
     def __enter__(self) -> Progress:
         if self._terminal:
@@ -111,13 +111,17 @@ class Progress:
         match message:
             case PlanExtended(calls, _, unused):
                 for call in calls:
-                    self._rows[call.id] = _Row(_short(render_call(call)))
+                    row = self._rows[call.id] = _Row(_short(render_call(call)))
+                    if self._revised and row.text not in (before.text for before in self._before.values()):
+                        self._revised = False
+                        self._line("the plan is revised")
                 for id_ in unused & self._rows.keys():
                     if self._rows[id_].state == "waiting":
                         self._rows[id_].state = "unused"
             case PlanRevised():
+                # Said at the first call that is new: a repair first holds what was lost, and adds nothing.
                 self._before, self._rows, self._draft = self._before | self._rows, {}, ""
-                self._line("the plan is revised")
+                self._revised = True
             case Keep(id_, attempt, before):
                 kept = self._before.pop(before, None)
                 if kept is not None:
@@ -164,10 +168,8 @@ class Progress:
         self._line(f"{at:8.2f} s  {state}: {call} after {at - row.began:.2f} s{why}")
 
     def _line(self, text: str) -> None:
-        # a repair revises the plan twice, to hold the lost calls and to bring the new ones: said once
-        if not self._quiet and not self._terminal and text != self._last:
+        if not self._quiet and not self._terminal:
             print(text, file=sys.stderr, flush=True)
-        self._last = text
 
     def summary(self) -> str:
         """What had finished, for a run that was interrupted."""
