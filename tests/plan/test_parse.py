@@ -13,6 +13,7 @@ from llmorch.calls import Constant, Field, ListOf, Reference, Subscript, Templat
 from llmorch.errors import (
     DuplicateId,
     EmptyPlan,
+    InvalidArgument,
     InvalidSyntax,
     PlanError,
     PlanTooLarge,
@@ -186,6 +187,11 @@ REFUSED = [
     ("len = f()", InvalidSyntax, 1, 1, "has a meaning"),
     ("_s = f()", InvalidSyntax, 1, 1, "plain name"),
     ("s1 = f(**{})", InvalidSyntax, 1, 10, "name every argument"),
+    ("s1 = f(x=1, x=2)", InvalidArgument, 1, 13, "keyword argument repeated: x"),
+    ("s1 = f(x=1,\n  y=2,\n  x=1)", InvalidArgument, 3, 3, "keyword argument repeated: x"),
+    ("1. f(x=1, x=1)", InvalidArgument, 1, 11, "keyword argument repeated: x"),
+    ('s1 = f(x={"a": 1, "b": 2, "a": 1})', InvalidSyntax, 1, 27, "key repeated: 'a'"),
+    ('s1 = f(x=[{"a": {1: 1, 1.0: 2}}])', InvalidSyntax, 1, 24, "key repeated: 1.0"),
     ("s1 = f(*[1])", InvalidSyntax, 1, 8, "can't stand"),
     ("s1 = f(x=lambda: 1)", InvalidSyntax, 1, 10, "lambda"),
     ("s1 = f(x=[i for i in []])", InvalidSyntax, 1, 10, "can't stand"),
@@ -223,6 +229,11 @@ REFUSED = [
     ("", EmptyPlan, 1, 1, "one call a line"),
     ("\n\n```\n# nothing\n```", EmptyPlan, 1, 1, "one call a line"),
 ]
+
+
+def test_keys_that_only_results_can_make_the_same_are_no_mistake() -> None:
+    plan = parse('s1 = f()\ns2 = f(x={"{s1}": 1, s1: 2, "a{s1}": 3, "a": 4})')
+    assert len(plan["s2"].args["x"].items) == 4
 
 
 @pytest.mark.parametrize(

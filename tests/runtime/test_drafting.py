@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MADE: list[str] = []
 
 
-@function(kind="inout")
+@function(kind="inout", pure=True)
 async def search(query: str, k: int = 500) -> str:
     """Search."""
     MADE.append(query)
@@ -118,7 +118,7 @@ def test_a_reply_without_a_call_is_no_plan(reply) -> None:
         (f"{ABOVE}s3 = search(query=s9)\ns4 = search(query=s3)\n", ABOVE),
         (f"{ABOVE}s3 = fly(to=1)\n", ABOVE),
         (f"{ABOVE}s2 = search(query=s1)\n", ABOVE),
-        (f"```python\n# first\n{ABOVE}\n\nthat is all", f"```python\n# first\n{ABOVE}"),
+        (f"```python\n# first\n{ABOVE}\n\ns3 = that is all", f"```python\n# first\n{ABOVE}"),
         (
             's1 = search(\n  query="a",\n)\ns2 = search(\n  query="b",\n  k="many",\n)\n',
             's1 = search(\n  query="a",\n)\n',

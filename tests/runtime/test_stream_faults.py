@@ -36,7 +36,7 @@ class Recorded:
         self.slow = asyncio.Event()
         """Whether a call that takes long has begun."""
 
-        @function
+        @function(pure=True)
         async def fetch(name: str, seconds: float = 0.0) -> str:
             self.ran[name] += 1
             if seconds:
@@ -48,7 +48,7 @@ class Recorded:
                 raise
             return f"<{name}>"
 
-        @function
+        @function(pure=True)
         async def join(parts: list[str]) -> str:
             self.ran["join"] += 1
             return "".join(parts)
@@ -205,7 +205,7 @@ async def test_a_reply_that_is_no_plan_is_repaired_or_named(
 
 
 @pytest.mark.parametrize(
-    "garbage", ["%$§!\n", "and then?\n", "s4 = \n", "s1 = join(\n", "{}[]\n", "s4 = f(x=s9)\n"]
+    "garbage", ["s4 join(parts=[s1])\n", "= join(parts=[s1])\n", "s4 = \n", "s1 = join(\n", "s4 = f(x=s9)\n"]
 )
 @pytest.mark.parametrize("chunk", [5, 1_000])
 async def test_garbage_after_right_calls_runs_none_of_them_again(
@@ -240,7 +240,7 @@ A, C, E = ("completed", "<a>"), ("completed", "<c>"), ("completed", "<e>")
         ([['s1 = fetch(name="c")\ns2 = fe', ModelError("gone")]], {"s1": C}),
         (["", ModelError("gone")], {"s1": A, "s4": A}),
         (["I can't."] * 8, {"s1": A, "s4": A}),
-        ([['s3 = fetch(name="e")\n', "no\n"]] * 8, {"s3": E, "s1": A, "s4": A}),
+        ([['s3 = fetch(name="e")\n', "s4 = no\n"]] * 8, {"s3": E, "s1": A, "s4": A}),
     ],
     ids=["at once", "amid a line", "after a call", "after another call", "later", "prose", "and what is new"],
 )

@@ -27,7 +27,7 @@ from llmorch.plan.source import Names
 from llmorch.plan.strings import Strings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from llmorch.calls import CallId, Comparison, Expression, Operator, Position
     from llmorch.plan.source import Source
@@ -102,10 +102,7 @@ class _Reader:
             case ast.List(elts=items) | ast.Tuple(elts=items):
                 return ListOf(tuple(self.read(item, depth) for item in items))
             case ast.Dict(keys=keys, values=values) if None not in keys:
-                pairs = zip(keys, values, strict=True)
-                return DictOf(
-                    tuple((self.read(key, depth), self.read(value, depth)) for key, value in pairs if key)
-                )
+                return self._dict([key for key in keys if key], values, depth)
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)) if (
                 type(value) is not bool
             ):
@@ -150,6 +147,22 @@ class _Reader:
                 return self._builtin(node, depth)
             case _:
                 raise self._refused(node)
+
+    def _dict(self, keys: Sequence[ast.expr], values: Sequence[ast.expr], depth: int) -> DictOf:
+        pairs, seen = [], set()
+        for key, value in zip(keys, values, strict=True):
+            name = self.read(key, depth)
+            if isinstance(name, Constant):
+                if name.value in seen:
+                    raise self._source.error(
+                        InvalidSyntax,
+                        f"key repeated: {name.value!r}"[:120],
+                        self._source.position(key),
+                        hint="write every key of a dictionary once",
+                    )
+                seen.add(name.value)
+            pairs.append((name, self.read(value, depth)))
+        return DictOf(tuple(pairs))
 
     def _refused(self, node: ast.expr) -> PlanError:
         what = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).lower()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import Constant, DictOf, Expression, FunctionCall, ListOf
 from llmorch.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_TEXT = 100_000
 """Characters of one call's arguments."""
@@ -22,26 +26,52 @@ def call_from_json(id_: str, function: str, arguments: str) -> FunctionCall:
     if len(arguments) > MAX_TEXT:
         raise _invalid(f"the arguments are longer than {MAX_TEXT:,} characters", "pass less text")
     try:
-        given = json.loads(arguments or "{}", parse_constant=_not_json)
+        given = _loaded(arguments or "{}")
     except RecursionError:
         raise _invalid("the arguments are nested too deeply", "pass simpler values") from None
     except ValueError as error:
         raise _invalid(f"the arguments are not JSON: {error}", "write one JSON object") from None
-    if not isinstance(given, dict):
+    if not isinstance(given, _Object):
         raise _invalid("the arguments are not an object", 'write one JSON object, as in {"name": "value"}')
-    args = {name: literal(value) for name, value in given.items()}
-    return FunctionCall(id_, function, args)
+    if given.repeated is not None:
+        raise _invalid(f"keyword argument repeated: {given.repeated[:100]}", "name every argument once")
+    return FunctionCall(id_, function, {name: _literal(value, 0) for name, value in given.items()})
 
 
-def literal(value: Any, depth: int = 0) -> Expression:
-    """What JSON can hold, as an expression. Raises ``InvalidArgument`` for what is nested too deeply."""
+def from_json(text: str) -> Expression:
+    """What a JSON text holds.
+
+    Raises ``ValueError`` or ``RecursionError`` for a text that isn't JSON, and
+    ``InvalidArgument`` for what no argument can be.
+    """
+    return _literal(_loaded(text), 0)
+
+
+class _Object(dict[str, Any]):
+    """An object of JSON, which remembers that a name stood in it twice."""
+
+    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.repeated: str | None = None
+        if len(self) < len(pairs):
+            counted = Counter(name for name, _ in pairs)
+            self.repeated = next(name for name, times in counted.items() if times > 1)
+
+
+def _loaded(text: str) -> Any:
+    return json.loads(text, parse_constant=_not_json, object_pairs_hook=_Object)
+
+
+def _literal(value: Any, depth: int) -> Expression:
     if depth > MAX_DEPTH:
         raise _invalid("the arguments are nested too deeply", "pass simpler values")
     match value:
         case list():
-            return ListOf(tuple(literal(item, depth + 1) for item in value))
-        case dict():
-            return DictOf(tuple((Constant(name), literal(item, depth + 1)) for name, item in value.items()))
+            return ListOf(tuple(_literal(item, depth + 1) for item in value))
+        case _Object():
+            if value.repeated is not None:
+                raise _invalid(f"key repeated: {value.repeated[:100]!r}", "write every key of an object once")
+            return DictOf(tuple((Constant(name), _literal(item, depth + 1)) for name, item in value.items()))
         case _:
             return Constant(value)
 

@@ -10,15 +10,26 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from llmorch.calls import FunctionCall, Plan
-from llmorch.errors import DuplicateId, EmptyPlan, InvalidSyntax, PlanTooLarge, UndefinedId
-from llmorch.plan.expressions import BUILTINS, ID, to_expression
+from llmorch.errors import (
+    DuplicateId,
+    EmptyPlan,
+    InvalidArgument,
+    InvalidSyntax,
+    PlanError,
+    PlanTooLarge,
+    UndefinedId,
+)
+from llmorch.plan.expressions import to_expression
 from llmorch.plan.fragments import Stems
+from llmorch.plan.replies import ReplyLines
+from llmorch.plan.scanning import Extent
 from llmorch.plan.source import Source
+from llmorch.plan.statements import FORM, as_meant, id_and_call, is_call, python, without_dollars
+from llmorch.plan.thoughts import closes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,21 +38,15 @@ if TYPE_CHECKING:
 
 MAX_STATEMENT = 100_000
 """Characters in one statement."""
+MAX_SHOWN = 100
+"""Characters of what a reply without a plan says."""
 MAX_CALLS = 20_000
 """Calls in one plan."""
-MAX_BRACKETS = 40
-"""Brackets open at once."""
-
-FORM = 'write one call a line, as in: s1 = function(name="argument")'
 
 _FENCE = re.compile(r"\s*```\w*\s*$")
 _NUMBERED = re.compile(r"\s*(\d{1,6})[.:)]\s*(?=[A-Za-z_])")
-_DOLLAR = re.compile(r"\$(?:\{(\d{1,6})\}|(\d{1,6}))")
 _END_MARK = re.compile(r"join(\(\s*\))?(\s*<END_OF_PLAN>)?")
 """LLMCompiler's last line."""
-_MARK = re.compile(r"[\"'#()\[\]{}]")
-_WARNED_OF = re.compile(r"\\|\d[jJxX.]?(?:and|else|for|if|in|is|not|or)")
-_STRING_END = {quote: re.compile(rf"(?:[^\\]|\\.)*?{quote}", re.DOTALL) for quote in ('"""', "'''", '"', "'")}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 
 
@@ -56,6 +61,21 @@ def parse(text: str) -> Plan:
     return Plan(tuple(calls))
 
 
+def calls_in(
+    reply: str, functions: Iterable[str], earlier: Iterable[CallId] = (), *, thoughts: bool = False
+) -> list[FunctionCall]:
+    """The calls of the plan in a whole reply, from which thoughts may have been left out.
+
+    ``functions`` are the names of those offered. Raises ``PlanError``.
+    """
+    said = ReplyLines(functions)
+    said.thoughts.met = thoughts
+    parser = Parser(earlier, reply=said)
+    calls = parser.feed(f"{reply}\n")
+    parser.finish()
+    return calls
+
+
 class Parser:
     """Reads a plan as its text arrives, whatever the pieces.
 
@@ -64,26 +84,40 @@ class Parser:
     made before this text: it may use them, and define none of them again. Without
     ``references`` braces in a string are text: a turn's calls have all values written out.
     With ``numbers`` a call may stand without an id, and has that of its place, ``s2`` for
-    the second, or the next one that is free.
+    the second, or the next one that is free. The text may be a ``reply``, with more around
+    the plan; without one, every line must be the plan's.
     """
 
     def __init__(
-        self, earlier: Iterable[CallId] = (), *, references: bool = True, numbers: bool = False
+        self,
+        earlier: Iterable[CallId] = (),
+        *,
+        references: bool = True,
+        numbers: bool = False,
+        reply: ReplyLines | None = None,
     ) -> None:
         self._references = references
         self._numbers = numbers
-        self._known: dict[CallId, int] = dict.fromkeys(earlier, 0)
-        self._earlier = len(self._known)
+        self._reply = reply
+        self._earlier = tuple(earlier)
+        self._partial = ""
+        self._line = 0
+        self.voids = 0
+        """How often all that was read turned out to be thought: none of its calls counts."""
+        self._thoughts_voids = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._known: dict[CallId, int] = dict.fromkeys(self._earlier, 0)
+        self._places: dict[str, int] = {}
+        """Where in a reply each statement stands."""
         self._braced: dict[str, tuple[Position, str]] = {}
         self._stems = Stems(self._known)
         self._noted = 0
         """How many of the names in braces ``_stems`` has seen."""
-        self._partial = ""
-        self._line = 0
         self._statement: list[str] = []
         self._size = 0
-        self._depth = 0
-        self._quote = ""
+        self._extent = Extent()
 
     @property
     def ids(self) -> tuple[CallId, ...]:
@@ -95,7 +129,9 @@ class Parser:
         *complete, self._partial = (self._partial + text).split("\n")
         calls: list[FunctionCall] = []
         for line in complete:
-            calls += self._take(line)
+            voids = self.voids
+            found = self._take(line)
+            calls = calls + found if self.voids == voids else found
         self._bound(len(self._partial), self._line + 1)
         return calls
 
@@ -105,13 +141,35 @@ class Parser:
         Raises ``EmptyPlan`` when no statement was found in the whole text.
         """
         partial, self._partial = self._partial, ""
-        calls = self._take(partial) if partial else []
+        calls = self._take(partial, last=True) if partial else []
         if self._statement:
             # An open bracket or quote: Python's own parser says which.
             calls += self._end_statement()
-        if len(self._known) == self._earlier:
-            raise EmptyPlan("the plan has no call", hint=FORM)
+        if len(self._known) == len(set(self._earlier)):
+            raise self._none()
+        if self._reply is not None and (lost := self._reply.lost(self._known)):
+            raise lost
         return calls
+
+    def _none(self) -> PlanError:
+        """Why there is no call at all."""
+        reply = self._reply
+        if reply is None:
+            return EmptyPlan("the plan has no call", hint=FORM)
+        if reply.said is None or reply.thoughts.inside:
+            return reply.empty()
+        number, line = reply.said
+        shown = line.strip() if len(line.strip()) <= MAX_SHOWN else f"{line.strip()[:MAX_SHOWN]} ..."
+        says = f"the reply has no call; it says: {shown}"
+        try:  # what is wrong with it, as with any line of a plan
+            self._line = number
+            self._take_code(line)
+            self._end_statement()
+        except PlanError as error:
+            return type(error)(
+                f"{error.message}; {says}", line=error.line, column=error.column, text=line, hint=error.hint
+            )
+        return EmptyPlan(says, line=number, text=line, hint=FORM)
 
     def _bound(self, more: int, line: int) -> None:
         if self._size + more > MAX_STATEMENT:
@@ -121,13 +179,48 @@ class Parser:
                 hint="pass long texts by id, as results of earlier calls",
             )
 
-    def _take(self, line: str) -> list[FunctionCall]:
+    def _take(self, line: str, *, last: bool = False) -> list[FunctionCall]:
         line = line.removesuffix("\r")
         self._line += 1
         self._bound(len(line), self._line)
+        if self._reply is not None:
+            return self._take_said(line, self._reply, last=last)
         if not self._statement and (not line.strip() or _FENCE.match(line) or line.lstrip().startswith("#")):
             return []
-        if control := _CONTROL.search(line):
+        return self._take_code(line)[0]
+
+    def _take_said(self, line: str, reply: ReplyLines, *, last: bool) -> list[FunctionCall]:
+        """The calls in a line of a reply."""
+        calls: list[FunctionCall] = []
+        amid, begin = bool(self._extent.quote), 0
+        if self._statement:
+            code = reply.continued(line, in_string=amid)
+        else:
+            code = reply.last_line(line, self._line) if last else reply.line(line, self._line)
+        while True:
+            if reply.thoughts.voids != self._thoughts_voids:
+                self._thoughts_voids = reply.thoughts.voids
+                self.voids += 1
+                self._begin()
+                calls = []
+            if not code:
+                return calls
+            found, end = self._take_code(code, begin)
+            calls += found
+            if self._statement:
+                mark = None if amid else closes(code, 0, self._extent.quote)
+                if mark is None:
+                    return calls
+                end = mark
+            elif end == len(code):
+                return calls
+            code, amid, begin = reply.line(line, self._line, end), False, end
+
+    def _take_code(self, line: str, begin: int = 0) -> tuple[list[FunctionCall], int]:
+        """The calls of a statement that ends in this line, and where in it; it is blank down to ``begin``."""
+        reply = self._reply
+        end = self._extent.follow(line, self._line, reply.ends if reply else None, begin)
+        if not line.isprintable() and (control := _CONTROL.search(line, begin, end)):
             raise InvalidSyntax(
                 f"the control character {control.group()!r} can't stand in a plan",
                 line=self._line,
@@ -135,51 +228,20 @@ class Parser:
                 text=line,
                 hint="inside a string, write it as an escape",
             )
-        self._statement.append(line)
-        self._size += len(line) + 1
-        self._scan(line)
-        if self._depth > 0 or self._quote or line.endswith("\\"):
-            return []
-        return self._end_statement()
-
-    def _scan(self, line: str) -> None:
-        """Follow brackets and quotes through one line."""
-        at = 0
-        while True:
-            if self._quote:
-                end = _STRING_END[self._quote].match(line, at)
-                if end is None:
-                    if len(self._quote) == 1 and not line.endswith("\\"):
-                        self._quote = ""  # an unfinished string: the statement ends here, as an error
-                        self._depth = 0
-                    return
-                at, self._quote = end.end(), ""
-            found = _MARK.search(line, at)
-            if found is None:
-                return
-            mark, at = found.group(), found.end()
-            if mark == "#":
-                return
-            if mark in "\"'":
-                self._quote = mark * 3 if line.startswith(mark * 3, found.start()) else mark
-                at = found.start() + len(self._quote)
-            elif mark in "([{":
-                self._depth += 1
-                if self._depth > MAX_BRACKETS:
-                    raise PlanTooLarge(
-                        f"more than {MAX_BRACKETS} brackets are open",
-                        line=self._line,
-                        column=found.start() + 1,
-                        text=line,
-                        hint="give parts of it a line and an id of their own",
-                    )
-            else:
-                self._depth = max(0, self._depth - 1)
+        self._statement.append(line[:end])
+        self._size += end + 1
+        if self._extent.goes_on(line[:end]):
+            return [], end
+        if reply is not None:
+            reply.last = self._line
+        return self._end_statement(), end
 
     def _end_statement(self) -> list[FunctionCall]:
         first = self._line - len(self._statement) + 1
         text = "\n".join(self._statement)
-        self._statement, self._size, self._depth, self._quote = [], 0, 0, ""
+        self._statement, self._size = [], 0
+        if self._extent.broken or self._extent.quote or self._extent.depth:
+            self._extent = Extent()
         return self._read(text, first)
 
     def _read(self, text: str, line: int) -> list[FunctionCall]:
@@ -190,19 +252,31 @@ class Parser:
             code = " " * numbered.end() + text[numbered.end() :]
             if _END_MARK.fullmatch(code.strip()):
                 return []  # it names no function; a function that is called join has arguments
-            code = _outside_strings(code)
+            code = without_dollars(code)
         indent = len(code) - len(code.lstrip())
         source = Source(
             text=text, line=line, indent=indent, numbered=id_ is not None, literal=not self._references
         )
-        statements = _python(code[indent:], source)
         calls = []
-        for statement in statements:
-            if id_ is None and self._numbers and _is_call(statement):
+        for statement in self._meant(python(code[indent:], source), text):
+            if id_ is None and self._numbers and is_call(statement):
                 id_ = self._free()
             calls.append(self._call(statement, id_, source))
             id_ = None
         return calls
+
+    def _meant(self, statements: list[ast.stmt], text: str) -> list[ast.stmt]:
+        """What of a reply's statements the plan is to make."""
+        reply = self._reply
+        if reply is None:
+            return statements
+        place = reply.place
+        seen = self._places.setdefault(text.strip(), place)
+        if seen != place and (place <= 0 or not any(map(is_call, statements))):
+            return []  # it is told of again, or written again in a fence
+        return [
+            meant for statement in statements if (meant := as_meant(statement, self._known, reply.functions))
+        ]
 
     def _free(self) -> CallId:
         """The id of the next call's place, or of the first place after it whose id isn't taken."""
@@ -212,7 +286,7 @@ class Parser:
         return f"s{place}"
 
     def _call(self, statement: ast.stmt, id_: CallId | None, source: Source) -> FunctionCall:
-        target, value = _split(statement, id_, source)
+        target, value = id_and_call(statement, id_, source)
         position = source.position(statement)
         if target in self._known:
             raise source.error(
@@ -246,6 +320,13 @@ class Parser:
                     source.position(keyword.value),
                     hint=FORM,
                 )
+            if keyword.arg in args:
+                raise source.error(
+                    InvalidArgument,
+                    f"keyword argument repeated: {keyword.arg}",
+                    source.position(keyword),
+                    hint="name every argument once",
+                )
             positions[keyword.arg] = source.position(keyword.value)
             args[keyword.arg] = to_expression(keyword.value, source, self._known, known, self._braced)
         if target in self._braced:
@@ -271,85 +352,3 @@ class Parser:
             (line, column), text = self._braced[name]
             hint = "a call can use only the results of calls above it"
             raise UndefinedId(f"{name} is not defined", line=line, column=column, text=text, hint=hint)
-
-
-def _is_call(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
-
-
-def _split(statement: ast.stmt, id_: CallId | None, source: Source) -> tuple[CallId, ast.Call]:
-    """A statement's id and call."""
-    target: ast.expr | None
-    value: ast.expr | None
-    match statement:
-        case ast.Assign(targets=[target], value=value):
-            pass
-        case ast.AnnAssign(target=target, annotation=value, value=None):
-            pass
-        case ast.Expr(value=value) if id_ is not None:
-            target = None
-        case _:
-            raise source.error(
-                InvalidSyntax, "this is not a call with an id", source.position(statement), hint=FORM
-            )
-    if isinstance(target, ast.Name):
-        id_ = target.id
-    if id_ is None or (target is not None and not isinstance(target, ast.Name)) or not ID.fullmatch(id_):
-        raise source.error(
-            InvalidSyntax,
-            "a call's id is a plain name such as s1",
-            source.position(target or statement),
-            hint=FORM,
-        )
-    if id_ in BUILTINS or id_ == "self":
-        raise source.error(
-            InvalidSyntax, f"{id_} has a meaning already; use an id such as s1", source.position(statement)
-        )
-    if not isinstance(value, ast.Call):
-        raise source.error(
-            InvalidSyntax,
-            f"{id_} is given something that is not a function call",
-            source.position(value or statement),
-            hint=f"{FORM}; an expression can stand only inside an argument",
-        )
-    return id_, value
-
-
-def _python(code: str, source: Source) -> list[ast.stmt]:
-    try:
-        if not _WARNED_OF.search(code):
-            return ast.parse(code).body
-        with warnings.catch_warnings():
-            # What a model writes, such as "\d" in a string, is not worth a warning to the user.
-            warnings.simplefilter("ignore")
-            return ast.parse(code).body
-    except SyntaxError as error:
-        line = source.line + max(1, error.lineno or 1) - 1
-        column = max(1, error.offset or 1) + (source.indent if (error.lineno or 1) == 1 else 0)
-        reason = str(error.msg).split(". Perhaps")[0]
-        raise source.error(
-            InvalidSyntax, f"this is not a call: {reason}", (line, column), hint=FORM
-        ) from None
-    except (RecursionError, MemoryError):
-        pass  # what is nested without brackets: a chain of operators
-    except ValueError as error:
-        raise source.error(InvalidSyntax, str(error), (source.line, 1), hint=FORM) from None
-    raise source.error(PlanTooLarge, "an expression is nested too deeply", (source.line, 1)) from None
-
-
-def _outside_strings(code: str) -> str:
-    """LLMCompiler's ``$1`` as ``s1``, where it is not inside a string."""
-    pieces, at = [], 0
-    for found in re.finditer(r"\"\"\"|'''|[\"']", code):
-        if found.start() < at:
-            continue
-        pieces.append(_DOLLAR.sub(_as_id, code[at : found.start()]))
-        end = _STRING_END[found.group()].match(code, found.end())
-        at = end.end() if end else len(code)
-        pieces.append(code[found.start() : at])
-    pieces.append(_DOLLAR.sub(_as_id, code[at:]))
-    return "".join(pieces)
-
-
-def _as_id(match: re.Match[str]) -> str:
-    return f"s{match.group(1) or match.group(2)}"

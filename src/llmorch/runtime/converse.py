@@ -14,17 +14,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar, assert_never
 
 from llmorch.calls import Plan
-from llmorch.errors import LimitReached, ModelError, PlanError, PlanTooLarge, ToolsRefused, UnresolvedQuery
+from llmorch.errors import LimitReached, ModelError, PlanError, ToolsRefused, UnresolvedQuery
 from llmorch.models.model import Finished, Text
+from llmorch.plan.thoughts import spoken
+from llmorch.processors.causes import one_line, shortened
 from llmorch.requests import ToolCall
 from llmorch.runtime.drafting import Drafting
 from llmorch.techniques import AskModel, Draft, Look, Outcome, Reply, Revise, RunPlan, WritePlan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping
     from typing import Any
 
-    from llmorch.calls import CallId, FunctionCall
+    from llmorch.calls import FunctionCall
     from llmorch.functions import Function
     from llmorch.models.model import Model
     from llmorch.requests import ModelRequest
@@ -124,8 +126,7 @@ class Conversing:
         except (ModelError, PlanError):
             raise
         except Exception as error:  # an adapter that breaks its promise
-            reason = " ".join(str(error).split())[:300]
-            raise ModelError(f"{self.model.name}: {type(error).__name__}: {reason}") from error
+            raise ModelError(f"{self.model.name}: {shortened(one_line(error), 300)}") from error
         finally:
             _add(self.usage, mine, seconds=time.monotonic() - began)
             if not counted:  # it broke off, or was broken off: four characters a token is close enough
@@ -133,7 +134,7 @@ class Conversing:
                 _add(self.usage, mine, input_tokens=read, output_tokens=written // 4)
 
     async def ask(self, request: ModelRequest, asker: Usage | None = None) -> Reply:
-        """The whole reply."""
+        """The whole reply, without its thoughts."""
         text, calls, reason = [], [], None
         try:
             async with aclosing(self.pieces(request, asker)) as pieces:
@@ -147,14 +148,16 @@ class Conversing:
                             text.append(piece)
         except ToolsRefused:
             return Reply("", refused=True)
-        return Reply("".join(text), reason or "stop", tuple(calls))
+        said = spoken("".join(text))
+        reason = "stop" if said.ended else reason or "stop"
+        return Reply(said.text, reason, tuple(calls), thoughts=said.thoughts)
 
     async def write(
         self,
         effect: WritePlan,
         functions: Mapping[str, Function],
         execution: Execution | None,
-        earlier: Sequence[CallId] = (),
+        earlier: tuple[FunctionCall, ...] = (),
     ) -> Draft:
         """A plan, parsed and checked as it arrives; its calls start at once.
 
@@ -162,25 +165,37 @@ class Conversing:
         every token less is waited for less.
         """
         request = effect.request
-        reading = Drafting(effect, functions, earlier)
+        reading = Drafting(effect, functions, [call.id for call in earlier])
+        begun, void = False, 0
 
         def take(found: list[FunctionCall]) -> None:
-            if found and execution is not None:
+            nonlocal begun, void
+            if execution is None:
+                return
+            if begun and reading.void != void:  # what was begun was only thought of
+                _revise(earlier, execution)
+                begun = False
+            void = reading.void
+            if found:
                 execution.extend(tuple(found))
+                begun = True
 
         try:
             async with aclosing(self.pieces(request)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Finished):
-                        if piece.reason == "length":
-                            raise PlanTooLarge.cut_off(reading.text, request.max_tokens)
+                        if piece.reason == "length" and not reading.ends:
+                            raise reading.cut_off(request.max_tokens)
                         take(reading.finish())
-                        continue
+                        break
                     if isinstance(piece, ToolCall):
                         continue  # none was offered
                     if self._wrote is not None:
                         self._wrote(piece)
                     take(reading.feed(piece))
+                    if reading.over:  # whatever the model runs on into
+                        take(reading.finish())
+                        break
         except PlanError as error:
             return Draft(reading.text, error=error, above=reading.above(error))
         return Draft(reading.text, plan=Plan(tuple(reading.calls)))
@@ -229,8 +244,7 @@ async def converse(
             case WritePlan():
                 if begun is not None:
                     _revise(settled, execution)
-                earlier = [call.id for call in settled]
-                reply = await conversing.write(effect, functions, execution, earlier)
+                reply = await conversing.write(effect, functions, execution, settled)
                 begun = reply.plan or Plan(())
             case RunPlan(plan, until, unused) | Revise(plan, until, unused):
                 execution.held = effect.held if isinstance(effect, Revise) else ()

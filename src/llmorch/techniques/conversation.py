@@ -112,13 +112,15 @@ class Look:
 class Reply:
     """A model's reply; ``reason`` is ``length`` when the limit of tokens cut it off.
 
-    ``refused`` says that the model takes no tools after all: ask without.
+    ``refused`` says that the model takes no tools after all: ask without. ``thoughts`` says
+    that it held some, which are left out.
     """
 
     text: str
     reason: Literal["stop", "length"] = "stop"
     calls: tuple[ToolCall, ...] = ()
     refused: bool = False
+    thoughts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,20 +12,22 @@ from typing import TYPE_CHECKING
 
 from llmorch.errors import PlanError
 from llmorch.plan import Parser
+from llmorch.plan.forms import beginning
+from llmorch.plan.replies import ReplyLines
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container
 
     from llmorch.calls import FunctionCall
     from llmorch.techniques.turns import Wanted
 
 _ANSWER = re.compile(r"[ \t]*(?P<opened>\**)(?:final[ \t]+)?answer(?P<closed>\**)[ \t]*:", re.IGNORECASE)
 _FINISH = re.compile(r"[ \t]*(?:action[ \t]*:[ \t]*)?finish[ \t]*[\[(]", re.IGNORECASE)
-_ACTION = re.compile(r"[ \t]*\**action\**[ \t]*:[ \t]*\**", re.IGNORECASE)
+_ACTION = re.compile(r"[ \t>•-]*\**action\**[ \t]*\d{0,3}\**[ \t]*:[ \t]*\**", re.IGNORECASE)
 _REPLAN = re.compile(r"[ \t]*(?:action[ \t]*:[ \t]*)?replan\b[ \t]*[:(]?[ \t]*", re.IGNORECASE)
 _THOUGHT = re.compile(r"[ \t]*\**thought\**[ \t]*:", re.IGNORECASE)
 _NEXT = re.compile(r"[ \t]*\**(?:observation\**[ \t]*:|thought\**[ \t]*:|result of [^\n]*:)", re.IGNORECASE)
-_LABEL = re.compile(r"[ \t]*(?:\d+[.)][ \t]+|[-*][ \t]+)?(?:s\d+[ \t]*[=:][ \t]*)?")
+_ITS_ID = re.compile(r"(?:\d+[.:)][ \t]*[`*]*)?(?:[A-Za-z]\w*[ \t]*[=:][ \t]*)?(?=\w+\()")
 _NO_ID = "this_call"
 """The id that a call is read under: none that a model would write inside one."""
 
@@ -113,40 +115,64 @@ def _answer(lines: list[str]) -> str:
 def _scan(lines: list[str], functions: Container[str]) -> tuple[tuple[Wanted, ...], str | None]:
     """Every call up to an answer or to what the model imagines comes next, and that answer.
 
-    Each statement is read by itself: one that can't be read spoils no other.
+    Each statement is read by itself: one that can't be read spoils no other. Prose is passed
+    over; where there is nothing else, its first line is told as an error.
     """
     found: list[Wanted] = []
-    parser: Parser | None = None
+    prose: list[str] = []
+    reading: _Reading | None = None
+    answer = None
     for at, line in enumerate(lines):
-        if parser is None:
-            if not line.strip() or line.lstrip().startswith(("```", "#")):
+        if reading is None:
+            if not line.strip() or line.lstrip().startswith(("```", "~~~", "#")):
                 continue
             if _ends(line, functions):
-                return tuple(found), _answer(lines[at:])
+                answer = _answer(lines[at:])
+                break
             if _NEXT.match(line):
                 break
-            parser = Parser(references=False)
-            statement = f"{_NO_ID} = {line[_label(line) :].strip().strip('`')}"
-        else:
-            statement = line
-        try:
-            read: list[FunctionCall] = parser.feed(f"{statement}\n")
-        except PlanError as error:
-            found.append(error)
-            parser = None
-        else:
-            if read:
-                found += read
-                parser = None
-    if parser is not None:  # an open bracket or quote to the end: the parser says which
-        try:
-            found += parser.finish()
-        except PlanError as error:
-            found.append(error)
-    return tuple(found), None
+            begin = beginning(line)
+            if begin is None:
+                prose.append(line)
+                continue
+            reading = _Reading()
+            line = line[begin:]  # noqa: PLW2901 - its bullet or label is no part of it
+        found += reading.take(line)
+        if reading.done:
+            reading = None
+    if reading is not None:  # an open bracket or quote to the end: the parser says which
+        found += reading.end()
+    if prose and not found and answer is None:
+        reading = _Reading()
+        found += reading.take(prose[0]) or reading.end()
+    return tuple(found), answer
 
 
-def _label(line: str) -> int:
-    """How much of a line is a bullet, a number or an id before the call."""
-    match = _LABEL.match(line)
-    return match.end() if match else 0
+class _Reading:
+    """One statement, line by line."""
+
+    def __init__(self) -> None:
+        self._parser = Parser(references=False, reply=ReplyLines())
+        self._begun = False
+        self.done = False
+
+    def take(self, line: str) -> list[Wanted]:
+        """The call that this line completes, or what is wrong with it."""
+        if not self._begun:
+            its_id = _ITS_ID.match(line)
+            line = f"{_NO_ID} = {line[its_id.end() if its_id else 0 :].strip().rstrip('*')}"
+            self._begun = True
+        return self._taking(lambda: self._parser.feed(f"{line}\n"))
+
+    def end(self) -> list[Wanted]:
+        """What is wrong with a statement that isn't complete."""
+        return self._taking(self._parser.finish)
+
+    def _taking(self, take: Callable[[], list[FunctionCall]]) -> list[Wanted]:
+        try:
+            found = take()
+        except PlanError as error:
+            self.done = True
+            return [error]
+        self.done = bool(found)
+        return [*found]

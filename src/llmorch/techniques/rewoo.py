@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from llmorch.calls import Plan
 from llmorch.errors import PlanError, PlanTooLarge, UnresolvedQuery
-from llmorch.plan import check, parse, render_call, with_query
+from llmorch.plan import calls_in, check, render_call, with_query
+from llmorch.plan.forms import labels
 from llmorch.techniques.conversation import Answer, AskModel, Draft, cut_off
 from llmorch.techniques.prompts.results import result_text
 from llmorch.techniques.prompts.rewoo import plan_with_evidence, solve
@@ -64,7 +65,7 @@ def _drafted(task: Task, request: ModelRequest) -> Conversation[Draft]:
     try:
         if reply.reason == "length":
             raise PlanTooLarge.cut_off(text, request.max_tokens)
-        checked = check(parse(text), task.functions)
+        checked = check(Plan(tuple(calls_in(text, task.functions, thoughts=reply.thoughts))), task.functions)
     except PlanError as error:
         return Draft(reply.text, error=error)
     return Draft(reply.text, Plan(tuple(with_query(call, task.query) for call in checked)))
@@ -83,12 +84,15 @@ def _in_our_form(text: str) -> str:
         rest = line
         if not quote:
             known.add(own)  # a call's evidence is there for the calls below it
+            at = next((at for at in labels(rest) if _PLAN.match(rest, at) or _DEFINED.match(rest, at)), 0)
+            label, rest = rest[:at], rest[at:]
             rest = _PLAN.sub("", rest, count=1) if _PLAN.match(rest) else rest
             if defined := _DEFINED.match(rest):
                 own = defined.group(1)
                 rest = rest.lstrip().removeprefix("#")
             elif rest.lstrip().startswith("#"):
                 rest = ""  # an empty line: an error's line is the one that the model wrote
+            rest = label + rest
         rewritten, quote = _with_references(rest, quote, known)
         lines.append(rewritten)
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from llmorch.plan import Parser, parse, render_without_id, with_ids
+from llmorch.plan.replies import ReplyLines
 from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.examples import Example
 from llmorch.techniques.grammar import beginning_with, plan_grammar, unnamed
@@ -221,7 +222,7 @@ def repair(first: ModelRequest, text: str, error: PlanError, above: str = "") ->
         line = above.count("\n") + 1
         wanted = f"Write the plan again from line {line} on, corrected."
         if grammar is not None:
-            calls = Parser(numbers=True).feed(above)
+            calls = Parser(numbers=True, reply=ReplyLines()).feed(above)
             grammar = beginning_with(grammar, f"s{next_number(calls)}")
     messages = (
         *first.messages,
@@ -239,13 +240,4 @@ def next_number(calls: Iterable[FunctionCall]) -> int:
 
 def listed(functions: Mapping[str, Function]) -> str:
     """The functions as a model reads them, one a line."""
-    return "\n".join(_one(function) for function in functions.values())
-
-
-def _one(function: Function) -> str:
-    text = " ".join(function.description.split())
-    details = "; ".join(
-        f"{item.name}: {item.description}" for item in function.parameters if item.description
-    )
-    returned = f" Returns {function.returns_description}" if function.returns_description else ""
-    return f"- {function.signature}: {text}{f' ({details})' if details else ''}{returned}"
+    return "\n".join(function.told.line for function in functions.values())
