@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,10 @@ def count_up() -> Any:
 def count_up_now() -> Any:
     """A function that isn't a generator, and returns one."""
     return count_up()
+
+
+def lock() -> Any:
+    return threading.Lock()
 
 
 def nested_generator() -> Any:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy
 import pytest
 
+from llmorch.decorating import function
 from llmorch.errors import CallError
-from llmorch.functions import declaration_of, function
+from llmorch.functions import declaration_of
 from llmorch.processors import anonymous
 from llmorch.processors.pool import Pool, Worker
 from llmorch.processors.wire import Inbox, pack, prepared
@@ -154,7 +155,8 @@ async def test_a_function_that_cant_be_sent_is_named_with_the_reason(worker: Wor
         return next(rows)
 
     assert await failure(worker, take) == (
-        "take can't be sent to another process: TypeError: cannot pickle 'generator' object; "
+        "take can't be sent to another process: it uses rows, a value of type generator "
+        "(TypeError: cannot pickle 'generator' object); "
         "define it in a module, or make inside it what it uses"
     )
 
@@ -312,8 +314,8 @@ async def test_without_memfd_a_temporary_file_does_it(monkeypatch: pytest.Monkey
 async def test_a_result_that_cant_be_sent_fails_that_call_alone(worker: Worker) -> None:
     before = await call(worker, sample.pid)
     advice = "return plain data"
-    assert await failure(worker, sample.count_up_now) == (
-        f"count_up_now returned a generator, which can't be sent to another process: {advice}"
+    assert await failure(worker, sample.lock) == (
+        f"lock returned a lock, which can't be sent to another process: {advice}"
     )
     assert await failure(worker, sample.nested_generator) == (
         "nested_generator returned a dict, which can't be sent to another process "

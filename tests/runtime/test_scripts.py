@@ -1,9 +1,14 @@
-"""Functions of a script, without a main guard: its classes go to a process and come back."""
+"""Functions of a script, without a main guard: its classes go to a process and come back, its variables count."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import textwrap
+from pathlib import Path
+
+import pytest
 
 SCRIPT = """
 import dataclasses
@@ -70,3 +75,146 @@ def test_a_scripts_own_classes_are_the_same_when_they_come_back(tmp_path) -> Non
     )
     line = "True True Pair(left=98, right=[1, 1]) Point(x=101, y=1) None\n"
     assert (done.stdout, done.stderr) == (line * 2, "")
+
+
+CLASSES = Path(__file__).with_name("script_classes.py").read_text()
+BEGIN, END = "# The classes begin here.\n", "# The classes end here.\n"
+
+
+def local(script: str) -> str:
+    """The script with its classes inside a function."""
+    before, _, rest = script.partition(BEGIN)
+    classes, _, after = rest.partition(END)
+    return f"{before}def scope():\n{textwrap.indent(classes, '    ')}\nscope()\n{after}"
+
+
+@pytest.mark.parametrize("script", [CLASSES, local(CLASSES)], ids=["of a script", "of a function"])
+def test_a_class_is_the_same_in_every_direction(tmp_path: Path, script: str) -> None:
+    file = tmp_path / "script.py"
+    file.write_text(script)
+    done = subprocess.run(
+        [sys.executable, str(file)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stderr == ""
+    wrong, _, count = done.stdout.rpartition(" ")
+    assert json.loads(wrong) == {}
+    assert int(count) == 63
+
+
+NOW = r"""
+import os
+import dataclasses
+
+from llmorch import Orchestrator, function
+from llmorch.testing import ScriptedModel
+
+FACTOR = 2
+ROWS = [1]
+KEPT = {}
+
+
+class Settings:
+    factor = 10
+    kept = {}
+
+    def __init__(self):
+        self.by = 1
+
+
+SETTINGS = Settings()
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+
+    def scaled(self):
+        Settings.kept[len(Settings.kept)] = 1
+        return self.x * FACTOR
+
+
+def helper(n):
+    return n * FACTOR
+
+
+def times(n: int) -> list:
+    KEPT[n] = os.getpid()
+    here = os.path.basename(os.getcwd()), os.environ.get("NOW")
+    return [helper(n), len(ROWS), Settings.factor, SETTINGS.by, sorted(KEPT), *here]
+
+
+def of_point(n: int) -> list:
+    return [Point(n).scaled(), sorted(KEPT), len(Settings.kept)]
+
+
+def of_given(point: Point) -> list:
+    return [point.scaled(), sorted(KEPT), len(Settings.kept)]
+
+
+def here(n: int) -> Point:
+    return Point(n)
+
+
+given = {GIVEN}
+functions = [function(**given)(one) for one in (times, of_point, of_given)]
+orchestrator = Orchestrator([*functions, function(here)], model=ScriptedModel([]), processors=1, learn=False)
+
+
+def run(*plans):
+    for plan in plans:
+        result = orchestrator.execute_sync(plan)
+        print(result.error or result.answer)
+
+
+run("s1 = times(n=1)", "s1 = of_point(n=2)", "s1 = here(n=3)\ns2 = of_given(point=s1)")
+FACTOR = 3
+ROWS.append(2)
+Settings.factor = 20
+os.chdir("inside")
+os.environ["NOW"] = "now"
+run("s1 = times(n=4)", "s1 = of_point(n=5)", "s1 = here(n=6)\ns2 = of_given(point=s1)")
+SETTINGS.by = 2
+run("s1 = times(n=7)")
+
+
+def helper(n):
+    return -n * FACTOR
+
+
+def scaled(self):
+    return -1
+
+
+Point.scaled = scaled
+run("s1 = times(n=8)", "s1 = of_point(n=9)", "s1 = here(n=6)\ns2 = of_given(point=s1)")
+"""
+
+
+@pytest.mark.parametrize("given", ['{"kind": "compute"}', '{"timeout": 30}'])
+def test_a_scripts_variables_are_as_they_are_now_and_what_a_process_keeps_stays(
+    tmp_path: Path, given: str
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(NOW.replace("{GIVEN}", given))
+    (tmp_path / "inside").mkdir()
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        f"[2, 1, 10, 1, [1], '{tmp_path.name}', None]",
+        "[4, [1], 1]",
+        "[6, [1], 2]",
+        "[12, 2, 20, 1, [1, 4], 'inside', 'now']",
+        "[15, [1, 4], 3]",
+        "[18, [1, 4], 4]",
+        "[21, 2, 20, 2, [1, 4, 7], 'inside', 'now']",
+        "[-24, 2, 20, 2, [1, 4, 7, 8], 'inside', 'now']",
+        "[-1, [1, 4, 7, 8], 4]",
+        "[-1, [1, 4, 7, 8], 4]",
+    ]

@@ -7,20 +7,19 @@ Decides the order of the messages. What becomes of a process that doesn't answer
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
-from llmorch.processors.failure import OUTGROWN, described, known_kinds
-from llmorch.processors.files import LOADED_FILES
+from llmorch.processors.failure import OUTGROWN, described, known_kinds, late
 from llmorch.processors.handing import Later, kept
-from llmorch.processors.keeping import absolute
-from llmorch.processors.sending import calling, opened_arguments, remembering, unfit, write
+from llmorch.processors.sending import calling, opened_arguments, unfit, write
+from llmorch.processors.surroundings import current
+from llmorch.processors.telling import tell
 from llmorch.processors.wire import pack
-from llmorch.processors.worker import DONE, LARGE, LOAD, RAISED, REFUSED, SURROUNDINGS, UNFIT, UNREAD
+from llmorch.processors.worker import LARGE, LATE, LOAD, RAISED, REFUSED, SURROUNDINGS, UNFIT, UNREAD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from llmorch.functions import Function
     from llmorch.processors.process import Process
@@ -39,25 +38,33 @@ async def exchange(
 
     Raises ``CallError`` for a call that failed, and what ``Process.ask`` raises.
     """
-    if (sys.path, len(LOADED_FILES), cpus) != process.surroundings:
-        process.surroundings = (list(sys.path), len(LOADED_FILES), cpus)
-        await process.ask(pack(SURROUNDINGS, (absolute(sys.path), LOADED_FILES, cpus)))
+    if process.surroundings is None or not process.surroundings.are_now(cpus):
+        process.surroundings, now = None, current(cpus)
+        answer = await process.ask(pack(SURROUNDINGS, now.told(process.environment)))
+        if answer.kind == REFUSED:
+            message, detail = answer.value()
+            text = f"{function.name} can't be called: its process can't go where the program is: {message}"
+            raise CallError(text, detail=detail)
+        process.surroundings = now
     # Before the clock of the call starts: importing what it needs may take long.
     for needed in (function.call,) if function.show is None else (function.call, function.show):
-        if id(needed) not in process.known:
-            await _remember(process, needed, function)
+        known = process.known.get(id(needed))
+        if known is None or not known.is_current():
+            await tell(process, needed, function)
     if wanted := _needed(args) - process.loaded:
         await process.ask(pack(LOAD, sorted(wanted)))
         process.loaded |= wanted
     answer = await _asked(process, function, args)
     if answer.kind == UNREAD:  # by value it may be readable there: a class of a script's is such a case
         answer = await _asked(process, function, opened_arguments(function, args))
+    if answer.kind == LATE:
+        raise late(function.name, function.timeout)
     if answer.kind == LARGE:
         return kept(answer, function.name)
     try:
         value = answer.value()
     except Exception as error:
-        message, detail = described(error, skip=1)
+        message, detail = described(error)
         text = f"{function.name} returned what can't be read here: {message}"
         raise CallError(text, detail=detail) from None
     if answer.kind == UNFIT:
@@ -72,16 +79,6 @@ async def exchange(
     return value
 
 
-async def _remember(process: Process, needed: Callable[..., Any], function: Function) -> None:
-    answer = await process.ask(remembering(needed, function))
-    if answer.kind != DONE:
-        message, detail = answer.value()
-        hint = "define it in a module that can be imported from anywhere"
-        text = f"{function.name} can't be loaded in a worker process: {message}; {hint}"
-        raise CallError(text, detail=detail)
-    process.known[id(needed)] = needed  # held, so that its id stays its own
-
-
 def _needed(args: Mapping[str, Any]) -> set[str]:
     """The modules by which arguments are worked out in the process."""
     later = [value for value in args.values() if isinstance(value, Later) and not value.as_it_is]
@@ -91,16 +88,18 @@ def _needed(args: Mapping[str, Any]) -> set[str]:
 
 async def _asked(process: Process, function: Function, args: Mapping[str, Any]) -> Message:
     try:
-        parcel = calling(function, args)
+        parcel = calling(function, args, process.told)
     except CallError:  # a parameter's type may be what can't be sent
         if not any(isinstance(value, Later) for value in args.values()):
             raise
-        parcel = calling(function, opened_arguments(function, args))
+        parcel = calling(function, opened_arguments(function, args), process.told)
     if parcel.size > ON_LOOP:
         await asyncio.to_thread(write, parcel, function)
     if function.memory is not None:
         await process.watch(function.memory)
     answer = await process.ask(parcel, function.timeout)
+    if answer.kind not in (UNREAD, REFUSED):
+        process.told.sent()
     if function.memory is not None:
         await process.watch(0)
     return answer

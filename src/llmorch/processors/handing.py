@@ -12,7 +12,8 @@ from weakref import WeakSet
 
 from llmorch.errors import CallError
 from llmorch.processors.anonymous import most_files
-from llmorch.processors.failure import described, kinds_of, known_kinds, shortened
+from llmorch.processors.causes import shortened
+from llmorch.processors.failure import described, kinds_of, known_kinds
 from llmorch.processors.showing import Shown
 from llmorch.processors.wire import read
 
@@ -80,7 +81,7 @@ class Held:
             try:
                 self._value = read(file, self._sizes)
             except Exception as error:
-                text, detail = described(error, skip=1)
+                text, detail = described(error)
                 self._failure = CallError(
                     f"{self.function} returned what can't be read here: {text}", detail=detail
                 )

@@ -40,7 +40,7 @@ _BEGINNING = 0.05
 """Seconds in which a process that can't be told yet must have begun its program."""
 _TRACKER_PAUSE = 0.06
 """Seconds of these for which the end of a call is held up; then it goes on beside the next one."""
-_DECLARING = ("llmorch.functions", "docstring_parser")
+_DECLARING = ("llmorch.decorating", "docstring_parser")
 """What nearly every module of functions imports; a worker that is forked after that needn't."""
 _TRACKER = "multiprocessing.resource_tracker"
 

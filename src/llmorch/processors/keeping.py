@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from llmorch.processors.keeper import AGAIN, FIRST
 from llmorch.processors.output import Outlet
 from llmorch.processors.process import Process
+from llmorch.processors.surroundings import absolute
 from llmorch.processors.wire import prepared
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Keeper:
 
     def __init__(self, cpus: tuple[int, ...], environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
-        self._surroundings = (list(sys.path), 0, cpus)
+        self._environment = environment
         program = (
             f"import sys; sys.path[:] = {absolute(sys.path)!r}\n"
             f"from llmorch.processors.keeper import main; main({theirs.fileno()}, {os.getpid()}, {cpus!r})"
@@ -78,7 +79,7 @@ class Keeper:
             outlet.start()
         ours.setblocking(False)
         leash.setblocking(False)
-        return Process(prepared(ours), leash, outlet, self._surroundings)
+        return Process(prepared(ours), leash, outlet, self._environment)
 
     def hang_up(self) -> None:
         """Let it end, once its worker has ended."""
@@ -97,13 +98,3 @@ def _has_folder() -> bool:
     except OSError:
         return False
     return True
-
-
-def absolute(path: list[str]) -> list[str]:
-    """Where modules are looked for, whatever the current directory will be."""
-    found = []
-    for entry in path:
-        if isinstance(entry, str):
-            with suppress(OSError):  # "" is the current directory, which may be gone
-                found.append(os.path.abspath(entry))  # noqa: PTH100
-    return found

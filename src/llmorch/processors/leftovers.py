@@ -1,4 +1,4 @@
-"""What a function leaves in its process: put back for the next call, or found to be there for good.
+"""What a function leaves in its process: put back as the program has it, or found to be there for good.
 
 Decides what is looked at after every call, which must take microseconds: current folder,
 environment, ``umask``, ``sys.path``, standard input and output, signal handlers, timers, limits,
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 
 # The module ``signal`` makes enumerations of all this, which takes twenty times as long.
 from _signal import SIG_BLOCK, getsignal, pthread_sigmask  # type: ignore[import-not-found]
@@ -33,13 +34,10 @@ _LIMITS = (RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIM
 
 
 class Before:
-    """How this process was before a call; made when it starts."""
+    """How this process is to be before a call: as the program is, as far as it was told, and as it started."""
 
     def __init__(self) -> None:
-        try:
-            self._folder = os.getcwd()  # noqa: PTH109 - pathlib isn't needed for anything else
-        except OSError:  # it was removed
-            self._folder = "/"
+        self._folder = _folder() or "/"
         # The mapping behind os.environ compares in a microsecond; os.environ takes thirty.
         self._environment: dict[Any, Any] = getattr(os.environ, "_data", {})
         self._variables = dict(self._environment)
@@ -47,6 +45,27 @@ class Before:
         os.umask(self._umask)
         self._streams = sys.stdout, sys.stderr
         self.accept()
+
+    def go(self, folder: str, variables: dict[bytes, bytes], umask: int | None, depth: int) -> None:
+        """Be where the program is from now on. Raises ``OSError`` if its folder can't be entered."""
+        if _folder() != folder:
+            os.chdir(folder)
+        self._folder = folder
+        self._variables = variables
+        self._put_variables()
+        if umask is not None:
+            self._umask = umask
+        sys.setrecursionlimit(depth)
+
+    def _put_variables(self) -> None:
+        if self._environment == self._variables:
+            return
+        zone = self._environment.get(b"TZ")
+        for key in set(os.environb) - set(self._variables):
+            del os.environb[key]
+        os.environb.update(self._variables)
+        if zone != self._variables.get(b"TZ"):
+            time.tzset()
 
     def accept(self) -> None:
         """Take what can't be put back as it is now: what a module started belongs to the module."""
@@ -58,18 +77,12 @@ class Before:
 
     def put_back(self) -> bool:
         """Undo what a call changed. Whether that was all, and nothing else is left of it."""
-        try:
-            if os.getcwd() != self._folder:  # noqa: PTH109
-                os.chdir(self._folder)
-        except OSError:  # one of the two is gone
+        if _folder() != self._folder:
             try:
                 os.chdir(self._folder)
-            except OSError:
+            except OSError:  # it is gone
                 os.chdir("/")
-        if self._environment != self._variables:
-            for key in set(os.environb) - set(self._variables):
-                del os.environb[key]
-            os.environb.update(self._variables)
+        self._put_variables()
         os.umask(self._umask)
         if sys.path != self._path:
             sys.path[:] = self._path
@@ -92,6 +105,13 @@ class Before:
         except ChildProcessError:
             return True
         return bool(self._children) and children(os.getpid()) == self._children
+
+
+def _folder() -> str | None:
+    try:
+        return os.getcwd()  # noqa: PTH109 - pathlib isn't needed for anything else
+    except OSError:  # it was removed
+        return None
 
 
 def _fixed() -> tuple[Any, ...]:

@@ -15,17 +15,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from llmorch.processors.keeper import ENDED, LIMIT
+from llmorch.processors.told import Told
 from llmorch.processors.wire import Inbox, Parcel
 from llmorch.processors.worker import LAST, READY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from llmorch.processors.output import Outlet
+    from llmorch.processors.surroundings import Surroundings
     from llmorch.processors.wire import Message
-
-    Surroundings = tuple[list[str], int, tuple[int, ...]]
-    """Where modules are looked for, how many files were loaded, and the CPUs to run on."""
 
 STUCK = 5.0
 """Seconds after which a killed process is stuck in the kernel: nothing helps."""
@@ -43,12 +42,13 @@ class Process:
     """A worker process, its socket, and what it already knows.
 
     ``leash`` leads to its keeper, which kills it with all that it started when the leash
-    is let go, and answers when that is done. ``ask``, ``watch`` and ``release`` belong to
-    the thread of the event loop; ``kill`` and ``reap`` may be called on any.
+    is let go, and answers when that is done. ``environment`` is what it keeps beside the
+    program's own. ``ask``, ``watch`` and ``release`` belong to the thread of the event
+    loop; ``kill`` and ``reap`` may be called on any.
     """
 
     def __init__(
-        self, connection: socket.socket, leash: socket.socket, outlet: Outlet, surroundings: Surroundings
+        self, connection: socket.socket, leash: socket.socket, outlet: Outlet, environment: Mapping[str, str]
     ) -> None:
         self.pid: int | None = None
         """The number of the process, once it is ready."""
@@ -61,10 +61,14 @@ class Process:
         self.outstanding = False
         """Whether it was asked something and hasn't answered."""
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.known: dict[int, Callable[..., Any]] = {}
+        self.known: dict[int, Any] = {}
+        """The functions that it was told of, by their ids here."""
+        self.told = Told()
         self.loaded: set[str] = set()
         """The modules that it has imported because it was told to."""
-        self.surroundings = surroundings
+        self.environment = environment
+        self.surroundings: Surroundings | None = None
+        """Those that it was told last."""
         self._connection = connection
         self._leash = leash
         self._told = b""
@@ -72,6 +76,7 @@ class Process:
         self._descriptor = connection.fileno()  # asyncio makes a socket's repr, which is dear
         self._inbox = Inbox(connection)
         self._waiter: asyncio.Future[Message | None] | None = None
+        self._timer: asyncio.Handle
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Listen on this event loop from now on, and no longer on the one before."""
@@ -114,11 +119,11 @@ class Process:
         if timeout is None:
             answer = await self._answer()
         else:
-            timer = loop.call_later(timeout, self._expire)
+            self._timer = loop.call_later(timeout, self._expire)
             try:
                 answer = await self._answer()
             finally:
-                timer.cancel()
+                self._timer.cancel()
         assert answer is not None
         return answer
 
@@ -130,7 +135,14 @@ class Process:
         return self._waiter
 
     def _expire(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self._waiter is None or self._waiter.done():
+            return
+        arriving = select.poll()
+        arriving.register(self._descriptor, select.POLLIN)
+        if arriving.poll(0) and self.loop is not None:
+            # The event loop was held up: whether this answer was in time, the process itself says.
+            self._timer = self.loop.call_soon(self._expire)
+        else:
             self._waiter.set_exception(LateError())
 
     def _readable(self) -> None:

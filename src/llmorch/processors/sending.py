@@ -7,35 +7,25 @@ must not know when anything is sent.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError, EvaluationError
+from llmorch.processors.codes import functions_in, names_in
 from llmorch.processors.failure import described
 from llmorch.processors.handing import Enclosing, Later
 from llmorch.processors.wire import Parcel, pack
-from llmorch.processors.worker import CALL, CALL_BATCH, REMEMBER
+from llmorch.processors.worker import CALL, CALL_BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from llmorch.functions import Function
+    from llmorch.processors.by_value import Unsent
+    from llmorch.processors.told import Told
 
 
-def remembering(call: Callable[..., Any], function: Function) -> Parcel:
-    """The message that makes a worker remember a function, or what shows its results."""
-    reference: tuple[str, str] | bytes | None = _reference(call)
-    if reference is None:
-        try:
-            reference = _by_value(call)
-        except Exception as error:
-            message, detail = described(error)
-            hint = "define it in a module, or make inside it what it uses"
-            text = f"{function.name} can't be sent to another process: {message}; {hint}"
-            raise CallError(text, detail=detail) from None
-    return pack(REMEMBER, (id(call), reference))
-
-
-def _reference(call: Callable[..., Any]) -> tuple[str, str] | None:
+def reference(call: Callable[..., Any]) -> tuple[str, str] | None:
     """The module and path of a function that can be imported; None for any other."""
     module = getattr(call, "__module__", None)
     path = getattr(call, "__qualname__", None)
@@ -47,14 +37,49 @@ def _reference(call: Callable[..., Any]) -> tuple[str, str] | None:
     return (module, path) if found is call else None
 
 
-def _by_value(call: Callable[..., Any]) -> bytes:
+def by_value(call: Callable[..., Any], function: Function, *, unsent: Unsent | None = None) -> bytes:
+    """A function that can't be imported, or what shows its results, with what it refers to."""
     from llmorch.processors.by_value import dumps
 
-    return dumps(call, worker=False)
+    try:
+        return dumps(call, worker=False, unsent=unsent)
+    except Exception as error:
+        message, detail = described(error)
+        what = _unfit_variable(call)
+        why = message if what is None else f"{what} ({message})"
+        hint = "define it in a module, or make inside it what it uses"
+        text = f"{function.name} can't be sent to another process: {why}; {hint}"
+        raise CallError(text, detail=detail) from None
 
 
-def calling(function: Function, args: Mapping[str, Any]) -> Parcel:
+def _unfit_variable(call: Any) -> str | None:
+    """The variable because of which a function can't be sent."""
+    from llmorch.processors.by_value import dumps
+
+    for one in functions_in(call):
+        cells = zip(one.__code__.co_freevars, one.__closure__ or (), strict=True)
+        found = {name: one.__globals__[name] for name in names_in(one.__code__) & one.__globals__.keys()}
+        for name, cell in cells:
+            with suppress(ValueError):  # nothing is in it yet
+                found[name] = cell.cell_contents
+        for name, value in sorted(found.items()):
+            try:
+                dumps(value, worker=False)
+            except Exception:
+                return f"it uses {name}, a value of type {type(value).__name__}"
+    return None
+
+
+def as_it_is(value: Any, module: str) -> bytes:
+    """What is in a place of a module, its functions by value although they could be imported."""
+    from llmorch.processors.by_value import dumps
+
+    return dumps(value, worker=False, home=module)
+
+
+def calling(function: Function, args: Mapping[str, Any], told: Told) -> Parcel:
     """The message that makes a worker call a function that it remembers."""
+    told.begin()
     enclosing = Enclosing()
     values = {name: value.sent() if isinstance(value, Later) else value for name, value in args.items()}
     late = [name for name, value in values.items() if isinstance(value, Later)]
@@ -62,7 +87,8 @@ def calling(function: Function, args: Mapping[str, Any]) -> Parcel:
     try:
         show = None if function.show is None else id(function.show)
         kind = CALL_BATCH if function.is_batch else CALL
-        parcel = pack(kind, (id(function.call), values, late, function.memory, show), reducers=reducers)
+        asked = (id(function.call), values, late, function.memory, function.timeout, show)
+        parcel = pack(kind, asked, reducers=reducers, unsent=told.unsent)
     except Exception as error:
         text, detail = described(error)
     else:

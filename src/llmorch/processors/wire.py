@@ -22,6 +22,8 @@ from llmorch.processors.anonymous import FILES, File, anonymous_file, mapped, wr
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from llmorch.processors.by_value import Unsent
+
     Reducers = Mapping[type, Callable[[Any], tuple[Any, ...]]]
     """How values of some classes are pickled in one message."""
 
@@ -114,7 +116,14 @@ class Parcel:
         return message[socket.send_fds(connection, [message], [file.descriptor for file in files]) :]
 
 
-def pack(kind: int, value: object, *, worker: bool = False, reducers: Reducers | None = None) -> Parcel:
+def pack(
+    kind: int,
+    value: object,
+    *,
+    worker: bool = False,
+    reducers: Reducers | None = None,
+    unsent: Unsent | None = None,
+) -> Parcel:
     """Pickle a value, by cloudpickle where pickle can't; ``worker`` says on which side.
 
     Raises whatever pickling it raises.
@@ -141,7 +150,7 @@ def pack(kind: int, value: object, *, worker: bool = False, reducers: Reducers |
         from llmorch.processors.by_value import dumps
 
         segments.clear()
-        stream = dumps(value, worker=worker, buffer_callback=in_stream, reducers=reducers)
+        stream = dumps(value, worker=worker, buffer_callback=in_stream, reducers=reducers, unsent=unsent)
     return Parcel(kind, stream, segments)
 
 
