@@ -60,6 +60,11 @@ class CallRecord:
     """The seconds that it was expected to take, from calls of the function before this run."""
     batch: CallId | None = None
     """The first of the calls that were made as one with this, itself perhaps; ``None`` for a call made alone."""
+    traceback: str | None = field(default=None, repr=False)
+    """Where its function failed, as Python prints it; ``None`` where it didn't, or the call failed before it.
+
+    It is for who wrote the function: neither ``error`` nor anything that a model reads has it.
+    """
 
     @property
     def excludes(self) -> tuple[CallId, ...]:
@@ -102,6 +107,7 @@ class CallRecord:
             "expected": _rounded(self.expected),
             "result": json_value(self.result),
             "error": self.error,
+            "traceback": self.traceback,
         }
 
 
@@ -219,6 +225,7 @@ def collect(
     processors: int,
     makespan: float,
     usage: Usage,
+    tracebacks: Mapping[tuple[CallId, int], str] | None = None,
     retried: Sequence[Retried] = (),
     notes: Sequence[str] = (),
 ) -> Result:
@@ -252,6 +259,7 @@ def collect(
                 known=state.known,
                 expected=core.expected(call.id),
                 batch=None if shared is None else first.setdefault(id(shared), call.id),
+                traceback=(tracebacks or {}).get(states[state.same_as or call.id].key),
             )
         )
     durations = {

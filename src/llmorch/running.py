@@ -6,12 +6,13 @@ Decides who may stop what, and when. It must not know how a run is played.
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import LimitReached, LLMOrchError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Generator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
     from typing import TypeVar
 
     from llmorch.calls import CallId
@@ -87,15 +88,39 @@ class Limit:
         self._deadline = deadline
         self._ends = None if deadline is None else asyncio.get_running_loop().time() + deadline
 
+    async def turn(self, lock: asyncio.Lock) -> None:
+        """Wait for a turn. Raises ``LimitReached`` if it doesn't come until the deadline."""
+        async with self._stopped():
+            await lock.acquire()
+
     async def within(self, work: Awaitable[T]) -> T:
         """What comes of ``work``. Raises ``LimitReached`` once the deadline has passed."""
+        async with self._stopped():
+            try:
+                came = await work
+            except LLMOrchError as error:
+                if self._passed():
+                    raise self._reached() from error
+                raise
+        if self._passed():  # what it called held up the event loop, so that no timer could stop it
+            raise self._reached()
+        return came
+
+    @asynccontextmanager
+    async def _stopped(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout_at(self._ends) as limit:
-                return await work
+                yield
         except TimeoutError:
             if not limit.expired():
                 raise
-        raise LimitReached(f"the run took longer than its deadline of {self._deadline:g} s")
+            raise self._reached() from None
+
+    def _passed(self) -> bool:
+        return self._ends is not None and asyncio.get_running_loop().time() > self._ends
+
+    def _reached(self) -> LimitReached:
+        return LimitReached(f"the run took longer than its deadline of {self._deadline:g} s")
 
 
 def outside_loop(work: Coroutine[Any, Any, T], name: str) -> T:

@@ -7,12 +7,10 @@ what a result contains is never read as a reference.
 from __future__ import annotations
 
 import json
-import operator
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import (
@@ -31,39 +29,21 @@ from llmorch.calls import (
     Template,
 )
 from llmorch.errors import EvaluationError
+from llmorch.plan.built_in import built_in
+from llmorch.plan.operators import bound, compared, operated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from llmorch.calls import CallId, Expression
 
-MAX_LENGTH = 50_000_000
-"""Characters or items in anything that an expression makes."""
-MAX_DIGITS = 300
-"""Digits that something may be rounded to."""
 MAX_ITEMS = 1_000_000
 """Items in a value that is written as text."""
 MAX_ELEMENTS = 1_000
 """Elements of an array that are written as text; of one with more, its ends are."""
-MAX_BITS = 4_096
-"""Bits in an integer that an expression makes."""
 
-_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "//": operator.floordiv,
-    "%": operator.mod,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "in": lambda left, right: left in right,
-    "not in": lambda left, right: left not in right,
-}
+_NO_TRUTH = (
+    "an array is neither true nor false as a whole; compare its elements in one chain, as in 0 < s1 < 10, "
+    "or one number of it, as in max(s1) > 2"
+)
 
 
 def evaluate(expression: Expression, results: Mapping[CallId, Any]) -> Any:
@@ -81,11 +61,14 @@ def evaluate(expression: Expression, results: Mapping[CallId, Any]) -> Any:
     except EvaluationError:
         raise
     except KeyError as error:
-        raise EvaluationError(f"there is no {error.args[0]!r} in the result") from None
+        raise EvaluationError(f"there is no {_message(error)} in the result") from None
     except RecursionError:
         raise EvaluationError("the expression is nested too deeply") from None
     except Exception as error:  # a result's own operators may raise anything
-        raise EvaluationError(f"{type(error).__name__}: {_message(error)}") from None
+        message = _message(error)
+        if "ambiguous" in message:  # what it advises to do instead, a plan can't
+            raise EvaluationError(_NO_TRUTH) from None
+        raise EvaluationError(f"{type(error).__name__}: {message}") from None
 
 
 def _message(error: Exception) -> str:
@@ -144,7 +127,7 @@ def _bound_items(value: object) -> None:
             stack.extend(getattr(item, one.name) for one in fields(item))
         elif isinstance(item, str):
             length += len(item)
-            _bound(length)
+            bound(length)
         elif not isinstance(item, int | float | None):
             left -= _elements(item)
         left -= 1
@@ -162,7 +145,7 @@ def _template(parts: tuple[str | Expression, ...], results: Mapping[CallId, Any]
     if len(parts) == 1 and not isinstance(parts[0], str):
         return evaluate(parts[0], results)
     pieces = [part if isinstance(part, str) else as_text(evaluate(part, results)) for part in parts]
-    _bound(sum(len(piece) for piece in pieces))
+    bound(sum(len(piece) for piece in pieces))
     return "".join(pieces)
 
 
@@ -182,15 +165,10 @@ def _value(node: Expression | Slice, results: Mapping[CallId, Any]) -> Any:
             value = _value(operand, results)
             return not value if sign == "not" else -value if sign == "-" else +value
         case Binary(sign, left, right):
-            return _arithmetic(sign, _value(left, results), _value(right, results))
+            return operated(sign, _value(left, results), _value(right, results))
         case Compare(first, rest):
             values = [_value(first, results), *(_value(operand, results) for _, operand in rest)]
-            found: Any = True
-            for (comparison, _), (left, right) in zip(rest, pairwise(values), strict=True):
-                found = _OPERATIONS[comparison](left, right)
-                if not found:
-                    break
-            return found
+            return compared(values, [sign for sign, _ in rest])
         case Junction(sign, operands):
             for operand in operands:
                 value = _value(operand, results)
@@ -207,40 +185,8 @@ def _value(node: Expression | Slice, results: Mapping[CallId, Any]) -> Any:
         case Field(value, name):
             return _field(_value(value, results), name)
         case Builtin(name, arguments):
-            return _builtin(name, [_value(argument, results) for argument in arguments])
-
-
-def _arithmetic(sign: str, left: Any, right: Any) -> Any:
-    if sign == "**":
-        return _power(left, right)
-    if sign == "*":
-        for one, other in ((left, right), (right, left)):
-            if isinstance(one, str | bytes | Sequence) and isinstance(other, int):
-                _bound(len(one) * other)
-    if sign == "%" and isinstance(left, str | bytes):
-        raise EvaluationError('% can\'t format text; write the result in braces, as in "{s1}"')
-    if sign == "+" and isinstance(left, str | bytes | Sequence) and isinstance(right, str | bytes | Sequence):
-        _bound(len(left) + len(right))
-    return _small(_OPERATIONS[sign](left, right))
-
-
-def _power(left: Any, right: Any) -> Any:
-    if not isinstance(left, int | float) or not isinstance(right, int | float):
-        raise EvaluationError(f"** takes numbers, not {type(left).__name__} and {type(right).__name__}")
-    if isinstance(left, int) and isinstance(right, int) and left.bit_length() * abs(right) > MAX_BITS:
-        raise EvaluationError(f"a number would have more than {MAX_BITS} bits")
-    return left**right
-
-
-def _small(value: Any) -> Any:
-    if isinstance(value, int) and value.bit_length() > MAX_BITS:
-        raise EvaluationError(f"a number would have more than {MAX_BITS} bits")
-    return value
-
-
-def _bound(length: int) -> None:
-    if length > MAX_LENGTH:
-        raise EvaluationError(f"a value would be longer than {MAX_LENGTH:,}")
+            given = [_value(argument, results) for argument in arguments]
+            return as_text(*given) if name == "str" else built_in(name, given)
 
 
 def _field(value: Any, name: str) -> Any:
@@ -258,33 +204,3 @@ def _field(value: Any, name: str) -> Any:
 def _some(value: Mapping[Any, Any]) -> str:
     names = [repr(key) for key in list(value)[:8]]
     return ", ".join(names) + (", ..." if len(value) > len(names) else "") if names else "no keys"
-
-
-def _builtin(name: str, arguments: list[Any]) -> Any:
-    match name:
-        case "len":
-            return len(*arguments)
-        case "min":
-            return min(*arguments)
-        case "max":
-            return max(*arguments)
-        case "sum":
-            if arguments and isinstance(arguments[0], str | bytes):
-                raise EvaluationError("sum takes a list of numbers")
-            return _small(sum(*arguments))
-        case "round":
-            if len(arguments) > 1 and isinstance(arguments[1], int) and abs(arguments[1]) > MAX_DIGITS:
-                raise EvaluationError(f"round takes at most {MAX_DIGITS} digits")
-            return round(*arguments)
-        case "abs":
-            return abs(*arguments)
-        case "sorted":
-            return sorted(*arguments)
-        case "str":
-            return as_text(*arguments)
-        case "int":
-            return _small(int(*arguments))
-        case "float":
-            return float(*arguments)
-        case _:
-            raise EvaluationError(f"there is no built-in {name}")

@@ -9,41 +9,35 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from llmorch.errors import CallError
+from llmorch.processors.causes import one_line, shortened
 
-MESSAGE = 2_000
-"""The longest message, in characters."""
 DETAIL = 20_000
 """The longest traceback, in characters."""
 MAX_KINDS = 20
 """The most classes of one exception that are named."""
 KIND = 200
 """The longest name of a class, in characters."""
+_OURS = __file__.removesuffix("processors/failure.py")
+"""The folder of this package: the frames in it that lead to a function are not the function's."""
 
 
-def described(error: BaseException, *, skip: int = 0) -> tuple[str, str]:
-    """The line ``type: message`` and the traceback of an exception, both bounded.
+def described(error: BaseException) -> tuple[str, str]:
+    """The line ``type: message`` and the traceback of an exception, both bounded."""
+    return one_line(error), _traceback(error)
 
-    ``skip`` is the number of outermost frames that are ours and not the function's.
-    """
-    name = type(error).__name__
+
+def _traceback(error: BaseException) -> str:
+    """The traceback from the function's own frames on, as Python prints it."""
+    from traceback import format_exception, format_tb  # a worker that never fails never needs it
+
+    frames = None
     try:
-        text = str(error)[: 4 * MESSAGE]
-    except BaseException:
-        text = "(its message can't be read)"
-    text = " ".join(line.strip() for line in text.splitlines() if line.strip())
-    return shortened(f"{name}: {text}" if text else name, MESSAGE), _traceback(error, skip)
-
-
-def _traceback(error: BaseException, skip: int) -> str:
-    from traceback import format_exception  # a worker that never fails never needs it
-
-    frames = error.__traceback__
-    for _ in range(skip):
-        frames = frames.tb_next if frames is not None else None
-    try:
+        frames = error.__traceback__
+        while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OURS):
+            frames = frames.tb_next
         text = "".join(format_exception(type(error), error, frames))
     except BaseException:  # an exception may override anything that is read here
-        return ""
+        text = "".join(format_tb(frames)) + one_line(error)
     return shortened(text, DETAIL)
 
 
@@ -93,11 +87,3 @@ OUTGROWN = kinds_of(MemoryError())
 """What a call past its limit of memory counts as."""
 CRASHED = kinds_of(Exception())
 """What the end of a call's process counts as: no exception in particular."""
-
-
-def shortened(text: str, limit: int) -> str:
-    """A text of at most ``limit`` characters: its beginning and, past the gap, its end."""
-    if len(text) <= limit:
-        return text
-    head = limit * 3 // 4
-    return f"{text[:head]} ... {text[len(text) - (limit - head - 5) :]}"

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
 from llmorch.functions import Function
+from llmorch.processors.iterators import PLAIN, awaits, listed
 from llmorch.processors.showing import SECONDS, late, shown
 from llmorch.processors.stopping import Awaited, cancelled, failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from llmorch.processors.stopping import Done
+    from llmorch.processors.stopping import Done, Draw
 
     Measured = Callable[[Function, float, float], None]
     Leave = Callable[[Function], Callable[[], None]]
@@ -39,9 +40,12 @@ class _Job:
 
     __slots__ = (
         "args",
+        "awaits",
+        "call",
         "context",
         "cpu",
         "done",
+        "draw",
         "dropped",
         "ended",
         "error",
@@ -58,14 +62,17 @@ class _Job:
     def __init__(
         self,
         function: Function,
+        call: Callable[..., Any],
         args: Mapping[str, Any],
         context: Context,
         done: Done,
         loop: asyncio.AbstractEventLoop,
         measured: Measured | None,
         leave: Leave | None,
+        draw: Draw,
     ) -> None:
         self.function = function
+        self.call = call
         self.args = args
         self.context = context
         self.done = done
@@ -73,6 +80,9 @@ class _Job:
         self.dropped = False
         """Whether nobody waits for what comes of it any more."""
         self.leave = leave
+        self.draw = draw
+        self.awaits = False
+        """Whether what the function came to takes an event loop."""
         self.ended = False
         self.over: Callable[[], None] | None = None
         """What to call on the thread when a call that was given up has ended."""
@@ -88,13 +98,22 @@ class _Job:
         wall = perf_counter()
         process, cpu = process_time(), thread_time()
         try:
-            self.result = self.context.run(self.function.call, **self.args)
+            self.context.run(self._make)
         except BaseException as error:
             self.error = failed(error)
         self.cpu = thread_time() - cpu
         wall = perf_counter() - wall
         # While another thread of this interpreter computes, this one could not have.
         self.share = max(wall - (process_time() - process - self.cpu), wall / 4)
+
+    def _make(self) -> None:
+        self.result = result = self.call(**self.args)
+        if type(result) in PLAIN and self.function.batch is None:
+            return
+        batch = self.function.is_batch
+        if not awaits(result):
+            self.result = result = listed(result, batch=batch, wanted=lambda: not self.dropped)
+        self.awaits = awaits(result, batch=batch)
 
     def finish(self) -> None:
         """Take note that the function has returned, or was never called; on the thread."""
@@ -131,8 +150,8 @@ class _Job:
         self.dropped = True
         if self.measured is not None:
             self.measured(self.function, self.cpu, self.share)
-        if self.error is None and hasattr(type(self.result), "__await__"):
-            self.rest = Awaited(self.function, self.result, {}, self.done)
+        if self.error is None and self.awaits:
+            self.rest = Awaited(self.function, self.result, {}, self.done, self.draw)
         else:
             self.done(self.result, self.error)
 
@@ -160,22 +179,7 @@ class Inline:
         """Call ``function`` with ``args`` and return what it returns."""
         if self._closed:
             raise CallError(f"{function.name} can't be called: its processor is closed")
-        ended: asyncio.Future[tuple[Any, CallError | None]] = asyncio.get_running_loop().create_future()
-
-        def done(result: Any, error: CallError | None) -> None:
-            if not ended.done():
-                ended.set_result((result, error))
-
-        call = self.begin(function, args, done)
-        try:
-            result, error = await asyncio.shield(ended)
-        except asyncio.CancelledError:
-            call.cancel()
-            await ended  # which it has soon, whatever it does
-            raise
-        except GeneratorExit:
-            call.abandon()
-            raise
+        result, error = await _end_of(lambda done: self.begin(function, args, done))
         if error is not None:
             raise error
         return await self.shown(function, result)
@@ -187,11 +191,23 @@ class Inline:
         batch = function.is_batch
         show = Function(function.name, partial(shown, result, function.show, batch=batch))
         count = len(result) if batch and isinstance(result, list | tuple) else 1
+        ended: asyncio.Future[tuple[Any, CallError | None]] = asyncio.get_running_loop().create_future()
+        call = self.begin(show, {}, lambda *came: None if ended.done() else ended.set_result(came))
         try:
-            async with asyncio.timeout(SECONDS * max(1, count)):
-                return await self.execute(show, {})
-        except TimeoutError:
+            await asyncio.wait((ended,), timeout=SECONDS * max(1, count))
+        finally:
+            if not ended.done():
+                call.abandon()
+        if not ended.done():
             return late(result, batch=batch)
+        made, error = ended.result()
+        if error is not None:
+            raise error
+        return made
+
+    async def _draw(self, function: Function, result: Any) -> tuple[Any, CallError | None]:
+        """What an async function came to, with lists for the iterators in it: on a thread."""
+        return await _end_of(lambda done: self._on_thread(function, lambda: result, {}, done))
 
     def begin(self, function: Function, args: Mapping[str, Any], done: Done) -> Awaited | _Job:
         """Start a call; ``done`` hears on the event loop how it ended, once.
@@ -201,9 +217,14 @@ class Inline:
         if the call can't be started.
         """
         if function.is_async:
-            return Awaited(function, None, args, done)
+            return Awaited(function, None, args, done, self._draw)
+        return self._on_thread(function, function.call, args, done)
+
+    def _on_thread(
+        self, function: Function, call: Callable[..., Any], args: Mapping[str, Any], done: Done
+    ) -> _Job:
         loop = asyncio.get_running_loop()
-        job = _Job(function, args, copy_context(), done, loop, self.measured, self._leave)
+        job = _Job(function, call, args, copy_context(), done, loop, self.measured, self._leave, self._draw)
         self._submit(job)
         return job
 
@@ -238,6 +259,26 @@ class Inline:
 
     def __del__(self) -> None:
         self._release()
+
+
+async def _end_of(begin: Callable[[Done], Awaited | _Job]) -> tuple[Any, CallError | None]:
+    """Begin a call, and how it ended: one that is cancelled has ended before this is."""
+    ended: asyncio.Future[tuple[Any, CallError | None]] = asyncio.get_running_loop().create_future()
+
+    def done(result: Any, error: CallError | None) -> None:
+        if not ended.done():
+            ended.set_result((result, error))
+
+    call = begin(done)
+    try:
+        return await asyncio.shield(ended)
+    except asyncio.CancelledError:
+        call.cancel()
+        await ended  # which it has soon, whatever it does
+        raise
+    except GeneratorExit:
+        call.abandon()
+        raise
 
 
 def _work(jobs: SimpleQueue[_Job | None], idle: deque[None]) -> None:

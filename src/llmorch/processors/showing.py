@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmorch.processors.failure import Raised, described, shortened
+from llmorch.processors.causes import one_line, shortened
+from llmorch.processors.failure import Raised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,13 +50,16 @@ def late(result: Any, *, batch: bool = False) -> Any:
 
 
 def _shown(result: Any, show: Callable[[Any], object]) -> Shown:
+    began = monotonic()
     try:
         with _in_time():
             text = show(result)
     except _LateError:
         return Shown(result, why=_LATE)
     except Exception as error:
-        return Shown(result, why=described(error, skip=1)[0])
+        return Shown(result, why=one_line(error))
+    if monotonic() - began > SECONDS:  # on a thread, whose end the event loop may hear of late
+        return Shown(result, why=_LATE)
     if not isinstance(text, str):
         return Shown(result, why=f"it returned no text but a value of type {type(text).__name__}")
     return Shown(result, shortened(text, LONGEST))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from llmorch.errors import CallError
 from llmorch.processors.failure import described, kinds_of, late
+from llmorch.processors.iterators import PLAIN, awaited, draws, is_awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from llmorch.functions import Function
 
     Done: TypeAlias = Callable[[Any, CallError | None], None]
+    Draw: TypeAlias = Callable[[Function, Any], Awaitable[tuple[Any, CallError | None]]]
 
 PATIENCE = 1.0
 """Seconds that a coroutine has to end once it is cancelled; then it is closed where it waits."""
@@ -26,44 +28,59 @@ _left: set[asyncio.Task[Any]] = set()
 
 
 class Awaited:
-    """One call of an async function, or what a synchronous one left to wait for.
+    """One call of an async function, or what is ``left`` to wait for of a synchronous one.
 
+    ``draw`` makes a list of a synchronous iterator, where a slow one doesn't hold up the event loop.
     ``done`` hears how it ended, once: at the latest when ``PATIENCE`` has passed since it
     was cancelled or its timeout passed. What it does or returns after that counts no more.
     """
 
-    __slots__ = ("_done", "_function", "_loop", "_stopped", "_task", "_timer", "_told")
+    __slots__ = ("_done", "_draw", "_function", "_loop", "_stopped", "_task", "_timer", "_told")
 
     def __init__(
-        self,
-        function: Function,
-        awaitable: Awaitable[Any] | None,
-        args: Mapping[str, Any],
-        done: Done,
+        self, function: Function, left: Any, args: Mapping[str, Any], done: Done, draw: Draw
     ) -> None:
         self._function = function
         self._done = done
+        self._draw = draw
         self._told = False
         self._stopped: CallError | None = None
         self._loop = loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        if function.timeout is not None:
-            self._timer = loop.call_later(function.timeout, self._expire)
-        self._task = loop.create_task(self._run(awaitable, args))
+        self._task = loop.create_task(self._run(left, args))
         self._task.add_done_callback(self._ended)
 
-    async def _run(self, awaitable: Awaitable[Any] | None, args: Mapping[str, Any]) -> None:
-        result, error = None, None
+    async def _run(self, left: Any, args: Mapping[str, Any]) -> None:
+        function, result, error = self._function, None, None
+        began = 0.0
+        if function.timeout is not None:  # now that it begins: what ran before is no time of its own
+            began = self._loop.time()
+            self._timer = self._loop.call_later(function.timeout, self._expire)
         try:
-            result = await (self._function.call(**args) if awaitable is None else awaitable)
+            result = function.call(**args) if left is None else left
+            if is_awaitable(result):
+                result = await result
+            if type(result) not in PLAIN or function.batch is not None:
+                result, error = await self._whole(result)
         except BaseException as raised:
             if isinstance(raised, GeneratorExit) and _current_task() is not self._task:
                 raise  # it is closed from outside; the function didn't raise it
             if isinstance(raised, asyncio.CancelledError) and self._task.cancelling():
-                self._tell(None, cancelled(self._function))
+                self._tell(None, cancelled(function))
                 raise
             error = failed(raised)
-        self._tell(result, error)
+        if function.timeout is not None and self._loop.time() - began > function.timeout:
+            # It held up the event loop, so that no timer could stop it.
+            error = late(function.name, function.timeout)
+        self._tell(result if error is None else None, error)
+
+    async def _whole(self, result: Any) -> tuple[Any, CallError | None]:
+        """What the function came to, as a list if it is an iterator."""
+        batch = self._function.is_batch
+        result, error = await awaited(result, batch=batch), None
+        if draws(result, batch=batch):
+            result, error = await self._draw(self._function, result)
+        return (await awaited(result, batch=True) if batch else result), error
 
     def _tell(self, result: Any, error: CallError | None) -> None:
         if self._told:
@@ -137,8 +154,8 @@ def cancelled(function: Function) -> CallError:
 
 
 def failed(error: BaseException) -> CallError:
-    """What is known of an exception that a function raised, one frame below ours."""
-    message, detail = described(error, skip=1)
+    """What is known of an exception that a function raised."""
+    message, detail = described(error)
     return CallError(message, detail=detail, kinds=kinds_of(error))
 
 

@@ -12,26 +12,32 @@ import os
 import socket
 import sys
 from contextlib import contextmanager, nullcontext, suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from llmorch.processors.failure import described, kinds_of, raised
+from llmorch.processors.failure import Raised, described, raised
 from llmorch.processors.family import adopt
 from llmorch.processors.handing import is_large, label, received
+from llmorch.processors.iterators import awaited, awaits, listed
 from llmorch.processors.leftovers import Before
+from llmorch.processors.setting import loaded, others, set_variables
 from llmorch.processors.wire import Inbox, Parcel, pack, prepared
+from llmorch.serving import serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from llmorch.processors.wire import Message
 
-# What is asked: where to find modules and to run, to remember a function, to call one, or
-# one that makes several calls and returns a list, to import modules.
-SURROUNDINGS, REMEMBER, CALL, CALL_BATCH, LOAD = 1, 2, 3, 4, 5
-# What is answered: ready for the first question, done, a result, a large one with what it is,
-# the function's exception as text, and why the question could not be answered at all: for an
-# argument that has no value, for arguments with something handed on that can't be read, for anything else.
-READY, DONE, RETURNED, LARGE, RAISED, UNFIT, UNREAD, REFUSED = 11, 12, 13, 14, 15, 16, 17, 18
+# What is asked: to be where the program is, to remember a function unless there is other code than
+# the program's, to call one, or one that makes several calls and returns a list, to import modules,
+# to set variables.
+SURROUNDINGS, REMEMBER, CALL, CALL_BATCH, LOAD, SET = 1, 2, 3, 4, 5, 6
+# What is answered: ready for the first question, done, where other code is, a result, a large one with what it is,
+# the function's exception as text, that it took longer than it may, and why the question could not be
+# answered at all: for an argument that has no value, for arguments with something handed on that can't
+# be read, for anything else.
+READY, DONE, OTHER, RETURNED, LARGE, RAISED, LATE, UNFIT, UNREAD, REFUSED = range(11, 21)
 
 _SIGKILL = 9
 _RESERVED = 2
@@ -53,6 +59,7 @@ def main(descriptor: int, parent: int, cpus: tuple[int, ...]) -> None:
     connection.set_inheritable(False)
     # A function may fork; the end of this process must show even if its child lives on.
     os.register_at_fork(after_in_child=connection.close)
+    serve()
     sys.stdout = _output(1)
     sys.stderr = _output(2)
     program = _Program()
@@ -120,13 +127,20 @@ class _Program:
             if message.kind in (CALL, CALL_BATCH):
                 return self._call(message)
             if message.kind == REMEMBER:
-                number, reference = message.value()
-                self._functions[number] = _function(reference)
+                number, reference, checks = message.value()
+                if not isinstance(reference, bytes):
+                    loaded(reference)  # if that fails, this is why
+                if found := others(checks):
+                    return pack(OTHER, found)
+                self._functions[number] = loaded(reference)
+            elif message.kind == SET:
+                set_variables(message.value())
             elif message.kind == LOAD:
                 for module in message.value():
                     importlib.import_module(module)
             else:
-                path, files, cpus = message.value()
+                folder, variables, umask, path, depth, files, cpus = message.value()
+                self._before.go(folder, variables, umask, depth)
                 sys.path[:] = path
                 _run_on(cpus)
                 if files:
@@ -135,16 +149,16 @@ class _Program:
                     register(files)
             return Parcel(DONE, b"", [])
         except BaseException as error:
-            return pack(REFUSED, described(error, skip=1))
+            return pack(REFUSED, described(error))
 
     def _call(self, message: Message) -> Parcel:
         handed = bool(message.enclosed)
         try:
-            number, args, late, memory, show = received(message)
+            number, args, late, memory, timeout, show = received(message)
         except BaseException as error:
             if handed:
                 return Parcel(UNREAD, b"", [])
-            text, detail = described(error, skip=1)
+            text, detail = described(error)
             hint = "define what they use in a module that can be imported"
             return pack(
                 REFUSED,
@@ -155,17 +169,22 @@ class _Program:
                 args[name] = args[name].value()
             except Exception as error:
                 return pack(UNFIT, (name, " ".join(str(error).split())))
+        batch = message.kind == CALL_BATCH
+        began, failure = monotonic(), None
         try:
             with nullcontext() if memory is None else _bounded(memory):
                 result = self._functions[number](**args)
-                if hasattr(type(result), "__await__"):
-                    result, failure = _awaited(result)
-                    if failure is not None:
-                        return pack(RAISED, failure)
+                if not awaits(result):
+                    result = listed(result, batch=batch)
+                if awaits(result, batch=batch):
+                    result, failure = _awaited(result, batch=batch)
         except BaseException as error:
-            return pack(RAISED, (*described(error, skip=1), kinds_of(error)))
+            failure = raised(error)
+        if timeout is not None and monotonic() - began > timeout:  # nobody was there to stop it
+            return Parcel(LATE, b"", [])
+        if failure is not None:
+            return pack(RAISED, tuple(failure))
         args = None
-        batch = message.kind == CALL_BATCH
         if batch and isinstance(result, list | tuple):
             result = [raised(item) if isinstance(item, BaseException) else item for item in result]
         told: tuple[str | None, str] | None = None
@@ -206,28 +225,16 @@ def _bounded(memory: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-def _function(reference: tuple[str, ...] | bytes) -> Callable[..., Any]:
-    if isinstance(reference, bytes):
-        import pickle
-
-        found = pickle.loads(reference)
-    else:
-        module, path = reference
-        found = importlib.import_module(module)
-        for name in path.split("."):
-            found = getattr(found, name)
-    return found  # type: ignore[no-any-return]
-
-
-def _awaited(result: Any) -> tuple[Any, tuple[str, str, tuple[str, ...]] | None]:
+def _awaited(result: Any, *, batch: bool) -> tuple[Any, Raised | None]:
     """What an async function returns, or the exception that it raised as text."""
     import asyncio
 
-    async def wait() -> tuple[Any, tuple[str, str, tuple[str, ...]] | None]:
+    async def wait() -> tuple[Any, Raised | None]:
         try:
-            return await result, None
+            found = listed(await awaited(result, batch=batch), batch=batch)
+            return await awaited(found, batch=batch) if batch else found, None
         except BaseException as error:  # here, where the traceback holds nothing of asyncio
-            return None, (*described(error, skip=1), kinds_of(error))
+            return None, raised(error)
 
     return asyncio.run(wait())
 
@@ -238,6 +245,6 @@ def _unsendable(result: object, error: Exception) -> tuple[str, str]:
     one = f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
     if isinstance(error, OSError | MemoryError):
         return f"returned {one} that is too large to send to another process: {text}", detail
-    if f"'{name}' object" in text or "." in name:
+    if f"{name}' object" in text or "." in name:
         return f"returned {one}, which can't be sent to another process: return plain data", detail
     return f"returned {one}, which can't be sent to another process ({text}): return plain data", detail

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import DictOf, ListOf, Reference, Template, references
 from llmorch.errors import CallError, EvaluationError
-from llmorch.parameters import Parameter
 from llmorch.plan.arguments import argument
 from llmorch.processors.handing import Later
 from llmorch.runtime.results import Results
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId, Expression, FunctionCall
     from llmorch.functions import Function
+    from llmorch.parameters import Parameter
 
 
 def arguments(
@@ -39,7 +39,19 @@ def arguments(
                 args[name] = argument(parameter, expression, results)
         except (EvaluationError, ValueError) as error:
             raise CallError(f"{name} of {function.name}: {error}") from None
+    for parameter in function.filled:
+        if parameter.name not in args:
+            args[parameter.name] = _made(parameter, function)
     return args
+
+
+def _made(parameter: Parameter, function: Function) -> Any:
+    """The default that a ``Field`` gives, made anew for each call."""
+    try:
+        return parameter.made()
+    except Exception as error:  # it is the user's
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise CallError(f"{parameter.name} of {function.name}: its default can't be made: {reason}") from None
 
 
 def _is_closed(expression: Expression, results: Results) -> bool:
@@ -48,9 +60,8 @@ def _is_closed(expression: Expression, results: Results) -> bool:
 
 def _later(parameter: Parameter, expression: Expression, results: Results) -> Later:
     used = {reference.id: results.unopened(reference.id) for reference in references(expression)}
-    bare = Parameter(parameter.name, parameter.annotation)  # what was made to check with it stays here
     kinds = _kinds(expression, results)
-    return Later(bare, expression, used, as_it_is=kinds is not None and parameter.takes(kinds))
+    return Later(parameter.bare, expression, used, as_it_is=kinds is not None and parameter.takes(kinds))
 
 
 def _kinds(expression: Expression, results: Results) -> Sequence[str] | None:

@@ -341,6 +341,7 @@ class Execution:
                 continue
             if error is not None:
                 events.append(CallFailed(*attempt.key, str(error)))
+                self.outcomes.fail(attempt, error)
                 continue
             events.append(CallCompleted(*attempt.key))
             state = self.core.states.get(attempt.call.id)

@@ -6,18 +6,16 @@ Decides nothing about order, and tells nobody but its caller what came of a call
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
-from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from llmorch.errors import CallError, EvaluationError, ModelError
+from llmorch.errors import CallError, ModelError
 from llmorch.functions import SELF
-from llmorch.plan.evaluate import as_text
-from llmorch.processors.failure import late
+from llmorch.processors.failure import Raised
 from llmorch.processors.handing import opened
 from llmorch.runtime.arguments import arguments
+from llmorch.runtime.asking import Asking
 from llmorch.runtime.batching import made_as_one
 from llmorch.runtime.converse import Usage
 from llmorch.runtime.prompting import prompt
@@ -33,9 +31,6 @@ if TYPE_CHECKING:
     from llmorch.runtime.results import Results
     from llmorch.runtime.sharing import Sharing
     from llmorch.schedule import Orchestration
-
-MAX_PROMPTS = 20
-"""Prompts of one call: a function that never ends asking must not run for ever."""
 
 
 class Making:
@@ -73,16 +68,16 @@ class Making:
             try:
                 return await self._work(attempt, call, function, given)
             except CallError as error:
-                reason, kinds = str(error), error.kinds
+                failed = Raised(str(error), error.detail, error.kinds)
             except ModelError as error:  # how often a model is asked is its own to say
-                reason, kinds = str(error), ()
+                failed = Raised(str(error), "", ())
             since = self._clock() - began
-            pause = next_pause(function, kinds, attempt=number, since=since, chance=self._chance)
+            pause = next_pause(function, failed.kinds, attempt=number, since=since, chance=self._chance)
             if pause is not None:
                 await self._pause(function, pause)
             if pause is None or not in_time(self._clock() - began):  # a pause may have lasted longer
-                raise CallError(_after(reason, number))
-            self.retried.append(Retried(attempt.call.id, function.name, number, reason, pause))
+                raise _after(failed, number)
+            self.retried.append(Retried(attempt.call.id, function.name, number, failed.message, pause))
             number += 1
 
     async def _work(self, attempt: Attempt, call: FunctionCall, function: Function, given: Results) -> Any:
@@ -94,14 +89,9 @@ class Making:
             args = arguments(call, function, given, handed=elsewhere)
         if function.asks_model:
             attempt.spent = attempt.spent or Usage()
-            plain = function if function.show is None else replace(function, show=None)
-            try:
-                async with asyncio.timeout(function.timeout) as limit:
-                    made = await self._asked(plain, args, attempt.spent)
-            except TimeoutError:
-                if not limit.expired():
-                    raise
-                raise late(function.name, function.timeout) from None
+            spent = attempt.spent
+            asking = Asking(function, self._places.inline, lambda text: self._ask(text, spent))
+            made = await asking.result(args)
             return await self._places.inline.shown(function, made)
         result = await self._places.execute(attempt, function, args)
         # What no call can use is opened while it still is this call that fails if it can't be.
@@ -116,27 +106,6 @@ class Making:
     async def _opened(self, attempt: Attempt, function: Function, args: Mapping[str, Any]) -> Any:
         """The same with a value as its result."""
         return opened(await self._places.execute(attempt, function, args))
-
-    async def _asked(self, function: Function, args: Mapping[str, Any], spent: Usage) -> Any:
-        """What a function that asks the model comes to: the reply, or what it makes of its replies."""
-        made = await self._places.inline.execute(function, args)
-        if not isinstance(made, Generator):
-            return await self._ask(_prompt(function, made), spent)
-
-        def step(reply: str | None) -> tuple[bool, Any]:
-            try:
-                return False, made.send(reply)
-            except StopIteration as stop:
-                return True, stop.value
-
-        advance = replace(function, call=step, timeout=None)
-        reply = None
-        for _ in range(MAX_PROMPTS + 1):
-            returned, value = await self._places.inline.execute(advance, {"reply": reply})
-            if returned:
-                return value
-            reply = await self._ask(_prompt(function, value), spent)
-        raise CallError(f"{function.name} asked the model more than {MAX_PROMPTS} times")
 
     async def together(
         self,
@@ -187,18 +156,15 @@ class Making:
             await self._sharing.another(function)
 
 
-def _after(reason: str, attempts: int) -> str:
-    return reason if attempts == 1 else f"{reason} (after {attempts} attempts)"
+def _after(failed: Raised, attempts: int) -> CallError:
+    """The last failure of a call, with the number of attempts."""
+    counted = "" if attempts == 1 else f" (after {attempts} attempts)"
+    return CallError(failed.message + counted, detail=failed.detail, kinds=failed.kinds)
 
 
 def _told(outcome: tuple[Any, CallError | None], attempts: int) -> tuple[Any, CallError | None]:
     """What one call of a batch came to, with the number of attempts if it failed."""
     result, error = outcome
-    return result, None if error is None else CallError(_after(str(error), attempts))
-
-
-def _prompt(function: Function, made: Any) -> str:
-    try:
-        return as_text(made)
-    except EvaluationError as error:
-        raise CallError(f"{function.name} made no prompt: {error}") from None
+    if error is None:
+        return result, None
+    return None, _after(Raised(str(error), error.detail, error.kinds), attempts)

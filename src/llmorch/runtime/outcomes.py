@@ -1,4 +1,4 @@
-"""What the calls of one execution came to: their results, what a model sees of them, what they asked.
+"""What the calls of one execution came to: results and what a model sees of them, tracebacks, what they asked.
 
 Decides what of it a changed plan keeps. It must not know when anything runs.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from llmorch.errors import CallError
 from llmorch.processors.showing import Shown
 from llmorch.runtime.results import Results, spent
 
@@ -30,6 +31,8 @@ class Outcomes:
         """By function, why its results could not be shown as it says."""
         self.asked: dict[tuple[CallId, int], Usage] = {}
         """What each call that completed asked of the model, if it did."""
+        self.tracebacks: dict[tuple[CallId, int], str] = {}
+        """By call that failed in its function, the function's traceback. No model sees it."""
         self._values: dict[tuple[CallId, int], Any] = {}
         """Every result that the plan, or the one that it revises, may still use."""
 
@@ -45,6 +48,11 @@ class Outcomes:
             )
         if current:
             self._know(attempt.call.id, came)
+
+    def fail(self, attempt: Attempt, error: Exception) -> None:
+        """Take how an attempt failed."""
+        if isinstance(error, CallError) and error.detail:
+            self.tracebacks[attempt.key] = error.detail
 
     def _know(self, call: CallId, came: Any) -> None:
         """Take a result, and its text if there is one."""
@@ -71,6 +79,8 @@ class Outcomes:
             self._know(kept.call, self._values[now])
         if before in self.asked:
             self.asked[now] = self.asked.pop(before)
+        if before in self.tracebacks:
+            self.tracebacks[now] = self.tracebacks.pop(before)
 
     def drop_others(self, core: Orchestration) -> None:
         """The plan is complete: nothing can use the results of calls that it leaves out."""

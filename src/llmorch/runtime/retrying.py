@@ -63,7 +63,7 @@ def next_pause(
     another process never arrive here. What fails before the function begins has no kind, and
     would fail again. ``since`` is the time since the first attempt began.
     """
-    if attempt > function.retries or not function.repeatable:
+    if attempt > function.retries or not function.retryable:
         return None
     if not any(kind_of(kind) in kinds for kind in function.retry_on):
         return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.offering import fitted
 from llmorch.plan.check import check_fits
-from llmorch.relations import lower_bound, unused
+from llmorch.relations import lower_bound
 from llmorch.resources import Supply, supply_of
 from llmorch.schedule import (
     BatchEnded,
@@ -60,7 +60,7 @@ def simulate(
     resources: Mapping[str, Amount | Sequence[Amount]] | Supply | None = None,
     expected: Mapping[str, float] | None = None,
     optimize: bool = True,
-    left_out: Collection[CallId] | None = None,
+    left_out: Collection[CallId] = (),
 ) -> Simulation:
     """Run a checked plan on a virtual clock.
 
@@ -68,8 +68,8 @@ def simulate(
 
     ``durations`` are seconds by call id or, for all its calls, by function name; a call
     of neither takes no time. The calls in ``failing`` fail when their time is over.
-    ``resources`` is what there is, and ``optimize`` leaves calls out, as for ``Orchestrator``:
-    those that nothing uses, or those that are ``left_out``.
+    ``resources`` is what there is. With ``optimize``, identical calls are made once where they
+    are declared pure; only those that are ``left_out`` aren't made at all.
     The order is made for the durations themselves, or for those that are ``expected`` where
     that is given. Raises ``PlanError`` for a call that needs more, and ``ValueError`` for
     resources that can't be.
@@ -91,8 +91,7 @@ def simulate(
     event: Event
     coming: list[tuple[float, int, Event]] = []
     history: list[Command] = []
-    nobody_wants = unused(plan, functions) if optimize and left_out is None else frozenset(left_out or ())
-    commands = core.handle(PlanExtended(plan.calls, complete=True, unused=nobody_wants), at=now)
+    commands = core.handle(PlanExtended(plan.calls, complete=True, unused=frozenset(left_out)), at=now)
     while True:
         for command in commands:
             history.append(command)

@@ -1,0 +1,218 @@
+"""What an operator makes of two values: as Python has it, for arrays element by element, within bounds.
+
+An array is known by what it says of itself, its shape and the type of its elements, and not by
+its class: this module must not know NumPy or pandas. What an operator would make is bounded
+before it is made wherever that can be told, and looked at afterwards where it can't.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from itertools import islice, zip_longest
+from math import prod
+from numbers import Number, Rational
+from typing import TYPE_CHECKING, Any
+
+from llmorch.errors import EvaluationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+MAX_LENGTH = 50_000_000
+"""Characters, items or elements in anything that an expression makes."""
+MAX_BITS = 4_096
+"""Bits in a whole number that an expression makes."""
+
+_MAX_PARTS = 1_000_000
+_MAX_RANK = 64
+_ONE = frozenset({int, float, bool, complex, str, bytes, type(None)})
+"""Types of values that have no shape."""
+_PLAIN = (int, float)
+_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+    "&": operator.and_,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "in": lambda left, right: left in right,
+    "not in": lambda left, right: left not in right,
+}
+
+
+def operated(sign: str, left: Any, right: Any) -> Any:
+    """What arithmetic or one comparison comes to. Raises ``EvaluationError``, and what the values raise."""
+    if type(left) not in _ONE and type(right) not in _ONE:
+        _bound_shapes(left, right)
+    match sign:
+        case "**":
+            _bound_power(left, right)
+        case "*":
+            _bound_repetition(left, right)
+            _bound_repetition(right, left)
+            _refuse_objects(sign, left, right)
+        case "%":
+            if isinstance(left, str | bytes):
+                raise EvaluationError('% can\'t format text; write the result in braces, as in "{s1}"')
+            _refuse_objects(sign, left, right)
+        case "+" if isinstance(left, str | bytes | Sequence) and isinstance(right, str | bytes | Sequence):
+            bound(len(left) + len(right))
+    return bounded(_OPERATIONS[sign](left, right))
+
+
+def compared(values: Sequence[Any], signs: Sequence[str]) -> Any:
+    """What a chain of comparisons comes to: for arrays, where all of them hold, element by element."""
+    found: Any = operated(signs[0], values[0], values[1])
+    for place, sign in enumerate(signs[1:], 1):
+        each = _has_elements(found)
+        if not each and not found:
+            break
+        following = operated(sign, values[place], values[place + 1])
+        found = operated("&", found, following) if each else following
+    return found
+
+
+def _has_elements(truth: object) -> bool:
+    """Whether what a comparison came to is a truth for each element."""
+    return not isinstance(truth, int) and hasattr(type(truth), "__and__") and shape(truth) != ()
+
+
+def bound(length: int) -> None:
+    """Refuse to make what is longer than anything may be."""
+    if length > MAX_LENGTH:
+        raise EvaluationError(f"a value would be longer than {MAX_LENGTH:,}")
+
+
+def bounded(value: Any) -> Any:
+    """A value that was made, if no number in it is longer than a number may be."""
+    kind = type(value)
+    if kind is int:
+        _bound_bits(value.bit_length())
+    elif kind in _ONE:
+        return value
+    elif isinstance(value, Rational):
+        _bound_bits(_bits(value))
+    elif of_objects(value):
+        _bound_bits(max(map(_bits, _parts(value)), default=0))
+    return value
+
+
+def _bound_bits(bits: int) -> None:
+    if bits > MAX_BITS:
+        raise EvaluationError(f"a number would have more than {MAX_BITS} bits")
+
+
+def _bits(value: object) -> int:
+    """The bits of a whole number, or of the longer part of a fraction; none of any other value."""
+    if not isinstance(value, Rational):
+        return 0
+    return max(int(value.numerator).bit_length(), int(value.denominator).bit_length())
+
+
+def shape(value: Any) -> tuple[int, ...] | None:
+    """How many elements an array has in each direction; ``None`` where it doesn't say."""
+    found = getattr(value, "shape", None)
+    return found if isinstance(found, tuple) and all(isinstance(one, int) for one in found) else None
+
+
+def element_kind(value: Any) -> str:
+    """The letter by which NumPy knows the type of an array's elements; nothing of what is no array."""
+    found = getattr(getattr(value, "dtype", None), "kind", "")
+    return found if isinstance(found, str) else ""
+
+
+def of_objects(value: Any) -> bool:
+    """Whether the elements of an array, or of a column of a table, are any Python values."""
+    if type(value) in _ONE:
+        return False
+    columns = getattr(value, "dtypes", ())
+    if element_kind(value) == "O":
+        return True
+    return hasattr(columns, "__iter__") and any(getattr(one, "kind", "") == "O" for one in columns)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """The elements of an array of whatever kind; the value itself where it is no array."""
+    if isinstance(value, Number) or not hasattr(type(value), "__iter__"):
+        return (value,)
+    if not hasattr(value, "flat") and not callable(getattr(value, "values", len)):
+        value = value.values  # of a table, which is iterated by the names of its columns
+    return value.flat if hasattr(value, "flat") else islice(value, _MAX_PARTS)
+
+
+def _bound_shapes(left: Any, right: Any) -> None:
+    """Bound what two arrays come to together: a column and a row make a table."""
+    one, other = _sizes(left), _sizes(right)
+    if not one or not other:
+        return
+    width = max(_width(left), _width(right))
+    bound(width * prod(map(max, zip_longest(reversed(one), reversed(other), fillvalue=1))))
+
+
+def _sizes(value: Any) -> tuple[int, ...]:
+    """The shape that a value has, or gets beside an array."""
+    said = shape(value)
+    if said is not None:
+        return said
+    sizes: list[int] = []
+    while isinstance(value, list | tuple) and len(sizes) < _MAX_RANK:
+        sizes.append(len(value))
+        value = value[0] if value else None
+    return tuple(sizes)
+
+
+def _width(value: Any) -> int:
+    """How many numbers are as large as one element."""
+    size = getattr(getattr(value, "dtype", None), "itemsize", 8)
+    return max(1, size // 8) if isinstance(size, int) else 1
+
+
+def _bound_repetition(one: Any, other: Any) -> None:
+    if isinstance(one, str | bytes | Sequence) and hasattr(type(other), "__index__"):
+        try:
+            times = operator.index(other)
+        except TypeError:  # an array of more than one number
+            return
+        bound(len(one) * times)
+
+
+def _refuse_objects(sign: str, left: Any, right: Any) -> None:
+    """Refuse what could repeat or format a text in an array."""
+    for one in (left, right):
+        if of_objects(one) and any(hasattr(type(part), "__len__") for part in _parts(one)):
+            raise EvaluationError(f"{sign} takes an array of numbers, not of text or other objects")
+
+
+def _bound_power(left: Any, right: Any) -> None:
+    """Bound a power before it is made; its base and exponent may be arrays of whatever kind."""
+    if type(left) in _PLAIN and type(right) in _PLAIN and float in (type(left), type(right)):
+        return
+    for one in (left, right):
+        if not hasattr(type(one), "__pow__"):
+            names = f"{type(left).__name__} and {type(right).__name__}"
+            raise EvaluationError(f"** takes numbers or arrays of numbers, not {names}")
+        if of_objects(one):
+            raise EvaluationError("** takes no array of objects; return one of numbers, such as floats")
+    for one, other in ((left, right), (right, left)):
+        # Its elements are of a fixed size, if they stay what they are.
+        if element_kind(one) and not isinstance(one, Number):
+            if not isinstance(other, int | float | complex) and not element_kind(other):
+                raise EvaluationError(f"** takes an array and a plain number, not a {type(other).__name__}")
+            return
+    base = max(map(_bits, _parts(left)), default=0)
+    exponent = max((abs(part.numerator) for part in _parts(right) if _is_whole(part)), default=0)
+    if base > 1:  # 0, 1 and -1 stay small
+        _bound_bits(base * exponent)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Rational) and value.denominator == 1

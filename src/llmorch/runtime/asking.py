@@ -1,0 +1,107 @@
+"""One call of a function that asks the model: its prompts, the replies, and what it makes of them.
+
+Decides what counts as its end, and whether that was in time. It must not know how the model is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from llmorch.errors import CallError, EvaluationError
+from llmorch.plan.evaluate import as_text
+from llmorch.processors.failure import late
+from llmorch.processors.iterators import awaits, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from llmorch.functions import Function
+    from llmorch.processors.inline import Inline
+
+MAX_PROMPTS = 20
+"""Prompts of one call: a function that never ends asking must not run for ever."""
+
+
+class _Left:
+    """What is left to do when a step of the function returns: it is neither a prompt nor the result."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Asking:
+    """One call of a function that asks the model, by ``ask``; the function itself runs ``inline``."""
+
+    def __init__(self, function: Function, inline: Inline, ask: Callable[[str], Awaitable[str]]) -> None:
+        self._function = function
+        self._plain = replace(function, show=None, timeout=None)
+        self._inline = inline
+        self._ask = ask
+        self._clock = asyncio.get_running_loop().time
+        self._made: Any = None
+        self._ended: float | None = None
+
+    async def result(self, args: Mapping[str, Any]) -> Any:
+        """What the call comes to. Raises ``CallError``, and ``ModelError`` where the model fails."""
+        function = self._function
+        if function.timeout is None:
+            await self._converse(args)
+            return self._made
+        until = self._clock() + function.timeout
+        try:
+            async with asyncio.timeout_at(until) as limit:
+                await self._converse(args)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        # By when it ended, on whatever thread: the event loop may hear of both that and the timer late.
+        if self._ended is None or self._ended > until:
+            raise late(function.name, function.timeout)
+        return self._made
+
+    async def _converse(self, args: Mapping[str, Any]) -> None:
+        """Ask what the function wants to know: the reply to its one prompt is the result, or what it returns."""
+        begun = await self._run(self._begin, args)
+        if not isinstance(begun, _Left):
+            self._end(await self._ask(self._prompt(begun)))
+            return
+        reply = None
+        for _ in range(MAX_PROMPTS + 1):
+            made = await self._run(self._step, {"prompts": begun.value, "reply": reply})
+            if self._ended is not None:
+                return
+            if isinstance(made, _Left):
+                self._end(await self._run(lambda left: left.value, {"left": made}))
+                return
+            reply = await self._ask(self._prompt(made))
+        raise CallError(f"{self._function.name} asked the model more than {MAX_PROMPTS} times")
+
+    async def _run(self, call: Callable[..., Any], args: Mapping[str, Any]) -> Any:
+        return await self._inline.execute(replace(self._plain, call=call), args)
+
+    def _begin(self, **args: Any) -> Any:
+        made = self._function.call(**args)
+        return _Left(made) if isinstance(made, Generator) else made
+
+    def _step(self, prompts: Generator[Any, Any, Any], reply: str | None) -> Any:
+        """The next prompt, or the end; on a thread."""
+        try:
+            return prompts.send(reply)
+        except StopIteration as stop:
+            made = listed(stop.value)
+        if awaits(made):
+            return _Left(made)
+        self._end(made)
+        return None
+
+    def _end(self, made: Any) -> None:
+        self._made, self._ended = made, self._clock()
+
+    def _prompt(self, made: Any) -> str:
+        try:
+            return as_text(made)
+        except EvaluationError as error:
+            raise CallError(f"{self._function.name} made no prompt: {error}") from None
