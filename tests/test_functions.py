@@ -97,7 +97,7 @@ def test_nested_models_and_choices_are_in_the_schema_and_the_signature() -> None
     assert declared.schema["properties"]["place"]["properties"]["size"]["type"] == "integer"
     assert declared.schema["properties"]["how"]["enum"] == ["slow", "fast"]
     assert declared.signature.startswith(
-        "move(place: {\"name\": str, \"size\": int}, how: Literal['slow', 'fast']"
+        "move(place: {\"name\": str, \"size\": int = 0}, how: Literal['slow', 'fast']"
     )
 
 
@@ -160,16 +160,36 @@ def test_a_method_keeps_all_that_was_declared_of_it() -> None:
 @pytest.mark.parametrize(
     ("said", "repeatable"),
     [
-        ({}, True),
-        ({"reads": ["index"]}, True),
-        ({"writes": ["index"]}, False),
-        ({"effects": "unknown"}, False),
-        ({"writes": ["index"], "idempotent": True}, True),
-        ({"effects": "unknown", "idempotent": True}, True),
+        ({}, (False, True)),
+        ({"pure": True}, (True, True)),
+        ({"effects": "none"}, (True, True)),
+        ({"reads": ["index"]}, (True, True)),
+        ({"idempotent": True}, (True, True)),
+        ({"writes": ["index"]}, (False, False)),
+        ({"effects": "unknown"}, (False, False)),
+        ({"writes": ["index"], "idempotent": True}, (True, True)),
+        ({"effects": "unknown", "idempotent": True}, (True, True)),
     ],
 )
-def test_what_changes_nothing_or_is_idempotent_may_be_repeated(said, repeatable) -> None:
-    assert declaration_of(google, **said).repeatable is repeatable
+def test_what_ended_is_repeated_only_if_somebody_said_so_and_what_failed_unless_it_changes_something(
+    said, repeatable
+) -> None:
+    declared = declaration_of(google, **said)
+    assert (declared.repeatable, declared.retryable) == repeatable
+
+
+@pytest.mark.parametrize(
+    ("said", "how"),
+    [
+        ({"pure": "yes"}, "pure is True or False"),
+        ({"pure": True, "effects": "unknown"}, "either pure or its effects are unknown"),
+        ({"pure": True, "writes": ["index"]}, "either pure or touches"),
+        ({"pure": True, "reads": ["index"]}, "either pure or touches"),
+    ],
+)
+def test_what_is_pure_has_no_effects_beside_it(said, how) -> None:
+    with pytest.raises(FunctionError, match=how):
+        declaration_of(google, **said)
 
 
 def test_one_exception_class_or_several_may_be_retried_on() -> None:
@@ -207,10 +227,6 @@ def no_name(x: int, /) -> None: ...
 def many(*args: int) -> None: ...
 
 
-def generates() -> Any:
-    yield 1
-
-
 def unknown(x: Missing) -> None: ...  # noqa: F821 - the point of it
 
 
@@ -228,7 +244,6 @@ def unknown(x: Missing) -> None: ...  # noqa: F821 - the point of it
         (lambda: declaration_of(lambda x: x), "plain name"),
         (lambda: declaration_of(no_name), "takes no name"),
         (lambda: declaration_of(many), "takes no name"),
-        (lambda: declaration_of(generates), "return a list"),
         (lambda: declaration_of(unknown), "Missing"),
         (lambda: function(retries=-1)(google), "whole number from 0 to 100, not -1"),
         (lambda: function(retries=101)(google), "whole number from 0 to 100"),

@@ -7,6 +7,7 @@ calls go together, nor what becomes of them.
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
@@ -24,6 +25,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 SIZE = 64
 """Calls in one batch where the author doesn't say how many."""
 _FORM = "__llmorch_batch_of__"
+_OBJECT = ("self", "cls")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Batching:
         self.declared: Batch | None = None
         self._name = name
         self._refused = refused
-        self._of_object = next(iter(inspect.signature(single).parameters), "") == "self"
+        self._of_object = _takes_object(single)
 
     @overload
     def __call__(self, form: F, /) -> F: ...
@@ -66,8 +68,9 @@ class Batching:
         """
 
         def declare(target: F) -> F:
-            self.declared = self._read(target, size)
-            setattr(target, _FORM, self._name)
+            written: Any = target.__func__ if isinstance(target, staticmethod | classmethod) else target
+            self.declared = self._read(written, size)
+            setattr(written, _FORM, self._name)
             return target
 
         return declare if form is None else declare(form)
@@ -81,12 +84,12 @@ class Batching:
         if isinstance(size, bool) or not isinstance(size, int) or size < 2:
             raise FunctionError(f"{of} takes a whole number of calls, 2 or more, as its size, not {size!r}")
         if not inspect.isfunction(form):
-            raise FunctionError(f"{of} is a function written with def, not {form!r}")
+            raise FunctionError(f"{of} is a function written with def, not a {type(form).__name__}")
         if inspect.isgeneratorfunction(form) or inspect.isasyncgenfunction(form):
             raise FunctionError(f"{of}, {_named(form)}, can't be a generator; return a list")
         parameters = list(inspect.signature(form).parameters.values())
         mine = parameters[1:] if self._of_object else parameters
-        if (self._of_object and (not parameters or parameters[0].name != "self")) or len(mine) != 1:
+        if (self._of_object and (not parameters or parameters[0].name not in _OBJECT)) or len(mine) != 1:
             takes = "self and one parameter" if self._of_object else "one parameter"
             names = ", ".join(parameter.name for parameter in parameters) or "none"
             raise FunctionError(f"{of}, {_named(form)}, takes {takes}, the list of calls, not {names}")
@@ -122,7 +125,8 @@ class Declared(Protocol[P, R_co]):
 def attach(target: Callable[..., Any], name: str, *, refused: str = "") -> None:
     """Let ``target.batch`` declare a batch form, unless it has something else of that name."""
     if isinstance(getattr(target, "batch", None), Batching | None):
-        target.batch = Batching(target, name, refused=refused)  # type: ignore[attr-defined]
+        with suppress(AttributeError):  # of an object that has a property of that name
+            target.batch = Batching(target, name, refused=refused)  # type: ignore[attr-defined]
 
 
 def batch_of(target: object) -> Batch | None:
@@ -135,6 +139,14 @@ def single_of(target: object) -> str | None:
     """The name of the function whose batch form this is."""
     name = getattr(target, _FORM, None)
     return name if isinstance(name, str) else None
+
+
+def _takes_object(single: Callable[..., Any]) -> bool:
+    """Whether a function is written in the body of a class, and takes its object or its class first."""
+    if not inspect.isfunction(single):  # what is bound, or no function, has its object
+        return False
+    code = inspect.unwrap(single).__code__
+    return bool(code.co_argcount) and code.co_varnames[0] in _OBJECT
 
 
 def _named(form: object) -> str:

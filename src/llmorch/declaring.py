@@ -10,17 +10,31 @@ import inspect
 import math
 import re
 import typing
+from collections import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from llmorch.annotations import UnknownType
+from llmorch.callables import docstring, is_async, is_generator, unfit
+from llmorch.defaults import MADE
 from llmorch.errors import FunctionError
+from llmorch.fields import default_in, is_field, said_of, with_field, without_default
 from llmorch.parameters import Parameter
 from llmorch.resources import amount_of
+from llmorch.serving import only_calls
+from llmorch.signatures import Unreadable, parameters_of, returned_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from docstring_parser import Docstring
+
+Effects = Literal["unknown", "none"]
+_ITERATED = (
+    *(abc.Iterator, abc.Generator, abc.Iterable),
+    *(abc.AsyncIterator, abc.AsyncGenerator, abc.AsyncIterable),
+)
 _BRACES = re.compile(r"\{(\w+)(\.\w+)?\}")
 MAX_RETRIES = 100
 """A bound on attempts; the time they may take ends most calls long before it."""
@@ -28,63 +42,117 @@ MAX_RETRIES = 100
 
 @dataclass(frozen=True)
 class Written:
-    """What a callable says of itself in its signature and docstring."""
+    """What a callable says of itself in its signature and docstring, which has ``documented`` characters."""
 
     description: str
     parameters: tuple[Parameter, ...]
     returns: Any
     returns_description: str
+    documented: int
 
 
-def written(call: Callable[..., Any], name: str) -> Written:
+def written(call: Callable[..., Any], name: str, *, asks_model: bool = False) -> Written:
     """Read a callable's signature and docstring (Google, NumPy or reST)."""
-    import docstring_parser
-
-    doc = docstring_parser.parse(inspect.getdoc(call) or "")
+    if reason := unfit(call):
+        raise FunctionError(f"{name}: {reason}")
+    text = docstring(call)
+    doc = _parsed(text)
     described = {parameter.arg_name: parameter.description or "" for parameter in doc.params}
-    hints, signature = _annotations(call, name)
+    try:
+        taken = parameters_of(call)
+    except Unreadable as error:
+        raise FunctionError(f"{name}: {error}; offer a function written with def that calls it") from None
     return Written(
         description="\n\n".join(part for part in (doc.short_description, doc.long_description) if part),
-        parameters=tuple(_parameter(name, item, hints, described) for item in signature.parameters.values()),
-        returns=_returned(call, hints),
+        parameters=tuple(_parameter(name, item, described) for item in taken),
+        returns=_returned(call, asks_model=asks_model),
         returns_description=(doc.returns.description or "") if doc.returns else "",
+        documented=len(text),
     )
 
 
-def _annotations(call: Callable[..., Any], name: str) -> tuple[dict[str, Any], inspect.Signature]:
+def _parsed(text: str) -> Docstring:
+    import docstring_parser
+
     try:
-        signature = inspect.signature(call)
-        target = call if inspect.isroutine(call) or isinstance(call, type) else type(call).__call__
-        hints = typing.get_type_hints(getattr(target, "func", target), include_extras=True)
-    except (NameError, TypeError, ValueError) as error:
-        raise FunctionError(f"{name}: its signature can't be read: {error}") from None
-    return hints, signature
+        return docstring_parser.parse(text)
+    except docstring_parser.ParseError:
+        doc = docstring_parser.Docstring()
+        doc.short_description = text
+        return doc
 
 
-def _returned(call: Callable[..., Any], hints: dict[str, Any]) -> Any:
-    """The annotation of a call's result; a generator's is what it returns at its end."""
-    annotation = hints.get("return", Any)
-    if not inspect.isgeneratorfunction(call):
-        return annotation
-    yields_sends_returns = typing.get_args(annotation)
-    return yields_sends_returns[2] if len(yields_sends_returns) == 3 else Any
+def _returned(call: Callable[..., Any], *, asks_model: bool) -> Any:
+    """The type of a call's result: of what yields, a list, unless it yields prompts and returns something else."""
+    said = returned_by(call)
+    try:
+        annotation = Any if said is None else said.resolved()
+    except UnknownType:  # nothing is checked by it
+        return Any
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    kind = origin or annotation
+    if kind is abc.Generator and (asks_model or is_async(call)):
+        return args[2] if len(args) == 3 else Any
+    if kind in (abc.Coroutine, abc.Awaitable):
+        return args[-1] if args else Any
+    if asks_model and is_generator(call):
+        return Any
+    if kind in _ITERATED:
+        item = args[0] if args else Any
+        return list if item is Any else list[item]  # type: ignore[valid-type]
+    return annotation
 
 
-def _parameter(
-    function_name: str, item: inspect.Parameter, hints: dict[str, Any], described: dict[str, str]
-) -> Parameter:
+def _parameter(function_name: str, item: inspect.Parameter, described: dict[str, str]) -> Parameter:
     if item.kind in (item.VAR_POSITIONAL, item.VAR_KEYWORD, item.POSITIONAL_ONLY):
         raise FunctionError(
             f"{function_name}: parameter {item.name} takes no name; a plan passes every argument by its name"
         )
-    required = item.default is item.empty
-    return Parameter(
+    annotation = Any
+    if item.annotation is not item.empty:
+        try:
+            annotation = item.annotation.resolved()
+        except UnknownType as error:
+            raise FunctionError(f"{function_name}: parameter {item.name}: its type: {error}") from None
+    said = said_of(annotation)
+    annotation, field = without_default(annotation)
+    default = item.default
+    if is_field(default):
+        annotation, said = with_field(annotation, default), said or default.description or ""
+        field = default_in(default) or field
+        default = item.empty
+    required = default is item.empty and field is None
+    if default is item.empty:
+        default = None if field is None else MADE if field.factory is not None else field.value
+    made = Parameter(
         name=item.name,
-        annotation=hints.get(item.name, Any),
+        annotation=annotation,
         required=required,
-        default=None if required else item.default,
-        description=described.get(item.name, ""),
+        default=default,
+        description=said or described.get(item.name, ""),
+        field=field,
     )
+    if not only_calls():
+        try:
+            made.check_type()
+        except FunctionError as error:
+            raise FunctionError(f"{function_name}: {error}") from None
+    return made
+
+
+def effects_of(name: str, said: Effects | None, *, pure: bool, named: bool) -> Effects | None:
+    """What is said of effects at all; ``named`` tells that some are said by reads and writes."""
+    if not isinstance(pure, bool):
+        raise FunctionError(f"{name}: pure is True or False, not {pure!r}")
+    if said not in (None, "unknown", "none"):
+        raise FunctionError(f'{name}: effects is "unknown", "none" or left out, not {said!r}')
+    if pure and said == "unknown":
+        raise FunctionError(f"{name}: it is either pure or its effects are unknown")
+    if pure and named:
+        raise FunctionError(f"{name}: it is either pure or touches what reads and writes say")
+    if said is not None and named:
+        raise FunctionError(f"{name}: effects are either {said} or said by reads and writes")
+    return "none" if pure else said
 
 
 def patterns(name: str, which: str, said: Sequence[str], known: Collection[str]) -> tuple[str, ...]:

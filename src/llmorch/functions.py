@@ -10,22 +10,38 @@ import inspect
 import keyword
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from llmorch.batches import attach
-from llmorch.declaring import backoff_of, memory_of, patterns, retries_of, retry_on_of, show_of, written
+from llmorch.callables import (
+    is_async,
+    is_async_generator,
+    is_generator,
+    name_of,
+    owner_of,
+)
+from llmorch.declaring import (
+    Effects,
+    backoff_of,
+    effects_of,
+    memory_of,
+    patterns,
+    retries_of,
+    retry_on_of,
+    show_of,
+    written,
+)
 from llmorch.errors import FunctionError
-from llmorch.parameters import Parameter, schema_of, type_name
+from llmorch.parameters import Parameter, schema_of
 from llmorch.resources import CPU, GPU_MEMORY, limit_of, rate_of, resources_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from llmorch.batches import Batch, Declared
+    from llmorch.batches import Batch
     from llmorch.resources import Amount, Rate
+    from llmorch.told import Told
 
 Kind = Literal["inout", "compute"]
-Effects = Literal["unknown", "none"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -45,7 +61,9 @@ class Function:
     receives the replies, and what it returns is the call's result. ``reads`` and
     ``writes`` are patterns of the names of things that a call touches, such as
     ``file:{path}``; ``effects`` is ``"unknown"`` where nobody can say, and ``"none"`` where
-    somebody said that there are none. A call that fails with one of ``retry_on`` is made up
+    somebody said that there are none: then a call is nothing but its result. Where nothing
+    is said, it may run beside other calls and is otherwise made exactly as it is written.
+    A call that fails with one of ``retry_on`` is made up
     to ``retries`` times more, the first time after about ``backoff`` seconds; ``idempotent``
     says that doing so is harmless whatever it writes.
     ``resources`` are what a call takes while it runs, by name; ``max_concurrency`` and
@@ -78,43 +96,67 @@ class Function:
     shortage: str = ""
     batch: Batch | None = field(default=None, repr=False, compare=False)
     show: Callable[[Any], str] | None = field(default=None, repr=False, compare=False)
+    documented: int = field(default=0, repr=False, compare=False)
+    """Characters of its docstring: in a prompt it may take more room than others then."""
 
     @cached_property
     def is_async(self) -> bool:
-        """Whether calling the function gives a coroutine."""
-        call = self.call if inspect.isroutine(self.call) else getattr(self.call, "__call__", self.call)  # noqa: B004
-        return inspect.iscoroutinefunction(inspect.unwrap(call))
+        """Whether calling the function gives a coroutine: it says so itself, whatever it wraps."""
+        return is_async(self.call)
+
+    @cached_property
+    def on_loop(self) -> bool:
+        """Whether it waits on the event loop, where it can be stopped: a coroutine, or an async generator."""
+        return self.is_async or is_async_generator(self.call)
 
     @cached_property
     def in_process(self) -> bool:
         """Whether an inout function runs in a process, since a thread can't be stopped or bounded."""
         bounded = self.timeout is not None or self.memory is not None
-        return bounded and self.kind == "inout" and not self.is_async and not self.asks_model
-
-    @property
-    def changes(self) -> bool:
-        """Whether a call may leave anything different, by all that was declared."""
-        return bool(self.writes) or self.effects == "unknown"
-
-    @property
-    def acts(self) -> bool:
-        """Whether a call may be made for what it does: it changes something, or returns nothing."""
-        return self.changes or self.returns in (None, type(None))
+        return bounded and self.kind == "inout" and not self.on_loop and not self.asks_model
 
     @property
     def pure(self) -> bool:
-        """Whether a call is nothing but its result, by all that was declared."""
-        return not (self.acts or self.reads)
+        """Whether somebody said that a call is nothing but its result.
+
+        Such a call is made once for all that are the same, and not at all where nothing
+        uses its result.
+        """
+        return self.effects == "none"
+
+    @property
+    def changes(self) -> bool:
+        """Whether somebody said that a call may leave anything different."""
+        return bool(self.writes) or self.effects == "unknown"
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether somebody said that a call changes nothing: it may begin before the whole plan is known."""
+        return self.pure or (bool(self.reads) and not self.changes)
 
     @property
     def repeatable(self) -> bool:
-        """Whether a call may be made again, by all that was declared."""
+        """Whether a call that has ended well may be made again."""
+        return self.idempotent or self.only_looks
+
+    @property
+    def retryable(self) -> bool:
+        """Whether a call that failed, or that a model writes anew, may be made again."""
         return self.idempotent or not self.changes
+
+    @property
+    def once_for_all(self) -> str:
+        """Why a call that has ended well is not made again, where it isn't."""
+        if self.repeatable:
+            return ""
+        if self.changes:
+            return "has effects and is not declared idempotent"
+        return "is declared neither pure nor idempotent"
 
     @cached_property
     def converses(self) -> bool:
         """Whether the function makes something of the model's replies, and takes its prompts apart."""
-        return inspect.isgeneratorfunction(inspect.unwrap(self.call))
+        return is_generator(self.call) or is_generator(inspect.unwrap(self.call))
 
     @cached_property
     def together(self) -> Function:
@@ -133,6 +175,11 @@ class Function:
         return {parameter.name: parameter for parameter in self.parameters}
 
     @cached_property
+    def filled(self) -> tuple[Parameter, ...]:
+        """The parameters whose defaults Python would not fill in itself: a ``Field`` has them."""
+        return tuple(parameter for parameter in self.parameters if parameter.field is not None)
+
+    @cached_property
     def required(self) -> tuple[str, ...]:
         """Names of the parameters without a default."""
         return tuple(parameter.name for parameter in self.parameters if parameter.required)
@@ -143,131 +190,23 @@ class Function:
         return schema_of(self.parameters)
 
     @cached_property
+    def told(self) -> Told:
+        """What a model is told of the function."""
+        from llmorch.told import Told
+
+        return Told(
+            self.name,
+            self.description,
+            self.parameters,
+            self.returns,
+            self.returns_description,
+            max(self.documented, len(self.description)),
+        )
+
+    @cached_property
     def signature(self) -> str:
         """The function as a model reads it: ``search(query: str, k: int = 500) -> str``."""
-        shown = []
-        for parameter in self.parameters:
-            text = f"{parameter.name}: {type_name(parameter.annotation)}"
-            shown.append(text if parameter.required else f"{text} = {parameter.default!r}")
-        result = "" if self.returns is Any else f" -> {type_name(self.returns)}"
-        return f"{self.name}({', '.join(shown)}){result}"
-
-
-@overload
-def function(call: Callable[P, R], /) -> Declared[P, R]: ...
-@overload
-def function(
-    *,
-    kind: Kind | None = None,
-    name: str | None = None,
-    description: str | None = None,
-    timeout: float | None = None,
-    memory: str | int | None = None,
-    asks_model: bool = False,
-    reads: Sequence[str] = (),
-    writes: Sequence[str] = (),
-    effects: Effects | None = None,
-    retries: int = 0,
-    retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
-    backoff: float = 0.5,
-    idempotent: bool = False,
-    resources: Mapping[str, Amount] | None = None,
-    max_concurrency: int | None = None,
-    rate: str | None = None,
-    show: Callable[[Any], str] | None = None,
-) -> Callable[[Callable[P, R]], Declared[P, R]]: ...
-def function(
-    call: Callable[..., Any] | None = None,
-    /,
-    *,
-    kind: Kind | None = None,
-    name: str | None = None,
-    description: str | None = None,
-    timeout: float | None = None,
-    memory: str | int | None = None,
-    asks_model: bool = False,
-    reads: Sequence[str] = (),
-    writes: Sequence[str] = (),
-    effects: Effects | None = None,
-    retries: int = 0,
-    retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
-    backoff: float = 0.5,
-    idempotent: bool = False,
-    resources: Mapping[str, Amount] | None = None,
-    max_concurrency: int | None = None,
-    rate: str | None = None,
-    show: Callable[[Any], str] | None = None,
-) -> Any:
-    """Offer a Python function to plans; the function itself stays as it is.
-
-    ``kind`` is ``"inout"`` or ``"compute"``; without it a function is inout, and the
-    run says so when a synchronous one turns out to spend its time on the CPU.
-    ``timeout``, in seconds, stops a call that takes longer, and ``memory="2GiB"`` one whose
-    process holds that much more than before it. A synchronous inout function with either
-    runs in a process, where it can be stopped, and not on a thread. ``asks_model=True`` makes the function's
-    result a prompt for the run's model, and the model's reply the call's result; written
-    as a generator, the function yields prompts, receives the replies, and returns the result.
-
-    ``reads=["file:{path}"]`` and ``writes=["account:{id}"]`` name what a call touches beside
-    its result, with its arguments filled in and a trailing ``*`` for everything below. Calls
-    of which one writes what the other touches keep the plan's order; all others run
-    together. Without a declaration a function is pure, unless it is a method of a
-    ``stateful`` class (there, ``effects="none"`` says that it is); ``effects="unknown"``
-    keeps the order against every other call. A call that may change something starts only
-    once the whole plan is known.
-
-    ``retries=3`` makes a call that failed up to three times more, if it failed with one of
-    ``retry_on`` (by default any ``Exception``; running out of ``timeout``, which each attempt
-    has to itself, is a ``TimeoutError``). The first pause is about ``backoff`` seconds, each
-    further one twice as long. A call that may change something is made again only with
-    ``idempotent=True``: done twice, it leaves what it leaves when done once.
-
-    ``resources={"cpu": 2, "gpu_memory": "6GiB", "camera": 1}`` is what a call takes while it
-    runs; it starts once all of that is free. ``cpu`` and ``gpu_memory`` make it a compute
-    function. At most ``max_concurrency`` calls of it run at once, and at most as many begin
-    as ``rate`` says (``"10/s"``, ``"100/min"``, ``"1000/h"``), in all runs of this process.
-
-    ``show=lambda rows: f"{len(rows)} rows"`` makes the text that a model sees in the place of a
-    result; other functions get the result itself. Without it, a model sees what is short as it
-    is, and of what is long its type, size, beginning and end.
-
-    ``@search.batch`` declares a function that makes several calls of ``search`` as one.
-
-    The schema comes from the signature and the docstring (Google, NumPy or reST).
-    Raises ``FunctionError`` for a function that can't be offered.
-    """
-
-    def declare(target: Callable[..., Any]) -> Any:
-        declaration = declaration_of(
-            target,
-            kind=kind,
-            name=name,
-            description=description,
-            timeout=timeout,
-            memory=memory,
-            asks_model=asks_model,
-            reads=reads,
-            writes=writes,
-            effects=effects,
-            retries=retries,
-            retry_on=retry_on,
-            backoff=backoff,
-            idempotent=idempotent,
-            resources=resources,
-            max_concurrency=max_concurrency,
-            rate=rate,
-            show=show,
-        )
-        try:
-            setattr(target, DECLARATION, declaration)
-            attach(target, declaration.name, refused=_no_batch(declaration))
-        except AttributeError:
-            raise FunctionError(
-                f"{declaration.name}: only functions written with def can be decorated"
-            ) from None
-        return target
-
-    return declare if call is None else declare(call)
+        return self.told.signature
 
 
 def declaration_of(
@@ -279,6 +218,7 @@ def declaration_of(
     timeout: float | None = None,
     memory: str | int | None = None,
     asks_model: bool = False,
+    pure: bool = False,
     reads: Sequence[str] = (),
     writes: Sequence[str] = (),
     effects: Effects | None = None,
@@ -292,7 +232,8 @@ def declaration_of(
     show: Callable[[Any], str] | None = None,
 ) -> Function:
     """Read a callable's signature and docstring into a ``Function``."""
-    name = name or str(getattr(call, "__name__", type(call).__name__))
+    call = call.__func__ if isinstance(call, staticmethod) else call
+    name = name_of(call) if name is None else name
     refuse_name(name)
     if kind not in (None, "inout", "compute"):
         raise FunctionError(f'{name}: kind is "inout" or "compute", not {kind!r}')
@@ -301,8 +242,10 @@ def declaration_of(
     taken = resources_of(name, resources)
     if CPU in taken or GPU_MEMORY in taken:
         kind = _kind_for(taken, name, kind, asks_model=asks_model)
-    said = written(call, name)
+    said = written(call, name, asks_model=asks_model)
     known = {parameter.name for parameter in said.parameters}
+    if owner_of(call) is not None:
+        known.add(SELF)
     declared = Function(
         name=name,
         call=call,
@@ -317,7 +260,7 @@ def declaration_of(
         asks_model=asks_model,
         reads=patterns(name, "reads", reads, known),
         writes=patterns(name, "writes", writes, known),
-        effects=effects,
+        effects=effects_of(name, effects, pure=pure, named=bool(reads or writes)),
         retries=retries_of(name, retries),
         retry_on=retry_on_of(name, retry_on, retries),
         backoff=backoff_of(name, backoff),
@@ -326,32 +269,22 @@ def declaration_of(
         max_concurrency=limit_of(name, max_concurrency),
         rate=rate_of(name, rate),
         show=show_of(name, show),
+        documented=said.documented,
     )
-    if effects not in (None, "unknown", "none"):
-        raise FunctionError(f'{name}: effects is "unknown", "none" or left out, not {effects!r}')
-    if effects is not None and (reads or writes):
-        raise FunctionError(f"{name}: effects are either {effects} or said by reads and writes")
     if not isinstance(idempotent, bool):
         raise FunctionError(f"{name}: idempotent is True or False, not {idempotent!r}")
     refuse_unsafe_retries(declared)
-    if inspect.isasyncgenfunction(call) or (inspect.isgeneratorfunction(call) and not asks_model):
-        raise FunctionError(f"{name}: a generator can't be offered; return a list")
-    if memory is not None and (asks_model or (declared.is_async and kind != "compute")):
+    if memory is not None and (asks_model or (declared.on_loop and kind != "compute")):
         raise FunctionError(
             f"{name}: memory bounds a process, and this function has none of its own; "
             'declare kind="compute" to give it one'
         )
-    if asks_model and (declared.is_async or kind is not None):
+    if asks_model and (declared.on_loop or kind is not None):
         raise FunctionError(
             f"{name}: a function with asks_model=True is a plain def that returns or yields prompts; "
             "its kind is the model's"
         )
     return declared
-
-
-def _no_batch(declared: Function) -> str:
-    """Why a function can't have a batch form, where it can't."""
-    return "a function that asks the model has no batch form" if declared.asks_model else ""
 
 
 def _kind_for(taken: Mapping[str, int], name: str, kind: Kind | None, *, asks_model: bool) -> Kind:
@@ -380,7 +313,7 @@ def refuse_name(name: str) -> None:
 
 def refuse_unsafe_retries(declared: Function) -> None:
     """Raise ``FunctionError`` where making a failed call again could do harm."""
-    if declared.retries and not declared.repeatable:
+    if declared.retries and not declared.retryable:
         effect = "what it writes" if declared.writes else "what nobody knows"
         raise FunctionError(
             f"{declared.name}: a retry may do {effect} twice; leave retries out, or declare idempotent=True "

@@ -9,17 +9,21 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass
+from functools import partialmethod
+from pathlib import PurePath
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, overload
 
 from llmorch.declaring import patterns
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 C = TypeVar("C", bound=type[Any])
 
 _EFFECTS = "__llmorch_stateful__"
+_ARGUMENT = re.compile(r"\{(\w+)\}")
 _OBJECT = re.compile(r"\{self(?:\.(\w+))?\}")
 
 
@@ -101,17 +105,40 @@ def of_object(said: Iterable[str], owner: object, name: str) -> tuple[str, ...]:
     return tuple(_OBJECT.sub(filled, pattern) for pattern in said)
 
 
+def with_arguments(said: Iterable[str], bound: Mapping[str, object], name: str) -> tuple[str, ...]:
+    """Patterns with the arguments filled in that a form of a function has bound. ``name`` is the function's."""
+
+    def filled(found: re.Match[str]) -> str:
+        value = bound.get(found.group(1), found)
+        if value is found:
+            return found.group()
+        if not isinstance(value, str | int | PurePath) or set(str(value)) & set("{}*"):
+            raise FunctionError(
+                f"{name}: {found.group()} of what it reads or writes is bound to a {type(value).__name__}; "
+                "declare what this form of it touches by reads= and writes="
+            )
+        return str(value)
+
+    return tuple(_ARGUMENT.sub(filled, pattern) for pattern in said)
+
+
 def names_object(said: Iterable[str]) -> bool:
     """Whether any of these patterns is about the object."""
     return any(_OBJECT.search(pattern) for pattern in said)
 
 
-def public_methods(owner: object) -> list[Callable[..., Any]]:
-    """An object's methods without an underscore, bound, in the order in which they are written."""
+def public_methods(owner: object) -> dict[str, Callable[..., Any]]:
+    """An object's methods without an underscore, bound, by name in the order in which they are written."""
     names = [name for declared in reversed(type(owner).__mro__) for name in vars(declared)]
     public = [name for name in dict.fromkeys(names) if not name.startswith("_")]
-    return [
-        getattr(owner, name)
+    return {
+        name: getattr(owner, name)
         for name in public
-        if inspect.isfunction(inspect.getattr_static(type(owner), name, None))
-    ]
+        if _is_method(inspect.getattr_static(type(owner), name, None))
+    }
+
+
+def _is_method(found: object) -> bool:
+    """Whether a class's attribute is a method of its objects: also one with arguments bound, or cached."""
+    cached = hasattr(found, "cache_info") and isinstance(getattr(found, "__wrapped__", None), FunctionType)
+    return isinstance(found, FunctionType | partialmethod) or cached

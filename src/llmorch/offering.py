@@ -8,9 +8,20 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial, partialmethod
+from types import MethodType
+from typing import TYPE_CHECKING, Any
 
 from llmorch.batches import batch_of, single_of
+from llmorch.callables import (
+    bound_late,
+    name_of,
+    owner_of,
+    refusal_without_object,
+    unfit,
+    without_object,
+)
+from llmorch.carrying import Carrier, carried
 from llmorch.declaring import patterns, written
 from llmorch.errors import FunctionError
 from llmorch.functions import (
@@ -21,36 +32,97 @@ from llmorch.functions import (
     refuse_name,
     refuse_unsafe_retries,
 )
-from llmorch.objects import class_effects, is_stateful, names_object, of_object, public_methods
+from llmorch.objects import (
+    class_effects,
+    is_stateful,
+    names_object,
+    of_object,
+    public_methods,
+    with_arguments,
+)
 from llmorch.parameters import Parameter
 from llmorch.resources import shortage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from types import MethodType
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from llmorch.batches import Batch
     from llmorch.functions import Kind
     from llmorch.resources import Supply
 
 
-def declared_in(namespace: object) -> Function | None:
+def declared_in(item: object) -> Function | None:
     """The declaration that ``@function`` left on an object, or ``@stateful`` on a method's class."""
-    declaration = getattr(namespace, DECLARATION, None)
-    declared = declaration if isinstance(declaration, Function) else None
-    if declared is not None and (batch := batch_of(namespace)) is not None:
+    item = item.__func__ if isinstance(item, staticmethod) else item
+    declared = None if isinstance(item, classmethod) else _left_on(item)
+    if declared is not None and (batch := batch_of(item)) is not None:
         declared = _with_batch(declared, batch)
-    if inspect.ismethod(namespace):
-        return _bound(namespace, declared)
-    if declared is None or not callable(namespace) or declared.call is namespace:
+    if declared is None:
+        return _undecorated(item)
+    call = declared.call if isinstance(item, Carrier) else item
+    if not callable(call):
+        return declared
+    if (owner := owner_of(call)) is not None:
+        return _bound(call, owner, declared)
+    if declared.call is call:
         return declared
     # A decorator above ours copied the declaration: what it made is what is called.
-    return replace(declared, call=namespace)
+    made = replace(declared, call=call, parameters=_parameters(call, declared))
+    _check_patterns(made)
+    return made
+
+
+def _left_on(item: object) -> Function | None:
+    declared = carried(item, DECLARATION)
+    return declared if isinstance(declared, Function) else None
+
+
+def _undecorated(item: object) -> Function | None:
+    """What is declared of a callable that nobody decorated: of its object's class, or of what it is made of."""
+    if isinstance(item, partial):
+        inner = declared_in(item.func)
+        return None if inner is None else _narrowed(item, inner, item.args, item.keywords)
+    if isinstance(item, MethodType):
+        late = bound_late(item.__func__)
+        inner = None if late is None else _left_on(late.func)
+        if late is not None and inner is not None:
+            inner = _narrowed(item, inner, (None, *late.args), late.keywords)
+        return _bound(item, item.__self__, inner)
+    if isinstance(item, type) or inspect.isroutine(item) or not callable(item):
+        return None
+    said = _left_on(inspect.getattr_static(type(item), "__call__", None))
+    return None if said is None else _bound(item.__call__, item, said)
+
+
+def _narrowed(
+    call: Callable[..., Any], declared: Function, args: Sequence[Any], keywords: Mapping[str, Any]
+) -> Function:
+    """What is declared of a function, for a form of it in which some arguments are bound."""
+    names = [parameter.name for parameter in declared.parameters]
+    bound = dict(zip(names, args, strict=False)) | dict(keywords)
+    return replace(
+        declared,
+        call=call,
+        batch=None,
+        parameters=_parameters(call, declared),
+        reads=with_arguments(declared.reads, bound, declared.name),
+        writes=with_arguments(declared.writes, bound, declared.name),
+    )
+
+
+def _parameters(call: Callable[..., Any], declared: Function) -> tuple[Parameter, ...]:
+    return written(call, declared.name, asks_model=declared.asks_model).parameters
+
+
+def _check_patterns(declared: Function) -> None:
+    known = {"self", *(parameter.name for parameter in declared.parameters)}
+    patterns(declared.name, "reads", declared.reads, known)
+    patterns(declared.name, "writes", declared.writes, known)
 
 
 def _with_batch(declared: Function, batch: Batch) -> Function:
     made = replace(declared, batch=batch)
-    if made.memory is not None and made.kind == "inout" and made.together.is_async:
+    if made.memory is not None and made.kind == "inout" and made.together.on_loop:
         raise FunctionError(
             f"{made.name}: memory bounds a process, and its batch form is async and has none of its own; "
             'make it synchronous, or declare kind="compute"'
@@ -58,16 +130,15 @@ def _with_batch(declared: Function, batch: Batch) -> Function:
     return made
 
 
-def _bound(method: MethodType, declared: Function | None) -> Function | None:
+def _bound(call: Callable[..., Any], owner: object, declared: Function | None) -> Function | None:
     """What is declared of a method, for its object: the declaration itself knows nothing of it."""
-    owner = method.__self__
     by_class = class_effects(owner)
     if declared is None:
         if by_class is None:
             return None
-        declared = declaration_of(method)
+        declared = declaration_of(call)
     name = declared.name
-    parameters = written(method, name).parameters
+    parameters = _parameters(call, declared)
     if by_class is None or declared.reads or declared.writes or declared.effects:
         known = {"self", *(parameter.name for parameter in parameters)}
         reads = patterns(name, "reads", declared.reads, known)
@@ -80,7 +151,7 @@ def _bound(method: MethodType, declared: Function | None) -> Function | None:
         _refuse_copies(declared)
     bound = replace(
         declared,
-        call=method,
+        call=call,
         batch=None if declared.batch is None else declared.batch.bound(owner),
         parameters=parameters,
         reads=of_object(reads, owner, name),
@@ -116,11 +187,16 @@ def methods_of(owner: object, *, prefix: str = "") -> list[Function]:
         raise FunctionError(
             f"{type(owner).__name__}: decorate this class with @stateful to offer the methods of its objects"
         )
-    methods = [method for method in public_methods(owner) if single_of(method) is None]
-    found = [declared_in(method) for method in methods]
-    functions = [replace(item, name=f"{prefix}{item.name}") for item in found if item is not None]
-    for item in functions:
-        refuse_name(item.name)
+    functions = []
+    for name, method in public_methods(owner).items():
+        declared = None if single_of(method) is not None else declared_in(method)
+        if declared is None:
+            continue
+        if not isinstance(method, MethodType) or bound_late(method.__func__) is not None:
+            # What is bound in part has the name of its function, which has its own.
+            declared = replace(declared, name=name)
+        functions.append(replace(declared, name=f"{prefix}{declared.name}"))
+        refuse_name(functions[-1].name)
     return functions
 
 
@@ -144,6 +220,8 @@ def as_functions(offered: Iterable[object]) -> dict[str, Function]:
     functions: dict[str, Function] = {}
     for item in offered:
         for declared in declared_by(item) or [_undeclared(item)]:
+            if (dotted := without_object(declared.call)) is not None:
+                raise FunctionError(f"{declared.name}: {refusal_without_object(dotted)}")
             if declared.name in functions:
                 raise FunctionError(
                     f"two functions are called {declared.name}; give one another name by name=, "
@@ -154,6 +232,10 @@ def as_functions(offered: Iterable[object]) -> dict[str, Function]:
 
 
 def _undeclared(item: object) -> Function:
+    if isinstance(item, property | classmethod | partialmethod):
+        raise FunctionError(f"{name_of(item)}: {unfit(item)}")
+    if (dotted := without_object(item)) is not None:
+        raise FunctionError(f"{name_of(item)}: {refusal_without_object(dotted)}")
     if not callable(item):
         raise FunctionError(
             f"a {type(item).__name__} is no function; to offer an object's methods, decorate its class "
@@ -184,6 +266,7 @@ def self_function(kind: Kind) -> Function:
             Parameter("prompt", str, description="What to do, with the results it needs, as in {s1}."),
         ),
         returns=str,
+        effects="none",
         asks_model=True,
     )
 

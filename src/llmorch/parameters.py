@@ -5,53 +5,110 @@ This module must not know where a parameter was read from, nor of the function i
 
 from __future__ import annotations
 
-import json
 import sys
+import types
 import typing
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from llmorch.defaults import MADE, Untold, as_written, same, told_default
+from llmorch.definitions import for_tools, together
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pydantic import TypeAdapter
+    from llmorch.checking import Check
+    from llmorch.fields import FieldDefault
 
 _UNCHANGED = {str, bytes, list, dict, tuple, set, frozenset}
 """What pydantic returns as it is where the class is exactly this, or an equal copy of it."""
-_PLAIN: dict[Any, tuple[type, ...]] = {str: (str,), int: (int,), float: (float, int), bool: (bool,)}
+_EXACT: dict[Any, tuple[type, ...]] = {str: (str,), int: (int,), float: (float,), bool: (bool,)}
+_CONTAINERS = (list, dict, tuple, set, frozenset)
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a function: its annotation, default and description."""
+    """One parameter of a function: its annotation, default and description.
+
+    ``field`` is a default that Python would not fill in itself. ``text`` says how a model reads
+    its type, where that is not to be seen from the annotation.
+    """
 
     name: str
     annotation: Any = Any
     required: bool = True
     default: Any = None
     description: str = ""
+    field: FieldDefault | None = None
+    text: str = ""
 
     @cached_property
-    def _adapter(self) -> TypeAdapter[Any]:
-        from pydantic import ConfigDict, PydanticUserError, TypeAdapter
-
-        try:
-            return TypeAdapter(self.annotation, config=ConfigDict(arbitrary_types_allowed=True))
-        except PydanticUserError:  # models and dataclasses bring their own configuration
-            pass
-        try:
-            return TypeAdapter(self.annotation)
-        except PydanticUserError as error:
-            reason = str(error).split("\n", 1)[0]
-            raise FunctionError(f"parameter {self.name}: its type can't be checked: {reason}") from None
-
-    @property
     def is_plain(self) -> bool:
         """Whether most values are checked without pydantic."""
-        return self.annotation is Any or self.annotation in _PLAIN
+        return self.annotation is Any or bool(self._exact)
+
+    @cached_property
+    def is_well_known(self) -> bool:
+        """Whether its type is made of Python's own that are always checked, so that it needs no look."""
+        return well_known(self.annotation)
+
+    @cached_property
+    def is_number(self) -> bool:
+        """Whether it takes nothing but a number."""
+        return any(self.annotation is kind for kind in (int, float, bool))
+
+    @cached_property
+    def is_text(self) -> bool:
+        """Whether it takes nothing but text, or ``None``."""
+        wanted = self.annotation
+        if typing.get_origin(wanted) is typing.Annotated:
+            wanted = typing.get_args(wanted)[0]
+        if typing.get_origin(wanted) in (typing.Union, types.UnionType):
+            others = [one for one in typing.get_args(wanted) if one is not type(None)]
+            wanted = others[0] if len(others) == 1 else None
+        return wanted is str
+
+    @cached_property
+    def _exact(self) -> tuple[type, ...]:
+        """The classes of which any value is right as it is."""
+        return _EXACT.get(self.annotation, ()) if isinstance(self.annotation, type) else ()
+
+    @cached_property
+    def _none_by_default(self) -> bool:
+        return not self.required and self.default is None
+
+    @cached_property
+    def _check(self) -> Check:
+        from llmorch.checking import Check
+
+        try:
+            return Check(self.annotation)
+        except FunctionError as error:
+            raise FunctionError(f"parameter {self.name}: {error}") from None
+
+    def check_type(self) -> None:
+        """Raise ``FunctionError`` for a type of which values can't be checked."""
+        if not self.is_well_known:
+            self._check  # noqa: B018 - it is made, and kept
+
+    def made(self) -> Any:
+        """The default as a call gets it that leaves the argument out."""
+        if self.field is not None and self.field.factory is not None:
+            return self.field.factory()
+        return self.default
+
+    @property
+    def bare(self) -> Parameter:
+        """The same with no more than what checks need: it goes to another process."""
+        if self.required:
+            return Parameter(self.name, self.annotation)
+        try:
+            default = as_written(self.default)
+        except Untold:
+            default = MADE
+        return Parameter(self.name, self.annotation, required=False, default=default)
 
     def takes(self, kinds: Sequence[str]) -> bool:
         """Whether every value of a class is accepted as it is, given the names of it and of those above it.
@@ -72,37 +129,63 @@ class Parameter:
     def _by_class(self) -> bool:
         """Whether a value only has to be of the class, and is passed as it is."""
         try:
-            schema = self._adapter.core_schema
+            return self._check.by_class is self.annotation
         except FunctionError:
             return False
-        return schema["type"] == "is-instance" and schema["cls"] is self.annotation
+
+    @cached_property
+    def full_schema(self) -> dict[str, Any]:
+        """The JSON schema of the type, with the names of classes that JSON knows nothing of."""
+        from llmorch.schemas import json_schema
+
+        return json_schema(self._check.core)
 
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The parameter's JSON schema; empty where its type has none."""
-        from pydantic.errors import PydanticInvalidForJsonSchema
-
-        try:
-            schema = self._adapter.json_schema()
-        except PydanticInvalidForJsonSchema:
-            schema = {}
+        schema = for_tools(self.full_schema)
+        if schema and self._none_by_default and not self._takes(None):
+            definitions = {key: schema.pop(key) for key in ("$defs",) if key in schema}
+            schema = {"anyOf": [schema, {"type": "null"}], **definitions}
         if self.description:
             schema = schema | {"description": self.description}
-        if not self.required and isinstance(self.default, str | int | float | bool):
-            if self.default in (float("inf"), float("-inf")) or self.default != self.default:
-                schema = {name: value for name, value in schema.items() if name != "default"}  # not JSON
-            else:
-                schema = schema | {"default": self.default}
-        return schema
+        try:
+            default = None if self.required else told_default(self.name, self.default)
+        except Untold:
+            default = None
+        return schema | {"default": default} if isinstance(default, str | int | float) else schema
+
+    def _takes(self, literal: object) -> bool:
+        try:
+            self._check.literal(literal)
+        except Exception:  # a validator of the user's may raise anything
+            return False
+        return True
+
+    def _is_default(self, value: object) -> bool:
+        """Whether a value is the default as a model was shown it, which needn't be of the type."""
+        if self.required:
+            return False
+        try:
+            return same(as_written(self.default), as_written(value))
+        except Untold:
+            return False
 
     def check(self, literal: object) -> None:
         """Check a literal as JSON is checked: no text for a number, no number for text.
 
         Raises ``ValueError`` with a message of one line.
         """
-        if type(literal) in _PLAIN.get(self.annotation, ()):
+        kind = type(literal)
+        if kind in self._exact or (literal is None and self._none_by_default):
             return
-        _validated(lambda: self._adapter.validate_json(json.dumps(literal), strict=True))
+        if kind is int and self.annotation is float and abs(typing.cast("int", literal)) < 2**1023:
+            return
+        try:
+            _validated(lambda: self._check.literal(literal))
+        except ValueError:
+            if not self._is_default(literal):
+                raise
 
     def mismatches(self, literal: object) -> list[tuple[tuple[int | str, ...], str, str]]:
         """Every place where a literal is not of the type: indices and keys, a kind of error, one line.
@@ -112,7 +195,7 @@ class Parameter:
         from pydantic import ValidationError
 
         try:
-            self._adapter.validate_json(json.dumps(literal), strict=True)
+            self._check.literal(literal)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
             return [(item["loc"], item["type"], _reason(item)) for item in found]
@@ -123,12 +206,19 @@ class Parameter:
     def accept(self, value: object) -> Any:
         """Check a value that has arrived and return it in the annotated type.
 
-        Where that loses nothing a value is converted (``"12"`` to 12, a mapping to a
+        Where that loses nothing a value is converted (``"12"`` to 12, 5 to 5.0, a mapping to a
         nested model). Raises ``ValueError`` with a message of one line.
         """
-        if type(value) in _PLAIN.get(self.annotation, ()) or self.annotation is Any:
+        if type(value) in self._exact or self.annotation is Any or (value is None and self._none_by_default):
             return value
-        return _validated(lambda: self._adapter.validate_python(value))
+        if type(value) is int and self.annotation is float and abs(value) < 2**1023:
+            return float(value)
+        try:
+            return _validated(lambda: self._check.value(value))
+        except ValueError:
+            if not self._is_default(value):
+                raise
+            return value if self.default is MADE or type(value) is type(self.default) else self.default
 
 
 def _validated(validate: Callable[[], Any]) -> Any:
@@ -142,12 +232,13 @@ def _validated(validate: Callable[[], Any]) -> Any:
     except FunctionError:
         raise
     except Exception as error:  # a validator of the user's may raise anything
-        raise ValueError(f"{type(error).__name__}: {error}") from None
+        raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())}") from None
 
 
 def _reason(found: Any) -> str:
     where = "".join(f"[{part!r}]" for part in found["loc"])
-    return f"{where + ': ' if where else ''}{found['msg'][:1].lower()}{found['msg'][1:]}"
+    said = " ".join(found["msg"].splitlines())
+    return f"{where + ': ' if where else ''}{said[:1].lower()}{said[1:]}"
 
 
 def _found(module: str, path: str) -> Any:
@@ -158,38 +249,32 @@ def _found(module: str, path: str) -> Any:
     return found
 
 
+def well_known(annotation: Any) -> bool:
+    """Whether a type is made of text, numbers, truths, ``None``, anything, choices, and containers of these."""
+    if annotation is Any or annotation is None or annotation is types.NoneType or annotation is ...:
+        return True
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is None:
+        return isinstance(annotation, type) and annotation in (*_EXACT, *_CONTAINERS)
+    if origin is typing.Literal:
+        return all(value is None or type(value) in (str, int, bool) for value in args)
+    if origin in _CONTAINERS and not (origin is tuple or len(args) == (2 if origin is dict else 1)):
+        return False
+    if ... in args and (origin is not tuple or len(args) != 2 or args[1] is not ...):
+        return False
+    if origin in _CONTAINERS:
+        return all(map(well_known, args))
+    return origin in (typing.Union, types.UnionType) and all(map(well_known, args))
+
+
 def schema_of(parameters: Iterable[Parameter]) -> dict[str, Any]:
     """The JSON schema of a function's arguments, one object."""
-    properties, definitions, required = {}, {}, []
-    for parameter in parameters:
-        schema = dict(parameter.schema)
-        # A pointer such as #/$defs/Item begins at the root, which is this object.
-        definitions.update(schema.pop("$defs", {}))
-        properties[parameter.name] = schema
-        if parameter.required:
-            required.append(parameter.name)
+    parameters = list(parameters)
+    properties, definitions = together({item.name: item.schema for item in parameters})
     return {
         "type": "object",
         "properties": properties,
-        "required": required,
+        "required": [item.name for item in parameters if item.required],
         "additionalProperties": False,
         **({"$defs": definitions} if definitions else {}),
     }
-
-
-def type_name(annotation: Any) -> str:
-    """A type as a model reads it."""
-    if annotation is Any:
-        return "any"
-    if isinstance(annotation, type) and not typing.get_args(annotation):
-        fields = getattr(annotation, "model_fields", None)
-        if fields:
-            inner = ", ".join(f'"{name}": {type_name(info.annotation)}' for name, info in fields.items())
-            return f"{{{inner}}}"
-        return "None" if annotation is type(None) else annotation.__name__
-    if typing.get_origin(annotation) is typing.Annotated:
-        base, *rest = typing.get_args(annotation)
-        bounds = [str(item) for item in rest if not isinstance(item, str) and "(" in str(item)]
-        name = type_name(base)
-        return f"{name} ({', '.join(bounds)})" if bounds and len(str(bounds)) < 80 else name
-    return str(annotation).replace("typing.", "")

@@ -26,7 +26,7 @@ def argument(parameter: Parameter, expression: Expression, results: Mapping[Call
     try:
         return parameter.accept(value)
     except ValueError as error:
-        text = as_text(value) if parameter.annotation is str else evaluate(worded(expression), results)
+        text = as_text(value) if parameter.is_text else evaluate(worded(expression), results)
         try:
             return parameter.accept(text)
         except ValueError:

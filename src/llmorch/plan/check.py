@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from llmorch.functions import Function
     from llmorch.parameters import Parameter
 
-_NUMBERS = (int, float, bool)
 _ABOUT_KEYS = ("missing", "extra_forbidden")
 """Errors of a dictionary that say nothing of its values."""
 
@@ -98,7 +97,10 @@ class Checker:
         given = dict(zip(names, call.positional, strict=False))
         if twice := [name for name in given if name in call.args]:
             raise _error(
-                call, twice[0], f"the argument {twice[0]} is given twice", "name every argument, each once"
+                call,
+                twice[0],
+                f"keyword argument repeated: {twice[0]} is given by its place already",
+                "name every argument once",
             )
         positions: dict[str | int, Position] = {
             names[at] if isinstance(at, int) else at: place for at, place in call.positions.items()
@@ -109,7 +111,7 @@ class Checker:
         parameter = function.by_name[name]
         hint = f"it is {function.signature}"
         if isinstance(argument, Template):
-            if parameter.annotation in _NUMBERS and any(isinstance(part, str) for part in argument.parts):
+            if parameter.is_number and any(isinstance(part, str) for part in argument.parts):
                 raise _error(
                     call, name, f"{name} of {function.name} is a number, not text around a result", hint
                 )
@@ -133,7 +135,7 @@ def _mismatch(parameter: Parameter, argument: Expression) -> str | None:
     """What is wrong with the literals in a list or dictionary that holds results as well."""
     if not isinstance(argument, ListOf | DictOf):
         return None
-    if parameter.annotation in _NUMBERS:
+    if parameter.is_number:
         return f"a {'list' if isinstance(argument, ListOf) else 'dictionary'} is no number"
     try:
         known = _known(argument)

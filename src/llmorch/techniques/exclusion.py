@@ -7,11 +7,14 @@ letter, as everything that leaves their common path or goes on past their ends.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import FunctionCall
+from llmorch.defaults import Untold, told_default
 from llmorch.plan import render_call
-from llmorch.techniques.grammar import Rules, literal, literal_text
+from llmorch.techniques.grammar import Rules, literal
+from llmorch.wording import literal_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,7 +58,8 @@ def _others(rules: Rules, function: Function, tried: Sequence[FunctionCall]) -> 
     for parameter in function.parameters:
         had = [_written(call.args[parameter.name]) for call in before if parameter.name in call.args]
         if not parameter.required:  # written out, the default is the same call again
-            had.append(literal_text(parameter.default))
+            with suppress(Untold):
+                had.append(literal_text(told_default(parameter.name, parameter.default)))
         if value := _but(parameter.schema, parameter.schema.get("$defs", {}), had):
             shapes.append(rules.call(function, {parameter.name: value}))
     return shapes
@@ -73,8 +77,8 @@ def _but(schema: Mapping[str, Any], definitions: Mapping[str, Any], had: Sequenc
     if "const" in schema or "enum" in schema:
         choice = schema.get("enum", [schema.get("const")])
         return " | ".join(literal(item) for item in choice if literal_text(item) not in had)
-    if "anyOf" in schema:
-        ways = [_but(one, definitions, had) for one in schema["anyOf"]]
+    if "anyOf" in schema or "oneOf" in schema:
+        ways = [_but(one, definitions, had) for one in schema.get("anyOf") or schema["oneOf"]]
         return " | ".join(f"({way})" for way in ways if way)
     match schema.get("type"):
         case "string":

@@ -9,9 +9,10 @@ GBNF is llama.cpp's notation: https://github.com/ggml-org/llama.cpp/tree/master/
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
+
+from llmorch.wording import literal_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -169,8 +170,10 @@ class Rules:
             return f"{literal(schema['const'])}{self._or_ref}"
         if "enum" in schema:
             return " | ".join(literal(item) for item in schema["enum"]) + self._or_ref
-        if "anyOf" in schema:
-            return " | ".join(f"({self._value(item, definitions, depth)})" for item in schema["anyOf"])
+        if ways := schema.get("anyOf") or schema.get("oneOf"):
+            return " | ".join(f"({self._value(item, definitions, depth)})" for item in ways)
+        if "allOf" in schema and len(schema["allOf"]) == 1:
+            return self._value(schema["allOf"][0], definitions, depth)
         match schema.get("type"):
             case "string":
                 return f"string{self._or_ref}"
@@ -183,6 +186,9 @@ class Rules:
             case "null":
                 return '"None"'
             case "array":
+                if places := schema.get("prefixItems"):
+                    inner = ' ", " '.join(f"({self._value(one, definitions, depth)})" for one in places)
+                    return f'"[" {inner} "]"{self._or_ref}'
                 item = self._value(schema.get("items", {}), definitions, depth)
                 return f'"[" (({item}) (", " ({item}))*)? "]"{self._or_ref}'
             case "object":
@@ -205,11 +211,6 @@ class Rules:
         for name in optional:
             inner += f' (", " {literal(name)} ": " ({self._value(properties[name], definitions, depth)}))?'
         return f'"{{" {inner} "}}"{self._or_ref}'
-
-
-def literal_text(value: object) -> str:
-    """A Python literal as a plan has it."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def literal(value: object) -> str:

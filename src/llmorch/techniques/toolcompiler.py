@@ -7,7 +7,6 @@ their descriptions), what they take, and what they return.
 
 from __future__ import annotations
 
-import json
 import keyword
 import re
 from contextlib import suppress
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from llmorch.calls import Constant, DictOf, FunctionCall, ListOf
 from llmorch.errors import InvalidArgument, PlanError
 from llmorch.parameters import Parameter
-from llmorch.plan import literal
+from llmorch.plan import from_json
 from llmorch.plan.literals import MAX_TEXT
 from llmorch.techniques.parallel import in_batches
 from llmorch.techniques.turns import in_turns
@@ -67,7 +66,10 @@ class Fusion:
         if isinstance(wanted, PlanError) or wanted.function not in self.groups:
             return (wanted,)
         group = self.groups[wanted.function]
-        given = _decoded(wanted.args.get("operations") or next(iter(wanted.positional), None))
+        try:
+            given = _decoded(wanted.args.get("operations") or next(iter(wanted.positional), None))
+        except InvalidArgument as error:
+            return (_invalid(wanted, group, f"can't read its operations: {error.message}"),)
         if isinstance(given, DictOf):
             given = ListOf((given,))
         if not isinstance(given, ListOf) or not given.items:
@@ -183,6 +185,7 @@ def _fused(name: str, group: Sequence[Function]) -> Function:
                 "operations",
                 Annotated[list[dict[str, Any]], WithJsonSchema(schema)],
                 description="Every operation that can be run now.",
+                text="list[dict[str, Any]]",
             ),
         ),
         returns=list,
@@ -209,10 +212,13 @@ def _inlined(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _decoded(given: Expression | None) -> Expression | None:
-    """Operations that were written as JSON inside a string, as models often do."""
+    """Operations that were written as JSON inside a string, as models often do.
+
+    Raises ``InvalidArgument`` for JSON that no argument can be.
+    """
     if isinstance(given, Constant) and isinstance(given.value, str) and len(given.value) <= MAX_TEXT:
-        with suppress(ValueError, RecursionError, InvalidArgument):
-            return literal(json.loads(given.value))
+        with suppress(ValueError, RecursionError):
+            return from_json(given.value)
     return given
 
 

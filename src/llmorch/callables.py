@@ -1,0 +1,204 @@
+"""What a callable is, of whatever form: its name, what calling it gives, and what its author wrote of it.
+
+A callable is taken apart as Python calls it: a partial holds some of the arguments, a method
+its object. What it *wraps* is something else, and says nothing of how it is called: a plain
+wrapper of an async function is a plain function. This module must not know what a plan passes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+from functools import partial, partialmethod
+from types import (
+    ClassMethodDescriptorType,
+    CodeType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    WrapperDescriptorType,
+)
+from typing import Any
+
+_DESCRIPTORS = (MethodDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType)
+_MANAGERS = ("contextmanager.<locals>.helper", "asynccontextmanager.<locals>.helper")
+_BY_FIRST_ARGUMENT = "singledispatch"
+_OBJECT_NAMES = ("self", "cls")
+
+
+def attribute(owner: object, name: str) -> Any:
+    """What an object itself holds under a name, whatever its class or its ``__getattr__`` would answer."""
+    return getattr(owner, "__dict__", {}).get(name)
+
+
+def bound_late(call: object) -> partialmethod[Any] | None:
+    """The ``partialmethod`` behind the function that a class gives for one."""
+    if not isinstance(call, FunctionType):
+        return None
+    found = call.__dict__.get("__partialmethod__", call.__dict__.get("_partialmethod"))
+    return found if isinstance(found, partialmethod) else None
+
+
+def innermost(call: object) -> Any:
+    """What is called in the end: a function, a class, or an object with ``__call__``; not what it wraps."""
+    while True:
+        if isinstance(call, partial | partialmethod):
+            call = call.func
+        elif isinstance(call, MethodType | staticmethod | classmethod):
+            call = call.__func__
+        elif (late := bound_late(call)) is not None:
+            call = late.func
+        else:
+            return call
+
+
+def code_of(call: object) -> Any:
+    """What runs when it is called: of an object with ``__call__``, that function."""
+    found = innermost(call)
+    for _ in range(8):  # a ``__call__`` may be such an object itself
+        if inspect.isroutine(found) or isinstance(found, type):
+            break
+        above = inspect.getattr_static(type(found), "__call__", None)
+        if above is None or above is found:
+            break
+        found = innermost(above)
+    return found
+
+
+def owner_of(call: object) -> object | None:
+    """The object whose method is called in the end, if it is one's."""
+    while isinstance(call, partial):
+        call = call.func
+    return call.__self__ if isinstance(call, MethodType) else None
+
+
+def is_async(call: object) -> bool:
+    """Whether calling it gives a coroutine, which runs on an event loop."""
+    code = code_of(call)
+    if inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(code):
+        return True
+    return bool(getattr(getattr(code, "__code__", None), "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE)
+
+
+def is_generator(call: object) -> bool:
+    """Whether calling it gives a generator, which yields one value after the other."""
+    code = code_of(call)
+    if inspect.isasyncgenfunction(code):
+        return True
+    return inspect.isgeneratorfunction(code) and not is_async(call)
+
+
+def is_async_generator(call: object) -> bool:
+    """Whether calling it gives an asynchronous generator."""
+    return inspect.isasyncgenfunction(code_of(call))
+
+
+def name_of(call: object) -> str:
+    """The name that its author gave it; of an object that has none, its class's."""
+    if isinstance(call, property):
+        return str(getattr(call.fget, "__name__", "property"))
+    for named in (call, innermost(call)):
+        name = None if bound_late(named) is not None else getattr(named, "__name__", None)
+        if isinstance(name, str):
+            return name
+    return type(innermost(call)).__name__
+
+
+def docstring(call: object) -> str:
+    """What its author wrote of it; nothing of what Python or a library wrote of its class."""
+    call = innermost(call)
+    if isinstance(call, type):
+        return _of_class(call) or _of_function(call.__dict__.get("__init__"))
+    if inspect.isroutine(call):
+        return inspect.getdoc(call) or ""
+    own = attribute(call, "__doc__")
+    if isinstance(own, str):
+        return inspect.cleandoc(own)
+    if _is_pythons(type(call)):
+        return _wrapped_docstring(call)
+    return _of_function(code_of(call)) or _of_class(type(call))
+
+
+def _wrapped_docstring(call: object) -> str:
+    wrapped = attribute(call, "__wrapped__")
+    return "" if wrapped is None else docstring(wrapped)
+
+
+def _of_function(found: object) -> str:
+    # Only its own: Python has something to say of every __init__ and __call__.
+    said = found.__doc__ if isinstance(found, FunctionType) else None
+    return inspect.cleandoc(said) if isinstance(said, str) else ""
+
+
+def _of_class(found: type) -> str:
+    """A class's own docstring, or that of a class above it that its author wrote."""
+    for one in found.__mro__:
+        if _is_pythons(one) or one.__module__.partition(".")[0] == "pydantic":
+            continue
+        said = one.__dict__.get("__doc__")
+        made = dataclasses.is_dataclass(one) or issubclass(one, tuple)
+        if isinstance(said, str) and not (made and said.startswith(f"{one.__name__}(")):
+            return inspect.cleandoc(said)
+    return ""
+
+
+def _is_pythons(found: type) -> bool:
+    return found.__module__.partition(".")[0] in sys.stdlib_module_names and found.__module__ != "__main__"
+
+
+def without_object(call: object) -> str | None:
+    """The dotted name of a method that was taken from its class, and so lacks its object."""
+    if isinstance(call, partial):
+        return None if call.args else without_object(call.func)
+    if isinstance(call, MethodType):
+        return None
+    if (late := bound_late(call)) is not None:
+        return str(getattr(late.func, "__qualname__", name_of(late)))
+    written: Any = call if isinstance(call, FunctionType) else attribute(call, "__wrapped__")
+    if not isinstance(written, FunctionType):
+        return None
+    path = written.__qualname__.split(".")
+    if len(path) < 2 or path[-2] == "<locals>":
+        return None
+    found: Any = sys.modules.get(written.__module__)
+    for part in path[:-1]:
+        found = getattr(found, part, None)
+    dotted = ".".join(path[-2:])
+    if isinstance(found, type) and path[-1] in found.__dict__:
+        return dotted if found.__dict__[path[-1]] is call else None
+    written = inspect.unwrap(written)
+    code = getattr(written, "__code__", None)
+    first = code.co_varnames[0] if code is not None and code.co_argcount else ""
+    return dotted if first in _OBJECT_NAMES else None
+
+
+def unfit(call: object) -> str:
+    """Why a callable of this form can't be offered, and what to write instead; empty where it can."""
+    if isinstance(call, property):
+        return "a property is no function; offer a method that returns it"
+    if isinstance(call, _DESCRIPTORS):
+        return refusal_without_object(f"{call.__objclass__.__name__}.{call.__name__}")
+    if isinstance(call, classmethod | partialmethod):
+        return "it belongs to a class that is not made yet; offer it of an object, as in account.deposit"
+    if not callable(call):
+        return f"a {type(call).__name__} can't be called"
+    code = getattr(innermost(call), "__code__", None)
+    path, file = (code.co_qualname, code.co_filename) if type(code) is CodeType else ("", "")
+    if path in _MANAGERS and file.endswith("contextlib.py"):
+        return "it gives a context manager; offer a function that enters it and returns what is wanted"
+    if path.startswith(_BY_FIRST_ARGUMENT) and file.endswith("functools.py"):
+        return (
+            "singledispatch takes its first argument without a name, and a plan passes every argument by its "
+            "name; offer a function that calls it"
+        )
+    return ""
+
+
+def refusal_without_object(dotted: str) -> str:
+    """What to do about a method that lacks its object."""
+    owner, _, method = dotted.rpartition(".")
+    return (
+        f"{dotted} is a method without its object; offer one of an object, as in {owner.lower()}.{method}, "
+        f"or a function that takes what it needs"
+    )
