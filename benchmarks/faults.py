@@ -164,14 +164,14 @@ def functions(plan: Faulty, made: Counter[str]) -> list[Any]:
             raise RuntimeError(f"{name} needs another {cause}")
         return known
 
-    @function
+    @function(pure=True)
     async def wait(name: str, version: int, uses: list[dict[str, int]]) -> dict[str, int]:
         """Wait, then work."""
         made[name] += 1
         await asyncio.sleep(plan.seconds[name])
         return work(name, version, uses)
 
-    @function
+    @function(pure=True)
     def block(name: str, version: int, uses: list[dict[str, int]]) -> dict[str, int]:
         """Work on a thread."""
         made[name] += 1

@@ -107,31 +107,31 @@ def report(file: str, rows: int) -> str:
     )
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def turn_angle(image: str) -> float:
     """Stands for the real function where only its time is wanted."""
     raise NotImplementedError
 
 
-@function(kind="inout")
+@function(kind="inout", pure=True)
 def read(file: str, start: int, rows: int) -> str:
     """Stands for the real function where only its time is wanted."""
     raise NotImplementedError
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def tsne(rows: str) -> str:
     """Stands for the real function where only its time is wanted."""
     raise NotImplementedError
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def lda(rows: str) -> str:
     """Stands for the real function where only its time is wanted."""
     raise NotImplementedError
 
 
-@function(kind="inout")
+@function(kind="inout", pure=True)
 def write(path: str, text: str) -> str:
     """Stands for the real function where only its time is wanted."""
     raise NotImplementedError

@@ -20,17 +20,17 @@ SIZES = (1_000, 2_000, 5_000, 10_000)
 STAGES = ("parse", "check", "relate", "simulate")
 
 
-@function(kind="inout")
+@function(kind="inout", pure=True)
 async def fetch(name: str, after: int = 0) -> str:
     return name
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def measure_parts(parts: list[str], weight: int = 1) -> int:
     return len(parts) * weight
 
 
-@function(kind="inout")
+@function(kind="inout", pure=True)
 def report(text: str) -> str:
     return text
 

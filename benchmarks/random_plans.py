@@ -29,43 +29,43 @@ class Point(BaseModel):
     y: float = 0.0
 
 
-@function
+@function(pure=True)
 async def search(query: str, k: Annotated[int, Ge(1)] = 5) -> str: ...
 
 
-@function
+@function(pure=True)
 async def open_page(address: str, parts: list[str] | None = None) -> dict[str, Any]: ...
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def count_words(text: str) -> int: ...
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def measure(image: str, scale: float = 1.0) -> float: ...
 
 
-@function
+@function(pure=True)
 def mean(values: list[float]) -> float: ...
 
 
-@function
+@function(pure=True)
 def join(parts: list[str], between: str = " ") -> str: ...
 
 
-@function
+@function(pure=True)
 def rate(text: str, unit: Literal["stars", "points"] = "stars") -> int: ...
 
 
-@function
+@function(pure=True)
 def choose(options: list[str], count: int) -> list[str]: ...
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def plot(points: list[Point], title: str, grid: bool = False) -> str: ...
 
 
-@function
+@function(pure=True)
 def weigh(weights: dict[str, float], precise: bool = False) -> float: ...
 
 

@@ -15,14 +15,14 @@ s5 = primes(below=s3 + s4)
 """
 
 
-@function(kind="inout")
+@function(kind="inout", pure=True)
 async def ask(place: str) -> int:
     """Ask somebody for a number, and wait for the answer."""
     await asyncio.sleep(0.5)
     return 50_000 * len(place)
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def primes(below: int) -> int:
     """Count the primes below a number."""
     return sum(all(n % factor for factor in range(2, int(n**0.5) + 1)) for n in range(2, below))

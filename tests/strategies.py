@@ -28,9 +28,9 @@ from llmorch.calls import (
 from llmorch.functions import Function
 
 FUNCTIONS = {
-    "load": Function("load", call=print, kind="inout"),
-    "train": Function("train", call=print, kind="compute"),
-    "ask": Function("ask", call=print, kind="compute", asks_model=True),
+    "load": Function("load", call=print, kind="inout", effects="none"),
+    "train": Function("train", call=print, kind="compute", effects="none"),
+    "ask": Function("ask", call=print, kind="compute", asks_model=True, effects="none"),
 }
 """One function of each sort that the coordinator tells apart."""
 
@@ -82,7 +82,7 @@ def expressions(ids: tuple[str, ...]) -> st.SearchStrategy[Expression]:
         slices = st.builds(Slice, st.none() | inner, st.none() | inner)
         return st.one_of(
             st.builds(ListOf, st.lists(inner, max_size=3).map(tuple)),
-            st.builds(DictOf, st.lists(st.tuples(constants(), inner), max_size=2).map(tuple)),
+            st.builds(DictOf, st.lists(st.tuples(constants(), inner), max_size=2, unique_by=_key).map(tuple)),
             st.builds(Binary, signs, inner, inner),
             st.builds(Negated, st.sampled_from(["-", "+", "not"]), inner).filter(_not_a_sign_before_a_number),
             st.builds(Compare, inner, pairs),
@@ -95,6 +95,10 @@ def expressions(ids: tuple[str, ...]) -> st.SearchStrategy[Expression]:
         )
 
     return st.recursive(leaves, larger, max_leaves=6)
+
+
+def _key(pair: tuple[Constant, Expression]) -> Any:
+    return pair[0].value
 
 
 def _not_a_sign_before_a_number(node: Negated) -> bool:

@@ -68,11 +68,25 @@ def test_the_code_about_failure_runs() -> None:
 def test_the_code_about_nothing_done_twice_runs() -> None:
     (code,) = blocks(ROOT / "docs" / "once.md", "python")
     assert run(code) == (
-        "searching Utah\ns1 completed None\ns2 completed None\ns3 completed s1\ns4 unused None\n"
-        "s5 completed s2\ns6 unused None\ns7 completed None\n"
-        "s4, s6 are not executed: nothing uses their results "
-        "(--no-optimize, or optimize=False, executes all calls)\n"
+        "searching Utah\ns1 completed None\ns2 completed None\ns3 completed s1\ns4 completed s2\n"
+        "s5 completed None\n"
     )
+
+
+def test_the_code_about_functions_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "functions.md", "python")
+    signatures, calls = run(code).splitlines()
+    assert ast.literal_eval(signatures) == [
+        "send_email(to: str, text: str = '') -> str",
+        "look_up(name: str, k: int (1 to 9) = 3) -> list[str]",
+        "ask(question: str) -> str",
+    ]
+    assert [(id_, same_as) for id_, _, same_as in ast.literal_eval(calls)] == [
+        ("s1", None),
+        ("s2", "s1"),
+        ("s3", None),
+        ("s4", None),
+    ]
 
 
 def test_the_code_about_resources_runs() -> None:

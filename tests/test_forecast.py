@@ -19,17 +19,17 @@ PLAN = (
 )
 
 
-@function
+@function(pure=True)
 async def load(name: str) -> str:
     return name
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def count(text: str) -> int:
     return len(text)
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def train(after: list[int]) -> int:
     return sum(after)
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from benchmarks.peers.columns import Call
 
 DECLARED: Mapping[Callable[..., Any], Mapping[str, Any]] = {
-    tasks.burn: {"kind": "compute"},
-    tasks.doze: {"kind": "inout"},
+    tasks.burn: {"kind": "compute", "pure": True},
+    tasks.doze: {"kind": "inout", "pure": True},
     tasks.write: {"kind": "inout", "writes": ["file:{path}"]},
     tasks.read: {"kind": "inout", "reads": ["file:{path}"]},
-    tasks.step: {"kind": "inout"},
+    tasks.step: {"kind": "inout", "pure": True},
     tasks.late: {"kind": "compute"},  # a thread can't be stopped, and a timeout there is refused
 }
 

@@ -96,7 +96,7 @@ class AgNews:
                 f"agnews: not installed: {', '.join(missing)}; pip install matplotlib scikit-learn"
             )
 
-        @function(kind="inout")
+        @function(kind="inout", pure=True)
         def read(file: str, start: int = 0, rows: int = ROWS) -> str:
             """Read rows of a file of news. Returns the name of a file that holds them.
 
@@ -117,7 +117,7 @@ class AgNews:
                 written.writerows(news_in(there[file])[start : start + rows])
             return name
 
-        @function(kind="compute")
+        @function(kind="compute", pure=True)
         def tsne(rows: str) -> str:
             """Draw the distribution of news by t-SNE. Returns the picture's name.
 
@@ -131,7 +131,7 @@ class AgNews:
             scatter(texts_of(news), classes, made / "tsne.png", fingerprint(news))
             return f"tsne.png: {len(news)} texts of {len(set(classes))} classes"
 
-        @function(kind="compute")
+        @function(kind="compute", pure=True)
         def lda(rows: str) -> str:
             """Find the topics of news by LDA and draw them. Returns the picture's name and each topic's words.
 
@@ -145,7 +145,7 @@ class AgNews:
             lines = [f"topic {number}: {', '.join(words)}" for number, words in enumerate(found, 1)]
             return "\n".join([f"lda.png: {len(found)} topics", *lines])
 
-        @function(kind="inout")
+        @function(kind="inout", pure=True)
         def write(path: str, text: str) -> str:
             """Write a text to a file.
 
@@ -177,7 +177,7 @@ class AgNews:
         return kept >= SHARE and sum(word not in words | RESULT for word in written) >= PROCEDURE
 
 
-@function(asks_model=True)
+@function(asks_model=True, pure=True)
 def chatbot(prompt: str) -> str:
     """Ask the chatbot to explain or to write something.
 

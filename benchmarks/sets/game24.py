@@ -73,7 +73,7 @@ class Game24:
         return solves(str(question.answer), str(answer))
 
 
-@function(asks_model=True)
+@function(asks_model=True, pure=True)
 def propose(state: str) -> Generator[str, str, list[str]]:
     """Propose next steps from a state, each two of its numbers made into one; returns the new states.
 
@@ -96,7 +96,7 @@ def propose(state: str) -> Generator[str, str, list[str]]:
     return list(found)[:MAX_STATES] or [state]
 
 
-@function(asks_model=True)
+@function(asks_model=True, pure=True)
 def best(states: list[str], k: int = 3) -> Generator[str, str, list[str]]:
     """Evaluate states by how likely they lead to 24, and return the k best, the best first.
 
@@ -128,7 +128,7 @@ def best(states: list[str], k: int = 3) -> Generator[str, str, list[str]]:
     return chosen + chosen[-1:] * (k - len(chosen))
 
 
-@function(kind="inout")
+@function(kind="inout", pure=True)
 def steps(states: list[str]) -> str:
     """The steps of the first state that has reached 24, or what the first one came to.
 

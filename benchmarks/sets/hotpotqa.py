@@ -59,7 +59,7 @@ class HotpotQA:
         path = data / "hotpotqa" / "pages.jsonl"
         pages = _pages(path, path.stat().st_mtime_ns if path.is_file() else 0)
 
-        @function(kind="inout")
+        @function(kind="inout", pure=True)
         async def search(query: str) -> str:
             """Search the encyclopedia and obtain the page that fits best.
 

@@ -79,7 +79,7 @@ class Kitti:
         if find_spec("cv2") is None:
             raise DataMissing("kitti: OpenCV is not installed; pip install opencv-python-headless")
 
-        @function(kind="compute")
+        @function(kind="compute", pure=True)
         def turn_angle(image: str) -> float:
             """Compute from stereo images by how many degrees the car turns from an image to the next one.
 
@@ -108,7 +108,7 @@ def turn_in(folder: Path, image: str) -> float:
     return round(turn_between(before, after, Camera.of(left, right)), 4)
 
 
-@function(kind="inout")
+@function(kind="inout", pure=True)
 def average(values: list[float]) -> float:
     """Average numbers.
 
@@ -120,7 +120,7 @@ def average(values: list[float]) -> float:
     return round(math.fsum(values) / len(values), 4)
 
 
-@function(kind="inout")
+@function(kind="inout", pure=True)
 def difference(a: float, b: float) -> float:
     """Subtract b from a.
 

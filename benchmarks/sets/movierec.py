@@ -76,7 +76,7 @@ class MovieRec:
         )
         movies = _movies(folder, changed)
 
-        @function(kind="inout")
+        @function(kind="inout", pure=True)
         async def search(title: str, similar: int = 0) -> str:
             """Search a movie and obtain its genres and how popular it is.
 

@@ -90,7 +90,7 @@ class ParallelQA:
         path = data / "parallelqa" / "pages.json"
         pages = _pages(path, path.stat().st_mtime_ns if path.is_file() else 0)
 
-        @function(kind="inout")
+        @function(kind="inout", pure=True)
         async def search(term: str, k: int = 500) -> str:
             """Search the encyclopedia for a term and obtain the first k words of its page.
 
@@ -132,7 +132,7 @@ def first_words(term: str, k: int, pages: Pages) -> str:
     return f"{text} [... only the first {k} of {len(spaced)} words are shown: k={k}]"
 
 
-@function(asks_model=True)
+@function(asks_model=True, pure=True)
 def math(prompt: str) -> Generator[str, str, float | str]:
     """Compute a number from what texts say, or which of several things has the largest or smallest.
 

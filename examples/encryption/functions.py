@@ -30,7 +30,7 @@ SALT, NONCE, TAG = 16, 12, 16
 SCRYPT = {"n": 1 << 16, "r": 8, "p": 1}  # 64 MiB of memory for each guess at a key
 
 
-@function(asks_model=True)
+@function(asks_model=True, pure=True)
 def chatbot(prompt: str) -> str:
     """Ask a language model for an answer or a completion towards a prompt.
 

@@ -25,7 +25,7 @@ FOLDER = Path(__file__).resolve().parent
 PAGES = FOLDER / "pages"
 
 
-@function(kind="inout", timeout=30)
+@function(kind="inout", timeout=30, pure=True)
 async def search(query: str) -> str:
     """Search the web and obtain the page that fits best, as HTML.
 
@@ -35,7 +35,7 @@ async def search(query: str) -> str:
     return await asyncio.to_thread(_fetch, _page_for(query).name)
 
 
-@function(asks_model=True)
+@function(asks_model=True, pure=True)
 def chatbot(prompt: str) -> str:
     """Ask a language model for an answer or a completion towards a prompt.
 
@@ -45,7 +45,7 @@ def chatbot(prompt: str) -> str:
     return f"{prompt}\n\nUse at most 80 words."
 
 
-@function(kind="compute", timeout=120)
+@function(kind="compute", timeout=120, pure=True)
 def python(file: str, args: list[str] = []) -> str:  # noqa: B006 - the list is what a model reads; nobody changes it
     """Execute the Python code in a local file with arguments and obtain what it prints.
 

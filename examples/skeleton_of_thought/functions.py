@@ -13,7 +13,7 @@ from llmorch import function
 _POINT = re.compile(r"^\s*(?:\d+[.)]|[-*])\s*(.+?)\s*$", re.MULTILINE)
 
 
-@function(asks_model=True)
+@function(asks_model=True, pure=True)
 def skeleton(question: str, points: int = 4) -> Generator[str, str, list[str]]:
     """Outline the answer to a question as a list of short points.
 
@@ -31,7 +31,7 @@ def skeleton(question: str, points: int = 4) -> Generator[str, str, list[str]]:
     return found[:points]
 
 
-@function(asks_model=True)
+@function(asks_model=True, pure=True)
 def expand(question: str, point: str) -> str:
     """Write out one point of the skeleton, in one or two sentences.
 
@@ -45,7 +45,7 @@ def expand(question: str, point: str) -> str:
     )
 
 
-@function(kind="inout")
+@function(kind="inout", pure=True)
 def assemble(skeleton: list[str], parts: list[str]) -> str:
     """Put the parts together, each below its point.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llmorch.calls import FunctionCall, Plan
+    from llmorch.decorating import function
     from llmorch.errors import (
         CallError,
         FunctionError,
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
         UnresolvedQuery,
     )
     from llmorch.forecast import Forecast
-    from llmorch.functions import Function, function
+    from llmorch.functions import Function
     from llmorch.models.named import model_named
     from llmorch.objects import stateful
     from llmorch.offering import methods_of
@@ -56,7 +57,7 @@ _HOMES = {
     "UnresolvedQuery": "errors",
     "check": "plan",
     "discover": "relations",
-    "function": "functions",
+    "function": "decorating",
     "methods_of": "offering",
     "model_named": "models.named",
     "parse": "plan",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.learned import Estimate
 from llmorch.plan import render
+from llmorch.relations import unused
 from llmorch.runtime.converse import Usage
 from llmorch.runtime.simulate import simulate
 
@@ -141,13 +142,13 @@ def forecast(
         resources=supply,
         expected=order,
         optimize=optimize,
-        left_out=() if all_shown else None,
+        left_out=unused(plan, functions) if optimize and not all_shown else (),
     )
     calls = []
     for call in plan:
         function, found = functions[call.function], estimates.get(call.function)
-        same_as, unused = run.graph.same_as(call.id), run.states[call.id].status == "unused"
-        if unused or same_as is not None:
+        same_as, left = run.graph.same_as(call.id), run.states[call.id].status == "unused"
+        if left or same_as is not None:
             found = _NOTHING
         item = ForecastCall(
             call.id,
@@ -159,7 +160,7 @@ def forecast(
             0 if found is None else found.samples,
             function.asks_model,
             same_as=same_as,
-            unused=unused,
+            unused=left,
         )
         if function.asks_model and found is not None:
             item = replace(

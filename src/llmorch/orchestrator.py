@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmorch.advice import would_gain
 from llmorch.calls import Plan
 from llmorch.errors import (
     EmptyPlan,
@@ -25,7 +26,6 @@ from llmorch.models.named import model_of
 from llmorch.offering import as_functions, fitted, self_function
 from llmorch.places import Places, supplied
 from llmorch.plan import check, parse
-from llmorch.relations import unused
 from llmorch.result import Result, collect
 from llmorch.running import Limit, Run, outside_loop
 from llmorch.runtime.converse import Conversing, Usage, converse, first_plan
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from typing import TypeVar
 
-    from llmorch.calls import CallId
     from llmorch.forecast import Forecast
     from llmorch.models.model import Model
     from llmorch.resources import Amount
@@ -95,9 +94,10 @@ class Orchestrator:
     list has one amount a GPU); without ``gpu_memory`` the driver is asked for its GPUs where a
     function needs one. With ``replan`` the technique ``llmorch`` has the model judge whether
     the results answer the query, and ask for more calls if they don't. With ``optimize``
-    identical pure calls of a run are made once, and a pure call whose result nothing uses
-    isn't made. With ``learn``, what calls took is kept in the user's cache folder, and the
-    order among calls that wait is made for what those of the same functions took before.
+    identical calls of a run are made once where they are declared pure, and one whose result
+    nothing uses isn't made for a query. With ``learn``, what calls took is kept in the user's
+    cache folder, and the order among calls that wait is made for what those of the same
+    functions took before.
 
     Runs of one orchestrator take turns, so that its processors are each run's own; to
     answer queries at once, use one each. Processes are started when they are first needed
@@ -156,6 +156,8 @@ class Orchestrator:
         self._examples = () if examples is None else _read_examples(Path(examples))
         self.usage = Usage()
         """What the last run asked of the model, also when it came to no result."""
+        self._advised: set[str] = set()
+        """The functions of which a run has said that it would gain if they were declared pure."""
         self._places = Places(self.processors, devices)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn: asyncio.Lock
@@ -189,7 +191,7 @@ class Orchestrator:
     async def execute(
         self, plan: str | Plan, *, deadline: float | None = None, observer: Observer | None = None
     ) -> Result:
-        """Run a plan without asking a model for one.
+        """Run a plan without asking a model for one: every call as it is written.
 
         Raises ``PlanError``, before anything runs, for a plan that can't be run, and
         ``LimitReached`` after ``deadline`` seconds.
@@ -322,9 +324,8 @@ class Orchestrator:
         self, plan: str | Plan, deadline: float | None, observer: Observer | None, run: Run | None = None
     ) -> Result:
         checked = self.check(plan)
-        left = unused(checked, self.functions) if self.optimize else frozenset()
         return await self._play(
-            _Play(_just(checked, left), Conversing(self.model), Limit(deadline), observer, run, only=True)
+            _Play(_just(checked), Conversing(self.model), Limit(deadline), observer, run, only=True)
         )
 
     async def _play(self, play: _Play) -> Result:
@@ -334,7 +335,7 @@ class Orchestrator:
         try:
             if play.cancelled:  # before it began
                 raise asyncio.CancelledError
-            await play.limit.within(self._turn.acquire())
+            await play.limit.turn(self._turn)
         except LimitReached as error:
             error.result = self._collected(play, Answer(False, error=str(error)))
             raise
@@ -395,6 +396,7 @@ class Orchestrator:
             processors=self.processors,
             makespan=0.0 if execution is None else execution.makespan,
             usage=play.conversing.usage,
+            tracebacks={} if execution is None else execution.outcomes.tracebacks,
             retried=() if execution is None else execution.retried,
             notes=(*notes, *answer.notes),
         )
@@ -445,7 +447,13 @@ class Orchestrator:
             raise
         result = collected(played.value, played.plan, execution)
         self._learn(execution, conversing, query=play.query)
-        return result
+        answers = play.query is not None and self.technique == "llmorch" and not self._replan
+        undeclared = {name: item for name, item in self.functions.items() if name not in self._advised}
+        advice = would_gain(result.calls, undeclared, plan=result.plan, last_answers=answers)
+        if advice is None or not self.optimize:
+            return result
+        self._advised.update(advice.functions)
+        return replace(result, notes=(*result.notes, advice.text))
 
     @property
     def _ahead(self) -> Callable[[str], Awaitable[None]] | None:
@@ -453,8 +461,8 @@ class Orchestrator:
         return (lambda prompt: model.read_ahead(prompting(prompt))) if isinstance(model, ReadsAhead) else None
 
 
-def _just(plan: Plan, left: frozenset[CallId]) -> Conversation[Answer]:
-    outcome: Outcome = yield RunPlan(plan, unused=left)
+def _just(plan: Plan) -> Conversation[Answer]:
+    outcome: Outcome = yield RunPlan(plan)
     return answer_of(outcome)
 
 

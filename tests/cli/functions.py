@@ -8,7 +8,7 @@ import time
 from llmorch import function
 
 
-@function
+@function(pure=True)
 async def fetch(name: str, seconds: float = 0.0) -> str:
     """Fetch a page."""
     print("fetching")
@@ -16,7 +16,7 @@ async def fetch(name: str, seconds: float = 0.0) -> str:
     return f"<{name}>"
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def spin(seconds: float) -> float:
     """Occupy a processor."""
     end = time.monotonic() + seconds
@@ -25,7 +25,7 @@ def spin(seconds: float) -> float:
     return seconds
 
 
-@function
+@function(pure=True)
 async def stubborn(seconds: float) -> str:
     """Ignore every cancellation for a while."""
     end = time.monotonic() + seconds
@@ -37,13 +37,13 @@ async def stubborn(seconds: float) -> str:
     return "done"
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def broken() -> str:
     """Fail."""
     raise ValueError("out of order")
 
 
-@function(resources={"camera": 1, "cpu": 2})
+@function(resources={"camera": 1, "cpu": 2}, pure=True)
 def film(name: str) -> str:
     """Film with the one camera."""
     return name

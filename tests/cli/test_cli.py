@@ -204,25 +204,22 @@ s5 = fetch(name="{s1} {s2} {s3}")
 """
 
 
-def test_what_is_the_same_and_what_nothing_uses_is_told_and_not_executed(tmp_path) -> None:
+def test_a_plan_is_executed_as_written_but_for_pure_calls_that_are_the_same(tmp_path) -> None:
     done = llmorch("execute", "-", "-f", FUNCTIONS, "--json", stdin=REPEATING)
     calls = json.loads(done.stdout)["calls"]
     assert done.returncode == 0
     assert [call["same_as"] for call in calls] == [None, None, "s2", None, None]
-    assert [call["status"] for call in calls] == ["completed"] * 3 + ["unused", "completed"]
-    assert done.stderr.count("s4 is not executed: nothing uses its result (--no-optimize") == 1
+    assert [call["status"] for call in calls] == ["completed"] * 5
     assert "completed: s3, the same as s2" in done.stderr
-    assert done.stderr.count("fetching\n") == 2
+    assert done.stderr.count("fetching\n") == 3
     plain = llmorch("execute", "-", "-f", FUNCTIONS, "--json", "--no-optimize", stdin=REPEATING)
-    assert [call["status"] for call in json.loads(plain.stdout)["calls"]] == ["completed"] * 5
-    assert "is not executed" not in plain.stderr
+    assert [call["same_as"] for call in json.loads(plain.stdout)["calls"]] == [None] * 5
 
     drawn = json.loads(llmorch("graph", "-", "-f", FUNCTIONS, "--format", "json", stdin=REPEATING).stdout)
     assert [call["same_as"] for call in drawn["calls"]] == [None, None, "s2", None, None]
-    assert [call["unused"] for call in drawn["calls"]] == [False, False, False, True, False]
+    assert [call["unused"] for call in drawn["calls"]] == [False] * 5
     mermaid = llmorch("graph", "-", "-f", FUNCTIONS, stdin=REPEATING).stdout
     assert "    s2 -- same --- s3\n" in mermaid
-    assert "fetch(name=&quot;b&quot;) (unused)" in mermaid
     dot = llmorch("graph", "-", "-f", FUNCTIONS, "--format", "dot", stdin=REPEATING).stdout
     assert "    s2 -> s3 [dir=none, label=same];\n" in dot
 

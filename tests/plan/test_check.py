@@ -21,11 +21,11 @@ class Point(BaseModel):
     y: int = 0
 
 
-@function
+@function(pure=True)
 async def search(query: str, k: int = 500) -> str: ...
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def draw(
     points: list[Point], style: Literal["line", "dot"] = "line", width: Annotated[float, Ge(0)] = 1
 ) -> str: ...
@@ -51,7 +51,7 @@ FUNCTIONS = as_functions([search, draw, save]) | {"self": self_function("inout")
         ('s1 = search(query="a", k=None)', InvalidArgument, 26, "valid integer"),
         ("s1 = search(k=5)", InvalidArgument, 1, "needs its argument query"),
         ('s1 = search("a", 1, 2)', InvalidArgument, 21, "takes 2 arguments"),
-        ('s1 = search("a", query="b")', InvalidArgument, 24, "given twice"),
+        ('s1 = search("a", query="b")', InvalidArgument, 24, "keyword argument repeated"),
         ('s1 = draw(points=[{"y": 1}])', InvalidArgument, 18, "field required"),
         ('s1 = draw(points=[{"x": 1}], style="dash")', InvalidArgument, 36, "'line' or 'dot'"),
         ('s1 = draw(points=[{"x": 1}], width=-1)', InvalidArgument, 36, "greater than or equal"),
@@ -64,7 +64,7 @@ def test_a_call_that_its_function_can_not_take_is_refused(text, kind, column, sa
     assert says in str(caught.value)
 
 
-@function
+@function(pure=True)
 def mix(
     values: list[float],
     shares: dict[str, float] | None = None,
@@ -165,7 +165,7 @@ def test_an_unused_result_is_put_into_the_last_prompt_in_plain_sight() -> None:
 
 
 def test_a_prompt_that_a_function_takes_apart_gets_nothing_added() -> None:
-    @function(asks_model=True)
+    @function(asks_model=True, pure=True)
     def compute(prompt: str) -> Generator[str, str, float]:
         yield prompt
         return 1.0

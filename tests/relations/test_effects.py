@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 import pytest
 
 from llmorch import function
@@ -134,20 +132,6 @@ def test_a_default_and_the_same_value_written_out_are_one_name() -> None:
 def test_an_argument_that_does_not_fit_could_still_be_anything() -> None:
     plan = check(parse('s1 = pure(text="a")\ns2 = print_page(number=s1)'), PRINTING)
     assert touches(PRINTING["print_page"], plan["s2"], {"s1": "three"}).writes == (Name("page:", below=True),)
-
-
-class Place(TypedDict):  # which can't be checked before Python 3.12
-    row: int
-
-
-@function(writes=["seat:{place}"])
-async def sit(place: Place) -> None: ...
-
-
-def test_an_argument_that_cannot_be_checked_could_still_be_anything() -> None:
-    functions = as_functions([sit, pure])
-    plan = check(parse('s1 = pure(text="a")\ns2 = sit(place=s1)'), functions)
-    assert touches(functions["sit"], plan["s2"], {"s1": 1}).writes == (Name("seat:", below=True),)
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ s4 = python(file="con.py", args=[s1])
 s5 = chatbot(prompt="{s2} {s3} {s4}")
 """
 OFFERED = {
-    "search": Function("search", call=print, kind="inout"),
-    "chatbot": Function("chatbot", call=print, kind="compute"),
-    "python": Function("python", call=print, kind="compute"),
+    "search": Function("search", call=print, kind="inout", effects="none"),
+    "chatbot": Function("chatbot", call=print, kind="compute", effects="none"),
+    "python": Function("python", call=print, kind="compute", effects="none"),
     "self": self_function("inout"),
 }
 

@@ -16,7 +16,7 @@ MADE: Counter[str] = Counter()
 """How often each call was made in this test."""
 
 
-@function
+@function(pure=True)
 async def search(term: str, k: int = 500) -> str:
     """Search a term; the first k words."""
     MADE[f"search {term} {k}"] += 1

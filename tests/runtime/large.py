@@ -40,7 +40,7 @@ def open_files() -> int:
     return sum("memfd:llmorch" in text for text in (*links, *maps))
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def made(what: str, n: int) -> Any:
     """A value of a kind and a length."""
     numbers = range(n)
@@ -61,7 +61,7 @@ def scale(x: np.ndarray, by: float = 2.0) -> np.ndarray:
     return x * by
 
 
-@function(kind="compute", resources={"cpu": 2})
+@function(kind="compute", resources={"cpu": 2}, pure=True)
 def total(x: np.ndarray) -> float:
     return float(x.sum())
 
@@ -73,7 +73,7 @@ def spoil(x: Any) -> float:
     return float(x[0])
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def first(x: Any) -> float:
     return float(x[0])
 
@@ -108,7 +108,7 @@ def fetch(x: Any) -> int:
     return len(x)
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def sealed() -> Any:
     return Seal()
 

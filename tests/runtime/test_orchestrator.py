@@ -25,23 +25,23 @@ class Point(BaseModel):
     y: int = 0
 
 
-@function
+@function(pure=True)
 async def fetch(name: str, seconds: float = 0.0) -> str:
     await asyncio.sleep(seconds)
     return f"<{name}>"
 
 
-@function
+@function(pure=True)
 def join(parts: list[str], between: str = "") -> str:
     return between.join(parts)
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def square(n: int) -> int:
     return n * n
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def spin(seconds: float) -> int:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -49,18 +49,18 @@ def spin(seconds: float) -> int:
     return os.getpid()
 
 
-@function
+@function(pure=True)
 def measure(point: Point) -> int:
     assert isinstance(point, Point)
     return point.x + point.y
 
 
-@function
+@function(pure=True)
 async def fail(why: str) -> str:
     raise ValueError(why)
 
 
-@function
+@function(pure=True)
 def count(n: int) -> int:
     return n
 
@@ -100,7 +100,7 @@ async def test_json_has_exactly_the_fields_of_the_face() -> None:
     assert list(data["calls"][0]) == [
         "id", "function", "kind", "rank", "uses", "excludes", "after", "same_as", "status", "attempt",
         "processor", "processors", "device", "resources", "limits", "known", "batch",
-        "submitted", "dispatched", "completed", "expected", "result", "error",
+        "submitted", "dispatched", "completed", "expected", "result", "error", "traceback",
     ]  # fmt: skip
 
 
@@ -281,11 +281,11 @@ async def test_real_time_and_virtual_time_dispatch_alike() -> None:
 
 
 async def test_a_sync_function_that_computes_is_pointed_out() -> None:
-    @function
+    @function(pure=True)
     def busy() -> int:
         return sum(n * n for n in range(4_000_000))
 
-    @function(kind="inout")
+    @function(kind="inout", pure=True)
     def said_so() -> int:
         return sum(n * n for n in range(4_000_000))
 
@@ -350,11 +350,11 @@ class Unspeakable:
 async def test_a_value_without_a_text_fails_the_calls_that_need_it_and_hangs_nothing() -> None:
     """Such a value once ended the callback that had to report it, and the run never ended."""
 
-    @function
+    @function(pure=True)
     def odd() -> Any:
         return Unspeakable()
 
-    @function
+    @function(pure=True)
     def deep() -> Any:
         made: list[Any] = []
         for _ in range(100_000):

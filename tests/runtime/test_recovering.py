@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-@function
+@function(pure=True)
 async def number(text: str, seconds: float = 0.0) -> int:
     """The number in a text; it comes late in it."""
     MADE[f"number {text}"] += 1
@@ -29,13 +29,13 @@ async def number(text: str, seconds: float = 0.0) -> int:
     return number_in(text)
 
 
-@function
+@function(pure=True)
 async def total(values: list[int]) -> int:
     MADE["total"] += 1
     return sum(values)
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def lookup(term: str) -> str:
     """Look a term up in the large dictionary."""
     return f"{term}, first 5000 words"
@@ -140,7 +140,7 @@ async def test_failures_whose_cones_do_not_meet_are_apart() -> None:
 
 
 async def test_where_the_parents_do_not_help_the_next_attempt_goes_further_up() -> None:
-    @function
+    @function(pure=True)
     async def cut(text: str, words: int = 100) -> str:
         return text if words >= 100 else "short"
 
@@ -305,13 +305,13 @@ async def test_a_limit_that_cannot_be_is_told(limits) -> None:
             await made.run("How much?", **limits)
 
 
-@function
+@function(pure=True)
 async def nap(seconds: float, name: str = "b") -> str:
     await asyncio.sleep(seconds)
     return name
 
 
-@function
+@function(pure=True)
 async def glue(parts: list[str]) -> str:
     return " ".join(parts)
 
@@ -420,7 +420,7 @@ class Unshowable:
 
 @pytest.mark.parametrize("again", ["pay_to(who=s1)", "pay_to(who=s2)"])
 async def test_an_effect_of_a_value_that_cant_be_shown_is_not_made_again(again) -> None:
-    @function
+    @function(pure=True)
     async def person(name: str) -> object:
         return Unshowable(name)
 
@@ -434,7 +434,7 @@ async def test_an_effect_of_a_value_that_cant_be_shown_is_not_made_again(again) 
         's5 = number(text=s4, seconds=0.1)\ns6 = same(one=s1, other=s2)\ns7 = glue(parts=["{s5}", s3, "{s6}"])'
     )
 
-    @function
+    @function(pure=True)
     async def same(one: object, other: object) -> bool:
         return one.name == other.name
 

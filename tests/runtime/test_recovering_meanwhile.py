@@ -14,13 +14,13 @@ from tests.runtime.counted import MADE
 pytestmark = pytest.mark.anyio
 
 
-@function
+@function(pure=True)
 async def search(term: str, k: int = 500) -> str:
     MADE["search"] += 1
     return f"{term}, first {k} words"
 
 
-@function
+@function(pure=True)
 async def number(text: str, seconds: float = 0.0) -> int:
     await asyncio.sleep(seconds)
     words = int(text.split()[-2])
@@ -29,19 +29,19 @@ async def number(text: str, seconds: float = 0.0) -> int:
     return words
 
 
-@function
+@function(pure=True)
 async def nap(seconds: float, name: str = "b") -> str:
     MADE["nap"] += 1
     await asyncio.sleep(seconds)
     return name
 
 
-@function
+@function(pure=True)
 async def glue(parts: list[str]) -> str:
     return " ".join(parts)
 
 
-@function
+@function(pure=True)
 async def flaky(text: str) -> str:
     MADE["flaky"] += 1
     if MADE["flaky"] == 1:

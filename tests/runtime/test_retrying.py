@@ -62,7 +62,7 @@ def made(file: str | Path) -> int:
     return Path(file).stat().st_size if Path(file).exists() else 0
 
 
-@function(retries=3, retry_on=ConnectionError, backoff=0.01)
+@function(retries=3, retry_on=ConnectionError, backoff=0.01, pure=True)
 async def waits(file: str, kinds: list[str]) -> str:
     await asyncio.sleep(0)
     return attempt(file, kinds)
@@ -305,11 +305,11 @@ async def test_a_call_that_pauses_is_given_up_with_its_plan(tmp_path) -> None:
 async def test_an_attempt_does_not_see_the_results_of_another_plan() -> None:
     seen = []
 
-    @function
+    @function(pure=True)
     async def name(text: str) -> str:
         return text
 
-    @function(retries=1, backoff=0.2)
+    @function(retries=1, backoff=0.2, pure=True)
     async def flaky(text: str) -> None:
         seen.append(text)
         raise ConnectionError

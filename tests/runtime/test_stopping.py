@@ -28,7 +28,7 @@ from tests.runtime.counted import MADE, scripted
 pytestmark = pytest.mark.anyio
 
 
-@function
+@function(pure=True)
 async def wait(seconds: float, value: int = 1) -> int:
     """Wait, then return the value."""
     MADE[f"wait {value}"] += 1
@@ -58,7 +58,7 @@ def write_late(seconds: float, file: str) -> int:
     return os.getpid()
 
 
-@function
+@function(pure=True)
 def add(values: list[int]) -> int:
     """The sum."""
     return sum(values)
@@ -210,7 +210,7 @@ async def test_what_waits_for_its_turn_after_a_cancelled_call_starts_when_that_h
 async def test_the_model_does_not_recover_what_was_cancelled() -> None:
     cancelled = asyncio.Event()
 
-    @function
+    @function(pure=True)
     async def fail_late(text: int) -> int:
         await cancelled.wait()
         raise ValueError("it is too little")

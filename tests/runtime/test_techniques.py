@@ -9,13 +9,13 @@ from collections.abc import Generator  # noqa: TC003  the declaration reads it
 import pytest
 
 from llmorch import Orchestrator, function
-from llmorch.errors import FunctionError, ModelError, UnresolvedQuery
+from llmorch.errors import ModelError, UnresolvedQuery
 from llmorch.requests import ToolCall
 from llmorch.techniques import TECHNIQUES, Recovery
 from llmorch.testing import ScriptedModel
 
 
-@function
+@function(pure=True)
 async def search(query: str) -> str:
     """Search the encyclopedia for a topic."""
     await asyncio.sleep(0.05)
@@ -24,7 +24,7 @@ async def search(query: str) -> str:
     return f"page of {query}"
 
 
-@function(asks_model=True)
+@function(asks_model=True, pure=True)
 def math(prompt: str) -> Generator[str, str, float]:
     """Compute what the prompt asks."""
     expression = yield f"An expression for: {prompt}"
@@ -168,7 +168,7 @@ async def test_what_a_generator_raises_fails_its_call() -> None:
 
 
 async def test_a_generator_that_never_ends_is_stopped() -> None:
-    @function(asks_model=True)
+    @function(asks_model=True, pure=True)
     def curious(prompt: str) -> Generator[str, str, str]:
         while True:
             yield prompt
@@ -178,12 +178,16 @@ async def test_a_generator_that_never_ends_is_stopped() -> None:
     assert "asked the model more than 20 times" in result.error
 
 
-async def test_only_functions_that_ask_the_model_are_generators() -> None:
-    with pytest.raises(FunctionError, match="a generator can't be offered"):
+async def test_a_generator_that_does_not_ask_the_model_comes_to_a_list_of_what_it_yields() -> None:
+    @function(pure=True)
+    def rows(path: str) -> Generator[str, None, None]:
+        yield path
+        yield f"{path}.2"
 
-        @function
-        def rows(path: str) -> Generator[str, None, None]:
-            yield path
+    async with Orchestrator([rows], model=ScriptedModel([])) as orchestrator:
+        assert orchestrator.functions["rows"].signature == "rows(path: str) -> list[str]"
+        result = await orchestrator.execute('s1 = rows(path="a")')
+    assert result.answer == ["a", "a.2"]
 
 
 async def test_a_last_plan_that_breaks_off_leaves_nothing_behind() -> None:
@@ -219,7 +223,7 @@ async def test_a_prompt_that_has_no_text_fails_its_call() -> None:
         def __str__(self) -> str:
             raise RuntimeError("no text")
 
-    @function(asks_model=True)
+    @function(asks_model=True, pure=True)
     def odd() -> object:
         return Odd()
 

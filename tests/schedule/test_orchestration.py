@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmorch.calls import Plan
+from llmorch.decorating import function
 from llmorch.errors import IllegalEvent
-from llmorch.functions import function
 from llmorch.offering import as_functions
 from llmorch.plan import parse, with_ids
 from llmorch.runtime.simulate import simulate
@@ -470,7 +470,7 @@ def test_a_cancelled_call_does_not_stop_what_a_revised_plan_has_from_the_one_bef
     def shell(x: list[int]) -> list[int]:
         return x
 
-    @function
+    @function(pure=True)
     def get(x: int) -> int:
         return x
 
@@ -486,7 +486,7 @@ def test_a_cancelled_call_does_not_stop_what_a_revised_plan_has_from_the_one_bef
 
 
 def test_a_refused_call_whose_input_never_ended_is_no_part_of_the_next_plan() -> None:
-    @function
+    @function(pure=True)
     def look(x: int) -> int:
         return x
 

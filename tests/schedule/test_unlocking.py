@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from llmorch.calls import Plan
 
 
-@function(resources={"camera": 1})
+@function(resources={"camera": 1}, pure=True)
 async def look(after: list[int]) -> int: ...
 
 
-@function(kind="compute", resources={"camera": 1})
+@function(kind="compute", resources={"camera": 1}, pure=True)
 def film(after: list[int]) -> int: ...
 
 

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from llmorch.requests import ModelRequest
 
 
-@function
+@function(pure=True)
 async def search(query: str) -> str:
     """Search the encyclopedia for a topic."""
 
 
-@function
+@function(pure=True)
 async def search_news(query: str) -> str:
     """Search the news for a topic."""
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def measure(image: str, scale: float = 1.0) -> float:
     """Measure an image."""
 

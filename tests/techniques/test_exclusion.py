@@ -16,19 +16,19 @@ from llmorch.plan import check, parse
 from llmorch.techniques.exclusion import call_grammar
 
 
-@function
+@function(pure=True)
 def search(query: str, k: int = 500) -> str: ...
 
 
-@function
+@function(pure=True)
 def draw(style: Literal["line", "dot"]) -> str: ...
 
 
-@function
+@function(pure=True)
 def now() -> str: ...
 
 
-@function
+@function(pure=True)
 def ratio(values: list[float]) -> float: ...
 
 
@@ -111,7 +111,7 @@ def test_a_long_text_makes_no_endless_grammar() -> None:
     assert len(call_grammar(FUNCTIONS, "s1", ["s0"], calls)) < 30_000
 
 
-@function
+@function(pure=True)
 def fetch(
     url: str, timeout: float = 1.0, raw: bool = False, k: int | None = None, mode: Literal["fast"] = "fast"
 ) -> str: ...

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from llmorch import function
 from llmorch.calls import Plan
-from llmorch.errors import UndefinedId
+from llmorch.errors import InvalidSyntax, UndefinedId
 from llmorch.offering import as_functions, self_function
 from llmorch.plan import Parser, check
 from llmorch.techniques.grammar import plan_grammar
@@ -22,21 +22,21 @@ class Point(BaseModel):
     label: str = ""
 
 
-@function
+@function(pure=True)
 def search(query: str, k: int = 500) -> str: ...
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def draw_it(
     style: Literal["line", "dot"], points: list[Point], width: float = 1.0, closed: bool = False
 ) -> str: ...
 
 
-@function
+@function(pure=True)
 def now(zone: str = "UTC", short: bool = False) -> str: ...
 
 
-@function
+@function(pure=True)
 def nothing() -> int: ...
 
 
@@ -136,6 +136,9 @@ def test_what_the_grammar_allows_is_read_and_its_types_are_right(short) -> None:
             check(Plan(tuple(calls)), FUNCTIONS)
         except UndefinedId:
             continue  # an id inside an escape that we don't see from outside
+        except InvalidSyntax as error:
+            assert error.message.startswith("key repeated")  # a grammar can't say that keys differ
+            continue
         read += 1
     assert read > 380
 

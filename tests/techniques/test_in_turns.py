@@ -227,12 +227,12 @@ def test_one_call_that_cannot_be_read_spoils_no_other() -> None:
     assert "Error" in played.told
 
 
-@function
+@function(pure=True)
 async def wiki(term: str) -> str:
     """Look a term up in the encyclopedia."""
 
 
-@function
+@function(pure=True)
 async def lexicon(word: str) -> str:
     """Look a term up in the lexicon."""
 
@@ -242,7 +242,7 @@ async def write(path: str, text: str) -> None:
     """Write a text to a file."""
 
 
-@function(kind="compute")
+@function(kind="compute", pure=True)
 def render_scene(term: str) -> str:
     """Look a term up in the scene."""
 
@@ -255,11 +255,11 @@ def test_functions_that_do_and_take_alike_are_fused_whatever_their_names() -> No
 
 
 def test_functions_that_take_or_return_other_things_stay_apart() -> None:
-    @function
+    @function(pure=True)
     async def search_all(query: str, k: int) -> str:
         """Search the encyclopedia for a topic."""
 
-    @function
+    @function(pure=True)
     async def search_ids(query: str) -> list[int]:
         """Search the encyclopedia for a topic."""
 
@@ -334,7 +334,7 @@ def test_braces_in_a_turn_are_text() -> None:
 
 @pytest.mark.parametrize("name", ["finish", "observation", "thought"])
 def test_a_function_may_have_a_markers_name(name) -> None:
-    @function(name=name)
+    @function(name=name, pure=True)
     async def named(task: str) -> str:
         """Do it."""
 
@@ -453,16 +453,40 @@ def test_common_forms_of_operations_are_taken(operations) -> None:
     assert played.runs == ['s1 = search(query="A")']
 
 
+@pytest.mark.parametrize(
+    "operations",
+    [
+        r'"[{\"function\": \"search\", \"arguments\": {\"query\": \"A\", \"query\": \"B\"}}]"',
+        '[{"function": "search", "arguments": {"query": "A", "query": "B"}}]',
+        '[{"function": "search", "function": "search_news", "arguments": {"query": "A"}}]',
+    ],
+)
+def test_an_operation_that_says_a_thing_twice_is_told_so_and_not_made(operations) -> None:
+    played = play(toolcompiler, [f"search_many(operations={operations})", "Answer: a"])
+    assert played.runs == []
+    assert "key repeated" in played.told
+    call = ToolCall("c1", "search_many", f'{{"operations": {operations}}}')
+    played = play(toolcompiler, [Reply("", calls=(call,)), Reply("done")], calls_tools=True)
+    assert (played.runs, "key repeated" in played.told) == ([], True)
+
+
+def test_a_native_call_with_an_argument_twice_is_told_so_and_not_made() -> None:
+    call = ToolCall("c1", "search", '{"query": "A", "query": "B"}')
+    played = play(parallel, [Reply("", calls=(call,)), Reply("done")], calls_tools=True)
+    assert played.runs == []
+    assert "keyword argument repeated: query" in played.told
+
+
 class Item(BaseModel):
     name: str
 
 
 def test_schemas_of_nested_models_can_be_resolved() -> None:
-    @function
+    @function(pure=True)
     async def order(items: list[Item], most: float = float("inf")) -> str:
         """Order items."""
 
-    @function
+    @function(pure=True)
     async def order_more(items: list[Item], most: float = 1.0) -> str:
         """Order more items."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llmorch.calls import Plan
 
 
-@function
+@function(pure=True)
 async def search(query: str, k: int = 500) -> str:
     """Search the encyclopedia.
 
@@ -151,7 +151,7 @@ def test_examples_without_a_call_that_uses_another_are_shown_without_ids_and_fir
 
 
 def test_an_optional_argument_keeps_its_name_in_a_short_example() -> None:
-    @function
+    @function(pure=True)
     async def rooms(city: str = "Rome", k: int = 5) -> str:
         """List rooms."""
         return f"{k} in {city}"
@@ -192,7 +192,7 @@ def test_two_loose_ends_are_read_by_a_last_call() -> None:
 
 
 def test_a_loose_end_beside_a_conclusion_spoils_no_answer() -> None:
-    @function
+    @function(pure=True)
     async def best(pages: list[str]) -> str:
         """Choose the best page."""
 

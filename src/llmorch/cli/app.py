@@ -209,17 +209,17 @@ def graph(
 ) -> None:
     """Print the relation graph of the plan in PLANFILE (- for standard input).
 
-    It shows which calls are the same and which are unused: those aren't executed.
+    It shows which calls are the same: those are executed once.
     Without --functions, every function but self is taken to be compute.
     """
     with reported():
         from llmorch.cli.graphs import FORMATS
-        from llmorch.relations import discover, unused
+        from llmorch.relations import discover
 
         if form not in FORMATS:
             raise typer.BadParameter(f"there is no format {form!r}; there are {', '.join(FORMATS)}")
         made, known = planned(planfile, functions)
-        print_text(sys.stdout, FORMATS[form](discover(made, known), known, unused(made, known)))
+        print_text(sys.stdout, FORMATS[form](discover(made, known), known))
 
 
 @app.command()

@@ -21,7 +21,10 @@ MAX_LABEL = 48
 def as_json(
     graph: RelationGraph, functions: Mapping[str, Function], unused: Collection[CallId] = ()
 ) -> dict[str, Any]:
-    """The graph as one object with a list ``calls``; ``resources`` are what each takes."""
+    """The graph as one object with a list ``calls``; ``resources`` are what each takes.
+
+    The ``unused`` calls are those that a run for a query would leave out.
+    """
     return {
         "calls": [
             {
@@ -41,14 +44,14 @@ def as_json(
     }
 
 
-def mermaid(graph: RelationGraph, functions: Mapping[str, Function], unused: Collection[CallId] = ()) -> str:
+def mermaid(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
     """A Mermaid flowchart: arrows are data, thick ones order, dotted lines exclude, boxes compute.
 
     A line that says "same" leads to a call that isn't made.
     """
     lines = ["flowchart TD"]
     for call in graph:
-        label = _label(graph, call, functions, unused).replace('"', "&quot;").replace("<", "&lt;")
+        label = _label(graph, call, functions).replace('"', "&quot;").replace("<", "&lt;")
         shape = f'["{label}"]' if graph.kind(call) == "compute" else f'("{label}")'
         lines.append(f"    {call}{shape}")
     lines += [f"    {used} --> {call}" for call in graph for used in graph.uses(call)]
@@ -58,14 +61,14 @@ def mermaid(graph: RelationGraph, functions: Mapping[str, Function], unused: Col
     return "\n".join(lines)
 
 
-def dot(graph: RelationGraph, functions: Mapping[str, Function], unused: Collection[CallId] = ()) -> str:
+def dot(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
     """A Graphviz digraph, ranks as rows: arrows are data, bold ones order, dashed lines exclude.
 
     A line that says "same" leads to a call that isn't made.
     """
     lines = ["digraph plan {", "    node [fontname=Helvetica];"]
     for call in graph:
-        label = _label(graph, call, functions, unused).replace("\\", "\\\\").replace('"', '\\"')
+        label = _label(graph, call, functions).replace("\\", "\\\\").replace('"', '\\"')
         shape = "box" if graph.kind(call) == "compute" else "ellipse"
         lines.append(f'    {call} [label="{label}", shape={shape}];')
     ranks: dict[int, list[CallId]] = {}
@@ -81,27 +84,22 @@ def dot(graph: RelationGraph, functions: Mapping[str, Function], unused: Collect
     return "\n".join([*lines, "}"])
 
 
-def _json_text(
-    graph: RelationGraph, functions: Mapping[str, Function], unused: Collection[CallId] = ()
-) -> str:
-    return json.dumps(as_json(graph, functions, unused), indent=2)
+def _json_text(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
+    return json.dumps(as_json(graph, functions), indent=2)
 
 
-FORMATS: dict[str, Callable[[RelationGraph, Mapping[str, Function], Collection[CallId]], str]] = {
+FORMATS: dict[str, Callable[[RelationGraph, Mapping[str, Function]], str]] = {
     "mermaid": mermaid,
     "dot": dot,
     "json": _json_text,
 }
 
 
-def _label(
-    graph: RelationGraph, call: CallId, functions: Mapping[str, Function], unused: Collection[CallId]
-) -> str:
+def _label(graph: RelationGraph, call: CallId, functions: Mapping[str, Function]) -> str:
     text = render_call(graph.call(call))
     text = text if len(text) <= MAX_LABEL else f"{text[:MAX_LABEL]}..."
     taken = [shown(name, amount) for name, amount in functions[graph.call(call).function].resources.items()]
-    text = f"{text} takes {', '.join(taken)}" if taken else text
-    return f"{text} (unused)" if call in unused else text
+    return f"{text} takes {', '.join(taken)}" if taken else text
 
 
 def _exclusions(graph: RelationGraph) -> Iterator[tuple[CallId, CallId]]:

@@ -2,8 +2,8 @@
 
 from llmorch.plan.check import Checker, check
 from llmorch.plan.evaluate import evaluate
-from llmorch.plan.literals import call_from_json, literal
-from llmorch.plan.parse import Parser, parse
+from llmorch.plan.literals import call_from_json, from_json
+from llmorch.plan.parse import Parser, calls_in, parse
 from llmorch.plan.passes import mention_unused, unused_results, with_answer, with_ids, with_query
 from llmorch.plan.render import render, render_call, render_without_id
 
@@ -11,9 +11,10 @@ __all__ = [
     "Checker",
     "Parser",
     "call_from_json",
+    "calls_in",
     "check",
     "evaluate",
-    "literal",
+    "from_json",
     "mention_unused",
     "parse",
     "render",

@@ -18,15 +18,22 @@ _QUERY = "{query}"
 
 
 def unused_results(plan: Plan, functions: Mapping[str, Function]) -> tuple[FunctionCall, ...]:
-    """Calls before the last whose results no call uses, in the plan's order.
+    """Calls before the last that only look and whose results no call uses, in the plan's order.
 
-    A function that returns nothing, by its annotation, is called for its effect, and one
-    that says what it writes may be, or that can't say.
+    Any other may be made for what it does, and stays as it is written.
     """
+    return tuple(call for call in _unused(plan) if functions[call.function].only_looks)
+
+
+def _unused(plan: Plan) -> list[FunctionCall]:
+    """Calls before the last whose results no call uses."""
     used = {id_ for call in plan for id_ in call.uses}
-    return tuple(
-        call for call in plan.calls[:-1] if call.id not in used and not functions[call.function].acts
-    )
+    return [call for call in plan.calls[:-1] if call.id not in used]
+
+
+def _tells(function: Function) -> bool:
+    """Whether a result may be worth reading: what returns nothing, or changes something, is made for that."""
+    return not function.changes and function.returns not in (None, type(None))
 
 
 def mention_unused(plan: Plan, functions: Mapping[str, Function]) -> Plan:
@@ -35,7 +42,7 @@ def mention_unused(plan: Plan, functions: Mapping[str, Function]) -> Plan:
     Only a last call that returns a model's reply as it is has one; any other plan stays as
     it is. Small models often fetch what a question needs and then forget to hand it on.
     """
-    unused = [call.id for call in unused_results(plan, functions)]
+    unused = [call.id for call in _unused(plan) if _tells(functions[call.function])]
     last = plan.calls[-1]
     function = functions[last.function]
     if not unused or not function.asks_model or function.converses or not function.parameters:
@@ -77,7 +84,7 @@ def with_answer(plan: Plan, functions: Mapping[str, Function], query: str) -> Pl
     """
     last = functions[plan.calls[-1].function]
     unused = unused_results(plan, functions)
-    if not unused or last.asks_model or last.acts:
+    if not unused or last.asks_model or not last.only_looks:
         return plan
     if any(call.function != last.name for call in unused):
         return plan

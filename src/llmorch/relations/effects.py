@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import references
+from llmorch.defaults import MADE
 from llmorch.errors import EvaluationError, FunctionError
 from llmorch.plan import evaluate
 from llmorch.plan.evaluate import as_text
@@ -71,7 +72,7 @@ NOTHING = Touch()
 def touches(function: Function, call: FunctionCall, results: Mapping[CallId, Any] | None = None) -> Touch:
     """What a checked call touches, as far as its arguments are known.
 
-    ``results`` are those of earlier calls. A pure function touches nothing.
+    ``results`` are those of earlier calls. Where no effects are said, nothing is touched.
     """
     if function.effects == "unknown":
         return Touch(barrier=True)
@@ -89,6 +90,8 @@ def touches(function: Function, call: FunctionCall, results: Mapping[CallId, Any
         # What has no value fails its call; until then it could be anything.
         with suppress(EvaluationError, FunctionError, ValueError):
             value = parameter.default
+            if value is MADE and expression is None:
+                continue
             if expression is not None:  # as the function gets it: "3" and 3.0 may be 3 to it
                 value = parameter.accept(evaluate(expression, results or {}))
             values[parameter.name] = _text(value)

@@ -1,7 +1,7 @@
 """Which calls nobody wants, where the last call of a plan is all that is asked for.
 
-A call is wanted if it is the last one, if it may be made for what it does, or if a call
-that is wanted uses its result, or is the same. This module must not know what has run.
+A call is wanted if it is the last one, if it isn't declared pure, or if a call that is
+wanted uses its result, or is the same. This module must not know what has run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def unused(plan: Plan, functions: Mapping[str, Function]) -> frozenset[CallId]:
-    """The calls of a whole plan that change nothing and whose results the last call doesn't come from."""
+    """The pure calls of a whole plan whose results the last call doesn't come from."""
     left = _unwanted(plan, functions, {})
     if not left:
         return left
@@ -32,7 +32,7 @@ def _unwanted(
     wanted: set[CallId | None] = {plan.answer}
     left = set()
     for call in reversed(plan.calls):
-        if call.id in wanted or functions[call.function].acts:
+        if call.id in wanted or not functions[call.function].pure:
             wanted.update(call.uses)
             wanted.add(originals.get(call.id))
         else:

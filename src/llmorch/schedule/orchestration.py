@@ -92,7 +92,7 @@ class Orchestration:
         """What calls of plans before a revision touch, as far as results had told."""
         self._unwanted = Unwanted(functions)
         self._held: list[CallId] = []
-        """Calls that may change something, ready before the whole plan is known."""
+        """Calls that do more than look, as far as anybody said, ready before the whole plan is known."""
         self._attempts: dict[CallId, int] = {}
         self._urgencies: Mapping[CallId, Urgency] = {}
         self._open = 0
@@ -251,7 +251,7 @@ class Orchestration:
         made, copies = self._scheduler.settle(calls)
         for call in made:
             state = self.states[call]
-            if not self._complete and self.graph.touch(call).changes:
+            if not self._complete and not self._functions[state.call.function].only_looks:
                 self._held.append(call)
                 continue
             state.status, state.submitted = "submitted", at
@@ -419,7 +419,8 @@ class Orchestration:
         """Fail a call whose effect is made already: on other inputs it would be made again."""
         state.status, state.attempt = "failed", spent.attempt
         state.dispatched, state.completed = spent.dispatched, spent.completed
-        state.error = f"{state.call.function} was made already, has effects and is not declared idempotent"
+        function = self._functions[state.call.function]
+        state.error = f"{function.name} was made already, and {function.once_for_all}"
         self._scheduler.add(state.call.id)
         self._scheduler.begun(state.call.id)
         self._scheduler.fail(state.call.id)
@@ -445,7 +446,8 @@ class Orchestration:
             state.touch = self.graph.touch(call)
             self._touches[self._touch_key(state.call)] = state.touch
             function = self._functions[state.call.function]
-            if state.dispatched is not None and not function.repeatable:
+            again = function.retryable if state.status == "failed" else function.repeatable
+            if state.dispatched is not None and not again:
                 self._spent[written(state.call, function)] = state
         self._earlier.add(self.states.values())
         self._once.revise(self.states)

@@ -57,10 +57,10 @@ def _text(value: Any) -> str:
 
 
 def repeated(plan: Plan, outcome: Outcome, functions: Mapping[str, Function]) -> frozenset[str]:
-    """The calls of a plan that were started and may not be made again."""
+    """The calls of a plan that were started and may not be made again, whoever writes them."""
     same = SameCall(functions, outcome.results)
     return frozenset(
-        same(call) for call in plan if call.id in outcome.begun and not functions[call.function].repeatable
+        same(call) for call in plan if call.id in outcome.begun and not functions[call.function].retryable
     )
 
 

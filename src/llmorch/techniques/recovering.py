@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.calls import Plan, Reference
 from llmorch.errors import DuplicateId, EvaluationError, PlanError
-from llmorch.plan import Checker, Parser, evaluate, render_call, with_query
+from llmorch.plan import Checker, calls_in, evaluate, render_call, with_query
 from llmorch.relations import discover, unused
 from llmorch.requests import Message
 from llmorch.schedule.recovery import Broken, broken, cone, named_in
@@ -24,7 +24,7 @@ from llmorch.techniques.prompts.recover import MAX_INPUT, repair_call
 from llmorch.techniques.prompts.results import result_text, value_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.relations import RelationGraph
@@ -104,10 +104,11 @@ class _Recovering:
         replan = last and any(steps[call] > 1 for call in group.failed)
         # A new plan makes nothing of the old one again, only something else than what failed.
         lost = self._lost(graph, group) if replan else {*group.cone}
-        if not replan and (spent := self._spent(group.cone, outcome)):
+        if not replan and (spent := self._spent(group.cone, outcome, anew=group.points)):
             self._given_up.update(group.failed)
             named = ", ".join(_named(self.plan[call]) for call in spent)
-            why = f"{why}; not made again: {named} has effects and is not declared idempotent"
+            again = self._task.functions[self.plan[spent[0]].function].once_for_all
+            why = f"{why}; not made again: {named} {again}"
             self._task.tried.append(Recovery("recover", why, group.failed))
             return
         self._attempts.update((call, steps[call]) for call in group.failed)
@@ -127,14 +128,15 @@ class _Recovering:
         own = self.plan.by_id
         return cone(graph, [same for call in group.failed for same in graph.alike(call) if same in own])
 
-    def _spent(self, calls: Sequence[CallId], outcome: Outcome) -> list[CallId]:
-        """Those that were started and may not be made again."""
-        own = self.plan.by_id
-        return [
-            call
-            for call in calls
-            if call in outcome.begun and not self._task.functions[own[call].function].repeatable
-        ]
+    def _spent(self, calls: Sequence[CallId], outcome: Outcome, anew: Collection[CallId]) -> list[CallId]:
+        """Those that were started and may not be made again; ``anew`` are those that the model writes anew."""
+        found = []
+        for call in calls:
+            function = self._task.functions[self.plan[call].function]
+            may = function.retryable if call in anew or call in outcome.failed else function.repeatable
+            if call in outcome.begun and not may:
+                found.append(call)
+        return found
 
     def _repair(self, outcome: Outcome, group: Broken, why: str) -> Conversation[None]:
         """The recovery points, one by one."""
@@ -190,7 +192,7 @@ class _Recovering:
             request = repair_call(self._task, told, point, above, failed, tried, already, said)
             reply: Reply = yield AskModel(request)
             try:
-                first = self._read(reply.text, above, point.id)[0]
+                first = self._read(reply, above, point.id)[0]
                 # An effect is not made for several.
                 pure = self._task.functions[first.function].pure
                 repaired = [replace(first, id=call.id) for call in (points if pure else points[:1])]
@@ -206,11 +208,11 @@ class _Recovering:
         plan = self._with(repaired)
         ids = [call.id for call in repaired]
         below = cone(self._graph(outcome, plan), ids)
-        spent = self._spent([call.id for call in plan if call.id in below], outcome)
+        spent = self._spent([call.id for call in plan if call.id in below], outcome, anew=ids)
         if spent:
             raise _wrong(
                 repaired[0],
-                f"with it {', '.join(spent)} would be made again, which has effects",
+                f"with it {', '.join(spent)} would be made again, which may happen once only",
                 "repair it without effects of its own",
             )
         others = Plan(tuple(call for call in outcome.plan if call.id not in ids))
@@ -234,7 +236,7 @@ class _Recovering:
         for _ in range(REPLIES):
             reply: Reply = yield AskModel(request)
             try:
-                more = self._read(reply.text, [call.id for call in (*earlier, *kept)], None)
+                more = self._read(reply, [call.id for call in (*earlier, *kept)], None)
                 if taken := [call for call in more if call.id in lost]:
                     raise _wrong(
                         taken[0], f"{taken[0].id} is taken", f"begin with s{next_number(own.values())}"
@@ -256,10 +258,10 @@ class _Recovering:
         why = f"{why}; the model wrote no plan that can be run"
         self._task.tried[-1] = Recovery("replan", why, group.failed)
 
-    def _read(self, text: str, above: Sequence[CallId], id_: CallId | None) -> list[FunctionCall]:
+    def _read(self, reply: Reply, above: Sequence[CallId], id_: CallId | None) -> list[FunctionCall]:
         """The calls in a reply, checked. Raises ``PlanError``."""
-        parser, checker = Parser(above), Checker(self._task.functions)
-        calls = [*parser.feed(text), *parser.finish()]
+        checker = Checker(self._task.functions)
+        calls = calls_in(reply.text, self._task.functions, above, thoughts=reply.thoughts)
         if id_ is not None and [call.id for call in calls] != [id_]:
             raise _wrong(
                 calls[0],
