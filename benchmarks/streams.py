@@ -33,10 +33,10 @@ KINDS = (CUT, GARBAGE, ENDLESS)
 _CHUNK = 12
 _GARBAGE = (
     "%$&!\n",
-    "and then?\n",
+    "s4 wait(name=1)\n",
     "s4 = \n",
     "s4 = wait(\n",
-    "{}[]\n",
+    "s4 = {}[]\n",
     "s4 = wait(name=s99)\n",
     "\x00\x00\n",
 )

@@ -205,7 +205,16 @@ async def test_a_reply_that_is_no_plan_is_repaired_or_named(
 
 
 @pytest.mark.parametrize(
-    "garbage", ["s4 join(parts=[s1])\n", "= join(parts=[s1])\n", "s4 = \n", "s1 = join(\n", "s4 = f(x=s9)\n"]
+    "garbage",
+    [
+        "s4 join(parts=[s1])\n",
+        "= join(parts=[s1])\n",
+        "s4 = \n",
+        "s1 = join(\n",
+        "s4 = f(x=s9)\n",
+        "%$&!\n",
+        "\x00\x00\n",
+    ],
 )
 @pytest.mark.parametrize("chunk", [5, 1_000])
 async def test_garbage_after_right_calls_runs_none_of_them_again(

@@ -103,8 +103,10 @@ DECORATED = re.compile(r"[ \t]*\d+[.:)][ \t]*([`*]+)")
 NUMBER_TICKED = re.compile(r"\d+[.:)][ \t]*[*]*`")
 BARE = re.compile(r"s\d{1,6}[ \t]*[:.,]?[ \t]*$")
 """An id alone."""
-RULE = re.compile(r"[-=*_`~.>#\s]+")
-"""A line, a heading's underline and the like."""
+RULE = re.compile(r"[-=*_`~.>#|\s]+|[][{}(),\s]+")
+"""A line, a heading's underline, brackets of what stands around, and the like."""
+GARBAGE = re.compile(r"[\x00-/:-@\[-`{-\x7f]+")
+"""A line without a letter, a digit or a sign of any script: no prose."""
 CUT = re.compile(rf"(?:(?P<number>\d{{1,6}})[.:)]?|(?P<id>{_ID})[ \t]{{0,9}}:)?[ \t]{{0,9}}(?P<name>{_ID})?")
 """The beginning of a statement that was cut off."""
 

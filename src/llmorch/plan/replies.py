@@ -97,6 +97,8 @@ class ReplyLines:
                 return self._statement(line, start) if start < len(line) else ""
             voids = thoughts.voids
             mark = thoughts.next(line, begin)
+            if outside and mark is None and self._is_garbage(line[max(begin, self._after) :]):
+                return self._statement(line, begin)
             if outside:
                 self._pass(line, max(begin, self._after), mark[0] if mark else len(line))
             if mark is None:
@@ -240,6 +242,11 @@ class ReplyLines:
         if not rest or not language:
             return after
         return fence.end() if forms.ON_ITS_FENCE.match(line, fence.end()) else len(line)
+
+    def _is_garbage(self, text: str) -> bool:
+        """Whether nobody would say this, so that the reply is broken where it stands."""
+        text = text.strip(" \t\r")
+        return bool(forms.GARBAGE.fullmatch(text)) and not forms.RULE.fullmatch(text) and not self._no_plan
 
     def _pass(self, line: str, start: int, end: int) -> None:
         """Take note of prose in a line."""
