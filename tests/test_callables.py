@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import json
 import math
+import textwrap
 import threading
 import types
-from collections.abc import AsyncIterator, Callable, Generator, Iterator  # noqa: TC003 - read at run time
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from unittest.mock import Mock, create_autospec
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, AliasPath, BaseModel, Field
 
 from llmorch import FunctionError, Orchestrator, PlanError, function, stateful
 from llmorch.functions import declaration_of
@@ -54,6 +56,9 @@ async def waits(n: int, step: float = 0.5) -> float:
 def hands_on(n: int, step: float = 0.5) -> Any:
     """Step on from a number."""
     return waits(n, step)
+
+
+def anything(**options: int) -> None: ...
 
 
 BODIES = (returns, raises, nothing, yields, waits, hands_on)
@@ -366,10 +371,23 @@ def test_what_is_told_of_a_class_a_method_or_an_object_is_its_authors(call, sign
         (Account.balance, "balance: a property is no function; offer a method that returns it"),
         (vars(Account)["kind"], "kind: it belongs to a class that is not made yet"),
         (functools.partialmethod(Account.deposit, 1), "deposit: it belongs to a class"),
-        (math.sqrt, "sqrt: parameter x takes no name; a plan passes every"),
-        (print, "print: parameter args takes no name"),
+        (math.sqrt, "sqrt: parameter x takes no name, and a plan passes every argument by its name; offer a"),
+        (
+            print,
+            "print: *args takes arguments without names, and a plan passes every argument by its name; o",
+        ),
+        (
+            anything,
+            "anything: **options takes arguments of any name, so nobody can tell a model which; offer",
+        ),
+        (_wrapper(Account.deposit), "deposit: Account.deposit is a method without its object; offer one of"),
+        (_wrapper(_wrapper(Account.deposit)), "deposit: Account.deposit is a method without its object"),
+        (functools.cache(_wrapper(Account.deposit)), "deposit: Account.deposit is a method without its"),
         (int, "int: its signature can't be read: "),
-        (Mock(), "Mock: parameter args takes no name"),
+        (
+            Mock(),
+            "Mock: *args takes arguments without names, and a plan passes every argument by its name; of",
+        ),
         (lambda x: x, "<lambda>: a function needs a plain name to be called by in a plan; give one by name="),
         (functools.partial(returns, 1, 2, 3), "returns: the arguments that are bound don't fit returns"),
         (functools.partial(returns, key=SECRET), "returns: the arguments that are bound don't fit returns"),
@@ -511,8 +529,105 @@ def test_a_wrapper_offers_its_own_parameters_and_those_it_passes_on() -> None:
         "returns(n: int, step: float = 0.5, trace: any = False) -> float"
     )
     assert declaration_of(only_n(returns)).signature == "returns(n: int) -> float"
-    with pytest.raises(FunctionError, match="parameter args takes no name"):
+    with pytest.raises(FunctionError, match=r"\*args takes arguments without names"):
         declaration_of(functools.wraps(returns)(lambda *args: returns(args[0])))
+
+
+def test_a_wrapper_that_brings_the_object_may_be_offered() -> None:
+    account = Account()
+
+    @functools.wraps(Account.deposit)
+    def paid(amount):  # type: ignore[no-untyped-def]
+        return account.deposit(amount)
+
+    for form in (paid, _wrapper(account.deposit), _wrapper(functools.partial(Account.deposit, account))):
+        (declared,) = as_functions([function(name="pay")(form)]).values()
+        assert declared.signature.startswith("pay(amount: float)")
+
+
+def with_options(text: str, width: int = 3, **options: Any) -> str:
+    return f"{text} {width} {options}"
+
+
+def with_more(text: str, *more: str) -> str:
+    return f"{text} {more}"
+
+
+def with_needed(*more: str, text: str) -> str:
+    return f"{text} {more}"
+
+
+@pytest.mark.parametrize(
+    ("call", "signature", "result"),
+    [
+        (with_options, "(text: str, width: int = 3) -> str", "a 3 {}"),
+        (functools.partial(with_options, mode=1), "(text: str, width: int = 3) -> str", "a 3 {'mode': 1}"),
+        (_wrapper(with_options), "(text: str, width: int = 3) -> str", "a 3 {}"),
+        (with_more, "(text: str) -> str", "a ()"),
+        (with_needed, "(text: str) -> str", "a ()"),
+    ],
+    ids=str,
+)
+def test_what_takes_more_than_it_names_is_offered_with_what_it_names(call, signature, result) -> None:
+    orchestrator = Orchestrator([function(name="f")(call)], learn=False)
+    assert orchestrator.functions["f"].signature == f"f{signature}"
+    assert orchestrator.execute_sync('s1 = f(text="a")').answer == result
+    with pytest.raises(PlanError):
+        orchestrator.execute_sync('s1 = f(text="a", other=1)')
+
+
+def test_functions_of_the_standard_library_with_options_are_offered() -> None:
+    orchestrator = Orchestrator([json.dumps, textwrap.shorten], learn=False)
+    assert orchestrator.execute_sync("s1 = dumps(obj=[1])").answer == "[1]"
+    assert orchestrator.execute_sync('s1 = shorten(text="a b", width=9)').answer == "a b"
+
+
+def test_a_wrapper_of_a_partial_is_described_by_its_functions_words() -> None:
+    bound = functools.partial(returns, step=1.0)
+    described = declaration_of(returns).description
+    for wrapped in (_wrapper(bound), _wrapper(_wrapper(bound)), _wrapper(functools.partial(bound, n=1))):
+        assert declaration_of(wrapped, name="f").description == described
+
+    def silent(n: int) -> int:
+        return n
+
+    assert declaration_of(_wrapper(functools.partial(silent)), name="f").description == ""
+    assert declaration_of(functools.wraps(Mock())(lambda n: n), name="f").description == ""
+
+
+class Cursor:
+    def __next__(self) -> int:
+        return 1
+
+
+class Rows(Iterator[int]):
+    def __next__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("returned", "kept"),
+    [
+        *(
+            (Cursor, True),
+            (Rows, True),
+            ("Cursor", True),
+            (Cursor | None, True),
+            (Annotated[Rows, "rows"], True),
+        ),
+        *((Iterator[int], False), (Generator[int, None, None], False), (Any, False), (object, False)),
+        *((None, False), (list[int], False), (list[Cursor], False), (map, False), (int, False)),
+    ],
+    ids=str,
+)
+def test_an_iterator_of_ones_own_is_kept_where_it_is_said_to_be_returned(returned: Any, kept: bool) -> None:
+    def query() -> Any: ...
+
+    assert not declaration_of(query).keeps_iterator
+    query.__annotations__["return"] = returned
+    assert declaration_of(query).keeps_iterator is kept
+    del query.__annotations__["return"]
+    assert not declaration_of(query).keeps_iterator
 
 
 def test_a_wrapper_of_an_async_function_that_is_not_async_runs_on_a_thread() -> None:
@@ -609,3 +724,23 @@ def test_a_batch_form_goes_with_a_bound_method_that_was_declared() -> None:
     (declared,) = as_functions([deposit]).values()
     assert declared.batch is not None
     assert declared.batch.call is deposit_all
+
+
+class Aliased(BaseModel):
+    code: int = Field(validation_alias=AliasChoices("kode", "KODE"))
+    depth: int = Field(0, validation_alias=AliasPath("place", "depth"))
+    mode: int = Field(0, alias="the-mode")
+
+
+class AliasedNeeded(BaseModel):
+    depth: int = Field(validation_alias=AliasPath("place", "depth"))
+
+
+def test_a_model_that_is_offered_takes_the_names_that_it_is_made_with() -> None:
+    orchestrator = Orchestrator([Aliased], learn=False)
+    assert orchestrator.functions["Aliased"].signature.startswith("Aliased(kode: int) -> ")
+    assert orchestrator.execute_sync("s1 = Aliased(kode=3)").answer == Aliased(kode=3)
+    with pytest.raises(
+        FunctionError, match=r"^AliasedNeeded: its field depth is passed as 'place.depth', whi"
+    ):
+        declaration_of(AliasedNeeded)

@@ -243,7 +243,7 @@ def unknown(x: Missing) -> None: ...  # noqa: F821 - the point of it
         (lambda: function(asks_model=True, kind="inout")(google), "its kind is the model's"),
         (lambda: declaration_of(lambda x: x), "plain name"),
         (lambda: declaration_of(no_name), "takes no name"),
-        (lambda: declaration_of(many), "takes no name"),
+        (lambda: declaration_of(many), "takes arguments without names"),
         (lambda: declaration_of(unknown), "Missing"),
         (lambda: function(retries=-1)(google), "whole number from 0 to 100, not -1"),
         (lambda: function(retries=101)(google), "whole number from 0 to 100"),

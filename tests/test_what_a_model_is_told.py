@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from annotated_doc import Doc
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, HttpUrl, InstanceOf, SecretStr
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from llmorch import FunctionError, Orchestrator, PlanError, function
 from llmorch.functions import declaration_of
@@ -157,6 +158,15 @@ def test_a_refused_argument_is_answered_with_what_is_accepted() -> None:
 
 
 SENTINEL = object()
+SECRET_NAMES = (
+    *("user_pass", "userpass", "pass_", "pass1", "db_pass_2", "pass_word", "pw", "userpw", "pswd", "creds"),
+    *("authkey", "authKey", "privatekey", "accesskey", "secretkey", "AWS_SECRETKEY", "sshkeys", "master_key"),
+    *("mypassword", "authtoken", "clientsecret", "APIKey", "webhook_secret", "otp", "cvv"),
+)
+PLAIN_NAMES = (
+    *("bypass", "compass", "low_pass", "passport", "passenger", "pass_rate", "key", "monkey", "hockey"),
+    *("keyword", "author", "tokenizer", "secretary", "spin"),
+)
 DEFAULTS: list[tuple[str, Any, Any, str]] = [
     # a name, a type, a default, and how it is told
     ("x", int, 3, "3"),
@@ -177,6 +187,7 @@ DEFAULTS: list[tuple[str, Any, Any, str]] = [
     ("x", dt.date, dt.date(2024, 5, 31), '"2024-05-31"'),
     ("x", dt.timedelta, dt.timedelta(hours=1), '"PT1H"'),
     ("x", pathlib.Path, pathlib.Path("a/b"), '"a/b"'),
+    ("x", HttpUrl, HttpUrl("http://a.b/"), '"http://a.b/"'),
     ("x", Place, Place("Bonn"), '{"city": "Bonn", "country": "DE"}'),
     ("x", Trip, Trip(**{"from": "Rome"}), '{"from": "Rome", "days": 2}'),
     ("x", Account, Account(user="ann"), "..."),
@@ -214,6 +225,16 @@ DEFAULTS: list[tuple[str, Any, Any, str]] = [
     ("x", str, "Server=a;Password=b;", "..."),
     ("headers", dict, {"Authorization": "abc"}, "..."),
     ("x", list[str], ["a", KEY], "..."),
+    *((name, str, "abc", "...") for name in SECRET_NAMES),
+    *((name, str, "x", "'x'") for name in PLAIN_NAMES),
+    ("pin", int, 4711, "..."),
+    ("pin", list[int], [4, 7, 1, 1], "..."),
+    ("pin_code", float, 4711.5, "..."),
+    ("login", dict[str, int], {"pin": 4711}, "..."),
+    ("passwd", bytes, b"abc", "..."),
+    ("password_length", int, 12, "12"),
+    ("token_limit", int, 99, "99"),
+    ("token", bool, True, "True"),
     ("max_tokens", int, 512, "512"),
     ("token", str, "", "''"),
     ("password", str, None, "None"),
@@ -389,3 +410,171 @@ def test_plain_types_are_declared_and_told_without_pydantic() -> None:
         "assert 'pydantic' not in sys.modules, 'pydantic was imported'\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+class Passed(BaseModel):
+    """Keys that are not what they are called."""
+
+    start: str = Field(alias="from")
+    depth: int = Field(0, validation_alias=AliasPath("place", "depth"))
+    height: int = Field(validation_alias=AliasPath("place", "height"))
+    second: int = Field(0, validation_alias=AliasPath("pair", 1))
+    last: int = Field(0, validation_alias=AliasPath("row", -1))
+    code: int = Field(validation_alias=AliasChoices(AliasPath("x", "y"), "kode", "KODE"))
+
+
+class ByName(BaseModel):
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=False)
+    start: str = Field(alias="from")
+    trip: Trip | None = None
+
+
+class ByBoth(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+    start: str = Field(alias="from")
+    depth: int = Field(validation_alias=AliasPath("place", "depth"))
+
+
+@dataclass
+class Filled:
+    city: str
+    since: dataclasses.InitVar[int] = 1
+    number: int = field(init=False, default=9)
+
+
+@pydantic_dataclass
+class Renamed:
+    start: str = Field(alias="from")
+
+
+class Odd(BaseModel):
+    default: Unit
+    metadata: Unit
+    type: Unit
+    config: ByName
+
+
+KEYS: list[tuple[Any, str, Any, list[Any]]] = [
+    # a type, how it is told, a literal of it, and literals that are not told and are refused
+    (
+        Passed,
+        '{"from": str, "kode": int, "place": {"depth": int = 0, "height": int}, '
+        '"pair": [any, int] = ..., "row": list = ...}',
+        {"from": "a", "kode": 1, "place": {"height": 2}, "pair": [0, 3]},
+        [{"start": "a", "kode": 1, "place": {"height": 2}}, {"from": "a", "code": 1, "height": 2}],
+    ),
+    (
+        ByName,
+        '{"start": str, "trip": {"from": str (where it begins), "days": int (1 to 9) = 2} | None = None}',
+        {"start": "a", "trip": {"from": "b"}},
+        [{"from": "a"}],
+    ),
+    (ByBoth, '{"from": str, "depth": int}', {"from": "a", "depth": 1}, [{"from": "a"}]),
+    (list[Filled], 'list[{"city": str, "since": int = 1}]', [{"city": "a", "since": 2}], []),
+    (Renamed, '{"from": str}', {"from": "a"}, [{"start": "a"}]),
+    (InstanceOf[Trip], '{"from": str (where it begins), "days": int (1 to 9) = 2}', {"from": "a"}, [{}]),
+    (
+        Odd,
+        '{"default": "celsius" | "kelvin", "metadata": "celsius" | "kelvin", "type": "celsius" | "kelvin", '
+        '"config": {"start": str, "trip": {"from": str (where it begins), "days": int (1 to 9) = 2} | None = None}}',
+        {"default": "KELVIN", "metadata": "KELVIN", "type": "kelvin", "config": {"start": "a"}},
+        [],
+    ),
+]
+
+
+@pytest.mark.parametrize(("annotation", "told", "literal", "refused"), KEYS, ids=str)
+def test_the_keys_that_are_told_are_those_that_are_accepted(annotation, told, literal, refused) -> None:
+    def f(x: Any) -> bool:
+        return not isinstance(x, dict)
+
+    f.__annotations__["x"] = annotation
+    orchestrator = Orchestrator([f], learn=False)
+    declared = orchestrator.functions["f"]
+    assert declared.signature == f"f(x: {told}) -> bool"
+    assert all(f'"{key}"' in json.dumps(declared.schema) for key in re.findall(r'"(\w+)": ', told))
+    given = orchestrator.execute_sync(f"s1 = f(x={literal!r})")
+    assert (given.answer, given.error) == (True, None)
+    for other in refused:
+        with pytest.raises(PlanError):
+            orchestrator.execute_sync(f"s1 = f(x={other!r})")
+
+
+@pytest.mark.parametrize(
+    ("default", "told"),
+    [
+        (ByName(start="a"), '{"start": "a", "trip": None}'),
+        (Trip(**{"from": "a"}), '{"from": "a", "days": 2}'),
+        (Renamed(**{"from": "a"}), '{"from": "a"}'),
+        (Filled("a"), '{"city": "a"}'),
+        (Passed(**{"from": "a", "kode": 1, "place": {"height": 2}}), "..."),
+    ],
+    ids=str,
+)
+def test_a_default_is_told_by_the_keys_that_are_accepted(default: Any, told: str) -> None:
+    declared = declaration_of(_with_default("x", type(default), default))
+    assert declared.signature.endswith(f" = {told})")
+    if told != "...":
+        check(parse(f"s1 = f(x={told})"), {"f": declared})
+
+
+class Options(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={"x-note": KEY, "examples": [{"name": "a", "api_key": "abc"}]}
+    )
+    name: str = Field("ann", examples=["ann", KEY], json_schema_extra={"example": KEY, "note": KEY})
+    api_key: str = Field("", examples=["abc"])
+    pin: int = Field(4711, json_schema_extra={"examples": [4711]})
+    when: str = Field("", examples=["2024-05-31"])
+
+
+def test_no_value_in_a_native_tool_is_a_secret() -> None:
+    def ask(
+        options: Options,
+        key: Annotated[str, Field(examples=[KEY], json_schema_extra={"example": KEY})] = "a",
+        password: Annotated[str, Field(examples=["abc"])] = "",
+    ) -> str: ...
+
+    tool = json.dumps(declaration_of(ask).schema)
+    assert not [secret for secret in (KEY, "abc", "4711", "note") if secret in tool]
+    assert "2024-05-31" in tool
+
+
+class Wordy(BaseModel):
+    """A model. It is described at length, and more than that."""
+
+    title: str = Field("t", title="t" * 3000, description="d" * 3000, examples=["e" * 900] * 9)
+    body: str = Field("b" * 9000, examples=["e"] * 3000)
+
+
+Wordy.__doc__ = "d" * 3000
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        _many("x", 1, "int", f", y: str = {'x' * 9000!r}"),
+        _many("x", 1, "Annotated[int, Field(description='d' * 3000)]"),
+        _many("x", 9, "Annotated[int, 'd' * 3000]"),
+        _many("x", 1, "Annotated[str, Field(examples=['e' * 90] * 90)]"),
+        _many("x", 1, "Wordy"),
+        _many("x", 12, "Annotated[int, Field(description='d' * 300)]"),
+    ],
+)
+def test_a_native_tool_says_no_more_than_there_is_room_for(form: Any) -> None:
+    declared = declaration_of(form)
+    tool = json.dumps(declared.schema)
+    assert len(tool) < 2_000
+    assert declared.schema["required"] == list(declared.required)
+    assert list(declared.schema["properties"]) == [item.name for item in declared.parameters]
+
+
+def test_a_native_tool_has_the_whole_docstring_and_short_values() -> None:
+    def explained(x: int = 3, y: str = "a value") -> int:
+        return x
+
+    said = "What it is, at length. " * 60
+    explained.__doc__ = f"Explain.\n\nArgs:\n    x: {said}\n    y: A word."
+    properties = declaration_of(explained).schema["properties"]
+    assert properties["x"] == {"type": "integer", "description": said, "default": 3}
+    assert properties["y"] == {"type": "string", "description": "A word.", "default": "a value"}

@@ -25,6 +25,9 @@ _DESCRIPTORS = (MethodDescriptorType, WrapperDescriptorType, ClassMethodDescript
 _MANAGERS = ("contextmanager.<locals>.helper", "asynccontextmanager.<locals>.helper")
 _BY_FIRST_ARGUMENT = "singledispatch"
 _OBJECT_NAMES = ("self", "cls")
+_WRAPPING = (partial, partialmethod, FunctionType, MethodType, object, type)
+"""Classes that say of themselves what a wrapper of their objects may have copied."""
+_DEPTH = 32
 
 
 def attribute(owner: object, name: str) -> Any:
@@ -111,13 +114,24 @@ def docstring(call: object) -> str:
     if isinstance(call, type):
         return _of_class(call) or _of_function(call.__dict__.get("__init__"))
     if inspect.isroutine(call):
-        return inspect.getdoc(call) or ""
+        said = inspect.getdoc(call) or ""
+        return _wrapped_docstring(call) if said and _is_its_classs(said, call) else said
     own = attribute(call, "__doc__")
     if isinstance(own, str):
         return inspect.cleandoc(own)
-    if _is_pythons(type(call)):
+    if is_pythons(type(call)):
         return _wrapped_docstring(call)
     return _of_function(code_of(call)) or _of_class(type(call))
+
+
+def _is_its_classs(said: str, call: object) -> bool:
+    """Whether a wrapper's docstring was copied from an object that has none but its class's."""
+    wrapped = [attribute(call, "__wrapped__")]
+    while isinstance(wrapped[-1], partial | FunctionType) and len(wrapped) < _DEPTH:
+        last = wrapped[-1]
+        wrapped.append(last.func if isinstance(last, partial) else attribute(last, "__wrapped__"))
+    kinds = [*_WRAPPING, *(type(one) for one in wrapped)]
+    return any(said == inspect.cleandoc(kind.__doc__ or "") for kind in kinds)
 
 
 def _wrapped_docstring(call: object) -> str:
@@ -134,7 +148,7 @@ def _of_function(found: object) -> str:
 def _of_class(found: type) -> str:
     """A class's own docstring, or that of a class above it that its author wrote."""
     for one in found.__mro__:
-        if _is_pythons(one) or one.__module__.partition(".")[0] == "pydantic":
+        if is_pythons(one) or one.__module__.partition(".")[0] == "pydantic":
             continue
         said = one.__dict__.get("__doc__")
         made = dataclasses.is_dataclass(one) or issubclass(one, tuple)
@@ -143,21 +157,43 @@ def _of_class(found: type) -> str:
     return ""
 
 
-def _is_pythons(found: type) -> bool:
+def is_pythons(found: type) -> bool:
+    """Whether a class is Python's own or of its standard library."""
     return found.__module__.partition(".")[0] in sys.stdlib_module_names and found.__module__ != "__main__"
 
 
 def without_object(call: object) -> str | None:
     """The dotted name of a method that was taken from its class, and so lacks its object."""
     if isinstance(call, partial):
-        return None if call.args else without_object(call.func)
+        bound = call.args or any(name in call.keywords for name in _OBJECT_NAMES)
+        return None if bound else without_object(call.func)
     if isinstance(call, MethodType):
         return None
     if (late := bound_late(call)) is not None:
         return str(getattr(late.func, "__qualname__", name_of(late)))
-    written: Any = call if isinstance(call, FunctionType) else attribute(call, "__wrapped__")
-    if not isinstance(written, FunctionType):
-        return None
+    return _of_wrapped(call, 0)
+
+
+def _of_wrapped(call: object, depth: int) -> str | None:
+    wrapped = attribute(call, "__wrapped__")
+    passes_on = wrapped is not None and depth < _DEPTH and _passes_on(code_of(call))
+    if isinstance(wrapped, partial | MethodType) and passes_on:
+        return without_object(wrapped)
+    # It is given what the wrapped one takes, and so lacks what that lacks.
+    found = _of_wrapped(wrapped, depth + 1) if passes_on else None
+    written = call if isinstance(call, FunctionType) else wrapped if passes_on else None
+    if found is None and isinstance(written, FunctionType):
+        found = _dotted(call, written)
+    return found
+
+
+def _passes_on(code: object) -> bool:
+    """Whether a wrapper takes more than it names itself; one in C always does."""
+    return not isinstance(code, FunctionType) or bool(code.__code__.co_flags & inspect.CO_VARKEYWORDS)
+
+
+def _dotted(call: object, written: FunctionType) -> str | None:
+    """The dotted name of a function that stands in a class and is called as it is found there."""
     path = written.__qualname__.split(".")
     if len(path) < 2 or path[-2] == "<locals>":
         return None
@@ -165,12 +201,10 @@ def without_object(call: object) -> str | None:
     for part in path[:-1]:
         found = getattr(found, part, None)
     dotted = ".".join(path[-2:])
-    if isinstance(found, type) and path[-1] in found.__dict__:
-        return dotted if found.__dict__[path[-1]] is call else None
-    written = inspect.unwrap(written)
-    code = getattr(written, "__code__", None)
-    first = code.co_varnames[0] if code is not None and code.co_argcount else ""
-    return dotted if first in _OBJECT_NAMES else None
+    if isinstance(found, type) and found.__dict__.get(path[-1]) is call:
+        return dotted
+    code = written.__code__
+    return dotted if code.co_argcount and code.co_varnames[0] in _OBJECT_NAMES else None
 
 
 def unfit(call: object) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
+import types
 import typing
 from collections import abc
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmorch.annotations import UnknownType
-from llmorch.callables import docstring, is_async, is_generator, unfit
+from llmorch.callables import docstring, is_async, is_generator, is_pythons, unfit
 from llmorch.defaults import MADE
 from llmorch.errors import FunctionError
 from llmorch.fields import default_in, is_field, said_of, with_field, without_default
@@ -35,6 +36,7 @@ _ITERATED = (
     *(abc.Iterator, abc.Generator, abc.Iterable),
     *(abc.AsyncIterator, abc.AsyncGenerator, abc.AsyncIterable),
 )
+_CALLING = "offer a function that calls it and has named parameters, as in def look_up(name: str): ..."
 _BRACES = re.compile(r"\{(\w+)(\.\w+)?\}")
 MAX_RETRIES = 100
 """A bound on attempts; the time they may take ends most calls long before it."""
@@ -59,7 +61,7 @@ def written(call: Callable[..., Any], name: str, *, asks_model: bool = False) ->
     doc = _parsed(text)
     described = {parameter.arg_name: parameter.description or "" for parameter in doc.params}
     try:
-        taken = parameters_of(call)
+        taken = _named(name, parameters_of(call))
     except Unreadable as error:
         raise FunctionError(f"{name}: {error}; offer a function written with def that calls it") from None
     return Written(
@@ -69,6 +71,31 @@ def written(call: Callable[..., Any], name: str, *, asks_model: bool = False) ->
         returns_description=(doc.returns.description or "") if doc.returns else "",
         documented=len(text),
     )
+
+
+def _named(function_name: str, taken: Sequence[inspect.Parameter]) -> list[inspect.Parameter]:
+    """The parameters that have names: what a ``*args`` or a ``**kwargs`` would take beside them is left out."""
+    named = [item for item in taken if item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)]
+    by_place = next((item for item in taken if item.kind is item.POSITIONAL_ONLY), None)
+    if by_place is not None:
+        raise FunctionError(
+            f"{function_name}: parameter {by_place.name} takes no name, and a plan passes every argument by its "
+            f"name; {_CALLING}"
+        )
+    args = next((item for item in taken if item.kind is item.VAR_POSITIONAL), None)
+    if args is not None and not any(
+        item.kind is item.POSITIONAL_OR_KEYWORD or item.default is item.empty for item in named
+    ):
+        raise FunctionError(
+            f"{function_name}: *{args.name} takes arguments without names, and a plan passes every argument by "
+            f"its name; {_CALLING}"
+        )
+    if taken and not named:
+        raise FunctionError(
+            f"{function_name}: **{taken[0].name} takes arguments of any name, so nobody can tell a model which; "
+            f"{_CALLING}"
+        )
+    return named
 
 
 def _parsed(text: str) -> Docstring:
@@ -103,11 +130,16 @@ def _returned(call: Callable[..., Any], *, asks_model: bool) -> Any:
     return annotation
 
 
+def is_own_iterator(annotation: Any) -> bool:
+    """Whether a type is, or may be, a class of somebody's own whose objects are iterated only once."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Annotated, typing.Union, types.UnionType):
+        return any(map(is_own_iterator, args))
+    kind = origin or annotation
+    return isinstance(kind, type) and not is_pythons(kind) and hasattr(kind, "__next__")
+
+
 def _parameter(function_name: str, item: inspect.Parameter, described: dict[str, str]) -> Parameter:
-    if item.kind in (item.VAR_POSITIONAL, item.VAR_KEYWORD, item.POSITIONAL_ONLY):
-        raise FunctionError(
-            f"{function_name}: parameter {item.name} takes no name; a plan passes every argument by its name"
-        )
     annotation = Any
     if item.annotation is not item.empty:
         try:

@@ -15,10 +15,15 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from llmorch.keys import path_of
+
 MAX_ITEMS = 50
 MAX_DEPTH = 5
 MAX_TEXT = 10_000
-_BY_TEXT = (("decimal", "Decimal"), ("fractions", "Fraction"), ("uuid", "UUID"))
+_BY_TEXT = (
+    *(("decimal", "Decimal"), ("fractions", "Fraction"), ("uuid", "UUID"), ("ipaddress", "IPv4Address")),
+    *(("ipaddress", "IPv6Address"), ("pydantic.networks", "AnyUrl")),
+)
 """Classes whose values are written as their text. Who has such a value has imported its module."""
 
 
@@ -94,16 +99,43 @@ def _written_object(value: Any, depth: int) -> Any:
     if models is not None and _is(value, "datetime", "timedelta"):
         return sys.modules["pydantic_core"].to_jsonable_python(value)
     if models is not None and isinstance(value, models.BaseModel):
-        try:
-            return _written(value.model_dump(mode="json", by_alias=True), depth + 1)
-        except Exception:  # a field may hold anything
-            raise Untold from None
+        return _model(value, depth + 1)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [item for item in dataclasses.fields(value) if item.init]
-        return {item.name: _written(getattr(value, item.name), depth + 1) for item in fields}
+        fields = [item.name for item in dataclasses.fields(value) if item.init]
+        return {_key_of(value, name): _written(getattr(value, name), depth + 1) for name in fields}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return [_written(item, depth + 1) for item in _few(value)]
     raise Untold
+
+
+def _model(value: Any, depth: int) -> Any:
+    """A model by the keys that its fields are passed by, which needn't be those that it is dumped with."""
+    kind = type(value)
+    if getattr(kind, "__pydantic_root_model__", False):
+        return _written(value.root, depth)
+    return {_key_of(value, name): _field(value, name, depth) for name in kind.model_fields}
+
+
+def _key_of(owner: Any, name: str) -> Any:
+    """The key by which a field of a model, or of a dataclass, is passed."""
+    kind = type(owner)
+    info = getattr(kind, "__pydantic_fields__", {}).get(name)
+    config = getattr(kind, "model_config", getattr(kind, "__pydantic_config__", {}))
+    first, *rest = path_of(name, getattr(info, "validation_alias", None), config)
+    if rest:
+        raise Untold
+    return first
+
+
+def _field(model: Any, name: str, depth: int) -> Any:
+    try:
+        return _written(getattr(model, name), depth + 1)
+    except Untold:  # of a class that only the model can write
+        try:
+            dumped = model.model_dump(mode="json", by_alias=False, include={name})
+        except Exception:  # a field may hold anything
+            raise Untold from None
+        return _written(dumped.get(name), depth + 1)
 
 
 def _is(value: object, module: str, name: str) -> bool:

@@ -116,15 +116,15 @@ def forecast(
     policy: str,
     supply: Supply,
     optimize: bool,
-    all_shown: bool,
+    all_made: bool,
     planning: Usage,
     after: Estimate | None,
     prices: tuple[float, float] | None = None,
 ) -> Forecast:
     """Foretell a checked plan.
 
-    ``names`` is what each function is known as to ``learned``. With ``all_shown`` every
-    result is wanted, not the last call's alone. ``prices`` are those of a
+    ``names`` is what each function is known as to ``learned``. With ``all_made`` no
+    call is left out. ``prices`` are those of a
     million tokens, in and out. Raises ``ValueError`` for prices that can't be.
     """
     if prices is not None and not all(0 <= price < float("inf") for price in prices):
@@ -142,7 +142,7 @@ def forecast(
         resources=supply,
         expected=order,
         optimize=optimize,
-        left_out=unused(plan, functions) if optimize and not all_shown else (),
+        left_out=unused(plan, functions) if optimize and not all_made else (),
     )
     calls = []
     for call in plan:

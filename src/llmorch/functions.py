@@ -23,6 +23,7 @@ from llmorch.declaring import (
     Effects,
     backoff_of,
     effects_of,
+    is_own_iterator,
     memory_of,
     patterns,
     retries_of,
@@ -154,6 +155,11 @@ class Function:
         return "is declared neither pure nor idempotent"
 
     @cached_property
+    def keeps_iterator(self) -> bool:
+        """Whether it says that it returns an iterator of a class of its author's, which is passed on as it is."""
+        return is_own_iterator(self.returns)
+
+    @cached_property
     def converses(self) -> bool:
         """Whether the function makes something of the model's replies, and takes its prompts apart."""
         return is_generator(self.call) or is_generator(inspect.unwrap(self.call))
@@ -187,7 +193,7 @@ class Function:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the function's arguments, one object."""
-        return schema_of(self.parameters)
+        return schema_of(self.parameters, max(self.documented, len(self.description)))
 
     @cached_property
     def told(self) -> Told:

@@ -8,30 +8,70 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_SECRET_WORDS = frozenset(
-    (
-        *("secret", "secrets", "password", "passwd", "passphrase", "passcode", "pwd", "token", "credential"),
-        *("credentials", "auth", "authorization", "bearer", "cookie", "dsn", "otp", "pin", "apikey", "jwt"),
-    )
+_SECRETS = (
+    *("secret", "secrets", "password", "passwords", "passwd", "passphrase", "passcode", "passkey", "passw"),
+    *("pwd", "pswd", "psw", "pw", "token", "credential", "credentials", "creds", "authorization", "bearer"),
+    *("cookie", "apikey", "jwt", "pincode"),
 )
-_KEYS = frozenset(
+"""What a secret's name ends with, also where nothing stands between its words: ``dbpassword``."""
+_SECRET_WORDS = frozenset((*_SECRETS, "auth", "dsn", "otp", "totp", "pin", "cvv", "cvc", "ssn"))
+_KEYS = (
+    *("api", "access", "private", "secret", "auth", "encryption", "decryption", "signing", "ssh", "account"),
+    *("license", "subscription", "service", "client", "master", "session", "storage", "shared", "app"),
+    *("application", "server", "user", "admin", "root", "deploy", "webhook", "hmac", "rsa", "aes", "gpg"),
+)
+"""Whose keys are secrets."""
+_ENDINGS = (*_SECRETS, *(f"{owner}{key}" for owner in _KEYS for key in ("key", "keys")))
+_PASSES = frozenset(
     (
-        *("api", "access", "private", "secret", "auth", "encryption", "signing", "ssh", "account", "license"),
         *(
-            "subscription",
-            "service",
-            "client",
-            "master",
-            "session",
-            "storage",
-            "shared",
-            "app",
-            "application",
+            "by",
+            "com",
+            "encom",
+            "sur",
+            "tres",
+            "over",
+            "under",
+            "low",
+            "high",
+            "band",
+            "all",
+            "single",
+            "multi",
         ),
+        *("first", "second", "third", "last", "next", "one", "two", "boarding", "forward", "backward", "im"),
+        *("mountain", "day", "ski", "bus", "rail"),
     )
 )
+"""What a pass may be that is no password."""
+_MEASURES = frozenset(
+    (
+        *(
+            "max",
+            "min",
+            "num",
+            "number",
+            "n",
+            "count",
+            "total",
+            "length",
+            "len",
+            "size",
+            "limit",
+            "budget",
+            "per",
+        ),
+        *("timeout", "ttl", "seconds", "minutes", "hours", "days", "age", "lifetime", "expiry", "expires"),
+        *("interval", "rate", "retries", "attempts", "index", "id", "version", "price", "cost"),
+    )
+)
+"""With one of these a name is a number's about a secret, which is none itself: ``password_length``."""
 _LOOKS_SECRET = re.compile(
     r"""
       \b(?:sk|pk|rk|ghp|gho|ghu|ghs|ghr|glpat|xox[a-z]|hf|shpat|dop_v1|whsec)[-_][A-Za-z0-9_-]{6,}
@@ -52,11 +92,24 @@ _MASK = "**********"
 
 
 def names_secret(name: str) -> bool:
-    """Whether something of this name is a secret: ``api_key``, ``accessToken``, ``db_password``."""
-    words = [word.lower() for word in _WORDS.findall(name)]
-    if _SECRET_WORDS.intersection(words):
+    """Whether something of this name is a secret: ``api_key``, ``accessToken``, ``db_password``, ``userpass``."""
+    words = _words(name)
+    if any(word in _SECRET_WORDS or word.endswith(_ENDINGS) for word in words):
         return True
-    return any(word in ("key", "keys") and before in _KEYS for before, word in pairwise(words))
+    return _is_pass(words) or any(f"{before}{word}".endswith(_ENDINGS) for before, word in pairwise(words))
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORDS.findall(name)]
+
+
+def _is_pass(words: Sequence[str]) -> bool:
+    """Whether a name ends with a pass that lets somebody in."""
+    named = [word for word in words if not word.isdigit()]
+    if not named or not named[-1].endswith("pass"):
+        return False
+    which = named[-1].removesuffix("pass") or (named[-2] if len(named) > 1 else "")
+    return which not in _PASSES
 
 
 def looks_secret(text: str) -> bool:
@@ -74,8 +127,12 @@ def _is_random(run: str) -> bool:
 
 def hides(name: str, value: object, depth: int = 0) -> bool:
     """Whether a value under a name has something in it that must not be told."""
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
     if isinstance(value, str):
         return bool(value) and (names_secret(name) or looks_secret(value))
+    if isinstance(value, int | float):
+        return type(value) is not bool and names_secret(name) and _MEASURES.isdisjoint(_words(name))
     if depth > 8:
         return True
     if isinstance(value, Mapping):

@@ -247,7 +247,8 @@ class Orchestrator:
     ) -> Forecast:
         """What a plan will probably take, by what earlier calls of its functions took; nothing is run.
 
-        ``planning`` is what making the plan has cost (``usage``, after ``plan``). ``prices``
+        ``planning`` is what making the plan for a query has cost (``usage``, after ``plan``): what
+        nothing uses is then left out, as ``run`` does, where ``execute`` makes it. ``prices``
         are those of a million tokens, in and out; a model on this machine costs nothing.
         Raises ``PlanError`` for a plan that can't be run, and ``ValueError``.
         """
@@ -265,7 +266,7 @@ class Orchestrator:
             policy=self.policy,
             supply=self._supply,
             optimize=self.optimize,
-            all_shown=self._replan or self.technique != "llmorch",
+            all_made=planning is None or self._replan or self.technique != "llmorch",
             planning=planning or Usage(),
             after=learned.estimate(self._asks("after it")),
             prices=prices,

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llmorch.defaults import MADE, Untold, as_written, same, told_default
-from llmorch.definitions import for_tools, together
+from llmorch.definitions import for_tools
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Parameter:
         """The JSON schema of the type, with the names of classes that JSON knows nothing of."""
         from llmorch.schemas import json_schema
 
-        return json_schema(self._check.core)
+        return json_schema(self._check.core, self.name)
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -267,10 +267,12 @@ def well_known(annotation: Any) -> bool:
     return origin in (typing.Union, types.UnionType) and all(map(well_known, args))
 
 
-def schema_of(parameters: Iterable[Parameter]) -> dict[str, Any]:
-    """The JSON schema of a function's arguments, one object."""
+def schema_of(parameters: Iterable[Parameter], documented: int = 0) -> dict[str, Any]:
+    """The JSON schema of a function's arguments, one object; ``documented`` are the characters of its docstring."""
+    from llmorch.trimming import trimmed
+
     parameters = list(parameters)
-    properties, definitions = together({item.name: item.schema for item in parameters})
+    properties, definitions = trimmed({item.name: item.schema for item in parameters}, documented)
     return {
         "type": "object",
         "properties": properties,

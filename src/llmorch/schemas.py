@@ -1,7 +1,7 @@
 """The JSON schema of a type: what a model is told of it, and its native tools are declared with.
 
 A type that JSON knows nothing of has an empty schema and the name of its class under a key of
-ours, which is not for tools. No default in it is a secret. Importing this imports pydantic.
+ours, which is not for tools. No value in it is a secret. Importing this imports pydantic.
 """
 
 from __future__ import annotations
@@ -10,23 +10,37 @@ import warnings
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import PydanticSerializationError
 
-from llmorch.defaults import enum_value
+from llmorch.accepted import as_accepted
+from llmorch.defaults import Untold, as_written, enum_value
 from llmorch.definitions import CLASS
 from llmorch.hiding import hides
 
 _SCALARS = (str, int, float, bool)
+_KEYWORDS = frozenset(
+    (
+        *("$ref", "$defs", "type", "title", "description", "default", "examples", "example", "const", "enum"),
+        *("anyOf", "oneOf", "allOf", "not", "if", "then", "else", "discriminator", "mapping", "propertyName"),
+        *("properties", "required", "additionalProperties", "patternProperties", "propertyNames"),
+        *("minProperties", "maxProperties", "items", "prefixItems", "minItems", "maxItems", "uniqueItems"),
+        *("contains", "minLength", "maxLength", "pattern", "format", "contentMediaType", "contentSchema"),
+        *("contentEncoding", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+        *("dependentRequired", "dependentSchemas", "deprecated", "readOnly", "writeOnly", CLASS),
+    )
+)
+"""What JSON Schema says itself; anything else is a note of its author's to somebody else."""
 
 
-def json_schema(core: Any) -> dict[str, Any]:
-    """The JSON schema of a core schema of pydantic's; empty where there is none."""
+def json_schema(core: Any, name: str) -> dict[str, Any]:
+    """The JSON schema of a core schema of pydantic's, for values of a name; empty where there is none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = _Generator(by_alias=True).generate(core, mode="validation")
+            made = _Generator(by_alias=True).generate(as_accepted(core), mode="validation")
     except Exception:  # of a type that makes its schema itself, or that nothing can be said of
         return {}
-    cleaned: dict[str, Any] = _without_secrets(made, "")
+    cleaned: dict[str, Any] = _without_secrets(made, name)
     return cleaned
 
 
@@ -53,6 +67,13 @@ class _Generator(GenerateJsonSchema):
         """A class, which no plan can write."""
         return {CLASS: "type"}
 
+    def encode_default(self, dft: Any) -> Any:
+        """A default as a plan writes it."""
+        try:
+            return as_written(dft)
+        except Untold:
+            raise PydanticSerializationError("") from None
+
     def enum_schema(self, schema: Any) -> Any:
         """The values, or the names of those that no plan can write."""
         members = schema["members"]
@@ -62,18 +83,21 @@ class _Generator(GenerateJsonSchema):
 
 
 def _without_secrets(node: Any, name: str) -> Any:
-    """A schema without defaults that must not be told; ``name`` is what it is the schema of."""
+    """A schema without values that must not be told; ``name`` is what it is the schema of."""
     if isinstance(node, list):
         return [_without_secrets(item, name) for item in node]
     if not isinstance(node, dict):
         return node
+    secret = bool(node.get("writeOnly")) or node.get("format") == "password"
     made = {}
     for key, item in node.items():
-        if key in ("properties", "$defs") and isinstance(item, dict):
+        if key in ("properties", "$defs", "patternProperties", "dependentSchemas") and isinstance(item, dict):
             made[key] = {inner: _without_secrets(one, inner) for inner, one in item.items()}
-        elif key == "default":
-            if not (hides(name, item) or node.get("writeOnly") or node.get("format") == "password"):
+        elif key in ("enum", "const", "discriminator", "required"):  # without them no plan could be written
+            made[key] = item
+        elif key in ("default", "example", "examples"):
+            if not (secret or hides(name, item)):
                 made[key] = item
-        else:
+        elif key in _KEYWORDS:
             made[key] = _without_secrets(item, name)
     return made

@@ -18,6 +18,7 @@ from llmorch.annotations import Annotation, one_line
 from llmorch.callables import attribute, bound_late, code_of, name_of
 from llmorch.defaults import MADE
 from llmorch.fields import with_field
+from llmorch.keys import by_name, path_of
 
 _VARIABLE = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -168,7 +169,8 @@ def _of_class(call: type) -> list[Parameter]:
     """What makes an object of a class."""
     fields = _model_fields(call)
     if fields is not None:
-        return [_field(name, info, call) for name, info in fields.items()]
+        made = [_field(name, info, call) for name, info in fields.items()]
+        return [item for item in made if item is not None]
     return _own(call, whole=True) or []
 
 
@@ -192,11 +194,11 @@ def _own_names(made: Any, above: type) -> set[str]:
     return {name for one in between for name in vars(one)}
 
 
-def _field(name: str, info: Any, model: Any) -> Parameter:
-    """A model's field, under the name by which it is passed."""
-    alias = info.validation_alias if isinstance(info.validation_alias, str) else info.alias
-    by_name = model.model_config.get("populate_by_name") or model.model_config.get("validate_by_name")
-    key = name if alias is None or by_name else alias
+def _field(name: str, info: Any, model: Any) -> Parameter | None:
+    """A model's field, under the name by which it is passed; ``None`` where none needs to be."""
+    config = model.model_config
+    path = (name,) if by_name(config) else path_of(name, info.validation_alias, config)
+    key = ".".join(map(str, path))
     default = Parameter.empty
     if not info.is_required():  # the class fills it in itself
         default = info.default if info.default_factory is None else MADE
@@ -204,4 +206,6 @@ def _field(name: str, info: Any, model: Any) -> Parameter:
     try:
         return Parameter(key, Parameter.KEYWORD_ONLY, default=default, annotation=type_)
     except ValueError:
+        if default is not Parameter.empty:
+            return None
         raise Unreadable(f"its field {name} is passed as {key!r}, which is no name") from None

@@ -23,7 +23,7 @@ _NUMBERS = ("int", "float", "decimal", "fraction", "complex")
 _CONTAINERS = ("list", "tuple", "set", "frozenset", "dict")
 _OF_USERS = ("model", "dataclass", "call", "default")
 _SHOWN = 12
-_NOT_SCHEMAS = frozenset(
+NOT_SCHEMAS = frozenset(
     ("metadata", "expected", "default", "config", "cls", "members", "serialization", "ref")
 )
 """Keys of a core schema below which there is no other one."""
@@ -87,10 +87,10 @@ class _Changing:
             return type(node)(self.schema(item) for item in node)
         if not isinstance(node, dict):
             return node
-        made = {key: item if key in _NOT_SCHEMAS else self.schema(item) for key, item in node.items()}
         kind = node.get("type")
         if not isinstance(kind, str):  # a dictionary of fields, one of which may be called type
-            return made
+            return {key: self.schema(item) for key, item in node.items()}
+        made = {key: item if key in NOT_SCHEMAS else self.schema(item) for key, item in node.items()}
         self.has_code |= kind.startswith("function") or kind in _OF_USERS
         self.has_numbers |= kind in _NUMBERS
         if kind == "union":  # errors call its ways as before they were changed
@@ -147,6 +147,9 @@ class _ForValues(_Changing):
                 return core_schema.no_info_plain_validator_function(_instance_of(made["cls"]))
             case "enum":
                 return core_schema.no_info_wrap_validator_function(_by_name_too(made["cls"]), made)
+            case "json-or-python" if made["python_schema"]["type"] == "is-instance":
+                # What a plan can write of it becomes an instance, as a result of the same form does.
+                return core_schema.union_schema([made["python_schema"], made["json_schema"]])
             case _ if kind in _NUMBERS:
                 lax = core_schema.no_info_before_validator_function(_refuse_truth, made)
                 return core_schema.lax_or_strict_schema(

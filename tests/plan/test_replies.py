@@ -61,6 +61,64 @@ THOUGHTS = [
     f"<think>\n1. {BOOM}\ns2 = boom(\n</think>",
     f"<think>it's </s> <|im_end|>\n{BOOM}\n</think>",
 ]
+NAMES = [
+    *(
+        "thinking_process",
+        "antThinking",
+        "reasoning_content",
+        "rationale",
+        "reasoning_steps",
+        "reasoning-trace",
+    ),
+    *("thinking-block", "think_step", "think1", "thoughtProcess", "chainOfThought", "analysis_process"),
+    *("planning", "brainstorm", "draft", "critique", "pondering", "musing"),
+    *("details", "explanation", "self-check"),
+]
+NAMED = [
+    *(f"<{name}>\n{BOOM}\nno\n</{name}>" for name in NAMES),
+    f"Hm. <critique>\n{BOOM}\n</critique>",
+    f"<draft><b>first\n{BOOM}\n</draft>",
+    f"<draft>\n<draft>\n{BOOM}\n</draft>\n{BOOM}\n</draft>",
+    f"<draft>\n<think>\n{BOOM}\n</think>\n{BOOM}\n</draft>",
+    f"<details>\n<summary>Why</summary>\n\n{BOOM}\n</details>",
+    f"<!-- {BOOM} -->",
+    f"<!--\n{BOOM}\n-->",
+    f"< think >\n{BOOM}\n< / think >",
+    f"&lt;think&gt;\n{BOOM}\n&lt;/think&gt;",
+    f"<begin_of_thought>\n{BOOM}\n<end_of_thought>",
+    f"<\uff5cbegin▁of▁thought\uff5c>\n{BOOM}\n<\uff5cend▁of▁thought\uff5c>",
+    f"[THOUGHT]\n{BOOM}\n[/THOUGHT]",
+    f"[REASONING]\n{BOOM}\n[/REASONING]",
+    f"[THOUGHT]\n{BOOM}\n[PLAN]",
+]
+"""Thoughts that are told by the name of what stands around them."""
+HEADED = [
+    *(f"```{name}\n{BOOM}\n```" for name in ("thinking", "thought", "reasoning", "Thoughts")),
+    f"~~~thinking\n{BOOM}\n~~~",
+    f"```thinking\n```python\n{BOOM}\n```\n{BOOM}\n```",
+    f"**Thinking:**\n{BOOM}\n**Plan:**",
+    f"**Thinking**\n{BOOM}\n\n**Final Plan**",
+    f"Thinking:\n{BOOM}\n\nFinal plan:",
+    f"## Reasoning\nI could:\n{BOOM}\n\n## Plan",
+    f"Thought: I could\n{BOOM}\nAnswer:",
+    f"### Step 1: Reasoning\n{BOOM}\n### Step 2: Plan",
+    f"Let me think.\n{BOOM}\n\nFinal answer:",
+    f"Thinking...\n{BOOM}\n\nMy plan:",
+    f"[thought]\n{BOOM}\n[/thought]",
+    f"My thought process:\n{BOOM}\nPlan:",
+]
+"""Thoughts that end with a line."""
+UNPAIRED = [
+    "<b>\n",
+    "<foo>",
+    "Use <foo> here:\n",
+    "<steps>\n",
+    "<plan>\n<foo>\n",
+    "<!--\n",
+    "<x></y>\n",
+    "<br>\n",
+]
+"""Tags that stand around a plan, or that are never closed."""
 UNOPENED = [
     f"I think.\n{BOOM}\n</think>",
     f"{BOOM}\n</think>",
@@ -120,6 +178,16 @@ AFTER = [
     "\n<think>\nis it right?\ns9 = boom(x=1)\n</think>",
     "\n<think>\ns9 = boom(x=1)",
     "\n<|user|>\ns9 = boom(x=1)",
+    "\n<critique>\ns9 = boom(x=1)\n</critique>",
+    "\n\n# query: And then?\ns9 = boom(x=1)",
+    "\n\nQuery: And then?\nPlan:\ns9 = boom(x=1)",
+    "\n\nFunctions: boom(x: int)\nQuery: And then?\ns9 = boom(x=1)",
+    "\nObservation: 3\ns9 = boom(x=1)",
+    "\nUser: And then?\ns9 = boom(x=1)",
+    "\nHuman: And then?\ns9 = boom(x=1)",
+    "\n\n### User\nAnd then?\ns9 = boom(x=1)",
+    "\n\n**Query 2:** And then?\ns9 = boom(x=1)",
+    "\n<user>\nAnd then?\n</user>\ns9 = boom(x=1)",
 ]
 FENCES = [
     "```\n{}\n```",
@@ -163,6 +231,11 @@ LINES = [
     "{}  # adds",
     "{} — adds the numbers",
     "{} -> the sum, at last",
+    "{} -> 3",
+    "> {} -> 3",
+    '{} => "text"',
+    "{} (adds them)",
+    "{}.",
     "Step 1: {}",
     "**Step 1:** {}",
     "Step 1 - {}",
@@ -201,7 +274,8 @@ def right(text: str, **options: bool) -> list[str]:
 
 
 @pytest.mark.parametrize("plan", [ONE, TWO, LONG], ids=["one", "two", "long"])
-@pytest.mark.parametrize("around", [*(f"{text}\n{{}}" for text in THOUGHTS), *(f"{text}{{}}" for text in THOUGHTS),
+@pytest.mark.parametrize("around", [*(f"{text}\n{{}}" for text in (*THOUGHTS, *NAMED, *HEADED)),
+    *(f"{text}{{}}" for text in (*THOUGHTS, *NAMED, *UNPAIRED)),
     *(f"{text}\n{{}}" for text in UNOPENED), *(f"{text}{{}}" for text in UNOPENED), *(f"{text}{{}}" for text in BEFORE),
     *(f"{{}}{text}" for text in AFTER)])  # fmt: skip
 def test_a_plan_is_found_whatever_stands_before_and_after_it(around: str, plan: str) -> None:
@@ -253,6 +327,41 @@ def test_no_decoration_and_no_piece_changes_a_plan(plan, before, unopened, fence
     )
     cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=8))
     assert read(text, cuts) == right(written)
+
+
+@pytest.mark.parametrize("tag", ["<b>", "<foo>", "<!--", "<step_one>"])
+def test_what_stands_after_a_tag_that_is_never_closed_is_read_at_its_place(tag: str) -> None:
+    assert read(f"{ONE}\n{tag}\ns2 = add(a=s1, b=3)") == right(TWO)
+    with pytest.raises(PlanError) as caught:
+        read(f"Here:\n{tag} s1 = add(a=zz)\n")
+    assert (caught.value.line, caught.value.column) == (2, len(tag) + 13)
+
+
+@pytest.mark.parametrize(
+    "name", ["plan", "answer", "Plan", "final_answer", "tool_call", "function_calls", "code", "steps"]
+)
+def test_a_tag_whose_name_is_one_of_a_plan_holds_the_plan(name: str) -> None:
+    assert read(f"<{name}>\n{TWO}\n</{name}>") == right(TWO)
+    assert read(f"<draft>\n{BOOM}\n</draft>\n<{name}>{ONE}</{name}>") == right(ONE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Query: 1 + 2 + 3?\nPlan:\n{}\n{}",
+        "{}\n# Query: the second sum\n{}",
+        "{}\n\n# the user wants more\n{}",
+        "Thought: I add.\n{}\n{}",
+        "**Thinking:** I add.\n\n```python\n{}\n{}\n```\nAnswer: the sum",
+    ],
+)
+def test_a_label_that_is_no_other_turn_and_no_plan_after_thoughts_takes_no_call_away(text: str) -> None:
+    assert read(text.format(*TWO.split("\n"))) == right(TWO)
+
+
+def test_what_a_shell_shows_below_a_call_is_no_call() -> None:
+    assert read(f">>> {ONE}\n3") == right(ONE)
+    assert read(f">>> {ONE}\n3\n>>> s2 = add(a=s1, b=3)\n6") == right(TWO)
 
 
 def test_a_call_is_handed_on_as_soon_as_its_line_is_complete() -> None:
@@ -376,6 +485,7 @@ def test_lines_and_columns_are_those_of_the_text_that_the_model_wrote() -> None:
         (f"<think>\n{BOOM}", "a thought that doesn't end"),
         ("<think>only this</think>", "only thoughts"),
         ("add fits </think>\n", "only thoughts"),
+        (f"<draft>\n{BOOM}\n</draft>", "only thoughts, as in <draft>"),
         ("", "the plan has no call"),
         ("```\n```", "the plan has no call"),
         ("I'm sorry, but I can't help with that.", "it says: I'm sorry, but I can't help with that."),
@@ -421,6 +531,11 @@ def test_what_a_user_hands_over_stays_strict() -> None:
         ),
         ("Action: write(text='''a\n</think>\nb''')", "Action: write(text='''a\n</think>\nb''')"),
         ("f(it's <think>a</think>) is 3", "f(it's ) is 3"),
+        ("<details>\n<table>3</table>\n</details>", "<details>\n<table>3</table>\n</details>"),
+        ("See [reasons](a) and [analysis] <!-- no -->", "See [reasons](a) and [analysis] <!-- no -->"),
+        ("**Thinking:**\nHm.\n**Plan:**\nNone.", "**Thinking:**\nHm.\n**Plan:**\nNone."),
+        ("<rationale>Hm.</rationale>\n3", "3"),
+        ("```thinking\nHm.\n```\n3", "3"),
         ("a <b>bold</b> word [1] and 2 < 3", "a <b>bold</b> word [1] and 2 < 3"),
         (
             "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>3<|return|>",
@@ -438,6 +553,27 @@ def test_a_whole_reply_is_told_without_its_thoughts(text: str, says: str) -> Non
         *("<think>", "</think>", "</think>\n", "<think x", "<", "<a b", "# <", "[", "<|channel|>", '"<|x|>'),
         *("f('", "f(\n", "f(</think>", "s1 = f(", "x = f( ", "(", "'''", "`", "**", "- ", "1. ", "a: "),
         *("if (", "f(a: ", "s1 = a", '\\"', " ", "->", "s1 -> f(", "<|x|>f(", "\u25c1", "```", "\t"),
+        *(
+            "<a>",
+            "<a>\n",
+            "</a>",
+            "<!--",
+            "&lt;",
+            "<think",
+            "a-->",
+            "```thinking\n",
+            "[THOUGHT]\n",
+            "<a></a>",
+        ),
+        *(
+            "Thought:\n",
+            "Thought:\nPlan:\n",
+            "Query:\n",
+            "a a thoughts ",
+            "s1 = f() (a",
+            "s1 = f() ->",
+            "</think",
+        ),
         *("```\n", "~~~python\n", "s1 = f()<|x|>", "- `s1 = f()`", "s1 = f()</think>\n"),
     ],
 )

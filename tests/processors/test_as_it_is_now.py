@@ -295,16 +295,6 @@ async def test_what_a_process_keeps_in_a_variable_stays(call: Any, modules: Any)
     assert await call(modules.cached, key="c") == (1, ["c"], True, 4)
 
 
-async def test_a_large_variable_counts_once_it_is_set(call: Any, modules: Any) -> None:
-    assert await call(modules.size) == 0
-    modules.LARGE = list(range(100_000))
-    assert await call(modules.size) == 100_000
-    modules.LARGE.append(1)  # too large to be looked at for every call
-    assert await call(modules.size) == 100_000
-    modules.LARGE = [*modules.LARGE]
-    assert await call(modules.size) == 100_001
-
-
 async def test_a_variable_that_is_no_plain_data_is_left_alone(call: Any, modules: Any) -> None:
     modules.FACTOR = 3
     modules.TABLE = {"a": 1, "lock": threading.Lock()}

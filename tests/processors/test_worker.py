@@ -8,9 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy
 import pytest
@@ -146,6 +147,14 @@ async def test_a_decorated_closure_leaves_its_declaration_behind(worker: Worker)
         return "llmorch.functions" in sys.modules
 
     assert await call(worker, loaded) is False
+
+
+async def test_annotations_that_cant_be_sent_are_left_behind(worker: Worker) -> None:
+    def twice(n: int) -> int:
+        return 2 * n
+
+    twice.__annotations__["n"] = Annotated[int, threading.Lock()]
+    assert await call(worker, twice, n=2) == 4
 
 
 async def test_a_function_that_cant_be_sent_is_named_with_the_reason(worker: Worker) -> None:
@@ -502,7 +511,8 @@ async def test_closing_stops_a_running_call_and_says_so(tmp_path: Path) -> None:
     await asyncio.sleep(0.3)
     await pool.close()
     with pytest.raises(CallError, match=r"^nap was stopped: its processor was closed$"):
-        await task
+        async with asyncio.timeout(3):  # it hears of that at once
+            await task
 
 
 async def test_an_idle_process_runs_its_exit_handlers_when_closed(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypedDict, TypeVar
 
 import pydantic
+import typing_extensions
 from pydantic import BaseModel, ConfigDict, PrivateAttr, computed_field, field_validator
 from pydantic.dataclasses import dataclass as model_dataclass
 
@@ -995,6 +996,76 @@ def kind_of_number(value: int):
 @case
 def dispatched():
     return [kind(1), kind("a")]
+
+
+class Op(enum.Enum):
+    ANY = object()
+    ADD = functools.partial(lambda a, b: a + b)
+    NEGATE = functools.partial(lambda a: -a)
+    NAN = float("nan")
+    ROWS = [1]
+    SAME = ROWS
+
+
+@case
+def enum_of_objects():
+    assert Op.ADD.value(1, 2) == 3
+    return [Op.ANY, Op.ADD, Op.NEGATE, Op.NAN, Op.ROWS, Op.SAME, [*Op]]
+
+
+Rows = typing_extensions.TypeAliasType("Rows", list[UserId])
+Json = typing_extensions.TypeAliasType("Json", "dict[str, Json] | int")
+Twice = typing_extensions.TypeAliasType("Twice", tuple[T, T], type_params=(T,))
+P = typing.ParamSpec("P")
+Ts = typing.TypeVarTuple("Ts")
+
+
+class Sizes(typing.Protocol[T]):
+    def size(self) -> T: ...
+
+
+def annotated(
+    rows: Rows, twice: Twice[int] = (1, 1), json: Json = 1, sizes: Sizes[int] | None = None
+) -> UserId:
+    return rows
+
+
+def passed_on(call: typing.Callable[P, T], *more: typing.Unpack[Ts]) -> typing.Callable[P, T]:
+    return call
+
+
+def hints(n):
+    return str(typing.get_type_hints(annotated)["rows"])
+
+
+@case
+def annotated_functions():
+    return [annotated, functools.partial(passed_on, call=1), hints]
+
+
+@pydantic.validate_call
+def validated(number: UserId = 1) -> int:
+    return number + BASE
+
+
+@pydantic.validate_call(validate_return=True, config={"arbitrary_types_allowed": True})
+def validated_too(number: "UserId" = 2, pair: "Pair | None" = None) -> "int":
+    return str(number)
+
+
+class Validates:
+    @pydantic.validate_call
+    def twice(self, number: int) -> int:
+        return 2 * number
+
+    def __eq__(self, o):
+        return o.twice("2") == 4
+
+
+@case
+def validated_functions():
+    assert validated("1") == 101
+    return [validated, validated_too, Validates()]
 
 
 # The classes end here.

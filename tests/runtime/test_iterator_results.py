@@ -99,6 +99,70 @@ async def test_each_result_of_a_batch_is_a_list(kind: Any) -> None:
     assert [call.result for call in result.calls] == [[0], [0, 1]]
 
 
+def table(n: int) -> dict[str, Any]:
+    return {"rows": rows(n), "n": n}
+
+
+def pair(n: int) -> tuple[Any, ...]:
+    return (mapped(n), n)
+
+
+def several(n: int) -> list[Any]:
+    return [rows(n), rows(n)]
+
+
+async def late_table(n: int) -> dict[str, Any]:
+    return table(n)
+
+
+@pytest.mark.parametrize("said", [{}, {"kind": "compute"}], ids=["here", "in a worker"])
+@pytest.mark.parametrize(
+    ("call", "where"), [(table, "['rows']"), (late_table, "['rows']"), (pair, "[0]"), (several, "[1]")]
+)
+async def test_one_in_a_container_is_a_list_too(call: Any, where: str, said: dict[str, Any]) -> None:
+    offered = [function(name="make", **said)(functools.partial(call)), total]
+    plan = f"s1 = make(n=4)\ns2 = total(values=s1{where})\ns3 = total(values=s1{where})"
+    async with Orchestrator(offered, model=ScriptedModel([]), processors=1, learn=False) as orchestrator:
+        result = await orchestrator.execute(plan)
+    assert [call.result for call in result.calls[1:]] == [6, 6]
+
+
+class Cursor:
+    """Rows, one after the other, and how many there are."""
+
+    def __init__(self, n: int) -> None:
+        self.count = n
+        self._rows = iter(range(n))
+
+    def __iter__(self) -> Cursor:
+        return self
+
+    def __next__(self) -> int:
+        return next(self._rows)
+
+
+def query(n: int) -> Cursor:
+    return Cursor(n)
+
+
+async def late_query(n: int) -> Cursor:
+    return Cursor(n)
+
+
+@function
+def count_of(cursor: Cursor) -> int:
+    return cursor.count
+
+
+@pytest.mark.parametrize("said", [{}, {"kind": "compute"}], ids=["here", "in a worker"])
+@pytest.mark.parametrize("call", [query, late_query])
+async def test_one_that_is_declared_as_a_class_of_ones_own_stays_one(call: Any, said: dict[str, Any]) -> None:
+    offered = [function(name="ask", **said)(functools.partial(call)), count_of]
+    async with Orchestrator(offered, model=ScriptedModel([]), processors=1, learn=False) as orchestrator:
+        result = await orchestrator.execute("s1 = ask(n=3)\ns2 = count_of(cursor=s1)")
+    assert result.answer == 3, result.error
+
+
 async def test_an_endless_one_fails_its_call_and_no_other() -> None:
     @function
     def look(n: int) -> Any:

@@ -188,6 +188,27 @@ async def in_time(began: asyncio.Event) -> str:
     return "a"
 
 
+async def test_a_call_that_was_done_while_another_blocked_is_not_late_and_one_that_was_not_is() -> None:
+    @function(timeout=0.1)
+    async def quick() -> str:
+        await asyncio.sleep(0.03)
+        return "quick"
+
+    @function(timeout=0.1)
+    async def slow() -> str:
+        await asyncio.sleep(30)
+        return "slow"
+
+    async def load() -> str:
+        time.sleep(0.2)
+        return "loaded"
+
+    made = orchestrator(quick, slow, load)
+    result = await made.execute("s1 = quick()\ns2 = slow()\ns3 = load()")
+    told = [call.error or call.result for call in result.calls]
+    assert told == ["quick", "slow took longer than its timeout of 0.1 s", "loaded"]
+
+
 async def test_what_blocks_before_a_call_begins_is_no_time_of_its_own() -> None:
     look = Function("look", in_time, timeout=0.1)
     place = Inline()

@@ -16,7 +16,19 @@ from llmorch.requests import ModelRequest
 from llmorch.runtime.drafting import Drafting
 from llmorch.techniques import WritePlan
 from llmorch.testing import ScriptedModel
-from tests.plan.test_replies import AFTER, BEFORE, FENCES, ONE, THOUGHTS, TWO, UNOPENED
+from tests.plan.test_replies import (
+    AFTER,
+    BEFORE,
+    BOOM,
+    FENCES,
+    HEADED,
+    NAMED,
+    ONE,
+    THOUGHTS,
+    TWO,
+    UNOPENED,
+    UNPAIRED,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -54,7 +66,7 @@ async def send(to: str) -> str:
 
 FUNCTIONS = [add, boom, send]
 WHOLE = [
-    *(f"{text}\n{TWO}" for text in (*BEFORE, *THOUGHTS, *UNOPENED)),
+    *(f"{text}\n{TWO}" for text in (*BEFORE, *THOUGHTS, *NAMED, *HEADED, *UNPAIRED, *UNOPENED)),
     *(f"{TWO}{text}" for text in AFTER),
     *(fence.replace("{{", "{").replace("}}", "}").replace("{}", TWO, 1) for fence in FENCES),
 ]
@@ -133,7 +145,7 @@ async def test_a_plan_is_run_at_the_first_request_whatever_stands_around_it() ->
 
 
 async def test_a_call_inside_a_thought_is_never_made() -> None:
-    for thought in THOUGHTS:
+    for thought in (*THOUGHTS, *NAMED):
         async with Orchestrator(
             FUNCTIONS, model=ScriptedModel([f"{thought}\n{TWO}"], delay=0.001)
         ) as orchestrator:
@@ -229,6 +241,33 @@ async def test_a_recovery_reads_its_call_among_prose() -> None:
     async with Orchestrator([picky, boom], model=model, max_recoveries=2, learn=False) as orchestrator:
         assert (await orchestrator.run("?")).answer == 2
     assert MADE == []
+
+
+@pytest.mark.parametrize(
+    ("technique", "plan", "answers"),
+    [
+        ("llmcompiler", "1. send(to='a')", ["Answer: done"]),
+        ("rewoo", "Plan: send #E1 = send(to='a')", ["Answer: done"]),
+        ("rewoo", "Thought: hm\nPlan: send #E1 = send(to='a')", ["Answer: done"]),
+        ("parallel", "send(to='a')", ["Answer: done"]),
+        ("toolcompiler", "send(to='a')", ["Answer: done"]),
+        ("react", "Thought: send\nAction: send(to='a')", ["Answer: done"]),
+    ],
+)
+async def test_no_technique_makes_a_call_inside_a_thought_or_after_the_turn(
+    technique: str, plan: str, answers: list[str]
+) -> None:
+    headed = [
+        text.replace(BOOM, "s1 = send(to='b')") for text in HEADED if not text.lower().endswith("answer:")
+    ]
+    replies = [f"{text}\n{plan}" for text in (*NAMED, *headed)]
+    replies += [f"{plan}{text}" for text in AFTER if "ser" in text or "uery" in text]
+    for reply in (text.replace(BOOM, "s1 = boom(x=1)\nAction: boom(x=1)") for text in replies):
+        model = ScriptedModel([reply, *answers])
+        async with Orchestrator(FUNCTIONS, model=model, technique=technique, learn=False) as orchestrator:
+            result = await orchestrator.run("?")
+        assert (reply, MADE, result.answer) == (reply, ["send a"], "done")
+        MADE.clear()
 
 
 REACT = [

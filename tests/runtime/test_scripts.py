@@ -98,7 +98,7 @@ def test_a_class_is_the_same_in_every_direction(tmp_path: Path, script: str) -> 
     assert done.stderr == ""
     wrong, _, count = done.stdout.rpartition(" ")
     assert json.loads(wrong) == {}
-    assert int(count) == 63
+    assert int(count) == 66
 
 
 NOW = r"""
@@ -218,3 +218,69 @@ def test_a_scripts_variables_are_as_they_are_now_and_what_a_process_keeps_stays(
         "[-1, [1, 4, 7, 8], 4]",
         "[-1, [1, 4, 7, 8], 4]",
     ]
+
+
+LARGE = """
+from llmorch import Orchestrator, function
+from llmorch.testing import ScriptedModel
+
+WORDS = ["old"] * 10
+
+
+class Table:
+    rows = {0: "old"}
+
+
+def first(n: int) -> str:
+    return WORDS[0]
+
+
+def row(n: int) -> str:
+    return Table.rows[0]
+
+
+def recursive(n: int) -> str:
+    return recursive(n - 1) if n else WORDS[0]
+
+
+given = {GIVEN}
+functions = [function(**given)(one) for one in (first, row, recursive)]
+orchestrator = Orchestrator(functions, model=ScriptedModel([]), processors=1, learn=False)
+
+
+def run():
+    results = orchestrator.execute_sync("s1 = first(n=1)\\ns2 = row(n=1)\\ns3 = recursive(n=2)")
+    print([call.result or call.error for call in results.calls])
+
+
+run()
+for size in (20_000, 500_000):
+    WORDS = [f"new {number}" for number in range(size)]
+    Table.rows = dict.fromkeys(range(size), f"new {size}")
+    run()
+    WORDS.append("more")
+    WORDS[0] = f"first of {size}"
+    run()
+    WORDS = ["old"] * 10
+    Table.rows = {0: "old"}
+    run()
+"""
+
+
+@pytest.mark.parametrize("given", ['{"kind": "compute"}', '{"timeout": 30}'])
+def test_a_scripts_variable_that_was_set_anew_is_never_the_old_one_however_large(
+    tmp_path: Path, given: str
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(LARGE.replace("{GIVEN}", given))
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr == ""
+    old = str(["old"] * 3)
+    expected = [old]
+    for size in (20_000, 500_000):
+        expected.append(str(["new 0", f"new {size}", "new 0"]))
+        expected.append(str([f"first of {size}", f"new {size}", f"first of {size}"]))
+        expected.append(old)
+    assert done.stdout.splitlines() == expected

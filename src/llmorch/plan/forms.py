@@ -19,7 +19,11 @@ _TYPE = r"(?:str|int|float|bool|list|dict|tuple|set|bytes|object|None|Any|List|D
 _LABELS = (
     r"(?!(?:Action|Answer|Call|Code|Final|Finally|First|Last|Next|Output|Plan|Solution|Step|Task|Then)\b)"
 )
-_THINKING = r"(?!(?:thoughts?|thinking|reason(?:s|ing)?|reflections?|observations?)\b)"
+_THINKING = (
+    r"(?!(?:thoughts?|thinking|reason(?:s|ing)?|reflections?|observations?|user|human|query|question|functions"
+    r"|system|assistant)\b)"
+)
+"""Labels of what is no plan."""
 BEGINS = re.compile(
     rf"""
     {_ID}[ \t]*:?=                                              # s1 = ...
@@ -67,7 +71,7 @@ LABEL = re.compile(
     |\*{{1,3}}|__|`{{1,2}}(?!`)
     |\[[ xX✓]\][ \t]+
     |In[ ]?\[\d{{0,4}}\]:[ \t]*
-    |</?[A-Za-z][\w:.-]{{0,40}}(?:\s[^<>]{{0,300}})?>
+    |</?[A-Za-z][\w:.-]{{0,40}}(?:\s[^<>]{{0,300}})?>|<!--
     |(?i:{_THINKING}
         (?:[^\W\d_]{{1,20}}[ \t]?\#?\d{{1,3}}|step|call|action|task|plan|code|first|then|next|last|final(?:ly)?|answer
            |solution|output)
@@ -90,6 +94,9 @@ AFTER = re.compile(
     |(?P<mark></?[A-Za-z][\w:.-]{0,40}(?:\s[^<>]{0,300})?/?>|[<\[◁a])
     |(?P<comment>\#)
     |(?:[\u2014\u2013→⇒]|->|=>|--|//)[ \t]*[^\W\d_]+,?[ \t]+[^\W\d_]
+    |(?:[→⇒]|->|=>)[ \t]*(?![^\n]*\w\()[^\s=]                 # -> 3
+    |(?<=[ \t])\([^\W\d_][^()=\"\[\]{}]*\)[.;]?[ \t]*$        # (adds them)
+    |\.[ \t]*$
     )""",
     re.VERBOSE,
 )
@@ -103,7 +110,7 @@ DECORATED = re.compile(r"[ \t]*\d+[.:)][ \t]*([`*]+)")
 NUMBER_TICKED = re.compile(r"\d+[.:)][ \t]*[*]*`")
 BARE = re.compile(r"s\d{1,6}[ \t]*[:.,]?[ \t]*$")
 """An id alone."""
-RULE = re.compile(r"[-=*_`~.>#|\s]+|[][{}(),\s]+")
+RULE = re.compile(r"[-=*_`~.>#|\s]+|<!-+|[][{}(),\s]+")
 """A line, a heading's underline, brackets of what stands around, and the like."""
 GARBAGE = re.compile(r"[\x00-/:-@\[-`{-\x7f]+")
 """A line without a letter, a digit or a sign of any script: no prose."""

@@ -72,8 +72,7 @@ def calls_in(
     said.thoughts.met = thoughts
     parser = Parser(earlier, reply=said)
     calls = parser.feed(f"{reply}\n")
-    parser.finish()
-    return calls
+    return calls + parser.finish()
 
 
 class Parser:
@@ -145,6 +144,12 @@ class Parser:
         if self._statement:
             # An open bracket or quote: Python's own parser says which.
             calls += self._end_statement()
+        if self._reply is not None:
+            for number, line in self._reply.unread():
+                self._line = number - 1
+                calls += self._take(line)
+            if self._statement:
+                calls += self._end_statement()
         if len(self._known) == len(set(self._earlier)):
             raise self._none()
         if self._reply is not None and (lost := self._reply.lost(self._known)):

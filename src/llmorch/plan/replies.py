@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from llmorch.errors import EmptyPlan, InvalidSyntax
 from llmorch.plan import forms
+from llmorch.plan.marks import unpaired
 from llmorch.plan.statements import FORM
-from llmorch.plan.thoughts import Thoughts, is_mark
+from llmorch.plan.thoughts import Thoughts
 
 if TYPE_CHECKING:
     import re
@@ -33,9 +34,11 @@ class ReplyLines:
 
     def __init__(self, functions: Iterable[str] = ()) -> None:
         self.functions = frozenset(functions)
-        self.thoughts = Thoughts()
+        self.thoughts = Thoughts("plan")
         self.void_at = 0
         """Where in its line a thought ended that had not begun."""
+        self._unread: list[str] = []
+        self._unread_number = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -49,8 +52,12 @@ class ReplyLines:
         """Whether a line that looks like a statement is one, with nothing to be looked at twice."""
         self._after = 0
         """Where in the line the last fence ended."""
+        self._opened_at = 0
+        """Where in the line the last mark stands."""
         self._bold = self._ticked = False
         self._continued: re.Pattern[str] | None = None
+        self._prompted = False
+        """Whether the last statement stands after the prompt of a shell."""
         self._mentioned: dict[CallId, tuple[int, int, str]] = {}
         self._above = ""
         self.last = 0
@@ -64,7 +71,7 @@ class ReplyLines:
     def goes_on(self) -> None:
         """Take what comes now as a reply of its own, which goes on from what was read."""
         self.said = None
-        self.thoughts.begun = False
+        self.thoughts.begun = self.thoughts.called = False
 
     def line(self, line: str, number: int, at: int = 0) -> str:
         """A line from its next statement on, with all before that blank; empty if none begins in it.
@@ -76,6 +83,7 @@ class ReplyLines:
         ):  # most of most replies
             return self._statement(line, 0)
         found = self._found(line, number, at)
+        self._keep(line, number)
         self._is_plain = not (
             self.thoughts.inside
             or self.thoughts.ended
@@ -86,10 +94,34 @@ class ReplyLines:
         )
         return found
 
+    def _keep(self, line: str, number: int) -> None:
+        """Keep a line that is perhaps thought: what comes after a tag that may be closed or not."""
+        if not self.thoughts.perhaps:
+            self._unread = []
+        elif self._unread:
+            self._unread.append(line)
+        else:
+            self._unread, self._unread_number = [" " * self._opened_at + line[self._opened_at :]], number
+
+    def unread(self) -> list[tuple[int, str]]:
+        """At the end: the lines since a tag that is not closed, to be read anew with it as text."""
+        unread, self._unread = self._unread, []
+        if not unread or not self.thoughts.perhaps:
+            return []
+        self.thoughts.never_closed(unpaired("\n".join(unread)))
+        return [*enumerate(unread, self._unread_number)]
+
     def _found(self, line: str, number: int, at: int) -> str:
         thoughts = self.thoughts
         self._number = number
         begin, fresh = at, not at
+        if fresh:
+            voids = thoughts.voids
+            if heading := thoughts.heading(line):
+                begin = heading[1]
+                if thoughts.voids != voids:
+                    self._begin()
+                    self.void_at = begin
         while begin < len(line) and not thoughts.over:
             outside = not thoughts.inside and not thoughts.ended
             start = self._begins(line, begin, fresh=fresh) if outside else None
@@ -103,6 +135,7 @@ class ReplyLines:
                 self._pass(line, max(begin, self._after), mark[0] if mark else len(line))
             if mark is None:
                 return ""
+            self._opened_at = mark[0]
             if thoughts.voids != voids:
                 self._begin()
                 self.void_at = mark[1]
@@ -116,6 +149,7 @@ class ReplyLines:
             found
             or not line.strip()
             or self.last != number - 1
+            or self._prompted  # what a prompt shows below is what came of it
             or self.thoughts.inside
             or self.thoughts.ended
         ):
@@ -145,13 +179,18 @@ class ReplyLines:
         if found["comment"]:
             return "<" in line[at:] or "[" in line[at:] or "◁" in line[at:]  # perhaps a mark
         if mark := found["mark"]:
-            return len(mark) > 1 or is_mark(line, found.start("mark"))
+            return len(mark) > 1 or self.thoughts.is_mark(line, found.start("mark"))
         return True
 
     def empty(self) -> EmptyPlan:
         """Why there is no plan in a reply that says nothing else."""
         if self.thoughts.inside:
             return EmptyPlan("the reply is a thought that doesn't end, without a call after it", hint=FORM)
+        if self.thoughts.tag:
+            return EmptyPlan(
+                f"the reply holds only thoughts, as in {self.thoughts.tag}>, and no call outside of them",
+                hint=FORM,
+            )
         if self.thoughts.met:
             return EmptyPlan("the reply holds only thoughts, and no call", hint=FORM)
         return EmptyPlan("the plan has no call", hint=FORM)
@@ -181,6 +220,8 @@ class ReplyLines:
                 return None if is_bare or self._is_other(line, at) else at
             if fresh and not self._no_plan and forms.BLOCK.match(line, at) and forms.is_block(line[at:]):
                 return at
+            if line[at] in "<&[`~" and self.thoughts.is_mark(line, at):
+                return None
             if fence := forms.FENCE.match(line, at):
                 after = self._through(line, fence)
                 if after is None:
@@ -188,7 +229,7 @@ class ReplyLines:
                 at = self._after = after
                 continue
             label = forms.LABEL.match(line, at) if fresh else None
-            if label is None or (line[at] in "<[" and is_mark(line, at)):
+            if label is None:
                 return None
             text = label.group()
             self._bold = self._bold or "*" in text or "_" in text
@@ -212,11 +253,12 @@ class ReplyLines:
         return self._ticked and not self._fence and self._fenced_calls
 
     def _statement(self, line: str, at: int) -> str:
-        self.thoughts.begun = True
+        self.thoughts.called_for()
         self._fenced_calls = self._fenced_calls or self._fence is not None
         if at:
             line = " " * at + line[at:]
         self._above = line
+        self._prompted = self._continued is forms.PROMPTED
         if line[at].isdigit() and ("`" in line or "*" in line):
             decorated = forms.DECORATED.match(line)
             if decorated:

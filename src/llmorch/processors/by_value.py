@@ -10,6 +10,7 @@ that comes from a worker finds the program's own variables.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
 import io
 import sys
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 from cloudpickle import cloudpickle as inner
 
-from llmorch.processors import classes
+from llmorch.processors import classes, members, typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,13 +47,15 @@ def dumps(
     reducers: Mapping[type, Callable[[Any], tuple[Any, ...]]] | None = None,
     unsent: Unsent | None = None,
     home: str | None = None,
+    bare: bool = False,
 ) -> bytes:
     """The value as bytes; ``worker`` says on which side this is, ``reducers`` how some classes are pickled.
 
-    Functions of the module ``home`` go by value although they could be imported.
+    Functions of the module ``home`` go by value although they could be imported; ``bare`` ones go
+    without their annotations, which few read over there.
     """
     file = io.BytesIO()
-    _Pickler(file, worker, buffer_callback, reducers or {}, unsent, home).dump(value)
+    _Pickler(file, worker, buffer_callback, reducers or {}, unsent, home, bare).dump(value)
     return file.getvalue()
 
 
@@ -65,6 +68,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         reducers: Mapping[type, Callable[[Any], tuple[Any, ...]]],
         unsent: Unsent | None,
         home: str | None,
+        bare: bool,
     ) -> None:
         # Read by what follows.
         self.dispatch_table = ChainMap(dict(reducers), _REDUCERS, cloudpickle.Pickler.dispatch_table)
@@ -72,12 +76,16 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._worker = worker
         self._unsent = unsent
         self._home = home
+        self._bare = bare
+        self._aliases: set[int] = set()
 
     def reducer_override(self, obj: Any) -> Any:
         if obj is dataclasses.MISSING:  # compared by identity over there
             return getattr, (dataclasses, "MISSING")
         if isinstance(obj, type):
             return self._class_reduced(obj)
+        if isinstance(obj, enum.Enum):
+            return members.reduced(obj)
         if isinstance(obj, types.FunctionType):
             if self._is_home(obj) or not inner._should_pickle_by_reference(obj):
                 return self._function_reduced(obj)
@@ -86,6 +94,13 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _cached, (obj.__wrapped__, obj.cache_parameters())
         if type(obj).__module__ == "llmorch.functions" and type(obj).__name__ == "Function":
             return type(None), ()  # what ``@function`` noted on a function is of no use over there
+        if typed.is_alias(obj) and not _importable(obj, obj.__name__):
+            if id(obj) in self._aliases:  # it is in itself
+                return str, (obj.__name__,)
+            self._aliases.add(id(obj))
+            return typed.alias_reduced(obj)
+        if typed.is_validating(obj):
+            return typed.validating_reduced(obj)
         return super().reducer_override(obj)
 
     def _is_home(self, function: Any) -> bool:
@@ -115,6 +130,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if self._worker and function in _named:
             return _own_function, (function.__qualname__,)
         make, made, (attributes, state), *rest = self._dynamic_function_reduce(function)
+        if self._bare:
+            state["__annotations__"] = {}
         module = function.__globals__.get("__name__")
         home = sys.modules.get(module) if isinstance(module, str) else None
         is_main = module == _MAIN
@@ -206,13 +223,13 @@ def _property(function: Any, name: str | None) -> functools.cached_property[Any]
 def _new_type_reduced(made: Any) -> Any:
     if _importable(made, made.__qualname__):
         return made.__qualname__
-    return _new_type, (made.__name__, made.__supertype__, made.__module__)
+    return typed.new_type, (made.__name__, made.__supertype__, made.__module__)
 
 
-def _new_type(name: str, supertype: Any, module: str) -> Any:
-    made: Any = typing.NewType(name, supertype)  # type: ignore[misc]  # its name isn't written here
-    made.__module__ = module
-    return made
+def _parameter_reduced(parameter: Any) -> Any:
+    if _importable(parameter, parameter.__name__):
+        return parameter.__name__
+    return typed.parameter_reduced(parameter)
 
 
 def _weak_reduced(mapping: Any) -> Any:
@@ -238,6 +255,8 @@ _REDUCERS: dict[type, Callable[[Any], Any]] = {
     functools.cached_property: _property_reduced,
     functools._lru_cache_wrapper: _cached_reduced,
     typing.NewType: _new_type_reduced,
+    typing.ParamSpec: _parameter_reduced,
+    typing.TypeVarTuple: _parameter_reduced,
     weakref.WeakKeyDictionary: _weak_reduced,
     weakref.WeakValueDictionary: _weak_reduced,
     io.TextIOWrapper: _file_reduced,

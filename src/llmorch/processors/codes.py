@@ -45,6 +45,8 @@ def _contents(function: types.FunctionType) -> Iterator[Any]:
             yield cell.cell_contents
         except ValueError:  # nothing is in it yet
             continue
+    if "__wrapped__" in function.__dict__:
+        yield function.__wrapped__  # type: ignore[attr-defined]
 
 
 def digest(value: Any) -> int:
@@ -65,6 +67,19 @@ def _digest(code: types.CodeType, found: int) -> int:
         else:
             found = crc32(marshal.dumps(constant, 1), found)
     return found
+
+
+def sets(value: Any, name: str) -> bool:
+    """Whether a function in a value sets a global variable of this name."""
+    return any(_sets(function.__code__, name) for function in functions_in(value))
+
+
+def _sets(code: types.CodeType, name: str) -> bool:
+    from dis import get_instructions
+
+    return name in code.co_names and any(
+        one.opname == "STORE_GLOBAL" and one.argval == name for one in get_instructions(code)
+    )
 
 
 def names_in(code: types.CodeType) -> set[str]:

@@ -111,7 +111,7 @@ class _Job:
         if type(result) in PLAIN and self.function.batch is None:
             return
         batch = self.function.is_batch
-        if not awaits(result):
+        if not awaits(result) and not self.function.keeps_iterator:
             self.result = result = listed(result, batch=batch, wanted=lambda: not self.dropped)
         self.awaits = awaits(result, batch=batch)
 

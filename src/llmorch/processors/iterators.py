@@ -21,8 +21,12 @@ MAX_ITEMS = 1_000_000
 """The most items that may come of one result."""
 MAX_DEPTH = 20
 """How deep iterators may be in one another."""
-PLAIN = frozenset({str, int, float, bool, type(None), bytes, list, dict, tuple})
+MAX_LOOKED_AT = 1_000
+"""Items of a list, a tuple or a dictionary among which iterators are looked for."""
+PLAIN = frozenset({str, int, float, bool, type(None), bytes})
 """Types of results that are passed on without a further look."""
+_CONTAINERS = frozenset({list, tuple, dict})
+_HOLD_NONE = PLAIN | _CONTAINERS
 
 _A_TURN = 1_000
 _OF_COROUTINE = 0x100
@@ -42,9 +46,11 @@ def awaits(result: object, *, batch: bool = False) -> bool:
 
 def draws(result: object, *, batch: bool = False) -> bool:
     """Whether ``listed`` changes what a function came to."""
-    return _is_iterator(result) or (
-        batch and isinstance(result, list | tuple) and any(map(_is_iterator, result))
-    )
+    if _is_iterator(result):
+        return True
+    if batch:
+        return isinstance(result, list | tuple) and any(_is_iterator(item) or _holds(item) for item in result)
+    return _holds(result)
 
 
 def listed(result: Any, *, batch: bool = False, wanted: Callable[[], bool] = lambda: True) -> Any:
@@ -53,9 +59,11 @@ def listed(result: Any, *, batch: bool = False, wanted: Callable[[], bool] = lam
     It ends early once the result isn't ``wanted`` any more. Raises what the iterator raises, and
     ``Endless``; in a batch that is the failure of one call.
     """
+    drawing = _Drawing(wanted)
     if _is_iterator(result):
-        drawing = _Drawing(wanted)
         result = list(drawing.items(result)) if batch else drawing.all_of(result)
+    elif not batch and _holds(result):
+        result = drawing.inside(result)
     if not batch or not draws(result, batch=True):
         return result
     found = []
@@ -114,6 +122,18 @@ def _is_iterator(value: object, step: str = "__next__", begin: str = "__iter__")
     return not issubclass(kind, io.IOBase | Sequence | Mapping | Set) and not hasattr(kind, "readline")
 
 
+def _holds(result: Any) -> bool:
+    """Whether an iterator is directly in what a function came to."""
+    kind = type(result)
+    if kind not in _CONTAINERS or not 0 < len(result) <= MAX_LOOKED_AT:
+        return False
+    items = result.values() if kind is dict else result
+    # The types first, which takes nanoseconds an item: most results hold none but plain values.
+    if _HOLD_NONE.issuperset(map(type, items)):
+        return False
+    return any(map(_is_iterator, items))
+
+
 def _keeps_to_its_thread(value: object) -> bool:
     """Whether items can be had only on the thread that made it."""
     sqlite = sys.modules.get("sqlite3")
@@ -164,6 +184,12 @@ class _Drawing:
             else:
                 items.append(self._item(item, depth))
         return items
+
+    def inside(self, container: Any) -> Any:
+        """A list, a tuple or a dictionary with a list for each iterator in it."""
+        if type(container) is dict:
+            return {key: self._item(item, 0) for key, item in container.items()}
+        return type(container)([self._item(item, 0) for item in container])
 
     def _item(self, item: Any, depth: int) -> Any:
         if not _is_iterator(item):

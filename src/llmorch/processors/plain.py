@@ -13,8 +13,8 @@ from typing import Any
 
 SMALL = 64 * 1024
 """Variables of up to so many bytes are compared by what they hold; larger ones by whether they were set anew."""
-LARGE = 4 * 1024 * 1024
-"""What is larger than this isn't sent at all."""
+_ARRAY = 16
+"""How many bytes of an array are compared in the time of one byte of anything else."""
 
 _VALUES = {"builtins", "collections", "datetime", "decimal", "fractions", "ipaddress", "numpy", "pathlib"}
 _VALUES |= {"re", "types", "uuid", "zoneinfo"}
@@ -29,6 +29,10 @@ class NotPlainError(Exception):
 
 class TooLargeError(NotPlainError):
     """Too much of it."""
+
+
+class OfScriptError(NotPlainError):
+    """A class or a function of the main program is in it, which no import of a module can have put there."""
 
 
 def pickled(value: object, limit: int = SMALL) -> bytes:
@@ -49,7 +53,8 @@ class _Bounded(io.BytesIO):
         self._left = limit
 
     def write(self, data: Any) -> int:
-        self._left -= len(data)
+        is_array = isinstance(data, pickle.PickleBuffer)
+        self._left -= data.raw().nbytes // _ARRAY if is_array else len(data)
         if self._left < 0:
             raise TooLargeError
         return super().write(data)
@@ -60,7 +65,9 @@ class _Pickler(pickle.Pickler):
         """Called for all but numbers, texts and Python's own containers."""
         if isinstance(obj, type | types.FunctionType):
             if obj.__module__ == "__main__":
-                raise NotPlainError
+                raise OfScriptError
+        elif type(obj).__module__ == "__main__":
+            raise OfScriptError
         elif not _is_value(type(obj)):
             raise NotPlainError
         return NotImplemented
@@ -68,8 +75,6 @@ class _Pickler(pickle.Pickler):
 
 def _is_value(cls: type) -> bool:
     module = cls.__module__
-    if module == "__main__":
-        return False
     if module.partition(".")[0] in _VALUES:
         return not issubclass(cls, BaseException)
     return any(hasattr(cls, mark) for mark in _MARKED) or all(

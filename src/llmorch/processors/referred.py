@@ -22,6 +22,8 @@ _MOST = 500
 """Names, and functions, that are followed for one function."""
 _FEW = 64
 """Items of a container that are looked at for functions."""
+_WRITTEN = 1 << 9
+"""The flag of a class that was made by a class statement."""
 _INSTALLED = ("site-packages", "dist-packages")
 
 
@@ -59,6 +61,8 @@ class Referred:
 
     def __init__(self, call: Any, reference: tuple[str, str] | None = None) -> None:
         self.data: list[Place] = []
+        self.along: list[Place] = []
+        """Variables of a namespace that is no module's, which go by value with the function."""
         self.code: list[tuple[Place, Any]] = []
         self.is_all = True
         """Whether there is nothing else in what goes by value: no closure, say, and no object."""
@@ -90,7 +94,8 @@ class Referred:
             self._class(value)
             return
         for function in functions_in(value):
-            if self._new("function", id(function)) and _is_own(function.__module__):
+            is_own = _is_own(function.__module__) or not _is_module(function.__globals__)
+            if is_own and self._new("function", id(function)):
                 self._kept.append(function)  # so that its id stays its own
                 self._at_home(function)
                 self._function(function)
@@ -138,12 +143,15 @@ class Referred:
             if self._new("module", id(value), frozenset(names)):
                 self._module(value, names)
             return
-        home = sys.modules.get(module) if isinstance(module, str) else None
-        if name.startswith("__") or name == "_abc_impl" or home is None or not self._new(module, above, name):
+        if name.startswith("__") or name == "_abc_impl":
             return
-        if not above and vars(home) is not space:  # made by exec, say: nobody can find it there
-            self.is_all = False
-            self._follow(value)
+        if not above and not _is_module(space):  # made by exec, say: nobody can find it there
+            if self._new("space", id(space), name) and not isinstance(value, types.BuiltinFunctionType):
+                self.is_all = False
+                self.along.append(Place("", name, space, name))
+                self._follow(value)
+            return
+        if not self._new(module, above, name):
             return
         place = Place(module, f"{above}{name}", space, name)
         if isinstance(value, type) or next(functions_in(value), None) is not None:
@@ -166,22 +174,36 @@ class Referred:
 
     def _class(self, cls: type) -> None:
         for one in cls.__mro__:
-            if not _is_own(one.__module__) or not self._new("class", one):
-                continue
             if "[" in one.__qualname__:  # a model with its parameters: the one without is above it
                 continue
-            module = sys.modules.get(one.__module__)
-            found: Any = module
+            found: Any = sys.modules.get(one.__module__)
             for part in one.__qualname__.split("."):
                 found = getattr(found, part, None)
+            is_own = _is_own(one.__module__) or (found is not one and _is_nowhere(one))
+            if not is_own or not self._new("class", one):
+                continue
             is_enum = hasattr(one, "_member_map_")  # its members stay
             settable = found is one and not is_enum
             self.is_all &= found is one
             for name, value in list(vars(one).items()):
                 if settable and not isinstance(value, types.MemberDescriptorType):
                     self._place(one.__module__, f"{one.__qualname__}.", vars(one), name, set())
+                elif found is not one and not name.startswith("__"):
+                    self.along.append(Place("", f"{one.__qualname__}.{name}", vars(one), name))
                 if next(functions_in(value), None) is not None:
                     self._follow(value)
+
+
+def _is_nowhere(cls: type) -> bool:
+    """Whether a class that isn't found by its name is of a namespace that is no module's."""
+    return bool(cls.__flags__ & _WRITTEN) and "<locals>" not in cls.__qualname__
+
+
+def _is_module(space: Mapping[str, Any]) -> bool:
+    """Whether variables are those of a module that can be found by its name."""
+    name = space.get("__name__")
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    return module is not None and vars(module) is space
 
 
 def _is_standard(module: str) -> bool:

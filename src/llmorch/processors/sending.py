@@ -44,6 +44,8 @@ def by_value(call: Callable[..., Any], function: Function, *, unsent: Unsent | N
     try:
         return dumps(call, worker=False, unsent=unsent)
     except Exception as error:
+        with suppress(Exception):
+            return dumps(call, worker=False, unsent=unsent, bare=True)
         message, detail = described(error)
         what = _unfit_variable(call)
         why = message if what is None else f"{what} ({message})"
@@ -77,6 +79,13 @@ def as_it_is(value: Any, module: str) -> bytes:
     return dumps(value, worker=False, home=module)
 
 
+def by_pickle(value: Any) -> bytes:
+    """A variable's value, whatever its size."""
+    from llmorch.processors.by_value import dumps
+
+    return dumps(value, worker=False)
+
+
 def calling(function: Function, args: Mapping[str, Any], told: Told) -> Parcel:
     """The message that makes a worker call a function that it remembers."""
     told.begin()
@@ -87,7 +96,8 @@ def calling(function: Function, args: Mapping[str, Any], told: Told) -> Parcel:
     try:
         show = None if function.show is None else id(function.show)
         kind = CALL_BATCH if function.is_batch else CALL
-        asked = (id(function.call), values, late, function.memory, function.timeout, show)
+        limits = (function.memory, function.timeout)
+        asked = (id(function.call), values, late, *limits, show, function.keeps_iterator)
         parcel = pack(kind, asked, reducers=reducers, unsent=told.unsent)
     except Exception as error:
         text, detail = described(error)

@@ -68,6 +68,8 @@ class Worker:
         self._keeper: Keeper | None = None
         self._coming: Future[Process] | None = None
         self._current: Process | None = None
+        self._ending: Future[Process | None] | None = None
+        """The end of its last process, once it is closed."""
         self._closed = False
         self._busy = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -163,6 +165,8 @@ class Worker:
             await process.started()
         except EOFError:
             how = await self._bury(process, replace=False)
+            if self._closed:
+                raise CallError(f"{function.name} was stopped: its processor was closed") from None
             raise CallError(
                 f"{function.name} can't be called: its process ended before it was ready ({how}); "
                 "the reason is on standard error"
@@ -171,6 +175,10 @@ class Worker:
 
     async def _bury(self, process: Process, *, replace: bool = True) -> str:
         """Kill a process, start the next one, and return once this one can do no more."""
+        if self._closed:  # who closed this hears the process's end: it is told once
+            if self._ending is not None:
+                await _wait(self._ending)
+            return ""
         process.kill()
         if self._current is process:
             self._current = self._coming = None
@@ -195,8 +203,8 @@ class Worker:
             self._keeper.hang_up()
         with suppress(RuntimeError):  # closed before: the starter takes nothing more
             # Also without a process: those that were killed before are reaped by then.
-            ended = self._starter.submit(self._end, coming, grace)
-            process = await _wait(ended)
+            self._ending = self._starter.submit(self._end, coming, grace)
+            process = await _wait(self._ending)
             if process is not None:
                 process.release()
         if self._owns_starter:

@@ -14,7 +14,7 @@ from llmorch.processors.failure import described, kinds_of, late
 from llmorch.processors.iterators import PLAIN, awaited, draws, is_awaitable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 
     from llmorch.functions import Function
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0
 """Seconds that a coroutine has to end once it is cancelled; then it is closed where it waits."""
+HELD_UP = 0.02
+"""Seconds by which a timer is late only if something held up the event loop."""
+TURNS = 2
+"""Turns of the event loop that a call has to end if another one held it up past the end of its time."""
 _left: set[asyncio.Task[Any]] = set()
 """Tasks that could not even be closed: asyncio would complain about each if it were dropped."""
 
@@ -35,7 +39,7 @@ class Awaited:
     was cancelled or its timeout passed. What it does or returns after that counts no more.
     """
 
-    __slots__ = ("_done", "_draw", "_function", "_loop", "_stopped", "_task", "_timer", "_told")
+    __slots__ = ("_done", "_draw", "_function", "_loop", "_steps", "_stopped", "_task", "_timer", "_told")
 
     def __init__(
         self, function: Function, left: Any, args: Mapping[str, Any], done: Done, draw: Draw
@@ -47,21 +51,18 @@ class Awaited:
         self._stopped: CallError | None = None
         self._loop = loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._steps: _Steps | None = None
         self._task = loop.create_task(self._run(left, args))
         self._task.add_done_callback(self._ended)
 
     async def _run(self, left: Any, args: Mapping[str, Any]) -> None:
         function, result, error = self._function, None, None
-        began = 0.0
         if function.timeout is not None:  # now that it begins: what ran before is no time of its own
-            began = self._loop.time()
-            self._timer = self._loop.call_later(function.timeout, self._expire)
+            ends = self._loop.time() + function.timeout
+            self._steps = _Steps(self._called(left, args), self._loop.time, ends)
+            self._timer = self._loop.call_at(ends, self._expire)
         try:
-            result = function.call(**args) if left is None else left
-            if is_awaitable(result):
-                result = await result
-            if type(result) not in PLAIN or function.batch is not None:
-                result, error = await self._whole(result)
+            result, error = await (self._called(left, args) if self._steps is None else self._steps)
         except BaseException as raised:
             if isinstance(raised, GeneratorExit) and _current_task() is not self._task:
                 raise  # it is closed from outside; the function didn't raise it
@@ -69,16 +70,23 @@ class Awaited:
                 self._tell(None, cancelled(function))
                 raise
             error = failed(raised)
-        if function.timeout is not None and self._loop.time() - began > function.timeout:
-            # It held up the event loop, so that no timer could stop it.
+        if self._steps is not None and self._steps.held:
             error = late(function.name, function.timeout)
         self._tell(result if error is None else None, error)
+
+    async def _called(self, left: Any, args: Mapping[str, Any]) -> tuple[Any, CallError | None]:
+        result = self._function.call(**args) if left is None else left
+        if is_awaitable(result):
+            result = await result
+        if type(result) in PLAIN and self._function.batch is None:
+            return result, None
+        return await self._whole(result)
 
     async def _whole(self, result: Any) -> tuple[Any, CallError | None]:
         """What the function came to, as a list if it is an iterator."""
         batch = self._function.is_batch
         result, error = await awaited(result, batch=batch), None
-        if draws(result, batch=batch):
+        if draws(result, batch=batch) and not self._function.keeps_iterator:
             result, error = await self._draw(self._function, result)
         return (await awaited(result, batch=True) if batch else result), error
 
@@ -103,7 +111,12 @@ class Awaited:
         """Stop it; nobody wants what it returns."""
         self._stop(cancelled(self._function))
 
-    def _expire(self) -> None:
+    def _expire(self, turns: int = TURNS) -> None:
+        assert self._steps is not None
+        if turns and self._steps.is_overdue and not self._steps.held:
+            # Another one held up the event loop: what this one waited for may be there since long.
+            self._loop.call_soon(self._expire, turns - 1)
+            return
         self._stop(late(self._function.name, self._function.timeout))
 
     def _stop(self, why: CallError) -> None:
@@ -126,6 +139,42 @@ class Awaited:
         if not self._loop.is_closed():
             self._task.cancel()  # what it waits for has no one to wait for it
             self._tell(None, None)
+
+
+class _Steps:
+    """Runs a coroutine step by step, and knows whether one of them held up the event loop past the end of its time."""
+
+    __slots__ = ("_clock", "_coroutine", "_ends", "held")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], clock: Callable[[], float], ends: float) -> None:
+        self._coroutine = coroutine
+        self._clock = clock
+        self._ends = ends
+        self.held = False
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether its time ended so long ago that the event loop must have been held up."""
+        return self._clock() - self._ends > HELD_UP
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        coroutine = self._coroutine
+        step, value = coroutine.send, None
+        while True:
+            began = self._clock()
+            try:
+                waited_for = step(value)
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                self.held = self.held or began <= self._ends < self._clock()
+            try:
+                step, value = coroutine.send, (yield waited_for)
+            except GeneratorExit:
+                coroutine.close()
+                raise
+            except BaseException as error:
+                step, value = coroutine.throw, error
 
 
 async def end_tasks() -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
-from llmorch.processors.codes import digest
+from llmorch.processors.codes import digest, sets
 from llmorch.processors.failure import described
 from llmorch.processors.plain import SMALL
 from llmorch.processors.referred import MAIN, MISSING
-from llmorch.processors.sending import as_it_is, by_value, reference
+from llmorch.processors.sending import as_it_is, by_pickle, by_value, reference
 from llmorch.processors.watched import Watched
 from llmorch.processors.wire import pack
 from llmorch.processors.worker import DONE, OTHER, REFUSED, REMEMBER, SET
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from llmorch.functions import Function
     from llmorch.processors.process import Process
     from llmorch.processors.referred import Place
+    from llmorch.processors.told import Change
     from llmorch.processors.wire import Message
 
 
@@ -61,7 +62,15 @@ async def tell(process: Process, call: Callable[..., Any], function: Function) -
         known = await _renewed(process, known, function)
     elif known.watched.moved(closures=False):
         known = await _moved(process, known, function)
-    if changes := known.watched.changes(process.told):
+    process.told.begin()
+    changes = known.watched.changes(process.told)
+    try:
+        for place, is_new in known.watched.other_changes(process.told):
+            changes += _variable(place, known, function, must=is_new)
+    except CallError:
+        del process.known[id(call)]  # what was looked at wasn't sent
+        raise
+    if changes:
         await _set(process, changes, function)
 
 
@@ -137,6 +146,26 @@ def _code(place: Place, value: Any, function: Function) -> tuple[str, str, bytes
         text = (
             f"{function.name} can't be called: {place.module}.{place.path}, which it uses, isn't as it is in its "
             f"file, and can't be sent to another process ({message}); define it in a module"
+        )
+        raise CallError(text, detail=detail) from None
+
+
+def _variable(place: Place, known: Known, function: Function, *, must: bool) -> list[Change]:
+    """What to send of a variable that isn't small plain data.
+
+    Without ``must`` it may be as its module's import has made it there too. What the function sets
+    by itself, as a connection that it opens when first needed, is the process's own where it can't be sent.
+    """
+    try:
+        return [(place.module, place.path, by_pickle(place.value))]
+    except Exception as error:
+        if not must or any(sets(value, place.name) for value in (known.call, *known.watched.values)):
+            return []
+        message, detail = described(error)
+        what = f"{place.module}.{place.path}, a value of type {type(place.value).__name__}"
+        text = (
+            f"{function.name} can't be called: {what}, was set anew and can't be sent to another process "
+            f"({message}); make it inside the function, or where its module is imported"
         )
         raise CallError(text, detail=detail) from None
 

@@ -5,17 +5,25 @@ What a function keeps in a variable over there stays, as long as the program lea
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 
-from llmorch.processors.plain import LARGE, NotPlainError, pickled
-from llmorch.processors.referred import MAIN, MISSING
+from llmorch.processors.plain import NotPlainError, pickled
+from llmorch.processors.referred import MAIN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from llmorch.processors.referred import Place
 
     Variable = tuple[str, str]
     """A module and a path in it."""
     Change = tuple[str, str, bytes]
+    Sight = tuple[object, int]
+
+_first: dict[tuple[str, str], Callable[[], object]] = {}
+"""What was in the places of modules at the first look of all: what their import put there, presumably."""
+_SIZED = {list, dict, set, str, bytes, bytearray}
 
 
 class Told:
@@ -23,19 +31,22 @@ class Told:
 
     def __init__(self) -> None:
         self._has: dict[Variable, bytes] = {}
-        self._large: dict[Variable, object] = {}
-        """Larger ones, as they were when they were sent."""
+        self._others: dict[Variable, Sight] = {}
+        """Larger ones, and what isn't plain, as they were when they were sent."""
         self._news: dict[Variable, bytes] = {}
+        self._other_news: dict[Variable, Sight] = {}
 
     def begin(self) -> None:
         """Begin a message: what the one before told doesn't count if it wasn't sent."""
         self._news = {}
+        self._other_news = {}
 
     def unsent(self, path: str, value: object) -> bool:
         """Whether the process has a variable of the main program; if not, the message that was begun tells it."""
         try:
             found = pickled(value)
         except NotPlainError:
+            self._news[MAIN, path] = b""  # not what it was
             return False
         self._news[MAIN, path] = found
         return self._has.get((MAIN, path)) == found
@@ -43,13 +54,14 @@ class Told:
     def sent(self) -> None:
         """The message that was begun has arrived."""
         self._has |= self._news
-        self._news = {}
+        self._others |= self._other_news
+        self.begin()
 
     def forget(self) -> None:
         """Nobody knows what the process has."""
         self._has.clear()
-        self._large.clear()
-        self._news = {}
+        self._others.clear()
+        self.begin()
 
     def change(self, place: Place, value: bytes) -> Change | None:
         """What to send of a small variable: nothing where it is as it was."""
@@ -57,16 +69,45 @@ class Told:
         if self._has.get(variable) == value:
             return None
         self._news[variable] = value
+        self._others.pop(variable, None)
         return (*variable, value)
 
-    def large(self, place: Place, value: object) -> Change | None:
-        """The same of a large one, which is looked at only when it was set anew."""
+    def has_been_told(self, place: Place) -> bool:
+        """Whether the process has anything else in a place than what it put there itself."""
         variable = place.module, place.path
-        if self._large.get(variable, MISSING) is value:
-            return None
-        self._large[variable] = value
-        self._has.pop(variable, None)
-        try:
-            return (*variable, pickled(value, LARGE))
-        except NotPlainError:
-            return None
+        return variable in self._has or variable in self._others
+
+    def lacks(self, place: Place, value: object) -> bool:
+        """Whether to send what isn't small plain data; the message that was begun tells it then."""
+        variable = place.module, place.path
+        seen = sight(value)
+        sent = self._others.get(variable)
+        if sent is not None and sent[0] is value and sent[1] == seen[1]:
+            return False
+        self._other_news[variable] = seen
+        self._news[variable] = b""
+        return True
+
+
+def look(place: Place, value: object) -> None:
+    """Remember what is in a place at the first look of all."""
+    variable = place.module, place.path
+    if variable not in _first:
+        _first[variable] = _reference(value)
+
+
+def is_set_anew(place: Place, value: object) -> bool:
+    """Whether a place has another object than at the first look of all."""
+    return _first[place.module, place.path]() is not value
+
+
+def _reference(value: Any) -> Callable[[], object]:
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return lambda: value
+
+
+def sight(value: Any) -> Sight:
+    """An object, and how many items it has: what of a large one is looked at."""
+    return value, len(value) if type(value) in _SIZED else -1

@@ -18,6 +18,7 @@ from collections import ChainMap
 from typing import TYPE_CHECKING, Any
 
 from llmorch.processors.anonymous import FILES, File, anonymous_file, mapped, write
+from llmorch.processors.members import reduced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -154,14 +155,19 @@ def pack(
     return Parcel(kind, stream, segments)
 
 
+class _Pickler(pickle.Pickler):
+    def reducer_override(self, obj: Any) -> Any:
+        """Called for all but numbers, texts and Python's own containers."""
+        return reduced(obj)
+
+
 def _dumped(
     value: object, callback: Callable[[pickle.PickleBuffer], Any], reducers: Reducers | None
 ) -> bytes:
-    if reducers is None:
-        return pickle.dumps(value, 5, buffer_callback=callback)
     file = io.BytesIO()
-    pickler = pickle.Pickler(file, 5, buffer_callback=callback)
-    pickler.dispatch_table = ChainMap[Any, Any](dict(reducers), copyreg.dispatch_table)
+    pickler = _Pickler(file, 5, buffer_callback=callback)
+    if reducers is not None:
+        pickler.dispatch_table = ChainMap[Any, Any](dict(reducers), copyreg.dispatch_table)
     pickler.dump(value)
     return file.getvalue()
 

@@ -154,7 +154,7 @@ class _Program:
     def _call(self, message: Message) -> Parcel:
         handed = bool(message.enclosed)
         try:
-            number, args, late, memory, timeout, show = received(message)
+            number, args, late, memory, timeout, show, keeps = received(message)
         except BaseException as error:
             if handed:
                 return Parcel(UNREAD, b"", [])
@@ -174,10 +174,10 @@ class _Program:
         try:
             with nullcontext() if memory is None else _bounded(memory):
                 result = self._functions[number](**args)
-                if not awaits(result):
+                if not awaits(result) and not keeps:
                     result = listed(result, batch=batch)
                 if awaits(result, batch=batch):
-                    result, failure = _awaited(result, batch=batch)
+                    result, failure = _awaited(result, batch=batch, keeps=keeps)
         except BaseException as error:
             failure = raised(error)
         if timeout is not None and monotonic() - began > timeout:  # nobody was there to stop it
@@ -225,13 +225,14 @@ def _bounded(memory: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-def _awaited(result: Any, *, batch: bool) -> tuple[Any, Raised | None]:
+def _awaited(result: Any, *, batch: bool, keeps: bool) -> tuple[Any, Raised | None]:
     """What an async function returns, or the exception that it raised as text."""
     import asyncio
 
     async def wait() -> tuple[Any, Raised | None]:
         try:
-            found = listed(await awaited(result, batch=batch), batch=batch)
+            found = await awaited(result, batch=batch)
+            found = found if keeps else listed(found, batch=batch)
             return await awaited(found, batch=batch) if batch else found, None
         except BaseException as error:  # here, where the traceback holds nothing of asyncio
             return None, raised(error)

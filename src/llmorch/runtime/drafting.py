@@ -116,7 +116,8 @@ class Drafting:
             if not self._parser.voids:
                 if self._said.said is None:
                     raise
-                self._wrong, self._passed = error, Thoughts()
+                self._wrong, self._passed = error, Thoughts("plan")
+                self._passed.headed = self._said.thoughts.headed
                 row = self.text.count("\n") + (not self._reply.endswith("\n"))
                 return self._looking(error.column - 1 if error.line == row else 0)
             found = []
@@ -127,7 +128,7 @@ class Drafting:
         first = self._last_line
         line = self._reply[first:]
         at = max(at, self.void - first)
-        while mark := self._passed.next(line, at):
+        while mark := (None if at else self._passed.heading(line)) or self._passed.next(line, at):
             at = mark[1]
             if self._passed.voids:
                 return self._anew(first + at)

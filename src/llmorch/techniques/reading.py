@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from llmorch.errors import PlanError
 from llmorch.plan import Parser
 from llmorch.plan.forms import beginning
+from llmorch.plan.marks import ANOTHER_TURN
 from llmorch.plan.replies import ReplyLines
+from llmorch.plan.thoughts import blanked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -21,12 +23,26 @@ if TYPE_CHECKING:
     from llmorch.calls import FunctionCall
     from llmorch.techniques.turns import Wanted
 
-_ANSWER = re.compile(r"[ \t]*(?P<opened>\**)(?:final[ \t]+)?answer(?P<closed>\**)[ \t]*:", re.IGNORECASE)
+_HEAD = r"[ \t>•-]*(?:\#{1,6}[ \t]*)?"
+_ANSWER = re.compile(
+    rf"{_HEAD}(?P<opened>[*_`]*)(?:(?:the|my)[ \t]+)?(?:final[ \t]+)?answer(?P<closed>[*_]*)[ \t]*[:\uff1a]"
+    r"|[ \t]*(?:\#{1,6}[ \t]*|\*\*)(?:final[ \t]+)?answer[*]*[ \t]*$"
+    r"|[ \t]*(?P<tag><(?:final_?)?answer>)",
+    re.IGNORECASE,
+)
+_ANSWERED = re.compile(r"</(?:final_?)?answer>", re.IGNORECASE)
 _FINISH = re.compile(r"[ \t]*(?:action[ \t]*:[ \t]*)?finish[ \t]*[\[(]", re.IGNORECASE)
-_ACTION = re.compile(r"[ \t>•-]*\**action\**[ \t]*\d{0,3}\**[ \t]*:[ \t]*\**", re.IGNORECASE)
+_ACTION = re.compile(
+    rf"{_HEAD}(?:[*_`]*(?:next[ \t]+)?action[*_]*[ \t]*\d{{0,3}}[*_]*[ \t]*[:\uff1a][ \t]*[*_]*"
+    r"|[*_]*action[ \t]*\d{0,3}[*_]*[ \t]*$|<action>|\[action\])",
+    re.IGNORECASE,
+)
 _REPLAN = re.compile(r"[ \t]*(?:action[ \t]*:[ \t]*)?replan\b[ \t]*[:(]?[ \t]*", re.IGNORECASE)
 _THOUGHT = re.compile(r"[ \t]*\**thought\**[ \t]*:", re.IGNORECASE)
 _NEXT = re.compile(r"[ \t]*\**(?:observation\**[ \t]*:|thought\**[ \t]*:|result of [^\n]*:)", re.IGNORECASE)
+_FENCE = re.compile(r"[ \t]*(?:`{3,}|~{3,})[ \t]*(?:[\w+#.-]*(?![\w(.])[ \t]*)?")
+_FENCED = re.compile(r"```[ \t]*(?:\n)?(?P<inner>[^`]+?)\n?[ \t]*```|`(?P<ticked>[^`\n]+)`")
+"""An answer that is all in a fence, of no language, or in backticks."""
 _ITS_ID = re.compile(r"(?:\d+[.:)][ \t]*[`*]*)?(?:[A-Za-z]\w*[ \t]*[=:][ \t]*)?(?=\w+\()")
 _NO_ID = "this_call"
 """The id that a call is read under: none that a model would write inside one."""
@@ -46,19 +62,21 @@ def read_step(text: str, functions: Container[str] = ()) -> Step:
 
     A marker that is a function's name is that function, where one is offered.
     """
-    lines = text.split("\n")
+    written = _Written(text)
+    lines = written.lines
     for at, line in enumerate(lines):
         if _ends(line, functions):
-            return Step(answer=_answer(lines[at:]))
+            return Step(answer=_answer(written.since(at)))
         if found := _ACTION.match(line):
-            calls, _ = _scan([line[found.end() :], *lines[at + 1 :]], functions)
+            calls, _ = _scan(written, at, functions, found.end())
             return Step(calls=calls[:1])
-    return Step()
+    calls, _ = _scan(written, 0, functions)
+    return Step(calls=tuple(call for call in calls if not isinstance(call, PlanError))[:1])
 
 
 def read_batch(text: str, functions: Container[str] = ()) -> Step:
     """The calls of one turn, or the answer."""
-    calls, answer = _scan(text.split("\n"), functions)
+    calls, answer = _scan(_Written(text), 0, functions)
     if answer is not None and not any(not isinstance(call, PlanError) for call in calls):
         return Step(answer=answer)
     return Step(calls=calls)
@@ -66,12 +84,12 @@ def read_batch(text: str, functions: Container[str] = ()) -> Step:
 
 def read_verdict(text: str) -> Step:
     """A joiner's verdict: the answer, or what is still missing; a bare text is an answer too."""
-    lines = text.split("\n")
-    for at, line in enumerate(lines):
+    written = _Written(text)
+    for at, line in enumerate(written.lines):
         if _ends(line, ()):
-            return Step(answer=_answer(lines[at:]))
+            return Step(answer=_answer(written.since(at)))
         if found := _REPLAN.match(line):
-            rest = "\n".join([line[found.end() :], *lines[at + 1 :]])
+            rest = "\n".join([line[found.end() :], *written.lines[at + 1 :]])
             return Step(replan=rest.strip().rstrip(")").strip())
     bare = text.strip()
     return Step() if not bare or _THOUGHT.match(bare) else Step(answer=bare)
@@ -79,8 +97,23 @@ def read_verdict(text: str) -> Step:
 
 def read_answer(text: str) -> str:
     """What a text says after "Answer:"; all of it, if it doesn't say that."""
-    lines = text.split("\n")
-    return next((_answer(lines[at:]) for at, line in enumerate(lines) if _ends(line, ())), text.strip())
+    written = _Written(text)
+    ends = (at for at, line in enumerate(written.lines) if _ends(line, ()))
+    return next((_answer(written.since(at)) for at in ends), text.strip())
+
+
+class _Written:
+    """The lines of a turn with thoughts blank, and as they were written, as an answer may hold anything."""
+
+    def __init__(self, text: str) -> None:
+        self._written = text.split("\n")
+        self.lines = blanked(text, "turn").split("\n")
+
+    def since(self, at: int) -> list[str]:
+        """The lines from an answer's first on; what stands before it there is blank."""
+        line = self.lines[at]
+        begin = len(line) - len(line.lstrip())
+        return [line[:begin] + self._written[at][begin:], *self._written[at + 1 :]]
 
 
 def _ends(line: str, functions: Container[str]) -> bool:
@@ -92,44 +125,65 @@ def _ends(line: str, functions: Container[str]) -> bool:
 
 def _answer(lines: list[str]) -> str:
     """The answer that begins in the first of these lines."""
+    found = _ANSWER.match(lines[0])
     kept = [lines[0]]
+    begun = bool(lines[0][found.end() if found else 0 :].strip())
     for line in lines[1:]:
         if _NEXT.match(line) and not line.lstrip(" \t*").lower().startswith("result of"):
             break
+        if begun and not kept[-1].strip(" \t-=") and (turn := ANOTHER_TURN.match(line)) and turn["asks"]:
+            kept.pop()
+            break  # what a model runs on into
         kept.append(line)
+        begun = begun or bool(line.strip())
     text = "\n".join(kept)
-    if found := _FINISH.match(text):
-        inner = text[found.end() :].strip().removesuffix(")").removesuffix("]")
+    if finish := _FINISH.match(text):
+        inner = text[finish.end() :].strip().removesuffix(")").removesuffix("]")
         return re.sub(r"^answer\s*=\s*", "", inner).strip().strip("\"'")
-    found = _ANSWER.match(text)
-    bold = found["opened"] if found and not found["closed"] else ""
     text = text[found.end() if found else 0 :].strip()
+    if found and found["tag"]:
+        text = _ANSWERED.split(text, maxsplit=1)[0].strip()
+    bold = (found["opened"] or "") if found and not found["closed"] else ""
+    return _undecorated(text, bold)
+
+
+def _undecorated(text: str, bold: str) -> str:
+    """An answer without what sets it off; ``bold`` is what its label began with."""
     # The other end of a label in bold: right after it, or after all of the answer.
     if text.startswith("**") and text.count("**") == 1:
         bold = "**"
     text = text.removeprefix(bold).strip() if text.startswith(bold) else text.removesuffix(bold).strip()
+    if text.endswith(("\n```", "\n~~~")) and text.count(text[-3:]) % 2:
+        text = text[:-4].strip()  # a fence that was opened above
+    if fenced := _FENCED.fullmatch(text):
+        text = (fenced["inner"] or fenced["ticked"]).strip()
     inner = text[2:-2]
     return inner.strip() if inner and text == f"**{inner}**" and "**" not in inner else text
 
 
-def _scan(lines: list[str], functions: Container[str]) -> tuple[tuple[Wanted, ...], str | None]:
+def _scan(
+    written: _Written, first: int, functions: Container[str], begin_at: int = 0
+) -> tuple[tuple[Wanted, ...], str | None]:
     """Every call up to an answer or to what the model imagines comes next, and that answer.
 
     Each statement is read by itself: one that can't be read spoils no other. Prose is passed
     over; where there is nothing else, its first line is told as an error.
     """
+    lines = [written.lines[first][begin_at:], *written.lines[first + 1 :]]
     found: list[Wanted] = []
     prose: list[str] = []
     reading: _Reading | None = None
     answer = None
     for at, line in enumerate(lines):
         if reading is None:
-            if not line.strip() or line.lstrip().startswith(("```", "~~~", "#")):
+            if fence := _FENCE.match(line):
+                line = line[fence.end() :]  # noqa: PLW2901
+            if not line.strip() or (line.lstrip().startswith("#") and not _ends(line, functions)):
                 continue
             if _ends(line, functions):
-                answer = _answer(lines[at:])
+                answer = _answer(written.since(first + at))
                 break
-            if _NEXT.match(line):
+            if _NEXT.match(line) and (found or not _THOUGHT.match(line)):
                 break
             begin = beginning(line)
             if begin is None:

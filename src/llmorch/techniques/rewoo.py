@@ -10,6 +10,7 @@ from llmorch.calls import Plan
 from llmorch.errors import PlanError, PlanTooLarge, UnresolvedQuery
 from llmorch.plan import calls_in, check, render_call, with_query
 from llmorch.plan.forms import labels
+from llmorch.plan.thoughts import blanked
 from llmorch.techniques.conversation import Answer, AskModel, Draft, cut_off
 from llmorch.techniques.prompts.results import result_text
 from llmorch.techniques.prompts.rewoo import plan_with_evidence, solve
@@ -61,7 +62,7 @@ def _as_written(task: Task) -> Conversation[Plan]:
 def _drafted(task: Task, request: ModelRequest) -> Conversation[Draft]:
     # What stands above in a repair is nothing here: a plan in the paper's form is written whole.
     reply: Reply = yield AskModel(request)
-    text = _in_our_form(reply.text)
+    text = _in_our_form(blanked(reply.text))
     try:
         if reply.reason == "length":
             raise PlanTooLarge.cut_off(text, request.max_tokens)
