@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from weakref import WeakSet
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from llmorch.machine import cache_folder
+from llmorch.schedule import Command, Event, Orchestration, PlanRevised
+from llmorch.schedule.verify import verify
 
 # The machines that run this are shared, so that no example is late by its own fault.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -33,6 +36,30 @@ def pytest_configure(config: pytest.Config) -> None:
 def _nothing_is_learned() -> None:
     """Each test begins as if no call had ever been made."""
     (cache_folder() / "learned.json").unlink(missing_ok=True)
+
+
+VERIFIED = 80
+"""Calls of the largest plan that is verified after every event: that takes longer the more there are."""
+
+
+@pytest.fixture(autouse=True)
+def _the_core_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After every event that any test puts to a core, wherever it runs, until its plan is revised.
+
+    A revised plan may keep a call that runs on what another one, the same as the one it used, is yet to bring.
+    """
+    handle = Orchestration.handle
+    revised: WeakSet[Orchestration] = WeakSet()
+
+    def verified(core: Orchestration, event: Event, *, at: float) -> list[Command]:
+        commands = handle(core, event, at=at)
+        if isinstance(event, PlanRevised):
+            revised.add(core)
+        if len(core.states) <= VERIFIED and core not in revised:
+            verify(core)
+        return commands
+
+    monkeypatch.setattr(Orchestration, "handle", verified)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 
 from llmorch import Orchestrator, PlanError, function
 from llmorch.learned import Sample
-from llmorch.runtime.converse import Usage
+from llmorch.requests import Usage
 from llmorch.testing import ScriptedModel
 
 PLAN = (

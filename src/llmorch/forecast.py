@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch.learned import Estimate
 from llmorch.plan import render
 from llmorch.relations import unused
-from llmorch.runtime.converse import Usage
+from llmorch.requests import Usage
 from llmorch.runtime.simulate import simulate
 
 if TYPE_CHECKING:

@@ -26,9 +26,10 @@ from llmorch.models.named import model_of
 from llmorch.offering import as_functions, fitted, self_function
 from llmorch.places import Places, supplied
 from llmorch.plan import check, parse
+from llmorch.requests import Usage
 from llmorch.result import Result, collect
 from llmorch.running import Limit, Run, outside_loop
-from llmorch.runtime.converse import Conversing, Usage, converse, first_plan
+from llmorch.runtime.converse import Conversing, converse, first_plan
 from llmorch.runtime.drive import Execution
 from llmorch.runtime.learning import FILE, Learning, taken
 from llmorch.runtime.replying import prompting, replied

@@ -62,3 +62,13 @@ class ModelRequest:
     cached: int = 0
     stop: tuple[str, ...] = ()
     tools: tuple[Tool, ...] = ()
+
+
+@dataclass
+class Usage:
+    """What was asked of a model so far; ``seconds`` is the time spent waiting for it."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llmorch.calls import CallId, Plan
     from llmorch.functions import Kind
     from llmorch.relations import RelationGraph
-    from llmorch.runtime.converse import Usage
+    from llmorch.requests import Usage
     from llmorch.runtime.retrying import Retried
     from llmorch.schedule import Orchestration, Planning, Status
     from llmorch.techniques import Answer

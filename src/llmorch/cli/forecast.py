@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from llmorch.forecast import Forecast, ForecastCall
     from llmorch.orchestrator import Orchestrator
-    from llmorch.runtime.converse import Usage
+    from llmorch.requests import Usage
 
 
 def check_dry_run(technique: str, price: str | None, *, dry_run: bool) -> tuple[float, float] | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from llmorch.calls import CallId, FunctionCall
-    from llmorch.runtime.converse import Usage
+    from llmorch.requests import Usage
     from llmorch.schedule import Dispatch
 
 

@@ -18,7 +18,7 @@ from llmorch.errors import LimitReached, ModelError, PlanError, ToolsRefused, Un
 from llmorch.models.model import Finished, Text
 from llmorch.plan.thoughts import spoken
 from llmorch.processors.causes import one_line, shortened
-from llmorch.requests import ToolCall
+from llmorch.requests import ToolCall, Usage
 from llmorch.runtime.drafting import Drafting
 from llmorch.techniques import AskModel, Draft, Look, Outcome, Reply, Revise, RunPlan, WritePlan
 
@@ -39,16 +39,6 @@ TOGETHER = 0.02
 """Seconds within which failures count as one event: what is told to a technique is told at once."""
 CHARACTERS_A_TOKEN = 20
 """More than any model's tokens hold on average: past it, a limit of tokens was ignored."""
-
-
-@dataclass
-class Usage:
-    """What a run asked of its model; ``seconds`` is the time spent waiting for it."""
-
-    requests: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    seconds: float = 0.0
 
 
 def _add(*usages: Usage, **more: float) -> None:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.functions import Function
-    from llmorch.runtime.converse import Usage
+    from llmorch.requests import Usage
     from llmorch.runtime.placing import OpenPlaces
     from llmorch.runtime.retrying import Retried
     from llmorch.schedule import Command, Event, Orchestration

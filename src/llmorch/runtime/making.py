@@ -14,10 +14,10 @@ from llmorch.errors import CallError, ModelError
 from llmorch.functions import SELF
 from llmorch.processors.failure import Raised
 from llmorch.processors.handing import opened
+from llmorch.requests import Usage
 from llmorch.runtime.arguments import arguments
 from llmorch.runtime.asking import Asking
 from llmorch.runtime.batching import made_as_one
-from llmorch.runtime.converse import Usage
 from llmorch.runtime.prompting import prompt
 from llmorch.runtime.retrying import Retried, in_time, next_pause
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from llmorch.calls import CallId
     from llmorch.functions import Function
     from llmorch.processors.anonymous import File
+    from llmorch.requests import Usage
     from llmorch.runtime.attempts import Attempt
-    from llmorch.runtime.converse import Usage
     from llmorch.schedule import Keep, Orchestration
 
 

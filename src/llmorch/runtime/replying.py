@@ -8,7 +8,8 @@ from llmorch.errors import ModelError
 from llmorch.requests import Message, ModelRequest
 
 if TYPE_CHECKING:
-    from llmorch.runtime.converse import Conversing, Usage
+    from llmorch.requests import Usage
+    from llmorch.runtime.converse import Conversing
 
 ANSWER_TOKENS = 384
 """The longest reply to a prompt inside a plan, such as ``self``'s."""

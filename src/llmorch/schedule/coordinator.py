@@ -44,6 +44,11 @@ class Coordinator:
         return {name: amount for name, amount in self._room.held.items() if amount}
 
     @property
+    def alone(self) -> bool:
+        """Whether nothing is held but by calls of this run: neither by others nor for the plan."""
+        return self._planning is None and self._room.alone
+
+    @property
     def wanted(self) -> Mapping[str, int]:
         """What is set aside, of what is shared with other runs, for calls that wait too long."""
         return self._queueing.wanted

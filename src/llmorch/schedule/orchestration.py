@@ -35,10 +35,10 @@ from llmorch.schedule.once import Once, left_out
 from llmorch.schedule.policy import CriticalPath, Waiting
 from llmorch.schedule.room import MODEL, Capacity, Needs
 from llmorch.schedule.scheduler import Scheduler
-from llmorch.schedule.state import CallState, Earlier, Planning, Shared, Unwanted, written
+from llmorch.schedule.state import OPEN, CallState, Earlier, Planning, Shared, Unwanted, written
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.functions import Function
@@ -206,10 +206,23 @@ class Orchestration:
         return [state for state in both if state is not None and state.attempt == attempt]
 
     def _end(self, state: CallState, status: Status, at: float, error: str | None = None) -> None:
-        state.status, state.completed, state.error = status, at, error
+        self._become(state, status, at, error)
         if state.leave():
             self._coordinator.release(self._needs(state.call), state.place)
-        self._open -= state is self.states.get(state.call.id)
+
+    def _add(self, call: CallId, state: CallState) -> None:
+        """Make this the state of a call of the plan."""
+        self.states[call] = state
+        self._open += state.status in OPEN
+
+    def _become(
+        self, state: CallState, status: Status, at: float | None = None, error: str | None = None
+    ) -> None:
+        """Change a call's state: the one place where that is done."""
+        was_open = state.status in OPEN
+        state.become(status, at, error)
+        if was_open and status not in OPEN and state is self.states.get(state.call.id):
+            self._open -= 1
 
     def _stop_descendants(self, call: CallId) -> list[CallId]:
         """Skip what depends on a call that came to nothing; return what only waited for its turn."""
@@ -221,9 +234,8 @@ class Orchestration:
     def _skip(self, state: CallState, cause: CallId) -> None:
         before = self.states[cause]
         how = "was cancelled" if before.status == "cancelled" else "failed"
-        state.status = "skipped"
-        state.error = before.error if before.status == "skipped" else f"{cause} {how}"
-        self._open -= 1
+        error = before.error if before.status == "skipped" else f"{cause} {how}"
+        self._become(state, "skipped", error=error)
 
     def _give_up(self, call: CallId, attempt: int, at: float) -> None:
         """Account for a call that the caller doesn't want; one that has ended stays as it is."""
@@ -239,8 +251,7 @@ class Orchestration:
                 self._held.remove(call)
             elif state.status == "submitted":
                 self._coordinator.drop(call)
-            state.status, state.error = "cancelled", CANCELLED
-            self._open -= 1
+            self._become(state, "cancelled", error=CANCELLED)
         if state is self.states.get(call):
             self._scheduler.begun(call)
             self._submit(self._stop_descendants(call), at)
@@ -254,7 +265,7 @@ class Orchestration:
             if not self._complete and not self._functions[state.call.function].only_looks:
                 self._held.append(call)
                 continue
-            state.status, state.submitted = "submitted", at
+            self._become(state, "submitted", at)
             waiting.append(
                 Waiting(call, self.graph.order(call), self._needs(state.call), self._urgency(call))
             )
@@ -262,8 +273,7 @@ class Orchestration:
         for copy in copies:
             state = self.states[copy]
             assert state.same_as is not None
-            state.status, state.completed = "completed", at
-            self._open -= 1
+            self._become(state, "completed", at)
             self._shared.append(Share(copy, state.same_as))
 
     def _dispatch(self, at: float) -> list[Command]:
@@ -272,7 +282,8 @@ class Orchestration:
             states = tuple([self.states[call] for call in calls])
             shared = Shared(len(states)) if len(states) > 1 else None
             for state in states:
-                state.status, state.dispatched, state.place, state.shared = "running", at, place, shared
+                self._become(state, "running", at)
+                state.place, state.shared = place, shared
                 self._attempts[state.call.id] = state.attempt
             first, *others = states
             together = tuple([state.key for state in others])
@@ -288,6 +299,34 @@ class Orchestration:
     def complete(self) -> bool:
         """Whether all of the plan is known."""
         return self._complete
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether all of it was cancelled."""
+        return self._cancelled
+
+    @property
+    def open(self) -> int:
+        """How many calls of the plan have not ended, as it is counted."""
+        return self._open
+
+    @property
+    def alone(self) -> bool:
+        """Whether only calls of this run hold anything."""
+        return self._coordinator.alone
+
+    def keeps(self, call: CallId) -> bool:
+        """Whether a call had begun in a plan before this one."""
+        return self._earlier.kept(call)
+
+    def holders(self) -> Iterator[tuple[Needs, Place]]:
+        """What each call holds that runs or has to stop; one for those that are made as one."""
+        batches = set()
+        for state in (*self._earlier, *self.states.values()):
+            if state.status == "running" and (state.shared is None or id(state.shared) not in batches):
+                batches.add(id(state.shared))
+                yield self._needs(state.call), state.place
+        yield from self._stopping.values()
 
     @property
     def held(self) -> Mapping[str, int]:
@@ -366,7 +405,7 @@ class Orchestration:
                 commands.append(self._keep(call, same))
                 continue
             state = CallState(call, self._attempts.get(call.id, 0) + 1, self._keys(call.uses), known=at)
-            self.states[call.id] = state
+            self._add(call.id, state)
             if original is not None:
                 state.same_as = original
                 self._earlier.share(call.id, original)
@@ -374,12 +413,11 @@ class Orchestration:
                 self._refuse(state, spent)
                 continue
             if unwanted:
-                state.status, state.error = "cancelled", CANCELLED
+                self._become(state, "cancelled", error=CANCELLED)
                 self._scheduler.add(call.id)
                 self._scheduler.begun(call.id)
                 self._scheduler.fail(call.id)
                 continue
-            self._open += 1
             if self._scheduler.add(call.id):
                 ready.append(call.id)
             elif self._scheduler.stopped(call.id):
@@ -405,8 +443,7 @@ class Orchestration:
             state = self.states[call]
             if state.status == "submitted":
                 self._coordinator.drop(call)
-            state.status, state.submitted = "unused", None
-            self._open -= 1
+            self._become(state, "unused")
         wanted = [call for call in ready if self.states[call].status != "unused"]
         return [*wanted, *self._scheduler.drop(left)]
 
@@ -417,10 +454,10 @@ class Orchestration:
 
     def _refuse(self, state: CallState, spent: CallState) -> None:
         """Fail a call whose effect is made already: on other inputs it would be made again."""
-        state.status, state.attempt = "failed", spent.attempt
-        state.dispatched, state.completed = spent.dispatched, spent.completed
         function = self._functions[state.call.function]
-        state.error = f"{function.name} was made already, and {function.once_for_all}"
+        error = f"{function.name} was made already, and {function.once_for_all}"
+        self._become(state, "failed", spent.completed, error)
+        state.attempt, state.dispatched = spent.attempt, spent.dispatched
         self._scheduler.add(state.call.id)
         self._scheduler.begun(state.call.id)
         self._scheduler.fail(state.call.id)
@@ -464,15 +501,13 @@ class Orchestration:
             state.attempt = self._attempts[call.id] = self._attempts.get(call.id, 0) + 1
         state.call = call
         state.inputs = self._keys(call.uses)
-        self.states[call.id] = state
+        self._add(call.id, state)
         self._scheduler.add(call.id)
         self._scheduler.begun(call.id)
         if state.status == "completed":
             self._scheduler.complete(call.id)
         elif state.status == "failed":
             self._scheduler.fail(call.id)
-        else:
-            self._open += 1
         return Keep(call.id, state.attempt, before, before_attempt)
 
     def _keep_finished(self, state: CallState) -> list[Keep | Share]:
@@ -493,7 +528,7 @@ class Orchestration:
 
     def _cancel(self, state: CallState, at: float) -> Cancel:
         """Give up a call that runs. What others could miss is free only once it has stopped."""
-        state.status, state.completed = "cancelled", at
+        self._become(state, "cancelled", at)
         if not state.leave():
             return Cancel(*state.key)
         needs = self._needs(state.call)
@@ -512,6 +547,6 @@ class Orchestration:
             if state.status == "running":
                 commands.append(self._cancel(state, at))
             elif state.status in ("planned", "submitted"):
-                state.status = "cancelled"
+                self._become(state, "cancelled")
         self._cancelled = True
         return [*commands, Finish()]

@@ -228,6 +228,11 @@ class Room:
         """The limits by which it waits for calls of its own function, or for the clock."""
         return [limit for limit in needs.limits if self._free[limit] < 1]
 
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else holds any of it."""
+        return not any(self._others.values())
+
     def others_have(self, names: Iterable[str]) -> bool:
         """Whether other runs hold any of these."""
         held = {name.partition("/")[0] for name, amount in self._others.items() if amount > 0}

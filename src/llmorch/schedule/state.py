@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from llmorch.calls import Plan
+from llmorch.errors import IllegalEvent
 from llmorch.plan import render_call, render_without_id, with_ids
 from llmorch.relations import NOTHING, in_one_form
 from llmorch.schedule.room import Place
@@ -26,6 +27,14 @@ Attempt = tuple["CallId", int]
 """One attempt to make a call: its id, and which attempt it is."""
 
 NOWHERE = Place()
+OPEN: frozenset[Status] = frozenset(("planned", "submitted", "running"))
+"""How a call stands that hasn't come to an end."""
+_MAY_BECOME: Mapping[Status, tuple[Status, ...]] = {
+    "planned": ("submitted", "completed", "failed", "skipped", "unused", "cancelled"),
+    "submitted": ("running", "unused", "cancelled"),
+    "running": ("completed", "failed", "cancelled"),
+}
+"""What may come of a call. One that is complete at once is made by another, one that fails at once is refused."""
 _ENDINGS: tuple[Status, ...] = ("failed", "running", "completed")
 """How an attempt may stand that a new plan can take over, the most useful last."""
 
@@ -71,6 +80,23 @@ class CallState:
     """The call whose result is its own: it isn't made itself."""
     shared: Shared | None = field(default=None, repr=False, compare=False)
     """What it has in common with the calls that are made as one with it."""
+
+    def become(self, status: Status, at: float | None = None, error: str | None = None) -> None:
+        """Change how the call stands, at a time where it has one: nothing else does.
+
+        Raises ``IllegalEvent`` for what it can't become.
+        """
+        if status not in _MAY_BECOME.get(self.status, ()):
+            raise IllegalEvent(f"{self.call.id} can't be {status}: its state is {self}")
+        if status == "running":
+            self.dispatched = at
+        elif status == "submitted":
+            self.submitted = at
+        else:
+            self.completed, self.error = at, error
+            if status == "unused":
+                self.submitted = None
+        self.status = status
 
     def leave(self) -> bool:
         """Take note that it runs no more; whether its place is free then."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmorch.functions import Function
     from llmorch.requests import ToolCall
     from llmorch.techniques.conversation import Answer, Conversation, Reply, Task
-    from llmorch.techniques.turns import Wanted
+    from llmorch.techniques.reading import Wanted
 
     TakenApart = Callable[[Wanted], Sequence[Wanted]]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from llmorch.errors import PlanError
 from llmorch.plan import Parser
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
     from llmorch.calls import FunctionCall
-    from llmorch.techniques.turns import Wanted
+
+Wanted: TypeAlias = "FunctionCall | PlanError"
+"""A call that a model wrote, not checked yet, or why what it wrote is none."""
 
 _HEAD = r"[ \t>•-]*(?:\#{1,6}[ \t]*)?"
 _ANSWER = re.compile(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmorch.calls import Expression
     from llmorch.functions import Function
     from llmorch.techniques.conversation import Answer, Conversation, Task
-    from llmorch.techniques.turns import Wanted
+    from llmorch.techniques.reading import Wanted
 
 SIMILAR = 0.5
 """The share of what one of two functions works on that both work on, from which they are fused."""

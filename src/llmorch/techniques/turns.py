@@ -7,7 +7,7 @@ model that goes on like that for two turns is stopped.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from llmorch.calls import Plan
 from llmorch.errors import PlanError
@@ -21,15 +21,13 @@ if TYPE_CHECKING:
 
     from llmorch.calls import FunctionCall
     from llmorch.techniques.conversation import Conversation, Outcome, Reply, Task
+    from llmorch.techniques.reading import Wanted
 
 _ALL_OF_IT = "What to do, with every text that it needs: nothing else is known to it."
 MAX_IDLE = 2
 """Turns in a row in which a model asks for nothing new before it is stopped."""
 MAX_CALL = 200
 """Characters of a call in what is told of another."""
-
-Wanted: TypeAlias = "FunctionCall | PlanError"
-"""A call that a model wrote, not checked yet, or why what it wrote is none."""
 
 
 def in_turns(task: Task) -> Task:
