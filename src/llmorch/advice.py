@@ -41,9 +41,10 @@ def would_gain(
     if not mine:
         return None
     ended = {call.id: call.completed or 0.0 for call in calls}
-    waited = [call for call in mine if _waited(call, ended) >= WORTH]
-    same = _same(mine, plan)
     used = {id_ for call in plan for id_ in call.uses}
+    # What nothing uses may be made for what it does, such as a mail that is sent at the end.
+    waited = [call for call in mine if call.id in used and _waited(call, ended) >= WORTH]
+    same = _same(mine, plan)
     unused = [call for call in mine if last_answers and call.id not in (plan.answer, *used)]
     found = list(dict.fromkeys(call.function for call in (*waited, *same, *unused)))
     if not found:

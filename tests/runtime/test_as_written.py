@@ -208,6 +208,9 @@ async def test_a_call_that_waited_for_the_plan_is_worth_a_word_and_one_that_did_
     (note,) = (await slow.run("Do it.")).notes
     assert "s1 waited 0." in note
     assert "@function(pure=True)" in note
+    at_the_end = [["s1 = need(x=1, least=0)\n", "s2 = need(x=s1, least=0)\n", "s3 = act(x=s2)\n", "# all\n"]]
+    slow = Orchestrator(functions("nothing"), model=ScriptedModel(at_the_end, delay=0.1), learn=False)
+    assert (await slow.run("Do it.")).notes == ()
 
 
 @pytest.mark.parametrize("said", ["pure", "reads", "writes", "unknown", "idempotent"])

@@ -70,7 +70,8 @@ def _offered(sources: list[str] | None) -> list[Function]:
         here = {id(declared): declared for value in values.values() for declared in declared_by(value)}
         if not here:
             raise FunctionError(
-                f"{source}: nothing in it is decorated with @function, or an object of a @stateful class"
+                f"{source}: nothing in it is decorated with @function, or an object of a @stateful class; "
+                "write @function above each function that a plan may call"
             )
         offered |= here
     return list(offered.values())
