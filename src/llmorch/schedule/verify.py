@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from llmorch.errors import IllegalEvent
+from llmorch.schedule.room import device
 from llmorch.schedule.state import OPEN
 
 if TYPE_CHECKING:
@@ -126,8 +127,6 @@ def _of_the_account(core: Orchestration) -> Iterator[str]:
 
 
 def _shared(core: Orchestration, needs: Needs, place: Place) -> dict[str, int]:
-    from llmorch.schedule.room import device
-
     amounts = dict(needs.shared)
     if place.device is not None:
         amounts[device(place.device)] = needs.gpu_memory
