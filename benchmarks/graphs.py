@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmorch.calls import Plan
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
 
 IMAGES = 8
 REMOTE = 2.0

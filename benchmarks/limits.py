@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.figures import Figure, Series
 from benchmarks.policies import POLICIES
 from llmorch import check, function, parse, simulate
-from llmorch.offering import as_functions
+from llmorch.declare.offered import as_functions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

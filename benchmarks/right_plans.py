@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.invented import SAMPLE, write_frames
 from benchmarks.random_plans import TABLE, random_plan
 from llmorch import Orchestrator
-from llmorch.offering import as_functions, declared_in
-from llmorch.processors.files import load_file
+from llmorch.declare.offered import as_functions, declared_in
+from llmorch.places.files import load_file
 from llmorch.testing import ScriptedModel
 
 if TYPE_CHECKING:

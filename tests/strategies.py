@@ -25,7 +25,7 @@ from llmorch.calls import (
     Subscript,
     Template,
 )
-from llmorch.functions import Function
+from llmorch.declare.functions import Function
 
 FUNCTIONS = {
     "load": Function("load", call=print, kind="inout", effects="none"),

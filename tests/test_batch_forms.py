@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmorch import FunctionError, Orchestrator, function
-from llmorch.offering import as_functions, declared_in
-from llmorch.processors.by_value import dumps
+from llmorch.declare.offered import as_functions, declared_in
+from llmorch.places.by_value import dumps
 from llmorch.testing import ScriptedModel
 
 if TYPE_CHECKING:

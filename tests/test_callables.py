@@ -20,8 +20,8 @@ import pytest
 from pydantic import AliasChoices, AliasPath, BaseModel, Field
 
 from llmorch import FunctionError, Orchestrator, PlanError, function, stateful
-from llmorch.functions import declaration_of
-from llmorch.offering import as_functions, declared_in
+from llmorch.declare.functions import declaration_of
+from llmorch.declare.offered import as_functions, declared_in
 from llmorch.testing import ScriptedModel
 
 SECRET = "sk-secret-1234"  # what a model must never see

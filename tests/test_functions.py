@@ -11,8 +11,8 @@ from annotated_types import Gt, Le
 from pydantic import BaseModel
 
 from llmorch import FunctionError, function
-from llmorch.functions import declaration_of
-from llmorch.offering import as_functions, declared_in
+from llmorch.declare.functions import declaration_of
+from llmorch.declare.offered import as_functions, declared_in
 
 
 class Place(BaseModel):

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmorch import Function
+from llmorch.declare.offered import as_functions, self_function
 from llmorch.learned import MOST, SAMPLES, Learned, Sample, durations, known_as
-from llmorch.offering import as_functions, self_function
-from llmorch.processors.files import load_file
+from llmorch.places.files import load_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from llmorch.declare.previews import is_long, preview
 from llmorch.errors import EvaluationError
 from llmorch.plan.evaluate import as_text
-from llmorch.previews import is_long, preview
 from llmorch.techniques.prompts.results import MAX_SHOWN, value_text
 
 

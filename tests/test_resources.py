@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from llmorch import FunctionError, Orchestrator, PlanError, function
-from llmorch.offering import as_functions
-from llmorch.resources import Rate, Supply, amount_of, shortage, supply_of
+from llmorch.declare.offered import as_functions
+from llmorch.declare.resources import Rate, Supply, amount_of, shortage, supply_of
 from llmorch.testing import ScriptedModel
 
 

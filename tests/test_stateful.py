@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmorch import Orchestrator, discover, function, methods_of, stateful
+from llmorch.declare.offered import as_functions
 from llmorch.errors import FunctionError
-from llmorch.offering import as_functions
 from llmorch.plan import check, parse
 from llmorch.testing import ScriptedModel
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
 
 
 @stateful

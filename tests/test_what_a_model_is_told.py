@@ -18,7 +18,7 @@ from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, Http
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from llmorch import FunctionError, Orchestrator, PlanError, function
-from llmorch.functions import declaration_of
+from llmorch.declare.functions import declaration_of
 from llmorch.plan import check, parse
 from llmorch.techniques.grammar import plan_grammar
 from llmorch.testing import ScriptedModel
@@ -402,7 +402,7 @@ def test_plain_types_are_declared_and_told_without_pydantic() -> None:
         "import sys\n"
         "from typing import Any, Literal, Optional\n"
         "from llmorch import function\n"
-        "from llmorch.offering import declared_in\n"
+        "from llmorch.declare.offered import declared_in\n"
         "@function\n"
         "def f(a: str, b: list[int], c: Optional[dict[str, float]] = None, d: Literal['x', 3] = 'x',\n"
         "      e: tuple[int, ...] | None = None, g: Any = 1, h: bool = False) -> list[str]: ...\n"

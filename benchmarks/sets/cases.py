@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.questions import DataMissing, Question, QuestionSet
-from llmorch.processors.files import load_file
+from llmorch.places.files import load_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

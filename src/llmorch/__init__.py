@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llmorch.calls import FunctionCall, Plan
-    from llmorch.decorating import function
+    from llmorch.declare.decorator import function
+    from llmorch.declare.functions import Function
+    from llmorch.declare.objects import stateful
+    from llmorch.declare.offered import methods_of
     from llmorch.errors import (
         CallError,
         FunctionError,
@@ -20,13 +23,10 @@ if TYPE_CHECKING:
         UnresolvedQuery,
     )
     from llmorch.forecast import Forecast
-    from llmorch.functions import Function
     from llmorch.models.named import model_named
-    from llmorch.objects import stateful
-    from llmorch.offering import methods_of
     from llmorch.orchestrator import Orchestrator
+    from llmorch.places.handing import Released
     from llmorch.plan import check, parse, render
-    from llmorch.processors.handing import Released
     from llmorch.relations import RelationGraph, discover
     from llmorch.result import CallRecord, Result
     from llmorch.running import Run
@@ -40,7 +40,7 @@ _HOMES = {
     "CallError": "errors",
     "CallRecord": "result",
     "Forecast": "forecast",
-    "Function": "functions",
+    "Function": "declare.functions",
     "FunctionCall": "calls",
     "FunctionError": "errors",
     "LLMOrchError": "errors",
@@ -50,20 +50,20 @@ _HOMES = {
     "Plan": "calls",
     "PlanError": "errors",
     "RelationGraph": "relations",
-    "Released": "processors.handing",
+    "Released": "places.handing",
     "Result": "result",
     "Run": "running",
     "Simulation": "runtime.simulate",
     "UnresolvedQuery": "errors",
     "check": "plan",
     "discover": "relations",
-    "function": "decorating",
-    "methods_of": "offering",
+    "function": "declare.decorator",
+    "methods_of": "declare.offered",
     "model_named": "models.named",
     "parse": "plan",
     "render": "plan",
     "simulate": "runtime.simulate",
-    "stateful": "objects",
+    "stateful": "declare.objects",
 }
 
 __all__ = [

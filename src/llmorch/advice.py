@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmorch.calls import CallId, Plan
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
     from llmorch.result import CallRecord
 
 WORTH = 0.1

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmorch.calls import CallId, Plan
-    from llmorch.functions import Function, Kind
+    from llmorch.declare.functions import Function, Kind
+    from llmorch.declare.resources import Supply
     from llmorch.learned import Learned
-    from llmorch.resources import Supply
 
 _A_MILLION = 1_000_000
 _NOTHING = Estimate(0.0)

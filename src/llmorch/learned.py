@@ -15,7 +15,7 @@ from zlib import crc32
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
 
 VERSION = 1
 SAMPLES = 32

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.advice import would_gain
 from llmorch.calls import Plan
+from llmorch.declare.functions import SELF, Function
+from llmorch.declare.offered import as_functions, fitted, self_function
 from llmorch.errors import (
     EmptyPlan,
     FunctionError,
@@ -18,14 +20,12 @@ from llmorch.errors import (
     LLMOrchError,
     UnresolvedQuery,
 )
-from llmorch.functions import SELF, Function
 from llmorch.learned import Learned, Sample, durations, known_as
 from llmorch.machine import allowed_processors, cache_folder
 from llmorch.models.model import ReadsAhead
 from llmorch.models.named import model_of
-from llmorch.offering import as_functions, fitted, self_function
-from llmorch.places import Places, supplied
 from llmorch.plan import check, parse
+from llmorch.processors import Places, supplied
 from llmorch.requests import Usage
 from llmorch.result import Result, collect
 from llmorch.running import Limit, Run, outside_loop
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from typing import TypeVar
 
+    from llmorch.declare.resources import Amount
     from llmorch.forecast import Forecast
     from llmorch.models.model import Model
-    from llmorch.resources import Amount
     from llmorch.runtime.drive import Observer
     from llmorch.techniques import Conversation, Outcome, Recovery
 

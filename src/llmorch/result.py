@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from llmorch.declare.previews import is_long, preview
+from llmorch.places.handing import Released
 from llmorch.plan import render
-from llmorch.previews import is_long, preview
-from llmorch.processors.handing import Released
 from llmorch.relations import lower_bound
 from llmorch.techniques import Recovery
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmorch.calls import CallId, Plan
-    from llmorch.functions import Kind
+    from llmorch.declare.functions import Kind
     from llmorch.relations import RelationGraph
     from llmorch.requests import Usage
     from llmorch.runtime.retrying import Retried

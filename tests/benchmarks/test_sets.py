@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.questions import DataMissing
 from benchmarks.sets import hotpotqa, movierec, parallelqa
-from llmorch.offering import as_functions, self_function
+from llmorch.declare.offered import as_functions, self_function
 from llmorch.plan import check, parse, with_answer
 from llmorch.techniques.examples import parse_examples
 

@@ -9,7 +9,7 @@ import pytest
 
 from llmorch import Orchestrator
 from llmorch.models.recorded import RecordedModel
-from llmorch.processors.files import load_file
+from llmorch.places.files import load_file
 from llmorch.testing import ScriptedModel
 from tests.cli.test_cli import FUNCTIONS, llmorch
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from llmorch import Orchestrator
 from llmorch.models.local import LocalModel
-from llmorch.processors.files import load_file
+from llmorch.places.files import load_file
 from llmorch.testing import RecordedModel
 from tests.examples.loading import EXAMPLES
 

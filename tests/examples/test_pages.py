@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from llmorch.offering import as_functions
+from llmorch.declare.offered import as_functions
 from tests.examples.loading import EXAMPLES, load
 
 if TYPE_CHECKING:

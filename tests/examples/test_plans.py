@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmorch import check, parse, render
-from llmorch.offering import as_functions, declared_in
+from llmorch.declare.offered import as_functions, declared_in
 from tests.examples.loading import EXAMPLES, load
 
 FOLDERS = ("encryption", "purchase_intent", "seo_audit", "skeleton_of_thought")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, get_args
 import psutil
 import pytest
 
+from llmorch.declare.functions import Kind
 from llmorch.errors import ModelError
-from llmorch.functions import Kind
 from llmorch.models.model import Finished, Message, ModelRequest, Text
 from llmorch.models.openai import OpenAIModel
 from llmorch.models.recorded import RecordedModel

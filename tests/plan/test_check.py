@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from llmorch import function
 from llmorch.calls import Constant, Reference, Template
+from llmorch.declare.offered import as_functions, self_function
 from llmorch.errors import InvalidArgument, UnknownFunction
-from llmorch.offering import as_functions, self_function
 from llmorch.plan import check, mention_unused, parse, render, unused_results
 
 

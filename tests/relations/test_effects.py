@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from llmorch import function
+from llmorch.declare.offered import as_functions
 from llmorch.errors import FunctionError
-from llmorch.offering import as_functions
 from llmorch.plan import check, parse
 from llmorch.relations import RelationGraph, discover, touches, verify
 from llmorch.relations.effects import Name, Touch

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
+from llmorch.declare.functions import Function
+from llmorch.declare.offered import self_function
 from llmorch.errors import IllegalEvent
-from llmorch.functions import Function
-from llmorch.offering import self_function
 from llmorch.plan import parse
 from llmorch.relations import RelationGraph, critical_path, discover, lower_bound, verify
 from tests.strategies import FUNCTIONS, plans

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmorch import Orchestrator, function
+from llmorch.declare.offered import as_functions
 from llmorch.errors import DuplicateId, EmptyPlan, PlanError
-from llmorch.offering import as_functions
 from llmorch.plan import render
 from llmorch.requests import ModelRequest
 from llmorch.runtime.drafting import Drafting

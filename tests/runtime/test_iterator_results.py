@@ -11,7 +11,7 @@ import pytest
 
 from llmorch import Orchestrator, function
 from llmorch.testing import ScriptedModel
-from tests.processors.iterating import async_rows, rows
+from tests.places.iterating import async_rows, rows
 
 pytestmark = pytest.mark.anyio
 

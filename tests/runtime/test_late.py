@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from llmorch import LimitReached, ModelError, Orchestrator, function
-from llmorch.functions import Function
-from llmorch.processors import showing
-from llmorch.processors.growing import GrowingPool
-from llmorch.processors.inline import Inline
+from llmorch.declare.functions import Function
+from llmorch.places import showing
+from llmorch.places.growing import GrowingPool
+from llmorch.places.inline import Inline
 from llmorch.running import Limit
 from llmorch.testing import ScriptedModel
 
@@ -233,7 +233,7 @@ async def test_a_result_is_shown_in_time_also_while_the_event_loop_is_held_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(showing, "SECONDS", 0.1)
-    monkeypatch.setattr("llmorch.processors.inline.SECONDS", 0.1)
+    monkeypatch.setattr("llmorch.places.inline.SECONDS", 0.1)
     loop = asyncio.get_running_loop()
 
     def show(value: str) -> str:

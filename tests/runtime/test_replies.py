@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmorch import Orchestrator, function
+from llmorch.declare.offered import as_functions
 from llmorch.errors import PlanError, UnresolvedQuery
 from llmorch.models.model import Finished, Text
-from llmorch.offering import as_functions
 from llmorch.plan import render
 from llmorch.requests import ModelRequest
 from llmorch.runtime.drafting import Drafting

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmorch import ModelError, Orchestrator, function
-from llmorch.offering import as_functions, declared_in
+from llmorch.declare.offered import as_functions, declared_in
+from llmorch.places.inline import Inline
 from llmorch.plan import parse
-from llmorch.processors.inline import Inline
 from llmorch.runtime import retrying
 from llmorch.runtime.drive import Execution
 from llmorch.runtime.placing import OpenPlaces

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from llmorch import LimitReached, LLMOrchError, Orchestrator, function
-from llmorch.offering import as_functions
+from llmorch.declare.offered import as_functions
+from llmorch.places import stopping
+from llmorch.places.inline import Inline
+from llmorch.places.pool import Pool
 from llmorch.plan import parse
-from llmorch.processors import stopping
-from llmorch.processors.inline import Inline
-from llmorch.processors.pool import Pool
 from llmorch.runtime.drive import Execution
 from llmorch.runtime.placing import OpenPlaces
 from llmorch.schedule import Dispatch, Orchestration, policy_named

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from llmorch import function
-from llmorch.offering import as_functions
+from llmorch.declare.offered import as_functions
 from llmorch.plan import check, parse
 from llmorch.runtime.simulate import simulate
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmorch import function, simulate
+from llmorch.declare.offered import as_functions
+from llmorch.declare.resources import supply_of
 from llmorch.errors import IllegalEvent
-from llmorch.offering import as_functions
 from llmorch.plan import check, parse
-from llmorch.resources import supply_of
 from llmorch.schedule import (
     POLICIES,
     BatchEnded,
@@ -33,7 +33,7 @@ from llmorch.schedule import (
 
 if TYPE_CHECKING:
     from llmorch.calls import Plan
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
 
 policies = st.sampled_from(sorted(POLICIES))
 

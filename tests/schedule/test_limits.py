@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from benchmarks.limits import crowded, exceeded, overtaken, packable, random_mix, speedup, waiting
 from llmorch import PlanError, function
-from llmorch.offering import as_functions
+from llmorch.declare.offered import as_functions
+from llmorch.declare.resources import Supply
 from llmorch.plan import check, parse
-from llmorch.resources import Supply
 from llmorch.runtime.simulate import simulate
 from llmorch.schedule import (
     POLICIES,

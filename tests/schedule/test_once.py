@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from llmorch import function, simulate
 from llmorch.calls import Constant, FunctionCall, ListOf, Plan, Reference
+from llmorch.declare.offered import as_functions
 from llmorch.errors import EvaluationError
-from llmorch.offering import as_functions
 from llmorch.plan import check, evaluate, parse, render_call
 from llmorch.relations import discover, unused, verify
 from llmorch.schedule import (

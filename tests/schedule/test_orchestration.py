@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmorch.calls import Plan
-from llmorch.decorating import function
+from llmorch.declare.decorator import function
+from llmorch.declare.offered import as_functions
 from llmorch.errors import IllegalEvent
-from llmorch.offering import as_functions
 from llmorch.plan import parse, with_ids
 from llmorch.runtime.simulate import simulate
 from llmorch.schedule import (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmorch import function, simulate
-from llmorch.offering import as_functions
+from llmorch.declare.offered import as_functions
 from llmorch.plan import check, parse
 
 if TYPE_CHECKING:

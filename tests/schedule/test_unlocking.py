@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmorch import function
-from llmorch.offering import as_functions
+from llmorch.declare.offered import as_functions
+from llmorch.declare.resources import supply_of
 from llmorch.plan import check, parse
 from llmorch.relations import remaining_path
-from llmorch.resources import supply_of
 from llmorch.schedule import CallCompleted, Dispatch, Orchestration, PlanExtended, policy_named
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmorch import function, parse
+from llmorch.declare.offered import as_functions
 from llmorch.errors import IllegalEvent
-from llmorch.offering import as_functions
 from llmorch.schedule import Orchestration, PlanExtended, policy_named
 from llmorch.schedule.verify import verify
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llmorch import function
+from llmorch.declare.offered import as_functions, self_function
 from llmorch.errors import EvaluationError, PlanError
-from llmorch.offering import as_functions, self_function
 from llmorch.plan import check, evaluate, parse, render
 from llmorch.plan.parse import Parser
 from llmorch.techniques import Answer, AskModel, Draft, Outcome, Reply, RunPlan, Task, WritePlan

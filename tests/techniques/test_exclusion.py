@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmorch import function
-from llmorch.offering import as_functions
+from llmorch.declare.offered import as_functions
 from llmorch.plan import check, parse
 from llmorch.techniques.exclusion import call_grammar
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from llmorch import function
 from llmorch.calls import Plan
+from llmorch.declare.offered import as_functions, self_function
 from llmorch.errors import InvalidSyntax, UndefinedId
-from llmorch.offering import as_functions, self_function
 from llmorch.plan import Parser, check
 from llmorch.techniques.grammar import plan_grammar
 

@@ -10,8 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from llmorch import function
+from llmorch.declare.offered import as_functions, self_function
 from llmorch.errors import FunctionError
-from llmorch.offering import as_functions, self_function
 from llmorch.requests import ToolCall
 from llmorch.techniques import Example, Reply, parse_examples
 from llmorch.techniques.parallel import in_batches, parallel

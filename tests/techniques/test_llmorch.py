@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmorch import function
+from llmorch.declare.offered import as_functions, self_function
 from llmorch.errors import FunctionError, PlanError, UnresolvedQuery
-from llmorch.offering import as_functions, self_function
 from llmorch.plan import check, parse, render, with_answer
 from llmorch.techniques import Answer, Draft, Outcome, Recovery, RunPlan, Task, WritePlan, parse_examples
 from llmorch.techniques.llmorch import llmorch

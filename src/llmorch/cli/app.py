@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmorch.calls import Plan
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
 
 app = typer.Typer(
     name="llmorch",
@@ -240,8 +240,8 @@ def simulate(
     Without --functions, every function but self is taken to be compute.
     """
     with reported():
-        from llmorch.offering import fitted
-        from llmorch.resources import supply_of
+        from llmorch.declare.offered import fitted
+        from llmorch.declare.resources import supply_of
         from llmorch.runtime.simulate import simulate as simulated
 
         counts = counts_in(processors)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from llmorch.declare.resources import shown
 from llmorch.plan import render_call
-from llmorch.resources import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from llmorch.calls import CallId
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
     from llmorch.relations import RelationGraph
 
 MAX_LABEL = 48

@@ -17,7 +17,7 @@ from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
     from llmorch.calls import Plan
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
     from llmorch.orchestrator import Orchestrator
 
 
@@ -58,9 +58,9 @@ def orchestrator_for(
 
 def _offered(sources: list[str] | None) -> list[Function]:
     """Every decorated function of the named files and modules."""
-    from llmorch.objects import is_stateful
-    from llmorch.offering import declared_by
-    from llmorch.processors.files import load_file, load_module
+    from llmorch.declare.objects import is_stateful
+    from llmorch.declare.offered import declared_by
+    from llmorch.places.files import load_file, load_module
 
     offered: dict[int, Function] = {}
     for source in sources or ():
@@ -79,8 +79,8 @@ def _offered(sources: list[str] | None) -> list[Function]:
 
 def planned(planfile: str, functions: list[str] | None) -> tuple[Plan, dict[str, Function]]:
     """A plan from a file, and its functions: those declared, or what can be assumed."""
-    from llmorch.functions import SELF, Function
-    from llmorch.offering import as_functions, self_function
+    from llmorch.declare.functions import SELF, Function
+    from llmorch.declare.offered import as_functions, self_function
     from llmorch.plan import check, parse
 
     made = parse(read(planfile))
@@ -121,7 +121,7 @@ def durations_in(path: Path) -> dict[str, float]:
 
 def resources_in(said: list[str] | None) -> dict[str, str | list[str]]:
     """What there is, by name; one that is named again has one amount a GPU. Raises ``typer.BadParameter``."""
-    from llmorch.resources import GPU_MEMORY, supply_of
+    from llmorch.declare.resources import GPU_MEMORY, supply_of
 
     there: dict[str, str | list[str]] = {}
     gpus: list[str] = []

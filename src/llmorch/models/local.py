@@ -28,7 +28,7 @@ from llmorch.models.weights import Weights, choose, fetch, present
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from llmorch.functions import Kind
+    from llmorch.declare.functions import Kind
     from llmorch.models.sources import Progress
 
 _TIMEOUT = 900.0  # seconds without a byte: a full context takes two cores minutes to read

@@ -10,7 +10,7 @@ from llmorch.requests import Message, ModelRequest, Role, Tool, ToolCall
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from llmorch.functions import Kind
+    from llmorch.declare.functions import Kind
 
 __all__ = ["Finished", "Message", "Model", "ModelRequest", "Piece", "Role", "Text", "Tool", "ToolCall"]
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream, OpenAIError
     from openai.types.chat import ChatCompletionChunk
 
-    from llmorch.functions import Kind
+    from llmorch.declare.functions import Kind
 
     Extra = Callable[[ModelRequest], Mapping[str, object]]
 

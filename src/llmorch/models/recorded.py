@@ -20,7 +20,7 @@ from llmorch.models.model import Finished, Message, Model, ModelRequest, Piece, 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from llmorch.functions import Kind
+    from llmorch.declare.functions import Kind
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 

@@ -15,7 +15,7 @@ from llmorch.models.model import Finished, ModelRequest, Piece, Text, ToolCall
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from llmorch.functions import Kind
+    from llmorch.declare.functions import Kind
 
 Reply = str | Exception | ToolCall | Sequence[str | Exception | ToolCall]
 """A text, an exception to raise, a tool call, or the pieces in which a reply arrives, any of these."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmorch.calls import CallId, Expression
-    from llmorch.parameters import Parameter
+    from llmorch.declare.parameters import Parameter
 
 
 def argument(parameter: Parameter, expression: Expression, results: Mapping[CallId, Any]) -> Any:

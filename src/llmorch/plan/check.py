@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from llmorch.calls import Expression, FunctionCall, Position
+    from llmorch.declare.functions import Function
+    from llmorch.declare.parameters import Parameter
     from llmorch.errors import PlanError
-    from llmorch.functions import Function
-    from llmorch.parameters import Parameter
 
 _ABOUT_KEYS = ("missing", "extra_forbidden")
 """Errors of a dictionary that say nothing of its values."""

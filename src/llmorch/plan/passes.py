@@ -6,13 +6,13 @@ from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import Constant, FunctionCall, ListOf, Plan, Reference, Template
-from llmorch.functions import SELF
+from llmorch.declare.functions import SELF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from llmorch.calls import CallId, Expression
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
 
 _QUERY = "{query}"
 

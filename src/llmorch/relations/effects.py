@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import references
-from llmorch.defaults import MADE
+from llmorch.declare.defaults import MADE
 from llmorch.errors import EvaluationError, FunctionError
 from llmorch.plan import evaluate
 from llmorch.plan.evaluate import as_text
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from llmorch.calls import CallId, FunctionCall
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
 
 
 @dataclass(frozen=True, slots=True)

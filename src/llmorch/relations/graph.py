@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
     from llmorch.calls import CallId, FunctionCall
-    from llmorch.functions import Kind
+    from llmorch.declare.functions import Kind
     from llmorch.relations.effects import Touch
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
     from llmorch.calls import CallId, Expression, FunctionCall
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
 
 
 class SameCalls:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmorch.calls import CallId, Plan
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
 
 
 def unused(plan: Plan, functions: Mapping[str, Function]) -> frozenset[CallId]:

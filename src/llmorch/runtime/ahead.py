@@ -9,8 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from llmorch.declare.functions import SELF
 from llmorch.errors import ModelError
-from llmorch.functions import SELF
 from llmorch.runtime.prompting import beginning
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from llmorch.calls import CallId
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
     from llmorch.runtime.attempts import Attempt
     from llmorch.runtime.outcomes import Outcomes
     from llmorch.schedule import Orchestration

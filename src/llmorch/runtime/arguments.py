@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import DictOf, ListOf, Reference, Template, references
 from llmorch.errors import CallError, EvaluationError
+from llmorch.places.handing import Later
 from llmorch.plan.arguments import argument
-from llmorch.processors.handing import Later
 from llmorch.runtime.results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmorch.calls import CallId, Expression, FunctionCall
-    from llmorch.functions import Function
-    from llmorch.parameters import Parameter
+    from llmorch.declare.functions import Function
+    from llmorch.declare.parameters import Parameter
 
 
 def arguments(

@@ -11,15 +11,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError, EvaluationError
+from llmorch.places.failure import late
+from llmorch.places.iterators import awaits, listed
 from llmorch.plan.evaluate import as_text
-from llmorch.processors.failure import late
-from llmorch.processors.iterators import awaits, listed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from llmorch.functions import Function
-    from llmorch.processors.inline import Inline
+    from llmorch.declare.functions import Function
+    from llmorch.places.inline import Inline
 
 MAX_PROMPTS = 20
 """Prompts of one call: a function that never ends asking must not run for ever."""

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
-from llmorch.processors.failure import Raised, raised
+from llmorch.places.failure import Raised, raised
 from llmorch.runtime.arguments import arguments
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from llmorch.calls import CallId, FunctionCall
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
 
     Execute = Callable[[Function, Mapping[str, Any]], Awaitable[Any]]
     Outcome = tuple[Any, CallError | None]

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar, assert_never
 from llmorch.calls import Plan
 from llmorch.errors import LimitReached, ModelError, PlanError, ToolsRefused, UnresolvedQuery
 from llmorch.models.model import Finished, Text
+from llmorch.places.causes import one_line, shortened
 from llmorch.plan.thoughts import spoken
-from llmorch.processors.causes import one_line, shortened
 from llmorch.requests import ToolCall, Usage
 from llmorch.runtime.drafting import Drafting
 from llmorch.techniques import AskModel, Draft, Look, Outcome, Reply, Revise, RunPlan, WritePlan
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from llmorch.calls import FunctionCall
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
     from llmorch.models.model import Model
     from llmorch.requests import ModelRequest
     from llmorch.runtime.drive import Execution

@@ -13,9 +13,9 @@ from llmorch.errors import CallError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmorch.functions import Function
-    from llmorch.processors.inline import Inline
-    from llmorch.processors.stopping import Done
+    from llmorch.declare.functions import Function
+    from llmorch.places.inline import Inline
+    from llmorch.places.stopping import Done
     from llmorch.runtime.attempts import Attempt
 
 

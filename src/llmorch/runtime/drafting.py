@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from llmorch.calls import CallId, FunctionCall
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
     from llmorch.techniques import WritePlan
 
 

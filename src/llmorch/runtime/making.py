@@ -10,10 +10,10 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from llmorch.declare.functions import SELF
 from llmorch.errors import CallError, ModelError
-from llmorch.functions import SELF
-from llmorch.processors.failure import Raised
-from llmorch.processors.handing import opened
+from llmorch.places.failure import Raised
+from llmorch.places.handing import opened
 from llmorch.requests import Usage
 from llmorch.runtime.arguments import arguments
 from llmorch.runtime.asking import Asking
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from llmorch.calls import FunctionCall
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
     from llmorch.runtime.attempts import Attempt
     from llmorch.runtime.placing import OpenPlaces
     from llmorch.runtime.results import Results

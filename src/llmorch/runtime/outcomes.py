@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
-from llmorch.processors.showing import Shown
+from llmorch.places.showing import Shown
 from llmorch.runtime.results import Results, spent
 
 if TYPE_CHECKING:
     from llmorch.calls import CallId
-    from llmorch.functions import Function
-    from llmorch.processors.anonymous import File
+    from llmorch.declare.functions import Function
+    from llmorch.places.anonymous import File
     from llmorch.requests import Usage
     from llmorch.runtime.attempts import Attempt
     from llmorch.schedule import Keep, Orchestration

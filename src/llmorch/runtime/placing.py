@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from llmorch.functions import Function
-    from llmorch.processors.inline import Inline
-    from llmorch.processors.processor import Handing
+    from llmorch.declare.functions import Function
+    from llmorch.places.inline import Inline
+    from llmorch.places.processor import Handing
     from llmorch.runtime.attempts import Attempt
 
 

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError, EvaluationError
-from llmorch.processors.handing import Held, Released, opened
+from llmorch.places.handing import Held, Released, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from llmorch.calls import CallId
-    from llmorch.processors.anonymous import File
+    from llmorch.places.anonymous import File
     from llmorch.schedule import Orchestration
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llmorch.declaring import MAX_RETRIES
-from llmorch.processors.failure import kind_of
+from llmorch.declare.parts import MAX_RETRIES
+from llmorch.places.failure import kind_of
 
 if TYPE_CHECKING:
     from random import Random
 
     from llmorch.calls import CallId
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
 
 MAX_RETRYING = 60.0
 """Seconds from the beginning of a call's first attempt in which another attempt may begin."""

@@ -11,14 +11,14 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from llmorch.resources import CPU
+from llmorch.declare.resources import CPU
 from llmorch.runtime.ledger import LEDGER, Member
 from llmorch.schedule import Needs, OthersHold, RateReturned, ReturnRate, rate_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
     from llmorch.runtime.ledger import Ledger
     from llmorch.schedule import Command, Event, Orchestration
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from llmorch.offering import fitted
+from llmorch.declare.offered import fitted
+from llmorch.declare.resources import Supply, supply_of
 from llmorch.plan.check import check_fits
 from llmorch.relations import lower_bound
-from llmorch.resources import Supply, supply_of
 from llmorch.schedule import (
     BatchEnded,
     CallCompleted,
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from llmorch.calls import CallId, Plan
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
+    from llmorch.declare.resources import Amount
     from llmorch.relations import RelationGraph
-    from llmorch.resources import Amount
     from llmorch.schedule import CallState, Command, Event
 
 

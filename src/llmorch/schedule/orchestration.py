@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from llmorch.declare.resources import Supply
 from llmorch.errors import IllegalEvent
 from llmorch.relations import RelationGraph, named_by, remaining_path, touches, unlocking
-from llmorch.resources import Supply
 from llmorch.schedule.ahead import foreseen
 from llmorch.schedule.coordinator import Coordinator
 from llmorch.schedule.messages import (
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from llmorch.calls import CallId, FunctionCall
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
     from llmorch.relations import Touch
     from llmorch.schedule.messages import Event
     from llmorch.schedule.policy import Policy, Urgency

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmorch.resources import CPU, GPU_MEMORY
+from llmorch.declare.resources import CPU, GPU_MEMORY
 from llmorch.schedule.room import MODEL, Needs, device
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
-from llmorch.resources import CPU, GPU_MEMORY, Supply
+from llmorch.declare.resources import CPU, GPU_MEMORY, Supply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
 
 MODEL = "model"
 NOTHING: Mapping[str, int] = {}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from llmorch.calls import CallId, FunctionCall
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
     from llmorch.relations import Touch
 
 Status = Literal["planned", "submitted", "running", "completed", "failed", "skipped", "unused", "cancelled"]

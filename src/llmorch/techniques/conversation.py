@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from llmorch.calls import CallId, FunctionCall, Plan
+    from llmorch.declare.functions import Function
     from llmorch.errors import PlanError
-    from llmorch.functions import Function
     from llmorch.requests import ModelRequest, ToolCall
     from llmorch.techniques.examples import Example
 

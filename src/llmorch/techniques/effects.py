@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from llmorch.calls import CallId, FunctionCall, Plan
-    from llmorch.functions import Function
-    from llmorch.parameters import Parameter
+    from llmorch.declare.functions import Function
+    from llmorch.declare.parameters import Parameter
     from llmorch.techniques.conversation import Outcome
 
 

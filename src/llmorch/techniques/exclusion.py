@@ -11,16 +11,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import FunctionCall
-from llmorch.defaults import Untold, told_default
+from llmorch.declare.defaults import Untold, told_default
+from llmorch.declare.words import literal_text
 from llmorch.plan import render_call
 from llmorch.techniques.grammar import Rules, literal
-from llmorch.wording import literal_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmorch.calls import Expression
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
 
 MAX_EXCLUDED = 200
 """Characters by which a text that was tried is told from others."""

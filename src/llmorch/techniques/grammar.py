@@ -12,13 +12,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from llmorch.wording import literal_text
+from llmorch.declare.words import literal_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from llmorch.functions import Function
-    from llmorch.parameters import Parameter
+    from llmorch.declare.functions import Function
+    from llmorch.declare.parameters import Parameter
 
 MAX_CALLS = 40
 """Lines in a plan: a small model that loops must come to an end."""

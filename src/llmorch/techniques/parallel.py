@@ -20,7 +20,7 @@ from llmorch.techniques.turns import Turns, in_turns
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
     from llmorch.requests import ToolCall
     from llmorch.techniques.conversation import Answer, Conversation, Reply, Task
     from llmorch.techniques.reading import Wanted

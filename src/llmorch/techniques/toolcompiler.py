@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from llmorch.calls import Constant, DictOf, FunctionCall, ListOf
+from llmorch.declare.parameters import Parameter
 from llmorch.errors import InvalidArgument, PlanError
-from llmorch.parameters import Parameter
 from llmorch.plan import from_json
 from llmorch.plan.literals import MAX_TEXT
 from llmorch.techniques.parallel import in_batches
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from llmorch.calls import Expression
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
     from llmorch.techniques.conversation import Answer, Conversation, Task
     from llmorch.techniques.reading import Wanted
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmorch.calls import Plan
+from llmorch.declare.functions import SELF
 from llmorch.errors import PlanError
-from llmorch.functions import SELF
 from llmorch.plan import Checker, render_without_id
 from llmorch.techniques.conversation import Answer, Recovery, RunPlan, cut_off
 from llmorch.techniques.prompts.results import result_text

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from llmorch.calls import FunctionCall, Plan
+    from llmorch.declare.functions import Function
     from llmorch.errors import PlanError
-    from llmorch.functions import Function
     from llmorch.techniques.conversation import Task
 
 T = TypeVar("T")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llmorch.declare.previews import is_long, preview
 from llmorch.errors import EvaluationError
 from llmorch.plan.evaluate import as_text
-from llmorch.previews import is_long, preview
 
 if TYPE_CHECKING:
     from llmorch.calls import CallId

@@ -19,7 +19,7 @@ from llmorch.techniques.prompts.plan import listed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from llmorch.functions import Function
+    from llmorch.declare.functions import Function
     from llmorch.techniques.conversation import Task
 
 MAX_TOKENS = 512

@@ -1,0 +1,282 @@
+"""What one parameter of a function is: its type, its schema, and the values it takes.
+
+This module must not know where a parameter was read from, nor of the function it belongs to.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+import typing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from llmorch.declare.defaults import MADE, Untold, as_written, same, told_default
+from llmorch.declare.definitions import for_tools
+from llmorch.errors import FunctionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from llmorch.declare.checks import Check
+    from llmorch.declare.fields import FieldDefault
+
+_UNCHANGED = {str, bytes, list, dict, tuple, set, frozenset}
+"""What pydantic returns as it is where the class is exactly this, or an equal copy of it."""
+_EXACT: dict[Any, tuple[type, ...]] = {str: (str,), int: (int,), float: (float,), bool: (bool,)}
+_CONTAINERS = (list, dict, tuple, set, frozenset)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a function: its annotation, default and description.
+
+    ``field`` is a default that Python would not fill in itself. ``text`` says how a model reads
+    its type, where that is not to be seen from the annotation.
+    """
+
+    name: str
+    annotation: Any = Any
+    required: bool = True
+    default: Any = None
+    description: str = ""
+    field: FieldDefault | None = None
+    text: str = ""
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether most values are checked without pydantic."""
+        return self.annotation is Any or bool(self._exact)
+
+    @cached_property
+    def is_well_known(self) -> bool:
+        """Whether its type is made of Python's own that are always checked, so that it needs no look."""
+        return well_known(self.annotation)
+
+    @cached_property
+    def is_number(self) -> bool:
+        """Whether it takes nothing but a number."""
+        return any(self.annotation is kind for kind in (int, float, bool))
+
+    @cached_property
+    def is_text(self) -> bool:
+        """Whether it takes nothing but text, or ``None``."""
+        wanted = self.annotation
+        if typing.get_origin(wanted) is typing.Annotated:
+            wanted = typing.get_args(wanted)[0]
+        if typing.get_origin(wanted) in (typing.Union, types.UnionType):
+            others = [one for one in typing.get_args(wanted) if one is not type(None)]
+            wanted = others[0] if len(others) == 1 else None
+        return wanted is str
+
+    @cached_property
+    def _exact(self) -> tuple[type, ...]:
+        """The classes of which any value is right as it is."""
+        return _EXACT.get(self.annotation, ()) if isinstance(self.annotation, type) else ()
+
+    @cached_property
+    def _none_by_default(self) -> bool:
+        return not self.required and self.default is None
+
+    @cached_property
+    def _check(self) -> Check:
+        from llmorch.declare.checks import Check
+
+        try:
+            return Check(self.annotation)
+        except FunctionError as error:
+            raise FunctionError(f"parameter {self.name}: {error}") from None
+
+    def check_type(self) -> None:
+        """Raise ``FunctionError`` for a type of which values can't be checked."""
+        if not self.is_well_known:
+            self._check  # noqa: B018 - it is made, and kept
+
+    def made(self) -> Any:
+        """The default as a call gets it that leaves the argument out."""
+        if self.field is not None and self.field.factory is not None:
+            return self.field.factory()
+        return self.default
+
+    @property
+    def bare(self) -> Parameter:
+        """The same with no more than what checks need: it goes to another process."""
+        if self.required:
+            return Parameter(self.name, self.annotation)
+        try:
+            default = as_written(self.default)
+        except Untold:
+            default = MADE
+        return Parameter(self.name, self.annotation, required=False, default=default)
+
+    def takes(self, kinds: Sequence[str]) -> bool:
+        """Whether every value of a class is accepted as it is, given the names of it and of those above it.
+
+        A ``False`` says nothing: such a value has to be looked at.
+        """
+        wanted = self.annotation
+        if wanted is Any:
+            return True
+        if not isinstance(wanted, type) or typing.get_args(wanted) or not kinds:
+            return False
+        name = f"{wanted.__module__}.{wanted.__qualname__}"
+        if wanted in _UNCHANGED:
+            return kinds[0] == name
+        return name in kinds and _found(wanted.__module__, wanted.__qualname__) is wanted and self._by_class
+
+    @cached_property
+    def _by_class(self) -> bool:
+        """Whether a value only has to be of the class, and is passed as it is."""
+        try:
+            return self._check.by_class is self.annotation
+        except FunctionError:
+            return False
+
+    @cached_property
+    def full_schema(self) -> dict[str, Any]:
+        """The JSON schema of the type, with the names of classes that JSON knows nothing of."""
+        from llmorch.declare.schemas import json_schema
+
+        return json_schema(self._check.core, self.name)
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The parameter's JSON schema; empty where its type has none."""
+        schema = for_tools(self.full_schema)
+        if schema and self._none_by_default and not self._takes(None):
+            definitions = {key: schema.pop(key) for key in ("$defs",) if key in schema}
+            schema = {"anyOf": [schema, {"type": "null"}], **definitions}
+        if self.description:
+            schema = schema | {"description": self.description}
+        try:
+            default = None if self.required else told_default(self.name, self.default)
+        except Untold:
+            default = None
+        return schema | {"default": default} if isinstance(default, str | int | float) else schema
+
+    def _takes(self, literal: object) -> bool:
+        try:
+            self._check.literal(literal)
+        except Exception:  # a validator of the user's may raise anything
+            return False
+        return True
+
+    def _is_default(self, value: object) -> bool:
+        """Whether a value is the default as a model was shown it, which needn't be of the type."""
+        if self.required:
+            return False
+        try:
+            return same(as_written(self.default), as_written(value))
+        except Untold:
+            return False
+
+    def check(self, literal: object) -> None:
+        """Check a literal as JSON is checked: no text for a number, no number for text.
+
+        Raises ``ValueError`` with a message of one line.
+        """
+        kind = type(literal)
+        if kind in self._exact or (literal is None and self._none_by_default):
+            return
+        if kind is int and self.annotation is float and abs(typing.cast("int", literal)) < 2**1023:
+            return
+        try:
+            _validated(lambda: self._check.literal(literal))
+        except ValueError:
+            if not self._is_default(literal):
+                raise
+
+    def mismatches(self, literal: object) -> list[tuple[tuple[int | str, ...], str, str]]:
+        """Every place where a literal is not of the type: indices and keys, a kind of error, one line.
+
+        Nothing where that can't be said place by place, as with a validator of the user's.
+        """
+        from pydantic import ValidationError
+
+        try:
+            self._check.literal(literal)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_input=False)
+            return [(item["loc"], item["type"], _reason(item)) for item in found]
+        except Exception:  # ``check`` reports it, where the whole argument is a literal
+            return []
+        return []
+
+    def accept(self, value: object) -> Any:
+        """Check a value that has arrived and return it in the annotated type.
+
+        Where that loses nothing a value is converted (``"12"`` to 12, 5 to 5.0, a mapping to a
+        nested model). Raises ``ValueError`` with a message of one line.
+        """
+        if type(value) in self._exact or self.annotation is Any or (value is None and self._none_by_default):
+            return value
+        if type(value) is int and self.annotation is float and abs(value) < 2**1023:
+            return float(value)
+        try:
+            return _validated(lambda: self._check.value(value))
+        except ValueError:
+            if not self._is_default(value):
+                raise
+            return value if self.default is MADE or type(value) is type(self.default) else self.default
+
+
+def _validated(validate: Callable[[], Any]) -> Any:
+    """What a validation returns; its first complaint as ``ValueError``, on one line."""
+    from pydantic import ValidationError
+
+    try:
+        return validate()
+    except ValidationError as error:
+        raise ValueError(_reason(error.errors(include_url=False, include_input=False)[0])) from None
+    except FunctionError:
+        raise
+    except Exception as error:  # a validator of the user's may raise anything
+        raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())}") from None
+
+
+def _reason(found: Any) -> str:
+    where = "".join(f"[{part!r}]" for part in found["loc"])
+    said = " ".join(found["msg"].splitlines())
+    return f"{where + ': ' if where else ''}{said[:1].lower()}{said[1:]}"
+
+
+def _found(module: str, path: str) -> Any:
+    """What another process finds under this name, too."""
+    found: Any = None if module == "__main__" else sys.modules.get(module)
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
+def well_known(annotation: Any) -> bool:
+    """Whether a type is made of text, numbers, truths, ``None``, anything, choices, and containers of these."""
+    if annotation is Any or annotation is None or annotation is types.NoneType or annotation is ...:
+        return True
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is None:
+        return isinstance(annotation, type) and annotation in (*_EXACT, *_CONTAINERS)
+    if origin is typing.Literal:
+        return all(value is None or type(value) in (str, int, bool) for value in args)
+    if origin in _CONTAINERS and not (origin is tuple or len(args) == (2 if origin is dict else 1)):
+        return False
+    if ... in args and (origin is not tuple or len(args) != 2 or args[1] is not ...):
+        return False
+    if origin in _CONTAINERS:
+        return all(map(well_known, args))
+    return origin in (typing.Union, types.UnionType) and all(map(well_known, args))
+
+
+def schema_of(parameters: Iterable[Parameter], documented: int = 0) -> dict[str, Any]:
+    """The JSON schema of a function's arguments, one object; ``documented`` are the characters of its docstring."""
+    from llmorch.declare.trimmed import trimmed
+
+    parameters = list(parameters)
+    properties, definitions = trimmed({item.name: item.schema for item in parameters}, documented)
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [item.name for item in parameters if item.required],
+        "additionalProperties": False,
+        **({"$defs": definitions} if definitions else {}),
+    }

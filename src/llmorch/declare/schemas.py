@@ -1,0 +1,103 @@
+"""The JSON schema of a type: what a model is told of it, and its native tools are declared with.
+
+A type that JSON knows nothing of has an empty schema and the name of its class under a key of
+ours, which is not for tools. No value in it is a secret. Importing this imports pydantic.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import PydanticSerializationError
+
+from llmorch.declare.accepted import as_accepted
+from llmorch.declare.defaults import Untold, as_written, enum_value
+from llmorch.declare.definitions import CLASS
+from llmorch.declare.secrets import hides
+
+_SCALARS = (str, int, float, bool)
+_KEYWORDS = frozenset(
+    (
+        *("$ref", "$defs", "type", "title", "description", "default", "examples", "example", "const", "enum"),
+        *("anyOf", "oneOf", "allOf", "not", "if", "then", "else", "discriminator", "mapping", "propertyName"),
+        *("properties", "required", "additionalProperties", "patternProperties", "propertyNames"),
+        *("minProperties", "maxProperties", "items", "prefixItems", "minItems", "maxItems", "uniqueItems"),
+        *("contains", "minLength", "maxLength", "pattern", "format", "contentMediaType", "contentSchema"),
+        *("contentEncoding", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+        *("dependentRequired", "dependentSchemas", "deprecated", "readOnly", "writeOnly", CLASS),
+    )
+)
+"""What JSON Schema says itself; anything else is a note of its author's to somebody else."""
+
+
+def json_schema(core: Any, name: str) -> dict[str, Any]:
+    """The JSON schema of a core schema of pydantic's, for values of a name; empty where there is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = _Generator(by_alias=True).generate(as_accepted(core), mode="validation")
+    except Exception:  # of a type that makes its schema itself, or that nothing can be said of
+        return {}
+    cleaned: dict[str, Any] = _without_secrets(made, name)
+    return cleaned
+
+
+class _Generator(GenerateJsonSchema):
+    """Pydantic's, with something for every type."""
+
+    def emit_warning(self, kind: Any, detail: str) -> None:
+        """What can't be told to a model is nothing to warn of."""
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> Any:
+        """Nothing can be said of such a value, and anything may be passed."""
+        return {}
+
+    def is_instance_schema(self, schema: Any) -> Any:
+        """The class is told by its name."""
+        name = getattr(schema["cls"], "__name__", "")
+        return {CLASS: name} if isinstance(name, str) and name else {}
+
+    def callable_schema(self, schema: Any) -> Any:
+        """A function, which no plan can write."""
+        return {CLASS: "function"}
+
+    def is_subclass_schema(self, schema: Any) -> Any:
+        """A class, which no plan can write."""
+        return {CLASS: "type"}
+
+    def encode_default(self, dft: Any) -> Any:
+        """A default as a plan writes it."""
+        try:
+            return as_written(dft)
+        except Untold:
+            raise PydanticSerializationError("") from None
+
+    def enum_schema(self, schema: Any) -> Any:
+        """The values, or the names of those that no plan can write."""
+        members = schema["members"]
+        if all(type(member.value) in _SCALARS for member in members):
+            return super().enum_schema(schema)
+        return {"title": schema["cls"].__name__, "enum": [enum_value(member) for member in members]}
+
+
+def _without_secrets(node: Any, name: str) -> Any:
+    """A schema without values that must not be told; ``name`` is what it is the schema of."""
+    if isinstance(node, list):
+        return [_without_secrets(item, name) for item in node]
+    if not isinstance(node, dict):
+        return node
+    secret = bool(node.get("writeOnly")) or node.get("format") == "password"
+    made = {}
+    for key, item in node.items():
+        if key in ("properties", "$defs", "patternProperties", "dependentSchemas") and isinstance(item, dict):
+            made[key] = {inner: _without_secrets(one, inner) for inner, one in item.items()}
+        elif key in ("enum", "const", "discriminator", "required"):  # without them no plan could be written
+            made[key] = item
+        elif key in ("default", "example", "examples"):
+            if not (secret or hides(name, item)):
+                made[key] = item
+        elif key in _KEYWORDS:
+            made[key] = _without_secrets(item, name)
+    return made

@@ -1,0 +1,211 @@
+"""What a model is told of a function in a prompt: its signature, and all of it on one line.
+
+Decides how much: ``MOST`` characters, unless the function's docstring is longer. No default is
+an object's address, nor a secret. This module must not know how a function is declared.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import types
+import typing
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from llmorch.declare.defaults import Untold, is_literal, told_default
+from llmorch.declare.definitions import together
+from llmorch.declare.parameters import well_known
+from llmorch.declare.words import DETAILS, Wording, default_text, literal_text, shortened
+from llmorch.errors import FunctionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llmorch.declare.parameters import Parameter
+    from llmorch.declare.words import Detail
+
+MOST = 500
+"""Characters of one function in a prompt."""
+
+
+class Told:
+    """What is told of one function. ``documented`` are the characters that its author wrote of it."""
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        parameters: Sequence[Parameter],
+        returns: Any,
+        returns_description: str,
+        documented: int,
+    ) -> None:
+        self._name = name
+        self._description = " ".join(description.split())
+        self._parameters = parameters
+        self._returns = returns
+        self._returned = f" Returns {returns_description}" if returns_description else ""
+        self._most = MOST if documented <= MOST else documented + MOST
+
+    @property
+    def signature(self) -> str:
+        """The function as a model reads it: ``search(query: str, k: int = 500) -> str``."""
+        return self._both[0]
+
+    @property
+    def line(self) -> str:
+        """The signature, what the function does, and what its parameters and its result are."""
+        return self._both[1]
+
+    @cached_property
+    def _both(self) -> tuple[str, str]:
+        for detail in DETAILS:
+            signature = self._signature(detail)
+            line = f"- {signature}: {self._description}{self._details(detail)}{self._returned}"
+            if len(line) <= self._most:
+                return signature, line
+        if len(signature) > self._most - 4:
+            signature = self._names()
+        room = self._most - len(signature) - len(self._returned) - 4
+        said = shortened(self._description, room) if room >= 40 else ""
+        return signature, shortened(
+            f"- {signature}: {said}{self._returned}", max(self._most, len(signature) + 2)
+        )
+
+    def _signature(self, detail: Detail) -> str:
+        shown = [
+            f"{item.name}: {self._type(item, detail)}{_default(item, detail)}" for item in self._parameters
+        ]
+        result = "" if self._returns is Any else f" -> {returned_text(self._returns, detail)}"
+        return f"{self._name}({', '.join(shown)}){result}"
+
+    def _names(self) -> str:
+        """The least: the names of what must be passed."""
+        names = [item.name for item in self._parameters if item.required]
+        more = ["..."] if len(names) < len(self._parameters) else []
+        return f"{self._name}({', '.join([*names, *more])})"
+
+    def _details(self, detail: Detail) -> str:
+        whole = detail is DETAILS[0]
+        said = [
+            f"{item.name}: {item.description if whole else shortened(item.description, detail.description)}"
+            for item in self._parameters
+            if item.description and (whole or detail.description)
+        ]
+        return f" ({'; '.join(said)})" if said else ""
+
+    def _type(self, parameter: Parameter, detail: Detail) -> str:
+        if parameter.text:
+            return parameter.text
+        if well_known(parameter.annotation):
+            return type_name(parameter.annotation, detail)
+        properties, definitions = self._schemas
+        return Wording(definitions, detail).type(properties[parameter.name])
+
+    @cached_property
+    def _schemas(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """The schemas of parameters whose types are more than Python's own, and their definitions."""
+        return together({item.name: _schema(item) for item in self._parameters if not item.is_well_known})
+
+
+def _schema(parameter: Parameter) -> dict[str, Any]:
+    try:
+        schema = dict(parameter.full_schema)
+    except FunctionError:  # of a function that nobody has declared
+        return {}
+    schema.pop("description", None)  # it stands with the other parameters'
+    return schema
+
+
+def _default(parameter: Parameter, detail: Detail) -> str:
+    if parameter.required:
+        return ""
+    try:
+        written = told_default(parameter.name, parameter.default)
+    except Untold:
+        return " = ..."
+    plain = parameter.is_well_known and is_literal(parameter.default)
+    text = repr(parameter.default) if plain else literal_text(written)
+    # All of a plain one, as long as there is room for it.
+    return f" = {text if plain and detail is DETAILS[0] else default_text(text, detail)}"
+
+
+def type_name(annotation: Any, detail: Detail = DETAILS[0]) -> str:
+    """A type of Python's own as a model reads it."""
+    if annotation is Any:
+        return "any"
+    if isinstance(annotation, type) and not typing.get_args(annotation):
+        return "None" if annotation is types.NoneType else annotation.__name__
+    text = str(annotation).replace("typing.", "")
+    choices = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Literal and len(choices) > detail.choices:
+        return f"Literal[{', '.join(map(repr, choices[: detail.choices]))}, ...]"
+    return text
+
+
+def returned_text(annotation: Any, detail: Detail, level: int = 0) -> str:
+    """The type of a result as a model reads it: with its fields, since a plan may use one of them."""
+    if well_known(annotation):
+        return type_name(types.NoneType if annotation is None else annotation, detail)
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated or origin is typing.Final:
+        return returned_text(args[0], detail, level)
+    if origin is typing.Literal:
+        return " | ".join(literal_text(_plain(item)) for item in args[: detail.choices])
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(dict.fromkeys(returned_text(item, detail, level) for item in args))
+    if fields := _fields(origin or annotation):
+        if level >= min(2, detail.levels):
+            return _name(origin or annotation)
+        shown = list(fields.items())[: detail.choices]
+        inner = [f'"{name}": {returned_text(kind, detail, level + 1)}' for name, kind in shown]
+        return f"{{{', '.join([*inner, *(['...'] if len(shown) < len(fields) else [])])}}}"
+    if args and isinstance(origin, type):
+        inner = ["..." if item is ... else returned_text(item, detail, level + 1) for item in _types(args)]
+        return f"{_name(origin)}[{', '.join(inner)}]" if inner else _name(origin)
+    return _name(annotation)
+
+
+def _types(args: tuple[Any, ...]) -> list[Any]:
+    return [item for item in args if not isinstance(item, list)]
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+def _name(annotation: Any) -> str:
+    """What a type is called; never how Python shows an object."""
+    if isinstance(annotation, typing.TypeVar):
+        return "any"
+    name = getattr(annotation, "__name__", None)
+    return name if isinstance(name, str) and name.isidentifier() else "any"
+
+
+def _fields(kind: Any) -> dict[str, Any]:
+    """The fields of a class that is made of fields, with their types, as far as these are known."""
+    if not isinstance(kind, type):
+        return {}
+    found = getattr(kind, "model_fields", None)
+    if isinstance(found, dict) and found:
+        computed = getattr(kind, "model_computed_fields", {})
+        return {
+            **{name: info.annotation for name, info in found.items()},
+            **{name: info.return_type for name, info in computed.items()},
+        }
+    if dataclasses.is_dataclass(kind):
+        return _typed(kind, [item.name for item in dataclasses.fields(kind)])
+    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        return _typed(kind, list(kind._fields))
+    if hasattr(kind, "__total__") and hasattr(kind, "__required_keys__"):
+        return _typed(kind, list(kind.__annotations__))
+    return {}
+
+
+def _typed(kind: type, names: list[str]) -> dict[str, Any]:
+    hints: dict[str, Any] = {}
+    with suppress(Exception):  # text of which a name isn't known here
+        hints = typing.get_type_hints(kind)
+    return {name: hints.get(name, Any) for name in names}

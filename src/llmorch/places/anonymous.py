@@ -1,0 +1,98 @@
+"""Files without a name: how large values lie outside of any process, and how they are read.
+
+Decides where such a file is and when it is mapped. It has no name, so a crash of whoever
+holds it leaves nothing behind: the memory is free once the last descriptor is closed and the
+last mapping is gone. This module must not know what is in a file, and must import quickly.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
+from typing import TYPE_CHECKING, NoReturn
+from weakref import WeakSet
+
+from llmorch.places.pages import lay_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAPPED = 1024 * 1024
+"""Files smaller than this, in bytes, are read: a copy costs less than mapping them."""
+FILES = 128
+"""The most files that are kept open for one purpose."""
+_MANY = 8 * 1024 * 1024
+"""Bytes from which it pays to ask for large pages."""
+
+_maps: WeakSet[mmap.mmap] = WeakSet()
+
+
+def most_files() -> int:
+    """How many files may be kept open for one purpose: an eighth of what this process may open."""
+    soft, _ = getrlimit(RLIMIT_NOFILE)
+    return FILES if soft == RLIM_INFINITY else min(FILES, soft // 8)
+
+
+class File:
+    """A descriptor of an anonymous file, closed when nobody refers to it any more.
+
+    The end of a file's use is not in one place: a cancelled call forgets it while a
+    thread still writes to it.
+    """
+
+    __slots__ = ("__weakref__", "descriptor")
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a descriptor means nothing in another process")  # and a copy would close it twice
+
+
+def anonymous_file() -> File:
+    """A new empty file."""
+    try:
+        return File(os.memfd_create("llmorch"))
+    except (AttributeError, OSError):  # not Linux, or a sandbox that forbids it
+        from tempfile import TemporaryFile
+
+        with TemporaryFile() as file:
+            return File(os.dup(file.fileno()))
+
+
+def write(file: File, size: int, pieces: Iterable[tuple[int, bytes | memoryview]]) -> None:
+    """Give a file its size, and each of the pieces its place in it."""
+    os.ftruncate(file.descriptor, size)
+    if size >= _MANY:
+        lay_out(file.descriptor, size)
+    for start, piece in pieces:
+        view = memoryview(piece)
+        done = 0
+        while done < len(view):
+            done += os.pwrite(file.descriptor, view[done:], start + done)
+
+
+def mapped(descriptor: int, size: int) -> mmap.mmap | bytearray:
+    """A file's bytes, private to this process: what is written to them reaches nobody else."""
+    if size >= MAPPED:
+        if sys.version_info >= (3, 13):
+            return mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY, trackfd=False)
+        # Before Python 3.13 a mapped file keeps a descriptor open, so only so many stay mapped.
+        if len(_maps) < most_files():
+            memory = mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
+            _maps.add(memory)
+            return memory
+    copy = bytearray(size)
+    view = memoryview(copy)
+    done = 0
+    while done < size:
+        read = os.preadv(descriptor, [view[done:]], done)
+        if not read:
+            raise EOFError("a message's file is too short")
+        done += read
+    return copy

@@ -1,0 +1,114 @@
+"""One call's exchange with a worker process: what it is told first, and what its answer means.
+
+Decides the order of the messages. What becomes of a process that doesn't answer is
+``single.py``'s to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from llmorch.errors import CallError
+from llmorch.places.failure import OUTGROWN, described, known_kinds, late
+from llmorch.places.handing import Later, kept
+from llmorch.places.sending import calling, opened_arguments, unfit, write
+from llmorch.places.surroundings import current
+from llmorch.places.telling import tell
+from llmorch.places.wire import pack
+from llmorch.places.worker import LARGE, LATE, LOAD, RAISED, REFUSED, SURROUNDINGS, UNFIT, UNREAD
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmorch.declare.functions import Function
+    from llmorch.places.process import Process
+    from llmorch.places.wire import Message
+
+ON_LOOP = 1024 * 1024
+"""More than this, in bytes, is written to its file on a thread and not on the event loop."""
+_EVALUATING = "llmorch.plan.arguments"
+_CHECKING = "pydantic"
+
+
+async def exchange(
+    process: Process, function: Function, args: Mapping[str, Any], cpus: tuple[int, ...]
+) -> Any:
+    """Have a process call a function, and return what it returns: a large result as it arrived.
+
+    Raises ``CallError`` for a call that failed, and what ``Process.ask`` raises.
+    """
+    if process.surroundings is None or not process.surroundings.are_now(cpus):
+        process.surroundings, now = None, current(cpus)
+        answer = await process.ask(pack(SURROUNDINGS, now.told(process.environment)))
+        if answer.kind == REFUSED:
+            message, detail = answer.value()
+            text = f"{function.name} can't be called: its process can't go where the program is: {message}"
+            raise CallError(text, detail=detail)
+        process.surroundings = now
+    # Before the clock of the call starts: importing what it needs may take long.
+    for needed in (function.call,) if function.show is None else (function.call, function.show):
+        known = process.known.get(id(needed))
+        if known is None or not known.is_current():
+            await tell(process, needed, function)
+    if wanted := _needed(args) - process.loaded:
+        await process.ask(pack(LOAD, sorted(wanted)))
+        process.loaded |= wanted
+    answer = await _asked(process, function, args)
+    if answer.kind == UNREAD:  # by value it may be readable there: a class of a script's is such a case
+        answer = await _asked(process, function, opened_arguments(function, args))
+    if answer.kind == LATE:
+        raise late(function.name, function.timeout)
+    if answer.kind == LARGE:
+        return kept(answer, function.name)
+    try:
+        value = answer.value()
+    except Exception as error:
+        message, detail = described(error)
+        text = f"{function.name} returned what can't be read here: {message}"
+        raise CallError(text, detail=detail) from None
+    if answer.kind == UNFIT:
+        raise unfit(function, *value)
+    if answer.kind == RAISED:
+        message, detail, kinds = value
+        if function.memory is not None and OUTGROWN[0] in kinds:
+            raise outgrown(function, detail)
+        raise CallError(message, detail=detail, kinds=known_kinds(kinds))
+    if answer.kind == REFUSED:
+        raise CallError(f"{function.name} {value[0]}", detail=value[1])
+    return value
+
+
+def _needed(args: Mapping[str, Any]) -> set[str]:
+    """The modules by which arguments are worked out in the process."""
+    later = [value for value in args.values() if isinstance(value, Later) and not value.as_it_is]
+    checked = any(not value.parameter.is_plain for value in later)
+    return ({_EVALUATING} if later else set()) | ({_CHECKING} if checked else set())
+
+
+async def _asked(process: Process, function: Function, args: Mapping[str, Any]) -> Message:
+    try:
+        parcel = calling(function, args, process.told)
+    except CallError:  # a parameter's type may be what can't be sent
+        if not any(isinstance(value, Later) for value in args.values()):
+            raise
+        parcel = calling(function, opened_arguments(function, args), process.told)
+    if parcel.size > ON_LOOP:
+        await asyncio.to_thread(write, parcel, function)
+    if function.memory is not None:
+        await process.watch(function.memory)
+    answer = await process.ask(parcel, function.timeout)
+    if answer.kind not in (UNREAD, REFUSED):
+        process.told.sent()
+    if function.memory is not None:
+        await process.watch(0)
+    return answer
+
+
+def outgrown(function: Function, detail: str = "") -> CallError:
+    """The failure of a call that took more memory than it may."""
+    memory = function.memory or 0
+    size = f"{memory / 2**30:.3g} GiB" if memory >= 2**30 else f"{memory / 2**20:.3g} MiB"
+    return CallError(
+        f"{function.name} took more memory than its limit of {size}", detail=detail, kinds=OUTGROWN
+    )

@@ -1,0 +1,250 @@
+"""One worker process as seen from here: how it is asked, and how it ends.
+
+Decides what is done to a process, not when: that is ``single.py``. Who starts it is in
+``keeping.py``, how values cross in ``wire.py``, and the program on the other side in
+``worker.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from llmorch.places.keeper import ENDED, LIMIT
+from llmorch.places.told import Told
+from llmorch.places.wire import Inbox, Parcel
+from llmorch.places.worker import LAST, READY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmorch.places.output import Outlet
+    from llmorch.places.surroundings import Surroundings
+    from llmorch.places.wire import Message
+
+STUCK = 5.0
+"""Seconds after which a killed process is stuck in the kernel: nothing helps."""
+
+
+class LateError(Exception):
+    """A process took longer to answer than it had."""
+
+
+class UnsentError(Exception):
+    """A process was gone before it got the message: what it asked for hasn't begun."""
+
+
+class Process:
+    """A worker process, its socket, and what it already knows.
+
+    ``leash`` leads to its keeper, which kills it with all that it started when the leash
+    is let go, and answers when that is done. ``environment`` is what it keeps beside the
+    program's own. ``ask``, ``watch`` and ``release`` belong to the thread of the event
+    loop; ``kill`` and ``reap`` may be called on any.
+    """
+
+    def __init__(
+        self, connection: socket.socket, leash: socket.socket, outlet: Outlet, environment: Mapping[str, str]
+    ) -> None:
+        self.pid: int | None = None
+        """The number of the process, once it is ready."""
+        self.ready = False
+        self.gone = False
+        self.spent = False
+        """Whether a call left something behind in it, so that it may get no other."""
+        self.stuck = False
+        """Whether it did not end when it was killed."""
+        self.outstanding = False
+        """Whether it was asked something and hasn't answered."""
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.known: dict[int, Any] = {}
+        """The functions that it was told of, by their ids here."""
+        self.told = Told()
+        self.loaded: set[str] = set()
+        """The modules that it has imported because it was told to."""
+        self.environment = environment
+        self.surroundings: Surroundings | None = None
+        """Those that it was told last."""
+        self._connection = connection
+        self._leash = leash
+        self._told = b""
+        self._outlet = outlet
+        self._descriptor = connection.fileno()  # asyncio makes a socket's repr, which is dear
+        self._inbox = Inbox(connection)
+        self._waiter: asyncio.Future[Message | None] | None = None
+        self._timer: asyncio.Handle
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Listen on this event loop from now on, and no longer on the one before."""
+        if self.loop is not loop:
+            self._detach()
+            loop.add_reader(self._descriptor, self._readable)
+            self.loop = loop
+
+    def _detach(self) -> None:
+        loop, self.loop = self.loop, None
+        if loop is not None and not loop.is_closed():
+            loop.remove_reader(self._descriptor)
+
+    async def started(self) -> None:
+        """Wait for the program to be ready for its first message."""
+        if self.gone:
+            raise EOFError
+        if not self.ready:
+            await self._answer()
+
+    async def ask(self, parcel: Parcel, timeout: float | None = None) -> Message:
+        """Send a message and return the answer.
+
+        Raises ``EOFError`` if the process ended before it answered, ``UnsentError`` if it
+        had ended before, and ``LateError`` after ``timeout`` seconds.
+        """
+        loop = self.loop
+        assert loop is not None
+        self.outstanding = True
+        self._outlet.renew()
+        try:
+            rest = parcel.send(self._connection)
+        except ConnectionError:
+            raise UnsentError from None
+        if rest:
+            try:
+                await loop.sock_sendall(self._connection, rest)
+            except OSError:
+                raise EOFError from None
+        if timeout is None:
+            answer = await self._answer()
+        else:
+            self._timer = loop.call_later(timeout, self._expire)
+            try:
+                answer = await self._answer()
+            finally:
+                self._timer.cancel()
+        assert answer is not None
+        return answer
+
+    def _answer(self) -> asyncio.Future[Message | None]:
+        assert self.loop is not None
+        self._waiter = self.loop.create_future()
+        if self.gone:
+            self._waiter.set_exception(EOFError())
+        return self._waiter
+
+    def _expire(self) -> None:
+        if self._waiter is None or self._waiter.done():
+            return
+        arriving = select.poll()
+        arriving.register(self._descriptor, select.POLLIN)
+        if arriving.poll(0) and self.loop is not None:
+            # The event loop was held up: whether this answer was in time, the process itself says.
+            self._timer = self.loop.call_soon(self._expire)
+        else:
+            self._waiter.set_exception(LateError())
+
+    def _readable(self) -> None:
+        try:
+            message = self._inbox.receive()
+        except EOFError as error:
+            self.gone = True
+            self._detach()  # or the loop would call this for ever
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_exception(error)
+            return
+        if message is None:
+            return
+        if message.kind == READY:  # noted here: whoever waits for it may be cancelled by now
+            self.ready, self.pid = True, message.value()
+            message = None
+        else:
+            self.outstanding = False
+            self.spent |= bool(message.kind & LAST)
+            message.kind &= ~LAST
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(message)
+        self._waiter = None
+
+    def hang_up(self) -> None:
+        """Tell an idle process that nothing more will come, so that it ends by itself."""
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_WR)
+
+    async def watch(self, memory: int) -> None:
+        """Have the process killed once it holds so much more memory, in bytes, than it does now.
+
+        With 0 nobody looks any more. Raises ``EOFError`` where it has ended.
+        """
+        assert self.loop is not None
+        with suppress(OSError):
+            self._leash.send(LIMIT.pack(memory))
+        if memory:
+            self.outstanding = True
+            self._told = await self.loop.sock_recv(self._leash, 1)
+            if self._told in (b"", ENDED):
+                raise EOFError
+            self._told = b""
+
+    def kill(self) -> None:
+        """End the process and every process it started, at once."""
+        with suppress(OSError):
+            self._leash.shutdown(socket.SHUT_WR)
+
+    async def ended(self) -> str:
+        """Wait until the process that was killed has ended with all that it started, and say how, once."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(STUCK):
+                while piece := await loop.sock_recv(self._leash, 200):
+                    self._told += piece
+        except TimeoutError:
+            return self._ended(stuck=True)
+        except OSError:  # it had not read all that was asked
+            pass
+        await self._outlet.drained()
+        return self._ended()
+
+    def _ended(self, *, stuck: bool = False) -> str:
+        self._leash.close()
+        self.stuck = stuck
+        told = self._told.partition(ENDED)[2].decode()
+        return "it can't be killed" if stuck else told or "its keeper was killed"
+
+    def reap(self, grace: float = 0.0) -> str:
+        """Wait until the process has ended with all that it started, and say how, once; blocks.
+
+        It has ``grace`` seconds to end by itself; what is left then is killed.
+        """
+        if grace and not self.gone:
+            self._hear(grace)
+        self.kill()
+        stuck = not self._hear(STUCK)
+        if not stuck:
+            self._outlet.drain()
+        return self._ended(stuck=stuck)
+
+    def _hear(self, seconds: float) -> bool:
+        """Take in what the keeper tells; whether that came to its end in time."""
+        until = time.monotonic() + seconds
+        poll = select.poll()
+        with suppress(OSError, ValueError):  # it was heard to the end before
+            poll.register(self._leash, select.POLLIN)
+            while poll.poll(max(0.0, until - time.monotonic()) * 1000):
+                piece = self._leash.recv(200)
+                self._told += piece
+                if not piece:
+                    return True
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give the socket back; whoever still waits for an answer gets ``EOFError``."""
+        self.gone = True
+        self._detach()
+        self._connection.close()
+        self._leash.close()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(EOFError())
+        self._waiter = None

@@ -1,0 +1,221 @@
+"""What a function refers to by name: variables and functions of the program's modules.
+
+Decides how far it is followed: through functions and classes of the program's own modules and the
+main module, never into installed packages or the standard library, of which only what is named
+directly counts. What a name leads to by way of ``getattr`` or of an object isn't seen.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from llmorch.places.codes import functions_in, names_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAIN = "__main__"
+_MOST = 500
+"""Names, and functions, that are followed for one function."""
+_FEW = 64
+"""Items of a container that are looked at for functions."""
+_WRITTEN = 1 << 9
+"""The flag of a class that was made by a class statement."""
+_INSTALLED = ("site-packages", "dist-packages")
+
+
+class _Missing:
+    def __reduce__(self) -> str:
+        raise TypeError("nothing is there")
+
+
+_ATOMS = (type(None), bool, int, float, str, bytes)
+_CODE = (types.FunctionType, staticmethod, classmethod, property)
+MISSING = _Missing()
+"""The value of a name that isn't there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A variable of a module, or of a class in one."""
+
+    module: str
+    path: str
+    space: Mapping[str, Any] = field(repr=False)
+    name: str
+
+    @property
+    def value(self) -> Any:
+        """What is there now."""
+        return self.space.get(self.name, MISSING)
+
+
+class Referred:
+    """The variables that a function refers to, and the places where it finds code, with what is there.
+
+    A function that can be imported by this ``reference`` has a place itself.
+    """
+
+    def __init__(self, call: Any, reference: tuple[str, str] | None = None) -> None:
+        self.data: list[Place] = []
+        self.along: list[Place] = []
+        """Variables of a namespace that is no module's, which go by value with the function."""
+        self.code: list[tuple[Place, Any]] = []
+        self.is_all = True
+        """Whether there is nothing else in what goes by value: no closure, say, and no object."""
+        self._seen: set[Any] = set()
+        self._kept: list[Any] = []
+        if reference is None:
+            self._follow(call)
+        else:
+            self._named(*reference)
+        self._seen.clear()
+        self._kept.clear()
+
+    def _new(self, *key: Any) -> bool:
+        if key in self._seen or len(self._seen) > 4 * _MOST:
+            return False
+        self._seen.add(key)
+        return True
+
+    def _named(self, module: str, path: str) -> None:
+        owner: Any = sys.modules[module]
+        *above, name = path.split(".")
+        for part in above:
+            owner = getattr(owner, part)
+        self._place(module, "".join(f"{part}." for part in above), vars(owner), name, set())
+
+    def _follow(self, value: Any) -> None:
+        """Look at the code of a value, whether or not it has a place."""
+        if isinstance(value, type):
+            self._class(value)
+            return
+        for function in functions_in(value):
+            is_own = _is_own(function.__module__) or not _is_module(function.__globals__)
+            if is_own and self._new("function", id(function)):
+                self._kept.append(function)  # so that its id stays its own
+                self._at_home(function)
+                self._function(function)
+        if not isinstance(value, _CODE):
+            self._class(type(getattr(value, "__self__", value)))
+            self.is_all = False
+
+    def _at_home(self, function: types.FunctionType) -> None:
+        """Take note of a function that goes by name from the closure of another one."""
+        module, path = function.__module__, function.__qualname__
+        found: Any = sys.modules.get(module)
+        for name in path.split("."):
+            found = getattr(found, name, None)
+        if found is function and module != MAIN:
+            self._named(module, path)
+
+    def _function(self, function: types.FunctionType) -> None:
+        space = function.__globals__
+        module = space.get("__name__")
+        if module == MAIN:
+            held = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+            self.is_all &= not function.__closure__ and all(isinstance(one, _ATOMS) for one in held)
+        elif "<locals>" in function.__qualname__:  # it takes its variables along
+            self.is_all = False
+        package = space.get("__package__") or ""
+        names = names_in(function.__code__)
+        for name in sorted(names):
+            if name in space:
+                self._place(module, "", space, name, names)
+                continue
+            for imported in (name, f"{package}.{name}"):  # inside the function
+                if (found := sys.modules.get(imported)) is not None:
+                    self._module(found, names)
+
+    def _module(self, module: types.ModuleType, names: set[str]) -> None:
+        if not isinstance(module, types.ModuleType) or _is_standard(module.__name__):
+            return
+        space = vars(module)
+        for name in sorted(names & space.keys()):
+            self._place(module.__name__, "", space, name, names)
+
+    def _place(self, module: Any, above: str, space: Mapping[str, Any], name: str, names: set[str]) -> None:
+        value = space[name]
+        if isinstance(value, types.ModuleType):
+            if self._new("module", id(value), frozenset(names)):
+                self._module(value, names)
+            return
+        if name.startswith("__") or name == "_abc_impl":
+            return
+        if not above and not _is_module(space):  # made by exec, say: nobody can find it there
+            if self._new("space", id(space), name) and not isinstance(value, types.BuiltinFunctionType):
+                self.is_all = False
+                self.along.append(Place("", name, space, name))
+                self._follow(value)
+            return
+        if not self._new(module, above, name):
+            return
+        place = Place(module, f"{above}{name}", space, name)
+        if isinstance(value, type) or next(functions_in(value), None) is not None:
+            if len(self.code) < _MOST:
+                self.code.append((place, value))
+            self._follow(value)
+            return
+        if len(self.data) < _MOST:
+            self.data.append(place)
+        self._contents(value)
+
+    def _contents(self, value: Any) -> None:
+        items = value.values() if isinstance(value, dict) else value
+        if isinstance(value, dict | list | tuple | set | frozenset) and len(value) <= _FEW:
+            for item in list(items):
+                if callable(item):
+                    self._follow(item)
+        else:
+            self._class(type(value))
+
+    def _class(self, cls: type) -> None:
+        for one in cls.__mro__:
+            if "[" in one.__qualname__:  # a model with its parameters: the one without is above it
+                continue
+            found: Any = sys.modules.get(one.__module__)
+            for part in one.__qualname__.split("."):
+                found = getattr(found, part, None)
+            is_own = _is_own(one.__module__) or (found is not one and _is_nowhere(one))
+            if not is_own or not self._new("class", one):
+                continue
+            is_enum = hasattr(one, "_member_map_")  # its members stay
+            settable = found is one and not is_enum
+            self.is_all &= found is one
+            for name, value in list(vars(one).items()):
+                if settable and not isinstance(value, types.MemberDescriptorType):
+                    self._place(one.__module__, f"{one.__qualname__}.", vars(one), name, set())
+                elif found is not one and not name.startswith("__"):
+                    self.along.append(Place("", f"{one.__qualname__}.{name}", vars(one), name))
+                if next(functions_in(value), None) is not None:
+                    self._follow(value)
+
+
+def _is_nowhere(cls: type) -> bool:
+    """Whether a class that isn't found by its name is of a namespace that is no module's."""
+    return bool(cls.__flags__ & _WRITTEN) and "<locals>" not in cls.__qualname__
+
+
+def _is_module(space: Mapping[str, Any]) -> bool:
+    """Whether variables are those of a module that can be found by its name."""
+    name = space.get("__name__")
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    return module is not None and vars(module) is space
+
+
+def _is_standard(module: str) -> bool:
+    top = module.partition(".")[0]
+    return top != MAIN and (top in sys.stdlib_module_names or top == "llmorch")
+
+
+def _is_own(module: Any) -> bool:
+    """Whether a module is of the program's own code: not installed, not Python's, not ours."""
+    if module == MAIN:
+        return True
+    if not isinstance(module, str) or _is_standard(module):
+        return False
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return file is not None and not any(part in file for part in _INSTALLED)

@@ -1,0 +1,89 @@
+"""The text that a model sees in the place of a result, where a function says how it is shown.
+
+Decides what ``show`` may take and what becomes of its mistakes. It runs where the function
+ran, since that is where the result is; so this module is imported by worker processes, and
+must not know who asks.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from llmorch.places.causes import one_line, shortened
+from llmorch.places.failure import Raised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SECONDS = 1.0
+"""The time that showing one result may take."""
+LONGEST = 100_000
+"""Characters of a shown text that are kept; what a prompt takes of it is less."""
+_LATE = f"it took longer than {SECONDS:g} s"
+
+
+class Shown(NamedTuple):
+    """A result and the text for a model, or why there is none."""
+
+    result: Any
+    text: str | None = None
+    why: str = ""
+
+
+def shown(result: Any, show: Callable[[Any], object], *, batch: bool = False) -> Any:
+    """The result with its text; of a batch form, each of its results with its own."""
+    if not batch:
+        return _shown(result, show)
+    if not isinstance(result, list | tuple):
+        return result  # which is no list of results: whoever wants one will say so
+    return [item if isinstance(item, Raised | BaseException) else _shown(item, show) for item in result]
+
+
+def late(result: Any, *, batch: bool = False) -> Any:
+    """The same where showing took too long."""
+    if not batch or not isinstance(result, list | tuple):
+        return result if batch else Shown(result, why=_LATE)
+    return [item if isinstance(item, Raised | BaseException) else Shown(item, why=_LATE) for item in result]
+
+
+def _shown(result: Any, show: Callable[[Any], object]) -> Shown:
+    began = monotonic()
+    try:
+        with _in_time():
+            text = show(result)
+    except _LateError:
+        return Shown(result, why=_LATE)
+    except Exception as error:
+        return Shown(result, why=one_line(error))
+    if monotonic() - began > SECONDS:  # on a thread, whose end the event loop may hear of late
+        return Shown(result, why=_LATE)
+    if not isinstance(text, str):
+        return Shown(result, why=f"it returned no text but a value of type {type(text).__name__}")
+    return Shown(result, shortened(text, LONGEST))
+
+
+class _LateError(BaseException):
+    """Not an ``Exception``, so that ``show`` doesn't take it for one of its own."""
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    """Stop what takes too long, where a process can stop itself; on a thread others stop waiting."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    import signal
+
+    def stop(*_: object) -> None:
+        raise _LateError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

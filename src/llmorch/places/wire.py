@@ -1,0 +1,257 @@
+"""How a value crosses to another process of this machine.
+
+Decides what travels in the message itself and what in an anonymous file whose
+descriptor goes with it: the receiver maps that file, so an array arrives without being
+copied, and it can be written to. A message may enclose other messages' files: what they
+hold crosses without being touched. This module must not know what the messages mean, and
+must import quickly.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import pickle
+import socket
+import struct
+from collections import ChainMap
+from typing import TYPE_CHECKING, Any
+
+from llmorch.places.anonymous import FILES, File, anonymous_file, mapped, write
+from llmorch.places.members import reduced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from llmorch.places.by_value import Unsent
+
+    Reducers = Mapping[type, Callable[[Any], tuple[Any, ...]]]
+    """How values of some classes are pickled in one message."""
+
+INLINE = 64 * 1024
+"""What is larger than this, in bytes, goes into a file."""
+
+_HEAD = struct.Struct("<BBII")  # kind, whether the stream is in the file, segments, length of the rest
+_ALIGN = 64
+_ROOM = 16 * 1024
+_FD_ROOM = socket.CMSG_SPACE((FILES + 1) * struct.calcsize("i"))
+_BUFFER = 4 * INLINE
+_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
+def prepared(connection: socket.socket) -> socket.socket:
+    """Give a socket room for a whole small message; some platforms start with 8 KiB."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+    return connection
+
+
+def _places(sizes: Sequence[int]) -> tuple[list[int], int]:
+    """Where segments of these sizes begin in a file, and where the last one ends."""
+    starts = []
+    end = 0
+    for size in sizes:
+        start = -(-end // _ALIGN) * _ALIGN
+        starts.append(start)
+        end = start + size
+    return starts, end
+
+
+class Parcel:
+    """A value on its way out: a message and perhaps files.
+
+    ``size`` is in bytes, of what goes into a file of its own; ``enclosed`` are files that go with
+    it as they are.
+    """
+
+    __slots__ = ("_file", "_in_file", "_segments", "_sizes", "_text", "enclosed", "kind", "size")
+
+    def __init__(self, kind: int, stream: bytes, segments: list[Any]) -> None:
+        self.kind = kind
+        self.enclosed: Sequence[File] = ()
+        self._segments = segments
+        self._in_file = False
+        self._text = stream
+        self._file: File | None = None
+        if len(stream) > INLINE:
+            self._put_in_file()
+        else:
+            self._measure()
+
+    def _put_in_file(self) -> None:
+        self._segments.append(self._text)
+        self._in_file = True
+        self._text = b""
+        self._measure()
+
+    def _measure(self) -> None:
+        self._sizes = [len(segment) for segment in self._segments]
+        self.size = sum(self._sizes)
+
+    def label(self, kind: int, about: object) -> None:
+        """Put all of the value into the file, and something about it into the message."""
+        if not self._in_file:
+            self._put_in_file()
+        self.kind = kind
+        self._text = pickle.dumps(about, 5)
+
+    def write(self) -> None:
+        """Write the file, which takes long for much data and may be done on any thread."""
+        if not self._segments or self._file is not None:
+            return
+        file = anonymous_file()
+        starts, end = _places(self._sizes)
+        write(file, end, zip(starts, self._segments, strict=True))
+        self._file = file
+        self._segments = []
+
+    def send(self, connection: socket.socket) -> bytes:
+        """Send the message and return what of it the socket had no room for."""
+        self.write()
+        sizes = struct.pack(f"<{len(self._sizes)}Q", *self._sizes)
+        head = _HEAD.pack(self.kind, self._in_file, len(self._sizes), len(self._text))
+        message = head + sizes + self._text
+        files = [*([] if self._file is None else [self._file]), *self.enclosed]
+        if not files:
+            return message[connection.send(message) :]
+        return message[socket.send_fds(connection, [message], [file.descriptor for file in files]) :]
+
+
+def pack(
+    kind: int,
+    value: object,
+    *,
+    worker: bool = False,
+    reducers: Reducers | None = None,
+    unsent: Unsent | None = None,
+) -> Parcel:
+    """Pickle a value, by cloudpickle where pickle can't; ``worker`` says on which side.
+
+    Raises whatever pickling it raises.
+    """
+    segments: list[Any] = []
+
+    def in_stream(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            view = buffer.raw()
+        except BufferError:
+            return True
+        if view.nbytes <= INLINE:
+            return True
+        segments.append(view)
+        return False
+
+    try:
+        stream = _dumped(value, in_stream, reducers)
+        # A class of the main program pickles by reference, but it isn't there elsewhere.
+        by_reference = b"__main__" not in stream
+    except Exception:
+        by_reference = False
+    if not by_reference:
+        from llmorch.places.by_value import dumps
+
+        segments.clear()
+        stream = dumps(value, worker=worker, buffer_callback=in_stream, reducers=reducers, unsent=unsent)
+    return Parcel(kind, stream, segments)
+
+
+class _Pickler(pickle.Pickler):
+    def reducer_override(self, obj: Any) -> Any:
+        """Called for all but numbers, texts and Python's own containers."""
+        return reduced(obj)
+
+
+def _dumped(
+    value: object, callback: Callable[[pickle.PickleBuffer], Any], reducers: Reducers | None
+) -> bytes:
+    file = io.BytesIO()
+    pickler = _Pickler(file, 5, buffer_callback=callback)
+    if reducers is not None:
+        pickler.dispatch_table = ChainMap[Any, Any](dict(reducers), copyreg.dispatch_table)
+    pickler.dump(value)
+    return file.getvalue()
+
+
+class Message:
+    """A message that has arrived; its value is put together when asked for."""
+
+    __slots__ = ("_in_file", "_text", "enclosed", "file", "kind", "sizes")
+
+    def __init__(
+        self, kind: int, text: memoryview, sizes: Sequence[int], in_file: int, files: Sequence[File]
+    ) -> None:
+        self.kind = kind
+        self.sizes = sizes
+        self._text = text
+        self._in_file = in_file
+        self.file = files[0] if sizes and files else None
+        self.enclosed = files[bool(sizes) :]
+
+    @property
+    def about(self) -> Any:
+        """What the sender said about a value that is all in the file."""
+        return pickle.loads(self._text)
+
+    def value(self) -> Any:
+        """The value, once; raises whatever rebuilding it raises."""
+        if not self.sizes:
+            return pickle.loads(self._text)
+        file, self.file = self.file, None
+        if file is None:
+            raise EOFError("a message arrived without its file")
+        segments = _segments(file, self.sizes)
+        del file  # what is mapped stays
+        stream = segments.pop() if self._in_file else self._text
+        return pickle.loads(stream, buffers=segments)
+
+
+def read(file: File, sizes: Sequence[int]) -> Any:
+    """The value that is all in a file of segments; raises whatever rebuilding it raises."""
+    *segments, stream = _segments(file, sizes)
+    return pickle.loads(stream, buffers=segments)
+
+
+def _segments(file: File, sizes: Sequence[int]) -> list[memoryview]:
+    starts, end = _places(sizes)
+    memory = memoryview(mapped(file.descriptor, end))
+    return [memory[start : start + size] for start, size in zip(starts, sizes, strict=True)]
+
+
+class Inbox:
+    """Puts messages together from what a stream socket delivers, one at a time."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._received = b""
+        self._files: list[File] = []
+
+    def receive(self) -> Message | None:
+        """The next message, or None if it isn't all here yet.
+
+        Raises ``EOFError`` when the other side is gone.
+        """
+        try:
+            received, ancillary, flags, _ = self._connection.recvmsg(_ROOM, _FD_ROOM, _CLOEXEC)
+        except BlockingIOError:
+            return None
+        except ConnectionError:
+            raise EOFError from None
+        if not received:
+            raise EOFError
+        for _, _, descriptors in ancillary:
+            self._files += [File(number) for (number,) in struct.iter_unpack("i", descriptors)]
+        if flags & socket.MSG_CTRUNC:  # no more files can be opened: which of them came nobody knows
+            self._files.clear()
+        if self._received:
+            received = self._received + received
+        if len(received) >= _HEAD.size:
+            kind, whole, count, length = _HEAD.unpack_from(received)
+            start = _HEAD.size + 8 * count
+            if len(received) == start + length:
+                sizes = struct.unpack_from(f"<{count}Q", received, _HEAD.size) if count else ()
+                message = Message(kind, memoryview(received)[start:], sizes, whole, self._files)
+                self._received = b""
+                self._files = []
+                return message
+        self._received = received
+        return None

@@ -1,0 +1,251 @@
+"""The program of a worker process: it answers one message after the other.
+
+Decides how a function runs there, and what is put back afterwards. It must import in
+milliseconds, so it knows nothing of asyncio, of declarations or of who asks.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import socket
+import sys
+from contextlib import contextmanager, nullcontext, suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from llmorch.declare.role import serve
+from llmorch.places.failure import Raised, described, raised
+from llmorch.places.family import adopt
+from llmorch.places.handing import is_large, label, received
+from llmorch.places.iterators import awaited, awaits, listed
+from llmorch.places.leftovers import Before
+from llmorch.places.setting import loaded, others, set_variables
+from llmorch.places.wire import Inbox, Parcel, pack, prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from llmorch.places.wire import Message
+
+# What is asked: to be where the program is, to remember a function unless there is other code than
+# the program's, to call one, or one that makes several calls and returns a list, to import modules,
+# to set variables.
+SURROUNDINGS, REMEMBER, CALL, CALL_BATCH, LOAD, SET = 1, 2, 3, 4, 5, 6
+# What is answered: ready for the first question, done, where other code is, a result, a large one with what it is,
+# the function's exception as text, that it took longer than it may, and why the question could not be
+# answered at all: for an argument that has no value, for arguments with something handed on that can't
+# be read, for anything else.
+READY, DONE, OTHER, RETURNED, LARGE, RAISED, LATE, UNFIT, UNREAD, REFUSED = range(11, 21)
+
+_SIGKILL = 9
+_RESERVED = 2
+LAST = 64
+"""Added to an answer by a process that may take no other call: it is to be replaced."""
+
+
+def main(descriptor: int, parent: int, cpus: tuple[int, ...]) -> None:
+    """Answer what comes over the socket ``descriptor`` until nobody asks any more.
+
+    ``parent`` is the process that started this one, with which it ends; ``cpus`` are those to
+    run on, or none for any.
+    """
+    adopt(end_with=_SIGKILL)  # whatever a function is doing
+    if os.getppid() != parent:
+        os._exit(1)
+    _run_on(cpus)
+    connection = prepared(socket.socket(fileno=descriptor))
+    connection.set_inheritable(False)
+    # A function may fork; the end of this process must show even if its child lives on.
+    os.register_at_fork(after_in_child=connection.close)
+    serve()
+    sys.stdout = _output(1)
+    sys.stderr = _output(2)
+    program = _Program()
+    inbox = Inbox(connection)
+    try:
+        _send(pack(READY, os.getpid()), connection)
+        while True:
+            message = inbox.receive()
+            if message is not None:
+                _send(program.answer(message), connection)
+                message = None  # a large value must not live on while we wait
+    except (EOFError, ConnectionError):
+        connection.detach()  # stays open until the process has really ended
+
+
+def _run_on(cpus: tuple[int, ...]) -> None:
+    """Keep every thread of this process to these CPUs, those of libraries too."""
+    if not cpus or sys.platform != "linux":
+        return
+    for thread in os.listdir("/proc/self/task"):  # noqa: PTH208 - pathlib isn't needed for anything else
+        with suppress(OSError):  # it has ended, or a container allows less than it shows
+            os.sched_setaffinity(int(thread), cpus)
+
+
+class _Output(io.FileIO):
+    """An output that nobody may be reading any more, which is not the function's failure."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def _output(descriptor: int) -> io.TextIOWrapper:
+    # Line by line: the last lines of a function that is killed are those one looks for.
+    raw = _Output(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(raw), "utf-8", "backslashreplace", line_buffering=True)
+
+
+def _send(parcel: Parcel, connection: socket.socket) -> None:
+    rest = parcel.send(connection)
+    if rest:
+        connection.sendall(rest)
+
+
+class _Program:
+    """The functions that a worker remembers, and the state to put back after a call."""
+
+    def __init__(self) -> None:
+        self._functions: dict[int, Callable[..., Any]] = {}
+        self._before = Before()
+
+    def answer(self, message: Message) -> Parcel:
+        """Do what a message asks. Whatever happens in there becomes an answer."""
+        parcel = self._answer(message)
+        if message.kind not in (CALL, CALL_BATCH):
+            self._before.accept()
+        if not self._before.put_back():
+            parcel.kind |= LAST
+        return parcel
+
+    def _answer(self, message: Message) -> Parcel:
+        try:
+            if message.kind in (CALL, CALL_BATCH):
+                return self._call(message)
+            if message.kind == REMEMBER:
+                number, reference, checks = message.value()
+                if not isinstance(reference, bytes):
+                    loaded(reference)  # if that fails, this is why
+                if found := others(checks):
+                    return pack(OTHER, found)
+                self._functions[number] = loaded(reference)
+            elif message.kind == SET:
+                set_variables(message.value())
+            elif message.kind == LOAD:
+                for module in message.value():
+                    importlib.import_module(module)
+            else:
+                folder, variables, umask, path, depth, files, cpus = message.value()
+                self._before.go(folder, variables, umask, depth)
+                sys.path[:] = path
+                _run_on(cpus)
+                if files:
+                    from llmorch.places.files import register
+
+                    register(files)
+            return Parcel(DONE, b"", [])
+        except BaseException as error:
+            return pack(REFUSED, described(error))
+
+    def _call(self, message: Message) -> Parcel:
+        handed = bool(message.enclosed)
+        try:
+            number, args, late, memory, timeout, show, keeps = received(message)
+        except BaseException as error:
+            if handed:
+                return Parcel(UNREAD, b"", [])
+            text, detail = described(error)
+            hint = "define what they use in a module that can be imported"
+            return pack(
+                REFUSED,
+                (f"can't be called: its arguments can't be read in a worker process: {text}; {hint}", detail),
+            )
+        for name in late:
+            try:
+                args[name] = args[name].value()
+            except Exception as error:
+                return pack(UNFIT, (name, " ".join(str(error).split())))
+        batch = message.kind == CALL_BATCH
+        began, failure = monotonic(), None
+        try:
+            with nullcontext() if memory is None else _bounded(memory):
+                result = self._functions[number](**args)
+                if not awaits(result) and not keeps:
+                    result = listed(result, batch=batch)
+                if awaits(result, batch=batch):
+                    result, failure = _awaited(result, batch=batch, keeps=keeps)
+        except BaseException as error:
+            failure = raised(error)
+        if timeout is not None and monotonic() - began > timeout:  # nobody was there to stop it
+            return Parcel(LATE, b"", [])
+        if failure is not None:
+            return pack(RAISED, tuple(failure))
+        args = None
+        if batch and isinstance(result, list | tuple):
+            result = [raised(item) if isinstance(item, BaseException) else item for item in result]
+        told: tuple[str | None, str] | None = None
+        if show is not None:
+            from llmorch.places.showing import Shown, shown
+
+            result = shown(result, self._functions[show], batch=batch)
+            if isinstance(result, Shown):
+                result, told = result.result, (result.text, result.why)
+        try:
+            parcel = pack(RETURNED, result, worker=True)
+            if told is not None and not is_large(parcel):
+                parcel = pack(RETURNED, Shown(result, *told), worker=True)
+            else:
+                label(parcel, LARGE, result, told)
+            parcel.write()
+        except Exception as error:
+            return pack(REFUSED, _unsendable(result, error))
+        return parcel
+
+
+@contextmanager
+def _bounded(memory: int) -> Iterator[None]:
+    """Let nobody reserve far more memory than a call may use: the keeper looks only now and then.
+
+    Twice as much may be reserved, since what is reserved needn't be used.
+    """
+    import resource
+
+    with open("/proc/self/statm") if sys.platform == "linux" else nullcontext() as file:  # noqa: PTH123
+        held = int(file.read().split()[5]) * resource.getpagesize() if file is not None else 0
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = held + _RESERVED * memory
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _awaited(result: Any, *, batch: bool, keeps: bool) -> tuple[Any, Raised | None]:
+    """What an async function returns, or the exception that it raised as text."""
+    import asyncio
+
+    async def wait() -> tuple[Any, Raised | None]:
+        try:
+            found = await awaited(result, batch=batch)
+            found = found if keeps else listed(found, batch=batch)
+            return await awaited(found, batch=batch) if batch else found, None
+        except BaseException as error:  # here, where the traceback holds nothing of asyncio
+            return None, raised(error)
+
+    return asyncio.run(wait())
+
+
+def _unsendable(result: object, error: Exception) -> tuple[str, str]:
+    text, detail = described(error)
+    name = type(result).__name__
+    one = f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+    if isinstance(error, OSError | MemoryError):
+        return f"returned {one} that is too large to send to another process: {text}", detail
+    if f"{name}' object" in text or "." in name:
+        return f"returned {one}, which can't be sent to another process: return plain data", detail
+    return f"returned {one}, which can't be sent to another process ({text}): return plain data", detail
