@@ -23,7 +23,7 @@ from llmorch.runtime import retrying
 from llmorch.runtime.drive import Execution
 from llmorch.runtime.placing import OpenPlaces
 from llmorch.runtime.retrying import MAX_PAUSE, MAX_RETRYING, next_pause, pause_after
-from llmorch.schedule import Orchestration, policy_named
+from llmorch.schedule import Alone, Orchestration, policy_named
 from llmorch.testing import ScriptedModel
 
 if TYPE_CHECKING:
@@ -315,7 +315,7 @@ async def test_an_attempt_does_not_see_the_results_of_another_plan() -> None:
         raise ConnectionError
 
     functions = as_functions([name, flaky])
-    core = Orchestration(functions, processors=1, policy=policy_named("critical"))
+    core = Alone(functions, processors=1, policy=policy_named("critical"))
     places = OpenPlaces(Inline(), Inline(), None)
     async with Execution(core, functions, places=places, ask=None) as execution:
         execution.extend(parse('s1 = name(text="a")\ns2 = flaky(text=s1)').calls)

@@ -21,7 +21,7 @@ from llmorch.places.pool import Pool
 from llmorch.plan import parse
 from llmorch.runtime.drive import Execution
 from llmorch.runtime.placing import OpenPlaces
-from llmorch.schedule import Dispatch, Orchestration, policy_named
+from llmorch.schedule import Dispatch, Alone, Orchestration, policy_named
 from llmorch.testing import ScriptedModel
 from tests.runtime.counted import MADE, scripted
 
@@ -473,7 +473,7 @@ def burn_wide(seconds: float) -> float:
 
 async def test_the_processors_of_a_call_that_a_new_plan_leaves_out_are_free_again() -> None:
     functions = as_functions([burn_wide, burn])
-    core = Orchestration(functions, processors=2, policy=policy_named("critical"))
+    core = Alone(functions, processors=2, policy=policy_named("critical"))
     pool = Pool(2)
     execution = Execution(core, functions, places=OpenPlaces(Inline(), pool[0], pool.place), ask=None)
     async with asyncio.timeout(20), execution:
