@@ -64,7 +64,7 @@ async def test_a_functions_exception_is_a_call_error_with_its_type_message_and_t
             await place.processor.execute(place.function("fail"), {"kind": kind, "text": "too\nlate"})
         assert str(caught.value) == f"{kind}: too late"
         assert "in fail\n" in caught.value.detail
-        assert "llmorch/processors" not in caught.value.detail
+        assert "llmorch/places" not in caught.value.detail
         assert caught.value.kinds[0] == f"builtins.{kind}"
         assert caught.value.kinds[-1] == "builtins.BaseException"
     assert await place.processor.execute(place.function("echo"), {"value": 1}) == 1

@@ -1,85 +1,22 @@
-"""What a call is given: its argument expressions as values in the types of its parameters.
-
-Decides which of them are worked out here, and which in the process that is called.
-"""
+"""What a call is given, from results as the driver keeps them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmorch.calls import DictOf, ListOf, Reference, Template, references
-from llmorch.errors import CallError, EvaluationError
-from llmorch.places.handing import Later
-from llmorch.plan.arguments import argument
+from llmorch.places.arguments import arguments as worked_out
 from llmorch.runtime.results import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from llmorch.calls import CallId, Expression, FunctionCall
+    from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
-    from llmorch.declare.parameters import Parameter
 
 
 def arguments(
     call: FunctionCall, function: Function, results: Mapping[CallId, Any], *, handed: bool = False
 ) -> dict[str, Any]:
-    """The values of a call's arguments, by name, from the results of earlier calls.
-
-    With ``handed`` the call is made in another process, and what is made of results that are
-    closed is a ``Later``. Raises ``CallError`` for an argument that has no value or doesn't fit.
-    """
-    args = {}
-    for name, expression in call.args.items():
-        parameter = function.by_name[name]
-        try:
-            if handed and isinstance(results, Results) and _is_closed(expression, results):
-                args[name] = _later(parameter, expression, results)
-            else:
-                args[name] = argument(parameter, expression, results)
-        except (EvaluationError, ValueError) as error:
-            raise CallError(f"{name} of {function.name}: {error}") from None
-    for parameter in function.filled:
-        if parameter.name not in args:
-            args[parameter.name] = _made(parameter, function)
-    return args
-
-
-def _made(parameter: Parameter, function: Function) -> Any:
-    """The default that a ``Field`` gives, made anew for each call."""
-    try:
-        return parameter.made()
-    except Exception as error:  # it is the user's
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise CallError(f"{parameter.name} of {function.name}: its default can't be made: {reason}") from None
-
-
-def _is_closed(expression: Expression, results: Results) -> bool:
-    return any(results.closed(reference.id) is not None for reference in references(expression))
-
-
-def _later(parameter: Parameter, expression: Expression, results: Results) -> Later:
-    used = {reference.id: results.unopened(reference.id) for reference in references(expression)}
-    kinds = _kinds(expression, results)
-    return Later(parameter.bare, expression, used, as_it_is=kinds is not None and parameter.takes(kinds))
-
-
-def _kinds(expression: Expression, results: Results) -> Sequence[str] | None:
-    """The classes of an argument that only puts closed results together; ``None`` for any other."""
-    match expression:
-        case Reference(id_):
-            held = results.closed(id_)
-            return None if held is None else held.kinds
-        case Template((part,)) if not isinstance(part, str):
-            return _kinds(part, results)
-        case ListOf(items) if all(_is_put(item, results) for item in items):
-            return ("builtins.list",)
-        case DictOf(pairs) if all(
-            not _is_closed(key, results) and _is_put(item, results) for key, item in pairs
-        ):
-            return ("builtins.dict",)
-    return None
-
-
-def _is_put(item: Expression, results: Results) -> bool:
-    return not _is_closed(item, results) or _kinds(item, results) is not None
+    """As ``llmorch.places.arguments``; with ``handed`` the call is made in another process."""
+    unopened = results if handed and isinstance(results, Results) else None
+    return worked_out(call, function, results, handed=unopened)

@@ -87,7 +87,7 @@ class Results(Mapping["CallId", Any]):
         for call, found in self._found.items():
             if isinstance(found, Held):
                 try:
-                    self._found[call] = found.value()
+                    self._found[call] = found.open()
                 except CallError as error:
                     self._found[call] = Released(f"{found.what}; {error}")
         return files + [file for other in others if isinstance(other, Held) and (file := other.let_go())]
