@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from llmorch.declare.previews import is_long, preview
-from llmorch.places.handing import Released
+from llmorch.runtime.store import Released
 from llmorch.plan import render
 from llmorch.relations import lower_bound
 from llmorch.techniques import Recovery

@@ -7,7 +7,7 @@ queueing: A. Demers et al., 1989); within a run, its policy decides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId
     from llmorch.declare.functions import Function
+    from llmorch.declare.resources import Supply
     from llmorch.schedule.policy import Policy, Urgency, Waiting
     from llmorch.schedule.room import Capacity, Lease
     from llmorch.schedule.state import Attempt
@@ -124,6 +125,11 @@ class Coordinator:
         self._weight = 0.0
         self._fair = 0.0
         """What a run has used by now that wanted something all the time."""
+
+    def grow(self, supply: Supply) -> None:
+        """Know of GPUs that there are beside what there was."""
+        self.capacity = replace(self.capacity, supply=supply)
+        self._room.grow(supply)
 
     def open(self, policy: Policy, *, priority: float = 1.0) -> Account:
         """Take part from now on."""

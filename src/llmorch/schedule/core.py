@@ -16,12 +16,13 @@ from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.room import Capacity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from llmorch.declare.functions import Function
     from llmorch.schedule.coordinator import Account
     from llmorch.schedule.messages import Command, Event
     from llmorch.schedule.policy import Policy
+    from llmorch.schedule.room import Needs
 
 
 class Core:
@@ -39,6 +40,7 @@ class Core:
         priority: float = 1.0,
         durations: Mapping[str, float] | None = None,
         optimize: bool = False,
+        above: Sequence[Needs] = (),
     ) -> Orchestration:
         """A new run. Every call of its functions has to fit what there is."""
         run = Orchestration(
@@ -48,6 +50,7 @@ class Core:
             priority=priority,
             durations=durations,
             optimize=optimize,
+            above=above,
         )
         self._runs[run.account] = run
         return run

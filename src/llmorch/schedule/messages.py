@@ -26,9 +26,14 @@ class PlanExtended:
 
 @dataclass(frozen=True, slots=True)
 class CallAdded:
-    """A call that is no part of a plan: it is made as soon as nothing that came before is in its way."""
+    """A call that is no part of a plan: it is made as soon as nothing that came before is in its way.
+
+    ``touch`` is what it reads and writes. One that is ``alone`` is made together with no other.
+    """
 
     call: FunctionCall
+    touch: Touch
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +184,16 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Refuse:
+    """A call has failed without being made: what it needs never becomes free for it."""
+
+    call: CallId
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Nothing runs and nothing more can: tell the caller."""
 
 
-Command: TypeAlias = Dispatch | Cancel | Wake | Keep | Share | Finish
+Command: TypeAlias = Dispatch | Cancel | Wake | Keep | Share | Refuse | Finish

@@ -6,6 +6,7 @@ the coordinator's to say; both are put together in ``core.py``.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from llmorch.errors import IllegalEvent
@@ -28,6 +29,7 @@ from llmorch.schedule.messages import (
     ModelReleased,
     PlanExtended,
     PlanRevised,
+    Refuse,
     Share,
     TimePassed,
 )
@@ -39,7 +41,7 @@ from llmorch.schedule.scheduler import Scheduler
 from llmorch.schedule.state import OPEN, CallState, Planning, Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
@@ -60,6 +62,7 @@ class Orchestration:
     ``functions`` are the declarations behind the plan's names, whose calls have to fit what the
     coordinator gives; ``durations`` are expected seconds by call id or function name, for
     policies that look ahead. With ``optimize`` pure calls that are the same are made once.
+    ``above`` is what calls hold that wait for this run: what they have never becomes free for it.
     ``began`` is when the run did, in the driver's time: all times in it are from then on.
     """
 
@@ -72,6 +75,7 @@ class Orchestration:
         priority: float = 1.0,
         durations: Mapping[str, float] | None = None,
         optimize: bool = False,
+        above: Sequence[Needs] = (),
     ) -> None:
         self.states: dict[CallId, CallState] = {}
         self.graph = RelationGraph()
@@ -84,6 +88,7 @@ class Orchestration:
         self.capacity = coordinator.capacity
         self.account = coordinator.open(policy, priority=priority)
         self._coordinator = coordinator
+        self._above = tuple(above)
         self._functions = functions
         self._durations = durations or {}
         self._scheduler = Scheduler(self.graph)
@@ -96,8 +101,8 @@ class Orchestration:
         self._once = Once(functions, optimize=optimize)
         self._withheld: list[CallId] = []
         """Calls that do more than look, as far as anybody said, ready before the whole plan is known."""
-        self._added: set[CallId] = set()
-        """Calls that are no part of a plan."""
+        self._added: dict[CallId, bool] = {}
+        """Calls that are no part of a plan, and whether each is made alone."""
         self._attempts: dict[CallId, int] = {}
         self._urgencies: Mapping[CallId, Urgency] = {}
         self._open = 0
@@ -133,8 +138,8 @@ class Orchestration:
                     )
                 self._finished = self.complete = False
                 return self._extend(calls, complete, unused, at)
-            case CallAdded(call):
-                return self._take_call(call, at)
+            case CallAdded():
+                return self._take_call(event, at)
             case PlanRevised():
                 self._finished = self.complete = False
                 self._revise()
@@ -183,7 +188,7 @@ class Orchestration:
         self.graph.remove(call)
         self._scheduler.forget(call)
         self._attempts.pop(call, None)
-        self._added.discard(call)
+        self._added.pop(call, None)
         del self.states[call]
 
     def close(self) -> None:
@@ -267,7 +272,8 @@ class Orchestration:
         state = next((one for one in known if one.status in OPEN), None)
         if state is None:
             return []
-        self._unwanted.add(state.call)
+        if call not in self._added:
+            self._unwanted.add(state.call)
         commands: list[Command] = []
         if state.status == "running":
             self._cancel(state, at, CANCELLED)
@@ -285,9 +291,17 @@ class Orchestration:
     def _submit(self, calls: list[CallId], at: float) -> list[Command]:
         """Hand on what is ready to be made, and complete what another call was made for."""
         waiting = []
+        never: list[CallId] = []
+        told: list[Command] = []
         made, copies = self._scheduler.settle(calls)
         for call in made:
             state = self.states[call]
+            if self._above and (lack := self.capacity.lacks(self._needs(state.call), self._above)):
+                error = f"{state.call.function} would wait for ever: {lack}"
+                self._become(state, "failed", at, error)
+                told.append(Refuse(call, error))
+                never += self._stop_descendants(call)
+                continue
             if not (self.complete or call in self._added or self._functions[state.call.function].only_looks):
                 self._withheld.append(call)
                 continue
@@ -296,13 +310,12 @@ class Orchestration:
                 Waiting(call, self.graph.order(call), self._needs(state.call), self._urgency(call))
             )
         self._coordinator.submit(self.account, waiting)
-        shared: list[Command] = []
         for copy in copies:
             state = self.states[copy]
             assert state.same_as is not None
             self._become(state, "completed", at)
-            shared.append(Share(copy, state.same_as))
-        return shared
+            told.append(Share(copy, state.same_as))
+        return told + (self._submit(never, at) if never else [])
 
     @property
     def open(self) -> int:
@@ -339,8 +352,13 @@ class Orchestration:
         needs = self._needs(self.graph.call(call))
         return (*(limit.name for limit in needs.limits), *([MODEL] if needs.model else []))
 
+    def needs(self, function: Function) -> Needs:
+        """What a call of a function takes."""
+        return self._known_needs[function.name]
+
     def _needs(self, call: FunctionCall) -> Needs:
-        return self._known_needs[call.function]
+        needs = self._known_needs[call.function]
+        return replace(needs, batch="", size=1) if needs.batch and self._added.get(call.id) else needs
 
     def expected(self, call: CallId) -> float | None:
         """The seconds that a call is expected to take, if anything is known of that."""
@@ -403,12 +421,12 @@ class Orchestration:
             self._coordinator.reorder(self.account, self._urgencies)
         return commands + self._submit(ready, at)
 
-    def _take_call(self, call: FunctionCall, at: float) -> list[Command]:
+    def _take_call(self, added: CallAdded, at: float) -> list[Command]:
         """Take a call that is no part of a plan."""
-        function = self._functions[call.function]
-        self.graph.add(call, function.kind, touches(function, call))
+        call = added.call
+        self.graph.add(call, self._functions[call.function].kind, added.touch)
         self._add(call.id, CallState(call, known=at))
-        self._added.add(call.id)
+        self._added[call.id] = added.alone
         return self._submit([call.id], at) if self._scheduler.add(call.id) else []
 
     def _leave_out(self, unused: Collection[CallId], ready: list[CallId]) -> list[CallId]:

@@ -5,15 +5,15 @@ Accounting, nothing else: this module must not know who comes first.
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 from llmorch.declare.resources import CPU, GPU_MEMORY, Supply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from llmorch.declare.functions import Function
 
@@ -119,6 +119,17 @@ class Capacity:
         parts = {name: (amount, there[name]) for name, amount in needs.amounts.items() if there.get(name)}
         return parts | {limit.name: (1, limit.most) for limit in needs.limits if not limit.seconds}
 
+    def lacks(self, needs: Needs, above: Sequence[Needs]) -> str:
+        """Why a call can never begin beside calls that wait for it and hold what is ``above``; empty where it can."""
+        held = Counter[str]()
+        for one in above:
+            held.update(one.amounts)
+            held.update({limit.name: 1 for limit in one.limits if not limit.seconds})
+        for name, (amount, there) in self.parts(replace(needs, batch="")).items():
+            if held[name] and held[name] + amount > there:
+                return f"the call that waits for it holds {held[name]} of {name}, and there is no more than {there}"
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -141,15 +152,21 @@ class Room:
     def __init__(self, capacity: Capacity) -> None:
         self._idle = list(range(capacity.processors))
         self._model = 1
-        self._gpus = capacity.supply.gpus
-        memory = {device(number): size for number, size in enumerate(self._gpus)}
-        self._all: dict[str, int] = {**capacity.supply.named, **memory}
+        self._gpus: tuple[int, ...] = ()
+        self._all: dict[str, int] = dict(capacity.supply.named)
         self._free = dict(self._all)
+        self.grow(capacity.supply)
         self._used: dict[str, int] = {}
         """How many calls there are of a function whose number is limited, by the limit's name."""
         self._begun: dict[str, deque[float]] = {}
         """By rate, until when each call that began counts."""
         self._at = 0.0
+
+    def grow(self, supply: Supply) -> None:
+        """Know of the GPUs that there are."""
+        self._gpus = supply.gpus
+        for number, size in enumerate(supply.gpus):
+            self._all[device(number)] = self._free[device(number)] = size
 
     def pass_to(self, at: float) -> None:
         """Know the time: what began long enough ago no longer counts to its rate."""
