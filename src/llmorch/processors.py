@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
     from llmorch.declare.functions import Function
     from llmorch.declare.resources import Amount
-    from llmorch.places.growing import GrowingPool
     from llmorch.places.inline import Inline
-    from llmorch.places.pool import Pool
+    from llmorch.places.workers import Workers
 
 
 class Places:
@@ -28,15 +27,13 @@ class Places:
     def __init__(self, count: int, devices: Sequence[str]) -> None:
         self._count = count
         self._devices = devices
-        self._pool: Pool | None = None
+        self._pool: Workers | None = None
         self._inline: Inline | None = None
-        self._processes: GrowingPool | None = None
 
     def open(self, functions: Iterable[Function], notes: dict[str, str]) -> OpenPlaces:
         """All of them; ``notes`` learns by name of functions that compute where calls wait."""
-        return OpenPlaces(
-            self._open_inline(notes), self._open_processes(), self._open_workers(functions).place
-        )
+        workers = self._open_workers(functions)
+        return OpenPlaces(self._open_inline(notes), workers, workers.place)
 
     def _open_inline(self, notes: dict[str, str]) -> Inline:
         """The place for calls that wait."""
@@ -55,20 +52,12 @@ class Places:
         self._inline.measured = measured
         return self._inline
 
-    def _open_processes(self) -> GrowingPool:
-        """The place for calls that wait and that a thread couldn't stop."""
-        from llmorch.places.growing import GrowingPool
-
-        if self._processes is None:
-            self._processes = GrowingPool()
-        return self._processes
-
-    def _open_workers(self, functions: Iterable[Function]) -> Pool:
-        """The place for compute calls, started at once if any of these functions needs it."""
-        from llmorch.places.pool import Pool
+    def _open_workers(self, functions: Iterable[Function]) -> Workers:
+        """The processes, started at once if any of these functions needs it."""
+        from llmorch.places.workers import Workers
 
         if self._pool is None:
-            self._pool = Pool(self._count, self._devices)
+            self._pool = Workers(self._count, self._devices)
             if any(item.kind == "compute" and not item.asks_model for item in functions):
                 self._pool.start()
         return self._pool
@@ -77,11 +66,8 @@ class Places:
         """End every process and thread; a later call starts them again."""
         pool, self._pool = self._pool, None
         inline, self._inline = self._inline, None
-        processes, self._processes = self._processes, None
         if pool is not None:
             await pool.close()
-        if processes is not None:
-            await processes.close()
         if inline is not None:
             await inline.close()
 

@@ -11,9 +11,8 @@ import pytest
 
 from llmorch.declare.functions import Function, declaration_of
 from llmorch.errors import CallError
-from llmorch.places.growing import GrowingPool
 from llmorch.places.inline import Inline
-from llmorch.places.pool import Worker
+from llmorch.places.workers import Worker, Workers
 from tests.places import sample
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     made = {
         "inline async": lambda: Place(Inline(), "async_", "inout"),
         "inline sync": lambda: Place(Inline(), "", "inout", stops=False),
-        "processes": lambda: Place(GrowingPool(), "", "inout"),
+        "processes": lambda: Place(Workers(), "", "inout"),
         "worker": lambda: Place(Worker(), "", "compute"),
         "worker async": lambda: Place(Worker(), "async_", "compute"),
     }[request.param]()

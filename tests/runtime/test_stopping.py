@@ -17,7 +17,7 @@ from llmorch import LimitReached, LLMOrchError, Orchestrator, function
 from llmorch.declare.offered import as_functions
 from llmorch.places import stopping
 from llmorch.places.inline import Inline
-from llmorch.places.pool import Pool
+from llmorch.places.workers import Workers
 from llmorch.plan import parse
 from llmorch.runtime.drive import Execution
 from llmorch.runtime.placing import OpenPlaces
@@ -474,8 +474,10 @@ def burn_wide(seconds: float) -> float:
 async def test_the_processors_of_a_call_that_a_new_plan_leaves_out_are_free_again() -> None:
     functions = as_functions([burn_wide, burn])
     core = Orchestration(functions, processors=2, policy=policy_named("critical"))
-    pool = Pool(2)
-    execution = Execution(core, functions, places=OpenPlaces(Inline(), pool[0], pool.place), ask=None)
+    pool = Workers(2)
+    execution = Execution(
+        core, functions, places=OpenPlaces(Inline(), pool.place((0,)), pool.place), ask=None
+    )
     async with asyncio.timeout(20), execution:
         execution.extend(parse("s1 = burn_wide(seconds=30)").calls)
         await asyncio.sleep(0.3)

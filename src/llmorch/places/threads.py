@@ -15,6 +15,7 @@ from time import perf_counter, process_time, thread_time
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
+from llmorch.places.forks import forgotten_in_children
 from llmorch.places.iterators import PLAIN, awaits, listed
 from llmorch.places.stopping import Awaited, cancelled, failed
 
@@ -158,6 +159,11 @@ class Threads:
 
     def __init__(self, measured: Measured | None = None) -> None:
         self.measured = measured
+        self.forget()
+        forgotten_in_children(self)
+
+    def forget(self) -> None:
+        """Begin anew: also in a forked child, where none of its parent's threads is."""
         self._calls: SimpleQueue[ThreadCall | None] = SimpleQueue()
         # One mark for each idle thread; appending and popping are atomic, so no lock.
         self._idle: deque[None] = deque()
