@@ -252,6 +252,11 @@ class _Showing:
         if done is not None:
             done(result, error)
 
+    def abandon(self) -> None:
+        """The same as ``cancel``, where nobody hears any more of how it ended."""
+        self._done = None
+        self.cancel()
+
     def cancel(self) -> bool:
         """Stop it; false where a thread is in one of its functions."""
         self._cancelled = True

@@ -88,16 +88,28 @@ class ThreadCall:
         """Stop it; false where a thread is in the function, which nobody can stop."""
         if self._rest is not None:
             return self._rest.cancel()
-        with self._lock:
-            before, self._state = self._state, (_OVER if self._state == _OVER else _STOPPED)
+        before = self._stop()
         if before == _WAITING:
             self._loop.call_soon(self._done, None, cancelled(self._function))
         return before in (_WAITING, _OVER)
 
+    def abandon(self) -> None:
+        """The same, where nobody hears any more of how it ended."""
+        self._stop()
+        if self._rest is not None:
+            self._rest.abandon()
+
+    def _stop(self) -> int:
+        """Whatever it was before, it is wanted no more."""
+        with self._lock:
+            before = self._state
+            self._state = _STOPPED if before in (_RUNNING, _STOPPED) else _OVER
+            return before
+
     def run(self) -> bool:
         """Call the function, on a thread; false if it was stopped before it began."""
         with self._lock:
-            if self._state == _STOPPED:
+            if self._state != _WAITING:
                 return False
             self._state = _RUNNING
         wall = perf_counter()
@@ -222,6 +234,9 @@ async def end_of(begin: Callable[[Done], Any]) -> tuple[Any, CallError | None]:
     call = begin(done)
     try:
         return await ended
+    except GeneratorExit:  # it is closed from outside, perhaps after its event loop
+        call.abandon()
+        raise
     except BaseException:
         call.cancel()
         raise
