@@ -15,13 +15,13 @@ from llmorch.declare.functions import Function
 from llmorch.errors import CallError
 from llmorch.places.arguments import Inputs, arguments
 from llmorch.places.batches import Batch
-from llmorch.places.growing import GrowingPool
+from llmorch.places.forks import forgotten_in_children
 from llmorch.places.handing import Held, opened
-from llmorch.places.pool import Pool
 from llmorch.places.port import End, Here
 from llmorch.places.showing import SECONDS, Shown, late, shown
 from llmorch.places.stopping import PATIENCE, Awaited, cancelled, failed
 from llmorch.places.threads import Threads, end_of
+from llmorch.places.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -41,10 +41,14 @@ class Local:
 
     def __init__(self, count: int, devices: Sequence[str] = (), measured: Measured | None = None) -> None:
         self._threads = Threads(measured)
-        self._workers = Pool(count, devices)
-        self._processes = GrowingPool()
+        self._workers = Workers(count, devices)
         self._running: set[_Call] = set()
         self._closed = False
+        forgotten_in_children(self)
+
+    def forget(self) -> None:
+        """Know of no call, in a forked child: those that run are its parent's."""
+        self._running = set()
 
     def start(self, functions: Iterable[Function]) -> None:
         """Start the workers without waiting, if any of these functions needs one."""
@@ -68,11 +72,10 @@ class Local:
             else:
                 handed = results if job.processors or function.in_process else None
                 args = arguments(job.calls[0], function, results, handed=handed)
-            if job.processors:
-                worker = self._workers.place(job.processors, job.device)
-                call.work = _InProcess(function, worker.hand(function, args), call)
-            elif function.in_process:
-                call.work = _InProcess(function, self._processes.hand(function, args), call)
+            if job.processors or function.in_process:
+                workers = self._workers
+                place = workers.place(job.processors, job.device) if job.processors else workers
+                call.work = _InProcess(function, place.hand(function, args), call)
             elif function.show is not None:
                 call.work = showing = _Showing(self._threads, function, call)
                 showing.work = self._begin_here(function, args, showing.made)
@@ -116,7 +119,7 @@ class Local:
         stopping = [asyncio.wrap_future(over) for call in tuple(self._running) if (over := call.stop())]
         if stopping:
             await asyncio.wait(stopping, timeout=2 * PATIENCE)
-        await asyncio.gather(self._workers.close(), self._processes.close())
+        await self._workers.close()
         self._threads.release()
 
 
@@ -248,6 +251,11 @@ class _Showing:
         done, self._done, self._result = self._done, None, None
         if done is not None:
             done(result, error)
+
+    def abandon(self) -> None:
+        """The same as ``cancel``, where nobody hears any more of how it ended."""
+        self._done = None
+        self.cancel()
 
     def cancel(self) -> bool:
         """Stop it; false where a thread is in one of its functions."""

@@ -15,6 +15,7 @@ from time import perf_counter, process_time, thread_time
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
+from llmorch.places.forks import forgotten_in_children
 from llmorch.places.iterators import PLAIN, awaits, listed
 from llmorch.places.stopping import Awaited, cancelled, failed
 
@@ -87,16 +88,28 @@ class ThreadCall:
         """Stop it; false where a thread is in the function, which nobody can stop."""
         if self._rest is not None:
             return self._rest.cancel()
-        with self._lock:
-            before, self._state = self._state, (_OVER if self._state == _OVER else _STOPPED)
+        before = self._stop()
         if before == _WAITING:
             self._loop.call_soon(self._done, None, cancelled(self._function))
         return before in (_WAITING, _OVER)
 
+    def abandon(self) -> None:
+        """The same, where nobody hears any more of how it ended."""
+        self._stop()
+        if self._rest is not None:
+            self._rest.abandon()
+
+    def _stop(self) -> int:
+        """Whatever it was before, it is wanted no more."""
+        with self._lock:
+            before = self._state
+            self._state = _STOPPED if before in (_RUNNING, _STOPPED) else _OVER
+            return before
+
     def run(self) -> bool:
         """Call the function, on a thread; false if it was stopped before it began."""
         with self._lock:
-            if self._state == _STOPPED:
+            if self._state != _WAITING:
                 return False
             self._state = _RUNNING
         wall = perf_counter()
@@ -158,6 +171,11 @@ class Threads:
 
     def __init__(self, measured: Measured | None = None) -> None:
         self.measured = measured
+        self.forget()
+        forgotten_in_children(self)
+
+    def forget(self) -> None:
+        """Begin anew: also in a forked child, where none of its parent's threads is."""
         self._calls: SimpleQueue[ThreadCall | None] = SimpleQueue()
         # One mark for each idle thread; appending and popping are atomic, so no lock.
         self._idle: deque[None] = deque()
@@ -216,6 +234,9 @@ async def end_of(begin: Callable[[Done], Any]) -> tuple[Any, CallError | None]:
     call = begin(done)
     try:
         return await ended
+    except GeneratorExit:  # it is closed from outside, perhaps after its event loop
+        call.abandon()
+        raise
     except BaseException:
         call.cancel()
         raise
