@@ -35,10 +35,7 @@ def graphs(draw: st.DrawFn) -> RelationGraph:
         graph.add(call, draw(st.sampled_from(["inout", "compute"])), draw(TOUCHES))
         if draw(st.integers(0, 3)) == 0:
             narrowed = draw(st.sampled_from(list(graph)))
-            after = {late: set(graph.after(late)) for late in graph}
-            first, *freed = graph.narrow(narrowed, draw(TOUCHES))
-            assert first == narrowed
-            assert freed == [late for late in graph if narrowed in after[late] - set(graph.after(late))]
+            graph.narrow(narrowed, draw(TOUCHES))
     return graph
 
 

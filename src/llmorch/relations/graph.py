@@ -63,13 +63,10 @@ class RelationGraph:
             self._compute.setdefault(rank, []).append(call.id)
         self._things.add(self._order[call.id], touch)
 
-    def narrow(self, call: CallId, touch: Touch) -> list[CallId]:
-        """Take note of what a call touches, of what it could have; return the calls that it let go."""
-        before = self.before(call)
+    def narrow(self, call: CallId, touch: Touch) -> None:
+        """Take note of what a call touches, of what it could have: later calls may come after it no more."""
         self._things.remove(self._order[call])
         self._things.add(self._order[call], touch)
-        held = {*self.before(call)}
-        return [call, *(later for later in before if later not in held)]
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -181,7 +178,7 @@ class RelationGraph:
             at = stack.pop()
             same = self._copies.get(at, ()) if copies else ()
             spoilt: list[CallId] = []
-            for places in self._things.spoilt(self._order[at], self.touch(at)):
+            for places in self._things.spoilt(self.touch(at)):
                 since = bisect_right(places, self._order[at])
                 spoilt += self._at(places[since : seen.get(id(places))])
                 seen[id(places)] = min(since, seen.get(id(places), since))

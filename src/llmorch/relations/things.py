@@ -177,8 +177,8 @@ class Things:
                 found.update(group.since(at, start, writes=writes))
         return sorted(found - {-1})
 
-    def spoilt(self, at: int, touch: Touch) -> Iterator[list[int]]:
-        """Lists of calls that find something else if this one isn't made; those after it are meant."""
+    def spoilt(self, touch: Touch) -> Iterator[list[int]]:
+        """Lists of calls that find something else without one of this touch; those after it are meant."""
         if touch.barrier:
             yield self._some.readers
         elif touch.changes:
@@ -186,14 +186,22 @@ class Things:
             for group in self._met(touch.writes):
                 yield from (group.readers, group.writers)
 
+    def _spoiling(self, touch: Touch) -> Iterator[list[int]]:
+        """Lists of calls without which one of this touch finds something else; those before it are meant."""
+        if touch.barrier:
+            yield self._some.writers
+        elif touch != NOTHING:
+            yield self._any.writers
+            for group in self._met((*touch.reads, *touch.writes)):
+                yield group.writers
+
     def spoilers(self, at: int, touch: Touch) -> list[int]:
         """The earlier calls without which a call of this touch finds something else."""
-        if touch.barrier:
-            return self._some.writers[: bisect_left(self._some.writers, at)]
-        if touch == NOTHING:
-            return []
-        lists = [self._any.writers, *(group.writers for group in self._met((*touch.reads, *touch.writes)))]
-        return sorted({*chain(*(places[: bisect_left(places, at)] for places in lists))})
+        return sorted({*chain(*(places[: bisect_left(places, at)] for places in self._spoiling(touch)))})
+
+    def spoiled(self, at: int, touch: Touch) -> bool:
+        """Whether there is any of these."""
+        return any(places and places[0] < at for places in self._spoiling(touch))
 
 
 class Largest:

@@ -123,7 +123,8 @@ class Orchestration:
                 self._give_up(call, attempt, at)
             case EffectsKnown(call, touch):
                 if call in self.graph:
-                    self._submit(self._scheduler.narrowed(self.graph.narrow(call, touch)), at)
+                    self.graph.narrow(call, touch)
+                    self._submit(self._scheduler.narrowed(call), at)
             case PlanExtended(calls, complete, unused):
                 if (self._complete and not finished) or any(call.id in self.graph for call in calls):
                     raise IllegalEvent(
@@ -469,11 +470,7 @@ class Orchestration:
 
     def _spoilt(self, call: CallId) -> bool:
         """Whether something that is made anew changes what a call of the plan before has found."""
-        touch = self.graph.touch(call)
-        return any(
-            not self._earlier.kept(earlier) and self.graph.touch(earlier).spoils(touch)
-            for earlier in self.graph.after(call)
-        )
+        return not all(map(self._earlier.kept, self.graph.spoilers(call)))
 
     def _revise(self) -> None:
         self._unwanted.revised(self.states)
