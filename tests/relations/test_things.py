@@ -6,10 +6,12 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmorch.calls import FunctionCall
+from llmorch.errors import IllegalEvent
 from llmorch.relations import RelationGraph, Touch, remaining_path, unlocking, verify
 from llmorch.relations.effects import Name
 from llmorch.relations.things import Things
@@ -179,3 +181,29 @@ def test_a_writer_of_one_thing_follows_those_that_read_all_of_its_kind_once() ->
         touch = Touch(writes=(Name("x/a"),)) if at >= 1_000 else Touch(reads=(Name("x/", below=True),))
         graph.add(FunctionCall(f"s{at}", "f", {}), "inout", touch)
     assert sum(len(graph.follows(call)) for call in graph) == 1_000 + 999
+
+
+@given(graph=graphs())
+def test_a_graph_without_a_call_is_as_if_it_had_never_been_there(graph) -> None:
+    unused = [call for call in graph if not graph.users(call)]
+    for gone in unused:
+        after = {call: graph.after(call) for call in graph if call != gone}
+        excludes = {call: graph.excludes(call) for call in graph if call != gone}
+        graph.remove(gone)
+        verify(graph)
+        assert gone not in graph
+        for call in graph:
+            assert graph.after(call) == tuple(one for one in after[call] if one != gone)
+            assert graph.excludes(call) == tuple(one for one in excludes[call] if one != gone)
+            assert gone not in graph.users(call)
+
+
+def test_a_call_whose_result_is_used_can_not_be_removed() -> None:
+    graph = RelationGraph()
+    graph.add(FunctionCall("s1", "f", {}), "compute")
+    graph.add(FunctionCall("s2", "f", {}), "compute", same_as="s1")
+    with pytest.raises(IllegalEvent, match="s1 can't be removed"):
+        graph.remove("s1")
+    graph.remove("s2")
+    graph.remove("s1")
+    assert len(graph) == 0

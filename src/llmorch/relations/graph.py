@@ -2,7 +2,7 @@
 
 It grows by ``add``, in the plan's order, so that it can be built while the plan is still
 being written. Nothing in it changes, but that less is in the way of a call once it is known
-what exactly another one touches (``narrow``).
+what exactly another one touches (``narrow``), and that calls without users may be forgotten (``remove``).
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class RelationGraph:
         self._ranks: dict[CallId, int] = {}
         self._users: dict[CallId, list[CallId]] = {}
         self._order: dict[CallId, int] = {}
-        self._ids: list[CallId] = []
+        self._ids: dict[int, CallId] = {}
+        self._count = 0
         self._compute: dict[int, list[CallId]] = {}
         self._things = Things()
         self._same_as: dict[CallId, CallId] = {}
@@ -51,8 +52,9 @@ class RelationGraph:
             self._same_as[call.id] = same_as
             self._copies.setdefault(same_as, []).append(call.id)
         rank = 1 + max((self._ranks[id_] for id_ in call.uses), default=0)
-        self._order[call.id] = len(self._calls)
-        self._ids.append(call.id)
+        self._order[call.id] = self._count
+        self._ids[self._count] = call.id
+        self._count += 1
         self._calls[call.id] = call
         self._kinds[call.id] = kind
         self._ranks[call.id] = rank
@@ -67,6 +69,21 @@ class RelationGraph:
         """Take note of what a call touches, of what it could have: later calls may come after it no more."""
         self._things.remove(self._order[call])
         self._things.add(self._order[call], touch)
+
+    def remove(self, call: CallId) -> None:
+        """Forget a call that has ended: nothing uses it, and nothing waits for it any more."""
+        if self._users[call] or self._copies.get(call):
+            raise IllegalEvent(f"{call} can't be removed: other calls use its result")
+        for used in self._calls[call].uses:
+            self._users[used].remove(call)
+        original = self._same_as.pop(call, None)
+        if original is not None:
+            self._copies[original].remove(call)
+        if self._kinds.pop(call) == "compute" and original is None:
+            self._compute[self._ranks[call]].remove(call)
+        place = self._order.pop(call)
+        self._things.remove(place)
+        del self._calls[call], self._ids[place], self._ranks[call], self._users[call]
 
     def __len__(self) -> int:
         return len(self._calls)

@@ -415,9 +415,7 @@ class Orchestration:
                 continue
             if unwanted:
                 self._become(state, "cancelled", error=CANCELLED)
-                self._scheduler.add(call.id)
-                self._scheduler.begun(call.id)
-                self._scheduler.fail(call.id)
+                self._scheduler.in_vain(call.id)
                 continue
             if self._scheduler.add(call.id):
                 ready.append(call.id)
@@ -459,9 +457,7 @@ class Orchestration:
         error = f"{function.name} was made already, and {function.once_for_all}"
         self._become(state, "failed", spent.completed, error)
         state.attempt, state.dispatched = spent.attempt, spent.dispatched
-        self._scheduler.add(state.call.id)
-        self._scheduler.begun(state.call.id)
-        self._scheduler.fail(state.call.id)
+        self._scheduler.in_vain(state.call.id)
 
     def _touch_key(self, call: FunctionCall) -> tuple[str, tuple[Attempt, ...]]:
         """What decides what a call touches: its text, and the results that name it."""

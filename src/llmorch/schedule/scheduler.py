@@ -33,9 +33,9 @@ class Scheduler:
         self._next: dict[CallId, list[CallId]] = {}
         """Those of them, each by the last call that it must not overtake: it is looked at again after that."""
         self._completed: set[CallId] = set()
-        self._stopped: set[CallId] = set()
+        self._stopped: dict[CallId, int] = {}
+        """Their order in the graph, for ``_in_vain``."""
         self._in_vain = Things()
-        """The stopped calls, by their order in the graph."""
 
     def add(self, call: CallId) -> bool:
         """Take a call that was just added to the graph; tell whether it is ready."""
@@ -77,9 +77,21 @@ class Scheduler:
         self._missing.pop(call, None)
         self._behind.discard(call)
         if call in self._stopped:
-            self._stopped.remove(call)
-            self._in_vain.remove(self._graph.order(call))
+            self.forget(call)
             self._open.add(self._graph.order(call), self._graph.touch(call))
+
+    def in_vain(self, call: CallId) -> None:
+        """Note that a call that was just added comes to nothing, whatever it waits for."""
+        self.add(call)
+        self.begun(call)
+        self.fail(call)
+
+    def forget(self, call: CallId) -> None:
+        """Drop what is noted of a call that has ended."""
+        self._completed.discard(call)
+        place = self._stopped.pop(call, None)
+        if place is not None:
+            self._in_vain.remove(place)
 
     def stopped(self, call: CallId) -> bool:
         """Whether something this call depends on has failed."""
@@ -126,8 +138,8 @@ class Scheduler:
             self._missing.pop(call, None)
             self._behind.discard(call)
             if call not in self._stopped:
-                self._stopped.add(call)
-                self._in_vain.add(self._graph.order(call), self._graph.touch(call))
+                self._stopped[call] = self._graph.order(call)
+                self._in_vain.add(self._stopped[call], self._graph.touch(call))
 
     def _close(self, call: CallId) -> None:
         place = self._graph.order(call)
