@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from llmorch.cli.ending import played, print_text
+from llmorch.cli.end import asked, played, print_text
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -56,7 +56,7 @@ def foretell(
 ) -> None:
     """Have the plan made, run nothing, and print the forecast."""
     plan = played(orchestrator, progress, lambda: orchestrator.plan(query, wrote=progress.wrote))
-    found = orchestrator.forecast(plan, planning=orchestrator.usage, prices=prices)
+    found = orchestrator.forecast(plan, planning=asked(orchestrator), prices=prices)
     if as_json:
         print_text(output, json.dumps({"query": query, **found.as_json()}, indent=2))
     else:
