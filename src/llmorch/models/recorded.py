@@ -6,19 +6,21 @@ request is about, except that its numbers may differ from run to run.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import re
-from contextlib import aclosing
-from dataclasses import dataclass
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from llmorch.errors import ModelError
 from llmorch.models.model import Finished, Message, Model, ModelRequest, Piece, Text, ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from llmorch.declare.functions import Kind
 
@@ -32,6 +34,21 @@ class _Exchange:
     finished: Finished
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A file's content: what the model is, and the exchanges by their digests."""
+
+    head: dict[str, Any]
+    exact: dict[str, _Exchange] = field(default_factory=dict)
+    loose: dict[str, _Exchange] = field(default_factory=dict)
+
+    def add(self, line: dict[str, Any]) -> None:
+        finished = Finished(line["reason"], line["input_tokens"], line["output_tokens"])
+        calls = tuple(ToolCall(*call) for call in line.get("calls", ()))
+        exchange = _Exchange(tuple(line["chunks"]), calls, finished)
+        self.exact[line["exact"]] = self.loose[line["loose"]] = exchange
+
+
 class RecordedModel:
     """Plays a file of exchanges; with ``record``, what it lacks is asked of that model and appended.
 
@@ -39,6 +56,9 @@ class RecordedModel:
     where it wants chance) or, where there is none, with the same messages but for the
     numbers in them: measured times differ from run to run. With ``record`` only the same
     will do. An exchange may be used any number of times.
+
+    Several threads, event loops and processes may play a file and record to it at once: each
+    exchange is appended whole. What another process recorded meanwhile is asked for again.
 
     The file has one JSON object a line: first what the model is, then each exchange. Of a
     request it keeps two digests and the beginning of its last message, not its text: that
@@ -48,25 +68,24 @@ class RecordedModel:
     def __init__(self, path: str | Path, record: Model | None = None) -> None:
         self._path = Path(path)
         self._record = record
-        self._head: dict[str, Any] | None = None
-        self._exact: dict[str, _Exchange] = {}
-        self._loose: dict[str, _Exchange] = {}
+        # At most one. No lock, which a fork could leave locked: a dict keeps the first that is put there.
+        self._kept: dict[Path, _Kept] = {}
 
     @property
     def name(self) -> str:
-        return self._record.name if self._record else str(self._read()["model"])
+        return self._record.name if self._record else str(self._read().head["model"])
 
     @property
     def kind(self) -> Kind:
-        return self._record.kind if self._record else cast("Kind", self._read()["kind"])
+        return self._record.kind if self._record else cast("Kind", self._read().head["kind"])
 
     @property
     def constrains(self) -> bool:
-        return self._record.constrains if self._record else bool(self._read()["constrains"])
+        return self._record.constrains if self._record else bool(self._read().head["constrains"])
 
     @property
     def calls_tools(self) -> bool:
-        return self._record.calls_tools if self._record else bool(self._read().get("calls_tools"))
+        return self._record.calls_tools if self._record else bool(self._read().head.get("calls_tools"))
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Reply to ``request``, piece by piece."""
@@ -86,17 +105,15 @@ class RecordedModel:
     def _known(self, request: ModelRequest) -> bool:
         """Whether the file has an exchange with this very request; there may be no file yet."""
         try:
-            empty = not self._path.stat().st_size
+            if not self._path.stat().st_size:
+                return False
         except OSError:
             return False
-        if empty:
-            return False
-        self._read()
-        return _exact(request) in self._exact
+        return _exact(request) in self._read().exact
 
     async def _play(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        self._read()
-        exchange = self._exact.get(_exact(request)) or self._loose.get(_loose(request))
+        kept = self._read()
+        exchange = kept.exact.get(_exact(request)) or kept.loose.get(_loose(request))
         if exchange is None:
             raise ModelError(
                 f"{self._path} has no reply to the request {_asked(request, 80)!r}: "
@@ -145,47 +162,51 @@ class RecordedModel:
             "input_tokens": finished.input_tokens,
             "output_tokens": finished.output_tokens,
         }
-        lines: list[dict[str, Any]] = [exchange]
+        head = {
+            "model": self.name,
+            "kind": self.kind,
+            "constrains": self.constrains,
+            "calls_tools": self.calls_tools,
+        }
         try:
-            if not self._path.exists() or not self._path.stat().st_size:
-                lines.insert(
-                    0,
-                    {
-                        "model": self.name,
-                        "kind": self.kind,
-                        "constrains": self.constrains,
-                        "calls_tools": self.calls_tools,
-                    },
-                )
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write("".join(json.dumps(line) + "\n" for line in lines))
-            if self._head is not None:
-                self._add(exchange)
+            with self._path.open("ab") as file, _locked(file, fcntl.LOCK_EX):
+                lines = [exchange] if file.seek(0, os.SEEK_END) else [head, exchange]
+                file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
+                file.flush()
         except OSError as error:
             raise ModelError(f"can't record to {self._path}: {error.strerror}") from error
+        self._read().add(exchange)
 
-    def _read(self) -> dict[str, Any]:
-        """The file's first line; reads the whole file the first time."""
-        if self._head is None:
-            try:
-                # Not splitlines: a reply may hold other line separators than this one.
-                first, *rest = self._path.read_text(encoding="utf-8").rstrip("\n").split("\n")
-                head = json.loads(first)
-                for line in rest:
-                    self._add(json.loads(line))
-                self._head = {name: head[name] for name in ("model", "kind", "constrains")}
-                self._head["calls_tools"] = head.get("calls_tools", False)
-            except OSError as error:
-                raise ModelError(f"can't read the recorded replies {self._path}: {error.strerror}") from error
-            except (ValueError, TypeError, LookupError) as error:
-                raise ModelError(f"{self._path} is not a file of recorded replies ({error})") from error
-        return self._head
+    def _read(self) -> _Kept:
+        """What the file holds; reads it the first time."""
+        kept = self._kept.get(self._path)
+        if kept is not None:
+            return kept
+        try:
+            with self._path.open("rb") as file, _locked(file, fcntl.LOCK_SH):
+                text = file.read().decode()
+            # Not splitlines: a reply may hold other line separators than this one.
+            first, *rest = text.rstrip("\n").split("\n")
+            head = json.loads(first)
+            kept = _Kept({name: head[name] for name in ("model", "kind", "constrains")})
+            kept.head["calls_tools"] = head.get("calls_tools", False)
+            for line in rest:
+                kept.add(json.loads(line))
+        except OSError as error:
+            raise ModelError(f"can't read the recorded replies {self._path}: {error.strerror}") from error
+        except (ValueError, TypeError, LookupError) as error:
+            raise ModelError(f"{self._path} is not a file of recorded replies ({error})") from error
+        return self._kept.setdefault(self._path, kept)
 
-    def _add(self, line: dict[str, Any]) -> None:
-        finished = Finished(line["reason"], line["input_tokens"], line["output_tokens"])
-        calls = tuple(ToolCall(*call) for call in line.get("calls", ()))
-        exchange = _Exchange(tuple(line["chunks"]), calls, finished)
-        self._exact[line["exact"]] = self._loose[line["loose"]] = exchange
+
+@contextmanager
+def _locked(file: IO[bytes], how: int) -> Iterator[None]:
+    """Hold the lock of a file, for a moment, against threads and processes alike."""
+    fcntl.flock(file, how)
+    try:
+        yield
+    finally:  # said, and not left to the end of the file: a fork may have a copy of it
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _asked(request: ModelRequest, length: int) -> str:
