@@ -48,8 +48,8 @@ class Endless(Sequence[str]):
 class Known(ModelContract):
     """Models whose replies are known."""
 
-    threads = 60
-    forks = 60
+    threads = 40
+    forks = 40
 
     def reply(self, number: int) -> str | None:
         return number_of(str(number))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import weakref
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -24,8 +25,9 @@ class ClosedMeanwhile(Exception):
 class Client:
     """One event loop's client, and the deadlines of all who wait for something from it."""
 
-    def __init__(self, api: AsyncOpenAI) -> None:
+    def __init__(self, api: AsyncOpenAI, among: _Open) -> None:
         self.api = api
+        self._among = among
         self.closed = False
         self._waiting: set[asyncio.Timeout] = set()
         self._life = self._live()
@@ -65,6 +67,9 @@ class Client:
 
     def _tell(self) -> None:
         self.closed = True
+        for known, client in list(self._among.items()):
+            if client is self:
+                self._among.pop(known, None)
         for limit in self._waiting:
             if not limit.expired():
                 limit.reschedule(asyncio.get_running_loop().time())
@@ -77,38 +82,44 @@ class Client:
             await self.api.close()
 
 
-class Clients:
-    """The clients of one model, by process and event loop.
+_Open: TypeAlias = "dict[tuple[int, asyncio.AbstractEventLoop], Client]"
+_inherited: set[Client] = set()
+"""Those of a parent whose model is no more: for to close them would disturb what it has open."""
 
-    Those that a forked child finds here are its parent's: they are kept as they are, for to close
-    them would disturb what the two share.
-    """
+
+class Clients:
+    """The clients of one model, by process and event loop. They end with it, too."""
 
     def __init__(self, make: Callable[[], AsyncOpenAI]) -> None:
         self._make = make
         # No lock, which a fork could leave locked: what is done to this is done at once.
-        self._open: dict[tuple[int, asyncio.AbstractEventLoop], Client] = {}
+        self._open: _Open = {}
+        weakref.finalize(self, _end, self._open).atexit = False
 
     async def mine(self) -> Client:
         """The client of the running loop."""
         at = os.getpid(), asyncio.get_running_loop()
         client = self._open.get(at)
-        if client is None or client.closed:
-            for known, old in list(self._open.items()):
-                if known[0] == at[0] and (old.closed or known[1].is_closed()):
+        if client is None:
+            for known in list(self._open):
+                if known[0] == at[0] and known[1].is_closed():  # by hand, with its generators unended
                     self._open.pop(known, None)
-            client = self._open[at] = Client(self._make())
+            client = self._open[at] = Client(self._make(), self._open)
             await client.begin()
         return client
 
     async def close(self) -> None:
         """End the clients of all loops of this process, those of other loops by their own loops."""
-        pid, mine = os.getpid(), asyncio.get_running_loop()
-        for known, client in list(self._open.items()):
-            if known[0] != pid or self._open.pop(known, None) is None:
-                continue
-            if known[1] is mine:
-                await client.close()
-            else:
-                with suppress(RuntimeError):  # that loop has ended
-                    known[1].call_soon_threadsafe(client.end)
+        client = self._open.get((os.getpid(), asyncio.get_running_loop()))
+        if client is not None:
+            await client.close()
+        _end(self._open)
+
+
+def _end(clients: _Open) -> None:
+    for (process, loop), client in list(clients.items()):
+        if process != os.getpid():
+            _inherited.add(client)
+        else:
+            with suppress(RuntimeError):  # that loop has ended
+                loop.call_soon_threadsafe(client.end)
