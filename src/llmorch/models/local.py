@@ -224,13 +224,10 @@ class LocalModel:
         name = None if key is None or key in service.warm.get(place, ()) else self._slots.file(key)
         if key is None or name is None:
             return True
-        import httpx2
-
         try:
             await _post(child, f"/slots/{place}?action=restore", {"filename": name})
-        except (httpx2.HTTPError, ValueError) as error:
-            if isinstance(error, httpx2.HTTPStatusError) or not child.alive:
-                self._slots.drop(key, child.pid)
+        except ModelError:
+            self._slots.drop(key, child.pid)
         else:
             service.warm[place] = {key}  # whatever was there is gone
         return child.alive
@@ -242,13 +239,10 @@ class LocalModel:
         service.warm.setdefault(place, set()).add(key)
         if self._slots.file(key) is not None:
             return
-        import httpx2
-
         try:
-            await _post(
-                child, f"/slots/{place}?action=save", {"filename": self._slots.temporary(key, child.pid)}
-            )
-        except (httpx2.HTTPError, ValueError):
+            saving = {"filename": self._slots.temporary(key, child.pid)}
+            await _post(child, f"/slots/{place}?action=save", saving)
+        except ModelError:
             self._slots.drop(key, child.pid)
         else:
             self._slots.keep(key, child.pid)
@@ -274,22 +268,19 @@ def _place(request: ModelRequest) -> int:
 
 
 async def _count(child: Child, text: str) -> int:
-    import httpx2
-
-    try:
-        return len((await _post(child, "/tokenize", {"content": text}))["tokens"])
-    except (httpx2.HTTPError, ValueError, LookupError) as error:
-        raise ModelError(f"can't count the prompt's tokens ({error})") from error
+    return len((await _post(child, "/tokenize", {"content": text}))["tokens"])
 
 
 async def _post(child: Child, path: str, body: Mapping[str, object]) -> Any:
     import httpx2  # what the openai package runs on
 
-    # trust_env: a proxy can't reach this machine's loopback. verify: plain http; without it no
-    # certificates are read.
-    async with httpx2.AsyncClient(trust_env=False, verify=False, timeout=_SMALL) as client:
-        response = await client.post(
-            child.address() + path, json=body, headers={"Authorization": f"Bearer {child.key}"}
-        )
-        response.raise_for_status()
-        return response.json()
+    key = {"Authorization": f"Bearer {child.key}"}
+    try:
+        # trust_env: a proxy can't reach this machine's loopback. verify: plain http; without it no
+        # certificates are read.
+        async with httpx2.AsyncClient(trust_env=False, verify=False, timeout=_SMALL) as client:
+            response = await client.post(child.address() + path, json=body, headers=key)
+            response.raise_for_status()
+            return response.json()
+    except (httpx2.HTTPError, ValueError) as error:
+        raise ModelError(f"the model's process can't do {path} ({' '.join(str(error).split())})") from error

@@ -20,7 +20,7 @@ from llmorch.errors import ModelError
 from llmorch.models.model import Finished, Message, Model, ModelRequest, Piece, Text, ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Iterator
 
     from llmorch.declare.functions import Kind
 
@@ -28,25 +28,18 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
-class _Exchange:
-    chunks: tuple[str, ...]
-    calls: tuple[ToolCall, ...]
-    finished: Finished
-
-
-@dataclass(frozen=True, slots=True)
 class _Kept:
-    """A file's content: what the model is, and the exchanges by their digests."""
+    """A file's content: what the model is, and the replies by the digests of their requests."""
 
     head: dict[str, Any]
-    exact: dict[str, _Exchange] = field(default_factory=dict)
-    loose: dict[str, _Exchange] = field(default_factory=dict)
+    exact: dict[str, list[Piece]] = field(default_factory=dict)
+    loose: dict[str, list[Piece]] = field(default_factory=dict)
 
     def add(self, line: dict[str, Any]) -> None:
         finished = Finished(line["reason"], line["input_tokens"], line["output_tokens"])
-        calls = tuple(ToolCall(*call) for call in line.get("calls", ()))
-        exchange = _Exchange(tuple(line["chunks"]), calls, finished)
-        self.exact[line["exact"]] = self.loose[line["loose"]] = exchange
+        calls = [ToolCall(*call) for call in line.get("calls", ())]
+        reply: list[Piece] = [*map(Text, line["chunks"]), *calls, finished]
+        self.exact[line["exact"]] = self.loose[line["loose"]] = reply
 
 
 class RecordedModel:
@@ -85,17 +78,24 @@ class RecordedModel:
 
     @property
     def calls_tools(self) -> bool:
-        return self._record.calls_tools if self._record else bool(self._read().head.get("calls_tools"))
+        return self._record.calls_tools if self._record else bool(self._read().head["calls_tools"])
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Reply to ``request``, piece by piece."""
-        if self._record is not None and not self._known(request):
-            playing = self._pass_on(self._record, request)
-        else:
-            playing = self._play(request)
-        async with aclosing(playing) as pieces:
-            async for piece in pieces:
+        if self._record is None or self._known(request):
+            for piece in self._reply(request):
                 yield piece
+            return
+        reply: list[Piece] = []
+        try:
+            async with aclosing(cast("AsyncGenerator[Piece, None]", self._record.stream(request))) as pieces:
+                async for piece in pieces:
+                    reply.append(piece)
+                    yield piece
+        except GeneratorExit:  # a caller that has what it wants; a replay must serve it as well
+            self._append(request, reply)
+            raise
+        self._append(request, reply)
 
     async def close(self) -> None:
         """Close the model that is being recorded."""
@@ -111,53 +111,29 @@ class RecordedModel:
             return False
         return _exact(request) in self._read().exact
 
-    async def _play(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
+    def _reply(self, request: ModelRequest) -> list[Piece]:
         kept = self._read()
-        exchange = kept.exact.get(_exact(request)) or kept.loose.get(_loose(request))
-        if exchange is None:
+        reply = kept.exact.get(_exact(request)) or kept.loose.get(_loose(request))
+        if reply is None:
             raise ModelError(
                 f"{self._path} has no reply to the request {_asked(request, 80)!r}: "
                 "record it with RecordedModel(path, record=another_model)"
             )
-        for chunk in exchange.chunks:
-            yield Text(chunk)
-        for call in exchange.calls:
-            yield call
-        yield exchange.finished
+        return reply
 
-    async def _pass_on(self, model: Model, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        chunks: list[str] = []
-        calls: list[ToolCall] = []
-        # A caller that has what it wants closes the iterator; a replay must serve it as well.
-        finished = Finished("length", 0, 0)
-        try:
-            async with aclosing(cast("AsyncGenerator[Piece, None]", model.stream(request))) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, Text):
-                        chunks.append(piece.text)
-                    elif isinstance(piece, ToolCall):
-                        calls.append(piece)
-                    else:
-                        finished = piece
-                    yield piece
-        except GeneratorExit:
-            raise
-        except BaseException:  # it failed, or its reader was cancelled: nothing to serve a replay
-            chunks.clear()
-            raise
-        finally:
-            if chunks or finished.reason == "stop":
-                self._append(request, chunks, calls, finished)
-
-    def _append(
-        self, request: ModelRequest, chunks: Sequence[str], calls: Sequence[ToolCall], finished: Finished
-    ) -> None:
+    def _append(self, request: ModelRequest, reply: list[Piece]) -> None:
+        chunks = [piece.text for piece in reply if isinstance(piece, Text)]
+        calls = [[piece.id, piece.name, piece.arguments] for piece in reply if isinstance(piece, ToolCall)]
+        ended = [piece for piece in reply if isinstance(piece, Finished)]
+        finished = ended[-1] if ended else Finished("length", 0, 0)
+        if not chunks and finished.reason != "stop":
+            return
         exchange = {
             "exact": _exact(request),
             "loose": _loose(request),
             "asked": _asked(request, 60),
             "chunks": chunks,
-            "calls": [[call.id, call.name, call.arguments] for call in calls],
+            "calls": calls,
             "reason": finished.reason,
             "input_tokens": finished.input_tokens,
             "output_tokens": finished.output_tokens,

@@ -149,32 +149,30 @@ class ModelContract:
         endless = self.endless()
         model = endless or self.model()
         begun = threading.Event()
-        ended: list[str] = []
 
-        async def read() -> None:
+        async def read() -> str:
             try:
                 async for _ in self._stream(model, 0):
                     begun.set()
                     await asyncio.sleep(0)
-                ended.append("whole")
             except ModelError as error:
-                ended.append(str(error))
-            begun.set()
+                return str(error)
+            finally:
+                begun.set()
+            return "whole"
 
         async def close() -> None:
             await asyncio.gather(model.close(), model.close())
 
         with _nothing_left():
-            reader = threading.Thread(target=lambda: self._run(read()))
-            reader.start()
-            assert begun.wait(self.within)
+            with ThreadPoolExecutor(1) as pool:
+                reading = pool.submit(lambda: self._run(read()))
+                assert begun.wait(self.within)
+                self._run(close())
+                ended = reading.result()
             self._run(close())
-            reader.join(self.within)
-            assert not reader.is_alive()
-            self._run(close())
-        assert len(ended) == 1
-        assert len(ended[0].splitlines()) == 1
-        assert ended[0] != "whole" or endless is None
+        assert len(ended.splitlines()) == 1
+        assert ended != "whole" or endless is None
 
     # Many at once
 
@@ -272,7 +270,8 @@ def _given(model: Model | None) -> Model:
 @contextmanager
 def _nothing_left() -> Iterator[None]:
     """Neither a child process, nor an open file, nor a warning of one that was left."""
-    before = _children(), _open_files()
+    gc.collect()
+    children, files = _children(), _open_files()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)  # that a process with threads forks
@@ -280,10 +279,10 @@ def _nothing_left() -> Iterator[None]:
         gc.collect()
     assert [str(warning.message) for warning in caught] == []
     for _ in range(50):  # what was ended may take a moment to be gone
-        if before == (_children(), _open_files()):
+        if _children() <= children and _open_files() <= files:
             return
         time.sleep(0.05)
-    assert before == (_children(), _open_files())
+    assert (_children() - children, _open_files() - files) == (set(), 0)
 
 
 def _children() -> set[str]:
