@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from typing import TYPE_CHECKING, ClassVar
 
@@ -83,6 +84,21 @@ class Deaf(Honest):
         await asyncio.sleep(60)
 
 
+class OfOneProcess(Honest):
+    """Only the process that made it can use what it has open, and another isn't told so by a ModelError."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pid = os.getpid()
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
+        await asyncio.sleep(0)
+        if os.getpid() != self.pid:
+            raise OSError("bad file descriptor")
+        yield Text(number_of(request.messages[-1].text))
+        yield ENDED
+
+
 BROKEN = [
     (WithoutAnEnd, "a_reply_is_any_number_of_pieces_and_then_one_finished"),
     (Confused, "a_model_answers_again_and_two_at_once"),
@@ -90,6 +106,7 @@ BROKEN = [
     (OfOneLoop, "many_event_loops_ask_at_once_and_each_gets_its_own_replies"),
     (Littering, "close_may_be_called_twice_leaves_nothing_and_a_later_stream_starts_again"),
     (Unworded, "a_failure_is_a_model_error_of_one_line"),
+    (OfOneProcess, "a_forked_process_is_answered_or_told_why_not_and_its_parent_goes_on"),
     (Deaf, "who_is_answered_while_another_loop_closes_the_model_is_not_left_waiting"),
 ]
 

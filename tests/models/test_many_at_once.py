@@ -210,7 +210,9 @@ def test_two_threads_that_start_it_at_once_start_one_process(
     assert len(started) == 2
 
 
-def test_the_end_of_a_forked_process_ends_nothing_of_its_parent(local: LocalModel) -> None:
+def test_a_forked_process_has_a_process_of_its_own_and_its_end_ends_nothing_of_its_parent(
+    local: LocalModel, tmp_path: Path
+) -> None:
     assert _ask(local, 1) == number_of("1")
     assert local._service.child is not None
     pid = local._service.child.pid
@@ -219,6 +221,9 @@ def test_the_end_of_a_forked_process_ends_nothing_of_its_parent(local: LocalMode
         forked = os.fork()
     if not forked:
         try:
+            told = _ask(local, 3)
+            assert local._service.child.pid != pid  # type: ignore[union-attr]
+            (tmp_path / "told").write_text(told)
             local.kill()
             inherited = local._services.popitem()[1]
             del inherited
@@ -227,6 +232,7 @@ def test_the_end_of_a_forked_process_ends_nothing_of_its_parent(local: LocalMode
         finally:
             os._exit(0)
     os.waitpid(forked, 0)
+    assert (tmp_path / "told").read_text() == number_of("3")
     assert _ask(local, 2) == number_of("2")
     assert local._service.child.pid == pid
     local.kill()

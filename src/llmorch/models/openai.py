@@ -11,6 +11,7 @@ import asyncio
 import importlib
 import os
 import sys
+import threading
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -76,6 +77,7 @@ class OpenAIModel:
         self._limit = "max_tokens"
         self._refused: set[str] = set()
         self._tls: SSLContext | None = None
+        self._reading: dict[int, threading.Lock] = {}
         self._clients = Clients(self._client)
 
     @property
@@ -247,8 +249,10 @@ class OpenAIModel:
         # Else the error would be about a header, and show the key.
         if self._api_key and not (self._api_key.isascii() and self._api_key.isprintable()):
             raise self._failed("the key has a character that no key has", "check OPENAI_API_KEY")
-        # To read the certificates takes longer than all else, so it is done once for all loops.
-        self._tls = self._tls or httpx2.create_ssl_context()
+        # To read the certificates takes longer than all else, so one thread does it for all; a lock
+        # that was held when a process was forked is not this process's.
+        with self._reading.setdefault(os.getpid(), threading.Lock()):
+            self._tls = self._tls or httpx2.create_ssl_context()
         options: dict[str, Any] = {"verify": self._tls}
         if urlsplit(self._base_url or "").hostname in ("127.0.0.1", "localhost", "::1"):
             # A proxy can't reach this machine's loopback; and a connection there costs nothing to

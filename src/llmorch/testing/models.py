@@ -19,6 +19,7 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
@@ -29,7 +30,7 @@ from llmorch.errors import ModelError
 from llmorch.models.model import Finished, Message, ModelRequest, Piece, Text, ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine, Iterator
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 
     from llmorch.models.model import Model
 
@@ -215,27 +216,32 @@ class ModelContract:
             await model.close()
             return reply
 
+        def answered(number: int) -> str:
+            return self._run(ask_and_close(number))
+
         async def fork() -> dict[int, str]:
             # Forked from a running event loop, which has connections open: the worst place there is.
             told = {0: await self._ask(model, 0)}
             for first in range(1000, 1000 + self.forks, 4):
                 last = min(first + 4, 1000 + self.forks)
-                forked = {n: _forked(lambda n=n: self._run(ask_and_close(n))) for n in range(first, last)}
+                forked = {number: _forked(partial(answered, number)) for number in range(first, last)}
                 for number, child in forked.items():
-                    told[number] = await asyncio.to_thread(_said, child, self.within)
+                    reply = await asyncio.to_thread(_said, child, self.within)
+                    told |= {} if reply is None else {number: reply}
                 told[first - 1000 + 1] = await self._ask(model, first - 1000 + 1)
             return told
 
         with _nothing_left():
             with ThreadPoolExecutor(1) as pool:
-                beside = pool.submit(lambda: self._run(go_on()))
+                within = self.within * self.forks
+                beside = pool.submit(lambda: self._run(go_on(), within))
                 try:
-                    told = self._run(fork(), within=self.within * self.forks)
+                    told = self._run(fork(), within)
                 finally:
                     done.set()
                 self._hold(beside.result())
             self._run(model.close())
-        self._hold({number: reply for number, reply in told.items() if not reply.startswith("ModelError")})
+        self._hold(told)
 
     # What the tests are made of
 
@@ -299,17 +305,17 @@ def _open_files() -> int:
     return 0
 
 
-def _forked(say: Any) -> tuple[int, int]:
-    """A forked process and where it will say what ``say`` returns."""
+def _forked(say: Callable[[], str]) -> tuple[int, int]:
+    """A forked process and where it will tell what ``say`` returns or raises."""
     reading, writing = os.pipe()
     pid = os.fork()
     if not pid:
         try:
             os.close(reading)
             try:
-                said = say()
+                said = "reply " + say()
             except BaseException as error:
-                said = f"{type(error).__name__}: {error}"
+                said = f"{type(error).__name__} {error}"
             os.write(writing, said.encode())
         finally:
             os._exit(0)
@@ -317,11 +323,14 @@ def _forked(say: Any) -> tuple[int, int]:
     return pid, reading
 
 
-def _said(child: tuple[int, int], within: float) -> str:
+def _said(child: tuple[int, int], within: float) -> str | None:
+    """The reply that a forked process got; ``None`` where it got a ``ModelError``."""
     pid, reading = child
     with os.fdopen(reading, "rb") as pipe:
         in_time = select.select([pipe], [], [], within)[0]
         if not in_time:
             os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        return pipe.read().decode() if in_time else "nothing in time"
+        kind, _, said = pipe.read().decode().partition(" ")
+    assert kind in ("reply", "ModelError"), f"a forked process got {kind or 'nothing in time'} {said}"
+    return said if kind == "reply" else None
