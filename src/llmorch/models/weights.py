@@ -156,7 +156,10 @@ def _alone(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
             except BlockingIOError:
                 waiting()
                 time.sleep(0.2)
-        yield
+        try:
+            yield
+        finally:  # said, and not left to the end of the file: a fork may have a copy of it
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _checked(name: str, path: Path) -> Path:
