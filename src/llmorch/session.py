@@ -89,6 +89,11 @@ class Session:
         assert end.value is not None
         return end.value.open()
 
+    @property
+    def waiting(self) -> int:
+        """How many calls have not ended."""
+        return 0 if self._calls is None else len(self._calls.core.states)
+
     def _check(self, function: Function, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
             try:
