@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.errors import InvalidSyntax, PlanTooLarge
 from llmorch.plan.expressions import BUILTINS, ID
-from llmorch.plan.scanning import STRING_END
+from llmorch.plan.scanner import STRING_END
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
