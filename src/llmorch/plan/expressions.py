@@ -23,14 +23,14 @@ from llmorch.calls import (
     Subscript,
 )
 from llmorch.errors import InvalidSyntax, PlanError, PlanTooLarge
-from llmorch.plan.source import Names
 from llmorch.plan.strings import Strings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
-    from llmorch.calls import CallId, Comparison, Expression, Operator, Position
-    from llmorch.plan.source import Source
+    from llmorch.calls import Comparison, Expression, Operator
+    from llmorch.plan.fragments import BracedNames
+    from llmorch.plan.source import Names
 
 BUILTINS = ("len", "min", "max", "sum", "round", "abs", "sorted", "str", "int", "float")
 ID = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -60,24 +60,13 @@ _COMPARISONS: dict[type[ast.cmpop], Comparison] = {
 _ALLOWED = f"arguments may hold literals, ids, operators, subscripts, fields and {', '.join(BUILTINS)}"
 
 
-def to_expression(
-    node: ast.expr,
-    source: Source,
-    known: Collection[CallId],
-    own: Collection[CallId],
-    braced: dict[str, tuple[Position, str]],
-) -> Expression:
-    """Turn Python's tree into ours.
-
-    ``known`` are the ids above this line and ``own`` the one being defined. Names in
-    braces that are text so far are noted in ``braced``, so that a later definition of
-    one is seen to be a forward reference. Raises ``PlanError``.
-    """
-    return _Reader(Names(source, known, own), braced).read(node, 0)
+def to_expression(node: ast.expr, names: Names, braced: BracedNames) -> Expression:
+    """Turn Python's tree into ours; names in braces that are text so far are noted. Raises ``PlanError``."""
+    return _Reader(names, braced).read(node, 0)
 
 
 class _Reader:
-    def __init__(self, names: Names, braced: dict[str, tuple[Position, str]]) -> None:
+    def __init__(self, names: Names, braced: BracedNames) -> None:
         self._names = names
         self._source = names.source
         self._strings = Strings(names, braced, self.read, _ALLOWED)
@@ -168,4 +157,4 @@ class _Reader:
     def _error(
         self, message: str, node: ast.expr, hint: str = _ALLOWED, kind: type[PlanError] = InvalidSyntax
     ) -> PlanError:
-        return self._source.error(kind, message, self._source.position(node), hint=hint)
+        return self._source.error(kind, message, node, hint=hint)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import re
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from llmorch.calls import FunctionCall, Plan
@@ -21,13 +20,12 @@ from llmorch.errors import (
     InvalidSyntax,
     PlanError,
     PlanTooLarge,
-    UndefinedId,
 )
 from llmorch.plan.expressions import to_expression
-from llmorch.plan.fragments import Stems
+from llmorch.plan.fragments import BracedNames
 from llmorch.plan.replies import ReplyScanner
 from llmorch.plan.scanner import Scanner, Statement
-from llmorch.plan.source import Source
+from llmorch.plan.source import Names, Source
 from llmorch.plan.statements import FORM, as_meant, id_and_call, is_call, python, without_dollars
 
 if TYPE_CHECKING:
@@ -106,10 +104,7 @@ class Parser:
         self._known: dict[CallId, int] = dict(self._before)
         self._places: dict[str, int] = {}
         """Where in a reply each statement stands."""
-        self._braced: dict[str, tuple[Position, str]] = {}
-        self._stems = Stems(self._known)
-        self._noted = 0
-        """How many of the names in braces ``_stems`` has seen."""
+        self._braced = BracedNames(self._known)
 
     @property
     def ids(self) -> tuple[CallId, ...]:
@@ -217,66 +212,33 @@ class Parser:
         target, value = id_and_call(statement, id_, source)
         position = source.position(statement)
         if target in self._known:
-            raise source.error(
-                DuplicateId,
-                f"{target} is defined twice, first "
-                + (f"on line {line}" if (line := self._known[target]) else "in an earlier plan"),
-                position,
-                hint=f"give this call an id of its own, such as {self._free()}",
-            )
+            line = self._known[target]
+            first = f"on line {line}" if line else "in an earlier plan"
+            hint = f"give this call an id of its own, such as {self._free()}"
+            raise source.error(DuplicateId, f"{target} is defined twice, first {first}", position, hint=hint)
         if len(self._known) >= MAX_CALLS:
             raise source.error(PlanTooLarge, f"a plan has at most {MAX_CALLS:,} calls", position)
         if not isinstance(value.func, ast.Name):
-            raise source.error(
-                InvalidSyntax,
-                "only a function's plain name can be called",
-                source.position(value.func),
-                hint=FORM,
-            )
-        known = frozenset((target,))
+            message = "only a function's plain name can be called"
+            raise source.error(InvalidSyntax, message, value.func, hint=FORM)
+        names = Names(source, self._known, (target,))
         args: dict[str, Expression] = {}
         positions: dict[str | int, Position] = {}
         positional = []
         for place, argument in enumerate(value.args):
             positions[place] = source.position(argument)
-            positional.append(to_expression(argument, source, self._known, known, self._braced))
+            positional.append(to_expression(argument, names, self._braced))
         for keyword in value.keywords:
             if keyword.arg is None:
-                raise source.error(
-                    InvalidSyntax,
-                    "** can't be used; name every argument",
-                    source.position(keyword.value),
-                    hint=FORM,
-                )
+                message = "** can't be used; name every argument"
+                raise source.error(InvalidSyntax, message, keyword.value, hint=FORM)
             if keyword.arg in args:
-                raise source.error(
-                    InvalidArgument,
-                    f"keyword argument repeated: {keyword.arg}",
-                    source.position(keyword),
-                    hint="name every argument once",
-                )
+                message = f"keyword argument repeated: {keyword.arg}"
+                raise source.error(InvalidArgument, message, keyword, hint="name every argument once")
             positions[keyword.arg] = source.position(keyword.value)
-            args[keyword.arg] = to_expression(keyword.value, source, self._known, known, self._braced)
-        if target in self._braced:
-            used, text = self._braced[target]
-            raise UndefinedId(
-                f"{target} is used before it is defined on line {position[0]}",
-                line=used[0],
-                column=used[1],
-                text=text,
-                hint="a call can use only the results of calls above it; change the order of the lines",
-            )
-        self._refuse_alike(target)
+            args[keyword.arg] = to_expression(keyword.value, names, self._braced)
+        self._braced.define(target, position[0])
         self._known[target] = position[0]
         return FunctionCall(
             target, value.func.id, args, tuple(positional), position, text=source.text, positions=positions
         )
-
-    def _refuse_alike(self, target: CallId) -> None:
-        """Refuse ``{page3}`` in a string, which is no call, where others are ``page1`` and ``page2``."""
-        name = self._stems.undefined(target, islice(self._braced, self._noted, None))
-        self._noted = len(self._braced)
-        if name is not None:
-            (line, column), text = self._braced[name]
-            hint = "a call can use only the results of calls above it"
-            raise UndefinedId(f"{name} is not defined", line=line, column=column, text=text, hint=hint)
