@@ -29,10 +29,10 @@ from llmorch.processors import Places, supplied
 from llmorch.requests import Usage
 from llmorch.result import Result, collect
 from llmorch.running import Limit, Run, outside_loop
-from llmorch.runtime.converse import Conversing, converse, first_plan
+from llmorch.runtime.answers import prompting, replied
+from llmorch.runtime.conversation import Conversing, converse, first_plan
 from llmorch.runtime.drive import Execution
 from llmorch.runtime.learning import FILE, Learning, taken
-from llmorch.runtime.replying import prompting, replied
 from llmorch.schedule import Orchestration, policy_named
 from llmorch.techniques import TECHNIQUES, Answer, RunPlan, Task, answer_of, parse_examples
 
