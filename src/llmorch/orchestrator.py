@@ -22,11 +22,11 @@ from llmorch.playing import Play
 from llmorch.processors import Processors
 from llmorch.requests import Usage
 from llmorch.running import Limit, Run, outside_loop
+from llmorch.runtime.answers import prompting, replied
 from llmorch.runtime.asking import Asked
-from llmorch.runtime.converse import Conversing, first_plan
+from llmorch.runtime.conversation import Conversing, first_plan
 from llmorch.runtime.driver import CALLING, Execution
 from llmorch.runtime.learning import FILE, Learning
-from llmorch.runtime.replying import prompting, replied
 from llmorch.schedule import POLICIES, policy_named
 from llmorch.session import Session
 from llmorch.techniques import TECHNIQUES, Answer, RunPlan, Task, answer_of, parse_examples
@@ -258,7 +258,7 @@ class Orchestrator:
             policy=self.policy,
             supply=self._shared.supply,
             optimize=self.optimize,
-            all_made=planning is None or self._replan or self.technique != "llmorch",
+            all_made=planning is None or self._replan or not self._technique.last_answers,
             planning=planning or Usage(),
             after=learned.estimate(self._asks("after it")),
             prices=prices,
@@ -311,7 +311,7 @@ class Orchestrator:
         if max_tokens is not None and (isinstance(max_tokens, bool) or not max_tokens >= 1):
             raise WrongArgument(f"max_tokens is at least 1, not {max_tokens!r}")
         task = self._task(query)
-        ours = self.technique == "llmorch" and not self._replan
+        ours = self._technique.last_answers and not self._replan
         return await self._play(
             self._technique.play(task),
             Conversing(self.model, wrote=wrote, max_tokens=max_tokens),

@@ -15,9 +15,9 @@ from llmorch.calls import Plan
 from llmorch.errors import LLMOrchError
 from llmorch.learned import Sample
 from llmorch.result import Result, collect
-from llmorch.runtime.converse import converse
+from llmorch.runtime.answers import replied
+from llmorch.runtime.conversation import converse
 from llmorch.runtime.learning import taken
-from llmorch.runtime.replying import replied
 from llmorch.schedule import Alone, policy_named
 from llmorch.techniques import Answer
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmorch.declare.functions import Function
     from llmorch.requests import Usage
     from llmorch.running import Limit, Run
-    from llmorch.runtime.converse import Conversing
+    from llmorch.runtime.conversation import Conversing
     from llmorch.runtime.driver import Execution
     from llmorch.runtime.learning import Learning
     from llmorch.schedule import Orchestration

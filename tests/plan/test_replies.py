@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from llmorch.errors import EmptyPlan, InvalidSyntax, PlanError
 from llmorch.plan import Parser, calls_in, parse, render
-from llmorch.plan.replies import ReplyLines
-from llmorch.plan.thoughts import blanked, spoken
+from llmorch.plan.replies import ReplyScanner
+from llmorch.plan.spoken import blanked, spoken
 from tests.strategies import plans
 
 ONE = "s1 = add(a=1, b=2)"
@@ -256,7 +256,7 @@ LINES = [
 
 def read(text: str, cuts: list[int] | None = None, **options: bool) -> list[str]:
     """The calls in a reply that arrives in pieces; none that was taken back."""
-    parser = Parser(reply=ReplyLines(FUNCTIONS), **options)
+    parser = Parser(reply=ReplyScanner(FUNCTIONS), **options)
     calls, places = [], [0, *sorted(cuts or []), len(text)]
     for start, end in pairwise(places):
         before = parser.voids
@@ -338,6 +338,22 @@ def test_what_stands_after_a_tag_that_is_never_closed_is_read_at_its_place(tag: 
 
 
 @pytest.mark.parametrize(
+    "thought",
+    [
+        f"<foo>\n{BOOM}\n</think>",
+        f"<draft>Perhaps\n{BOOM}\n◁/think▷",
+        "s1 = 3</think>",
+        "s1 = add(a=zz)</think>",
+        "It's\ns1 = boom(x='a)</think>",
+    ],
+)
+def test_a_thoughts_end_voids_all_before_it_whatever_stands_there(thought: str) -> None:
+    assert read(f"{thought}\n{ONE}") == right(ONE)
+    assert [render([call]) for call in calls_in(f"{thought}\n{ONE}", FUNCTIONS)] == right(ONE)
+    assert spoken(f"{thought}\n{ONE}").text == ONE
+
+
+@pytest.mark.parametrize(
     "name", ["plan", "answer", "Plan", "final_answer", "tool_call", "function_calls", "code", "steps"]
 )
 def test_a_tag_whose_name_is_one_of_a_plan_holds_the_plan(name: str) -> None:
@@ -365,7 +381,7 @@ def test_what_a_shell_shows_below_a_call_is_no_call() -> None:
 
 
 def test_a_call_is_handed_on_as_soon_as_its_line_is_complete() -> None:
-    parser = Parser(reply=ReplyLines(FUNCTIONS))
+    parser = Parser(reply=ReplyScanner(FUNCTIONS))
     assert parser.feed(f"<think>hm</think>\nHere:\n```python\n{ONE}") == []
     assert [call.id for call in parser.feed("\ns2 = a")] == ["s1"]
     assert [call.id for call in parser.feed("dd(a=s1)\n```")] == ["s2"]

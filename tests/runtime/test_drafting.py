@@ -11,7 +11,7 @@ from llmorch.declare.offered import as_functions
 from llmorch.errors import DuplicateId, EmptyPlan, PlanError
 from llmorch.plan import render
 from llmorch.requests import ModelRequest
-from llmorch.runtime.drafting import Drafting
+from llmorch.runtime.draft import DraftReader
 from llmorch.techniques import WritePlan
 from llmorch.testing import ScriptedModel
 
@@ -31,16 +31,16 @@ async def search(query: str, k: int = 500) -> str:
 ABOVE = 's1 = search(query="a")\ns2 = search(query="b")\n'
 
 
-def drafted(pieces: Sequence[str], above: str = "") -> tuple[list[list[str]], Drafting]:
+def drafted(pieces: Sequence[str], above: str = "") -> tuple[list[list[str]], DraftReader]:
     """The ids that each piece and the end made known, and what was read."""
-    drafting = Drafting(WritePlan(ModelRequest(()), "Which?", above), as_functions([search]))
+    drafting = DraftReader(WritePlan(ModelRequest(()), "Which?", above), as_functions([search]))
     found = [drafting.feed(piece) for piece in pieces]
     found.append(drafting.finish())
     return [[call.id for call in calls] for calls in found], drafting
 
 
-def error_of(text: str, size: int) -> tuple[PlanError, Drafting]:
-    drafting = Drafting(WritePlan(ModelRequest(()), "Which?"), as_functions([search]))
+def error_of(text: str, size: int) -> tuple[PlanError, DraftReader]:
+    drafting = DraftReader(WritePlan(ModelRequest(()), "Which?"), as_functions([search]))
     try:
         for at in range(0, len(text), size):
             drafting.feed(text[at : at + size])
@@ -82,6 +82,14 @@ def test_a_reply_that_begins_with_a_call_above_is_the_whole_plan_also_without_id
     assert calls == [call.id for call in drafting.calls]
     assert len(calls) == len(text.strip().split("\n"))
     assert drafting.text == text
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_a_reply_that_writes_only_the_lines_above_again_in_a_fence_is_the_whole_plan(size) -> None:
+    text = f"```python\n{ABOVE}```"
+    _, drafting = drafted([text[at : at + size] for at in range(0, len(text), size)], ABOVE)
+    assert drafting.text == text
+    assert [call.id for call in drafting.calls] == ["s1", "s2"]
 
 
 @pytest.mark.anyio

@@ -13,7 +13,7 @@ from llmorch.errors import PlanError, UnresolvedQuery
 from llmorch.models.model import Finished, Text
 from llmorch.plan import render
 from llmorch.requests import ModelRequest
-from llmorch.runtime.drafting import Drafting
+from llmorch.runtime.draft import DraftReader
 from llmorch.techniques import WritePlan
 from llmorch.testing import ScriptedModel
 from tests.plan.test_replies import (
@@ -72,9 +72,9 @@ WHOLE = [
 ]
 
 
-def drafted(text: str, size: int, above: str = "") -> tuple[list[str], Drafting]:
+def drafted(text: str, size: int, above: str = "") -> tuple[list[str], DraftReader]:
     """The calls that were handed on and not taken back."""
-    drafting = Drafting(WritePlan(ModelRequest(()), "Which?", above), as_functions(FUNCTIONS))
+    drafting = DraftReader(WritePlan(ModelRequest(()), "Which?", above), as_functions(FUNCTIONS))
     handed: list[str] = []
     for piece in [text[at : at + size] for at in range(0, len(text), size)]:
         void = drafting.void
@@ -114,7 +114,7 @@ async def test_an_error_after_prose_is_raised_at_the_end_and_one_without_at_once
     with pytest.raises(PlanError) as caught:
         drafted(f"I add.\ns1 = add(a=zz)\n{TWO}\n", size)
     assert caught.value.line == 2
-    drafting = Drafting(WritePlan(ModelRequest(()), "Which?"), as_functions(FUNCTIONS))
+    drafting = DraftReader(WritePlan(ModelRequest(()), "Which?"), as_functions(FUNCTIONS))
     with pytest.raises(PlanError):
         drafting.feed("s1 = add(a=zz)\n")
 

@@ -1,6 +1,6 @@
 """Text to calls and back: parse, check, render, evaluate, and passes over plans."""
 
-from llmorch.plan.check import Checker, check
+from llmorch.plan.check import Checker, check, error_in
 from llmorch.plan.evaluate import evaluate
 from llmorch.plan.literals import call_from_json, from_json
 from llmorch.plan.parse import Parser, calls_in, parse
@@ -13,6 +13,7 @@ __all__ = [
     "call_from_json",
     "calls_in",
     "check",
+    "error_in",
     "evaluate",
     "from_json",
     "mention_unused",

@@ -41,12 +41,11 @@ def check(plan: Plan, functions: Mapping[str, Function]) -> Plan:
 def check_fits(call: FunctionCall, function: Function) -> None:
     """Raise ``NeedsTooMuch`` for a call of a function that needs more than there is."""
     if function.shortage:
-        raise _error(
+        raise error_in(
             call,
-            None,
             f"{function.name} can't be called here: {function.shortage}",
             "use another function; what there is, Orchestrator(resources={...}) or --resource NAME=AMOUNT says",
-            kind=NeedsTooMuch,
+            NeedsTooMuch,
         )
 
 
@@ -65,43 +64,31 @@ class Checker:
         call = self._named(call, function)
         for name, argument in call.args.items():
             if name not in function.by_name:
-                raise _error(
-                    call,
-                    name,
-                    f"{function.name} has no parameter {name}",
-                    _suggest(name, function.by_name, f"it is {function.signature}"),
-                )
+                hint = _suggest(name, function.by_name, f"it is {function.signature}")
+                raise error_in(call, f"{function.name} has no parameter {name}", hint, argument=name)
             self._check_type(call, function, name, argument)
         if missing := [name for name in function.required if name not in call.args]:
-            raise _error(
-                call, None, f"{function.name} needs its argument {missing[0]}", f"it is {function.signature}"
+            raise error_in(
+                call, f"{function.name} needs its argument {missing[0]}", f"it is {function.signature}"
             )
         return call
 
     def _unknown(self, call: FunctionCall) -> PlanError:
         offered = f"functions offered: {', '.join(sorted(self._functions))}"
         hint = _suggest(call.function, self._functions, offered)
-        return _error(call, None, f"there is no function {call.function}", hint, kind=UnknownFunction)
+        return error_in(call, f"there is no function {call.function}", hint, UnknownFunction)
 
     def _named(self, call: FunctionCall, function: Function) -> FunctionCall:
         if not call.positional:
             return call
         names = [parameter.name for parameter in function.parameters]
         if len(call.positional) > len(names):
-            raise _error(
-                call,
-                len(names),
-                f"{function.name} takes {len(names)} arguments, not {len(call.positional)}",
-                f"it is {function.signature}",
-            )
+            many = f"{function.name} takes {len(names)} arguments, not {len(call.positional)}"
+            raise error_in(call, many, f"it is {function.signature}", argument=len(names))
         given = dict(zip(names, call.positional, strict=False))
         if twice := [name for name in given if name in call.args]:
-            raise _error(
-                call,
-                twice[0],
-                f"keyword argument repeated: {twice[0]} is given by its place already",
-                "name every argument once",
-            )
+            again = f"keyword argument repeated: {twice[0]} is given by its place already"
+            raise error_in(call, again, "name every argument once", argument=twice[0])
         positions: dict[str | int, Position] = {
             names[at] if isinstance(at, int) else at: place for at, place in call.positions.items()
         }
@@ -112,9 +99,8 @@ class Checker:
         hint = f"it is {function.signature}"
         if isinstance(argument, Template):
             if parameter.is_number and any(isinstance(part, str) for part in argument.parts):
-                raise _error(
-                    call, name, f"{name} of {function.name} is a number, not text around a result", hint
-                )
+                wrong = f"{name} of {function.name} is a number, not text around a result"
+                raise error_in(call, wrong, hint, argument=name)
             return
         try:
             value = _literal(argument)
@@ -128,7 +114,7 @@ class Checker:
             else:
                 return
         if reason:
-            raise _error(call, name, f"{name} of {function.name}: {reason}", hint)
+            raise error_in(call, f"{name} of {function.name}: {reason}", hint, argument=name)
 
 
 def _mismatch(parameter: Parameter, argument: Expression) -> str | None:
@@ -138,7 +124,7 @@ def _mismatch(parameter: Parameter, argument: Expression) -> str | None:
     if parameter.is_number:
         return f"a {'list' if isinstance(argument, ListOf) else 'dictionary'} is no number"
     try:
-        known = _known(argument)
+        known = _literal(argument, unknown=True)
     except _NotLiteral:
         return None
     for place, kind, reason in parameter.mismatches(known):
@@ -151,19 +137,6 @@ def _mismatch(parameter: Parameter, argument: Expression) -> str | None:
         elif node is not None and _is_literal(node):
             return reason
     return None
-
-
-def _known(expression: Expression) -> Any:
-    """The value, with ``None`` for whatever comes from another call. Raises for such a key."""
-    match expression:
-        case ListOf(items):
-            return [_known(item) for item in items]
-        case DictOf(pairs):
-            return {_literal(key): _known(value) for key, value in pairs if _hashable(key)}
-        case Constant(value):
-            return value
-        case _:
-            return None
 
 
 def _at(expression: Expression, place: Sequence[int | str]) -> Expression | None:
@@ -189,22 +162,20 @@ def _is_literal(expression: Expression) -> bool:
     return True
 
 
-def _literal(expression: Expression) -> Any:
+def _literal(expression: Expression, unknown: bool = False) -> Any:
+    """The value; with ``unknown``, ``None`` stands for what comes from another call. Else raises ``_NotLiteral``."""
     match expression:
         case Constant(value):
             return value
         case ListOf(items):
-            return [_literal(item) for item in items]
+            return [_literal(item, unknown) for item in items]
         case DictOf(pairs):
-            return {_literal(key): _literal(value) for key, value in pairs if _hashable(key)}
-        case _:
-            raise _NotLiteral
-
-
-def _hashable(key: Expression) -> bool:
-    if not isinstance(key, Constant):
-        raise _NotLiteral
-    return True
+            if not all(isinstance(key, Constant) for key, _ in pairs):
+                raise _NotLiteral
+            return {_literal(key): _literal(value, unknown) for key, value in pairs}
+    if unknown:
+        return None
+    raise _NotLiteral
 
 
 def _suggest(name: str, known: Iterable[str], otherwise: str) -> str:
@@ -212,13 +183,13 @@ def _suggest(name: str, known: Iterable[str], otherwise: str) -> str:
     return f"did you mean {close[0]}? {otherwise}" if close else otherwise
 
 
-def _error(
+def error_in(
     call: FunctionCall,
-    argument: str | int | None,
     message: str,
     hint: str,
-    *,
     kind: type[PlanError] = InvalidArgument,
+    *,
+    argument: str | int | None = None,
 ) -> PlanError:
     """An error at one argument of a call, or at the call itself."""
     line, column = call.position if argument is None else call.positions.get(argument, call.position)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from llmorch.calls import (
     Binary,
@@ -23,14 +23,14 @@ from llmorch.calls import (
     Subscript,
 )
 from llmorch.errors import InvalidSyntax, PlanError, PlanTooLarge
-from llmorch.plan.source import Names
 from llmorch.plan.strings import Strings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
-    from llmorch.calls import CallId, Comparison, Expression, Operator, Position
-    from llmorch.plan.source import Source
+    from llmorch.calls import Comparison, Expression, Operator
+    from llmorch.plan.fragments import BracedNames
+    from llmorch.plan.source import Names
 
 BUILTINS = ("len", "min", "max", "sum", "round", "abs", "sorted", "str", "int", "float")
 ID = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -46,6 +46,7 @@ _OPERATORS: dict[type[ast.operator], Operator] = {
     ast.Mod: "%",
     ast.Pow: "**",
 }
+_SIGNS: dict[type[ast.unaryop], Literal["-", "+", "not"]] = {ast.USub: "-", ast.UAdd: "+", ast.Not: "not"}
 _COMPARISONS: dict[type[ast.cmpop], Comparison] = {
     ast.Eq: "==",
     ast.NotEq: "!=",
@@ -59,36 +60,21 @@ _COMPARISONS: dict[type[ast.cmpop], Comparison] = {
 _ALLOWED = f"arguments may hold literals, ids, operators, subscripts, fields and {', '.join(BUILTINS)}"
 
 
-def to_expression(
-    node: ast.expr,
-    source: Source,
-    known: Collection[CallId],
-    own: Collection[CallId],
-    braced: dict[str, tuple[Position, str]],
-) -> Expression:
-    """Turn Python's tree into ours.
-
-    ``known`` are the ids above this line and ``own`` the one being defined. Names in
-    braces that are text so far are noted in ``braced``, so that a later definition of
-    one is seen to be a forward reference. Raises ``PlanError``.
-    """
-    return _Reader(Names(source, known, own), braced).read(node, 0)
+def to_expression(node: ast.expr, names: Names, braced: BracedNames) -> Expression:
+    """Turn Python's tree into ours; names in braces that are text so far are noted. Raises ``PlanError``."""
+    return _Reader(names, braced).read(node, 0)
 
 
 class _Reader:
-    def __init__(self, names: Names, braced: dict[str, tuple[Position, str]]) -> None:
+    def __init__(self, names: Names, braced: BracedNames) -> None:
         self._names = names
         self._source = names.source
         self._strings = Strings(names, braced, self.read, _ALLOWED)
 
     def read(self, node: ast.expr, depth: int) -> Expression:
         if depth > MAX_DEPTH:
-            raise self._source.error(
-                PlanTooLarge,
-                f"an expression is nested more than {MAX_DEPTH} deep",
-                self._source.position(node),
-                hint="give parts of it a line and an id of their own",
-            )
+            hint = "give parts of it a line and an id of their own"
+            raise self._error(f"an expression is nested more than {MAX_DEPTH} deep", node, hint, PlanTooLarge)
         depth += 1
         match node:
             case ast.Constant(value=str() as text):
@@ -108,14 +94,7 @@ class _Reader:
             ):
                 return Constant(-value)
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Not() as operator, operand=operand):
-                sign = (
-                    "-"
-                    if isinstance(operator, ast.USub)
-                    else "+"
-                    if isinstance(operator, ast.UAdd)
-                    else "not"
-                )
-                return Negated(sign, self.read(operand, depth))  # type: ignore[arg-type]
+                return Negated(_SIGNS[type(operator)], self.read(operand, depth))
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
                 return Binary(_OPERATORS[type(op)], self.read(left, depth), self.read(right, depth))
             case ast.Compare(left=left, ops=ops, comparators=operands) if all(
@@ -146,7 +125,8 @@ class _Reader:
             case ast.Call():
                 return self._builtin(node, depth)
             case _:
-                raise self._refused(node)
+                what = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).lower()
+                raise self._error(f"{what} can't stand in an argument", node)
 
     def _dict(self, keys: Sequence[ast.expr], values: Sequence[ast.expr], depth: int) -> DictOf:
         pairs, seen = [], set()
@@ -154,44 +134,27 @@ class _Reader:
             name = self.read(key, depth)
             if isinstance(name, Constant):
                 if name.value in seen:
-                    raise self._source.error(
-                        InvalidSyntax,
-                        f"key repeated: {name.value!r}"[:120],
-                        self._source.position(key),
-                        hint="write every key of a dictionary once",
-                    )
+                    hint = "write every key of a dictionary once"
+                    raise self._error(f"key repeated: {name.value!r}"[:120], key, hint)
                 seen.add(name.value)
             pairs.append((name, self.read(value, depth)))
         return DictOf(tuple(pairs))
 
-    def _refused(self, node: ast.expr) -> PlanError:
-        what = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).lower()
-        return self._source.error(
-            InvalidSyntax, f"{what} can't stand in an argument", self._source.position(node), hint=_ALLOWED
-        )
-
     def _field(self, value: ast.expr, name: str, node: ast.expr, depth: int) -> Expression:
         if name.startswith("_"):
-            raise self._source.error(
-                InvalidSyntax,
-                f"the field {name} can't be read: fields that begin with _ are private",
-                self._source.position(node),
-                hint=_ALLOWED,
-            )
+            raise self._error(f"the field {name} can't be read: fields that begin with _ are private", node)
         return Field(self.read(value, depth), name)
 
     def _builtin(self, node: ast.Call, depth: int) -> Expression:
-        position = self._source.position(node)
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         if name not in BUILTINS:
-            raise self._source.error(
-                InvalidSyntax,
-                f"{name or 'this'} can't be called inside an argument",
-                position,
-                hint=f"give a call a line and an id of its own, and use its id here; {_ALLOWED}",
-            )
+            hint = f"give a call a line and an id of its own, and use its id here; {_ALLOWED}"
+            raise self._error(f"{name or 'this'} can't be called inside an argument", node, hint)
         if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
-            raise self._source.error(
-                InvalidSyntax, f"{name} takes only plain arguments here", position, hint=f"as in {name}(s1)"
-            )
+            raise self._error(f"{name} takes only plain arguments here", node, f"as in {name}(s1)")
         return Builtin(name, tuple(self.read(argument, depth) for argument in node.args))
+
+    def _error(
+        self, message: str, node: ast.expr, hint: str = _ALLOWED, kind: type[PlanError] = InvalidSyntax
+    ) -> PlanError:
+        return self._source.error(kind, message, node, hint=hint)

@@ -71,7 +71,7 @@ LABEL = re.compile(
     |\*{{1,3}}|__|`{{1,2}}(?!`)
     |\[[ xX✓]\][ \t]+
     |In[ ]?\[\d{{0,4}}\]:[ \t]*
-    |</?[A-Za-z][\w:.-]{{0,40}}(?:\s[^<>]{{0,300}})?>|<!--
+    |</?[A-Za-z][\w:.-]{{0,40}}(?:\s[^<>]{{0,300}})?>|<!--|-->
     |(?i:{_THINKING}
         (?:[^\W\d_]{{1,20}}[ \t]?\#?\d{{1,3}}|step|call|action|task|plan|code|first|then|next|last|final(?:ly)?|answer
            |solution|output)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from llmorch.errors import UndefinedId
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from llmorch.calls import CallId
+    from llmorch.calls import CallId, Position
 
 # An id that lost one of its braces, and one with more in its braces than a result, as in
 # "{s1:.2f}" or "{s1, s2}". "{ s1 = 1; }" is code, and its braces are text.
@@ -37,22 +39,38 @@ def fragment_in(text: str, known: Collection[CallId]) -> str | None:
     return None
 
 
-class Stems:
-    """The letters of ids such as ``page3``, and of names in braces that are text so far."""
+class BracedNames:
+    """Names in braces that are text so far, and whether a call's id shows that one was meant as a result."""
 
     def __init__(self, ids: Iterable[CallId]) -> None:
-        self._defined = {found.group(1) for id_ in ids if (found := _STEM.fullmatch(id_))}
-        self._braced: dict[str, str] = {}
+        self._places: dict[str, tuple[Position, str]] = {}
+        self._stems = {found.group(1) for id_ in ids if (found := _STEM.fullmatch(id_))}
+        """The letters of ids such as ``page3``."""
+        self._alike: dict[str, str] = {}
+        """The first name in braces that has such letters, by them."""
 
-    def undefined(self, id_: CallId, braced: Iterable[str]) -> str | None:
-        """Take an id that is defined, and the names that its call has in braces.
+    def note(self, name: str, position: Position, line: str) -> None:
+        """Take a name that stands in braces at this position."""
+        self._places.setdefault(name, (position, line))
+        if found := _STEM.fullmatch(name):
+            self._alike.setdefault(found.group(1), name)
 
-        Returns one that must be an id too: ``{page3}`` is no text beside ``page1``.
+    def define(self, id_: CallId, line: int) -> None:
+        """Take an id that is defined in a line.
+
+        Raises ``UndefinedId`` if it was used above, or if a name is no text beside it, as ``{page3}`` is
+        none beside ``page1``.
         """
+        why, hint = "is not defined", "a call can use only the results of calls above it"
         if found := _STEM.fullmatch(id_):
-            self._defined.add(found.group(1))
-        for name in braced:
-            if found := _STEM.fullmatch(name):
-                self._braced.setdefault(found.group(1), name)
-        alike = self._defined & self._braced.keys()
-        return self._braced[min(alike)] if alike else None
+            self._stems.add(found.group(1))
+        if id_ in self._places:
+            name = id_
+            why = f"is used before it is defined on line {line}"
+            hint += "; change the order of the lines"
+        elif alike := self._stems & self._alike.keys():
+            name = self._alike[min(alike)]
+        else:
+            return
+        (row, column), text = self._places[name]
+        raise UndefinedId(f"{name} {why}", line=row, column=column, text=text, hint=hint)

@@ -24,17 +24,21 @@ def call_from_json(id_: str, function: str, arguments: str) -> FunctionCall:
     Raises ``InvalidArgument`` for a text that isn't one.
     """
     if len(arguments) > MAX_TEXT:
-        raise _invalid(f"the arguments are longer than {MAX_TEXT:,} characters", "pass less text")
+        raise InvalidArgument(f"the arguments are longer than {MAX_TEXT:,} characters", hint="pass less text")
     try:
         given = _loaded(arguments or "{}")
     except RecursionError:
-        raise _invalid("the arguments are nested too deeply", "pass simpler values") from None
+        raise InvalidArgument("the arguments are nested too deeply", hint="pass simpler values") from None
     except ValueError as error:
-        raise _invalid(f"the arguments are not JSON: {error}", "write one JSON object") from None
+        raise InvalidArgument(f"the arguments are not JSON: {error}", hint="write one JSON object") from None
     if not isinstance(given, _Object):
-        raise _invalid("the arguments are not an object", 'write one JSON object, as in {"name": "value"}')
+        raise InvalidArgument(
+            "the arguments are not an object", hint='write one JSON object, as in {"name": "value"}'
+        )
     if given.repeated is not None:
-        raise _invalid(f"keyword argument repeated: {given.repeated[:100]}", "name every argument once")
+        raise InvalidArgument(
+            f"keyword argument repeated: {given.repeated[:100]}", hint="name every argument once"
+        )
     return FunctionCall(id_, function, {name: _literal(value, 0) for name, value in given.items()})
 
 
@@ -64,13 +68,15 @@ def _loaded(text: str) -> Any:
 
 def _literal(value: Any, depth: int) -> Expression:
     if depth > MAX_DEPTH:
-        raise _invalid("the arguments are nested too deeply", "pass simpler values")
+        raise InvalidArgument("the arguments are nested too deeply", hint="pass simpler values")
     match value:
         case list():
             return ListOf(tuple(_literal(item, depth + 1) for item in value))
         case _Object():
             if value.repeated is not None:
-                raise _invalid(f"key repeated: {value.repeated[:100]!r}", "write every key of an object once")
+                raise InvalidArgument(
+                    f"key repeated: {value.repeated[:100]!r}", hint="write every key of an object once"
+                )
             return DictOf(tuple((Constant(name), _literal(item, depth + 1)) for name, item in value.items()))
         case _:
             return Constant(value)
@@ -78,7 +84,3 @@ def _literal(value: Any, depth: int) -> Expression:
 
 def _not_json(constant: str) -> Any:
     raise ValueError(f"{constant} is no number")
-
-
-def _invalid(message: str, hint: str) -> InvalidArgument:
-    return InvalidArgument(message, hint=hint)

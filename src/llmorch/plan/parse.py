@@ -2,7 +2,7 @@
 
 Three ways to write a statement are read: ``s1 = search(query="Texas")``, the paper's
 ``s1: search(query="Texas")``, and LLMCompiler's ``1. search("Texas")`` with ``$1`` for
-its result. This module decides where a statement ends and which ids are known; the tree
+its result. This module decides which ids are known; where a statement stands is ``scanner``'s to say, and the tree
 of an argument is built in ``expressions``. Nothing here runs what it reads.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import re
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from llmorch.calls import FunctionCall, Plan
@@ -21,29 +20,24 @@ from llmorch.errors import (
     InvalidSyntax,
     PlanError,
     PlanTooLarge,
-    UndefinedId,
 )
 from llmorch.plan.expressions import to_expression
-from llmorch.plan.fragments import Stems
-from llmorch.plan.replies import ReplyLines
-from llmorch.plan.scanning import Extent
-from llmorch.plan.source import Source
+from llmorch.plan.fragments import BracedNames
+from llmorch.plan.replies import ReplyScanner
+from llmorch.plan.scanner import Scanner, Statement
+from llmorch.plan.source import Names, Source
 from llmorch.plan.statements import FORM, as_meant, id_and_call, is_call, python, without_dollars
-from llmorch.plan.thoughts import closes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from llmorch.calls import CallId, Expression, Position
 
-MAX_STATEMENT = 100_000
-"""Characters in one statement."""
 MAX_SHOWN = 100
 """Characters of what a reply without a plan says."""
 MAX_CALLS = 20_000
 """Calls in one plan."""
 
-_FENCE = re.compile(r"\s*```\w*\s*$")
 _NUMBERED = re.compile(r"\s*(\d{1,6})[.:)]\s*(?=[A-Za-z_])")
 _END_MARK = re.compile(r"join(\(\s*\))?(\s*<END_OF_PLAN>)?")
 """LLMCompiler's last line."""
@@ -68,9 +62,9 @@ def calls_in(
 
     ``functions`` are the names of those offered. Raises ``PlanError``.
     """
-    said = ReplyLines(functions)
-    said.thoughts.met = thoughts
-    parser = Parser(earlier, reply=said)
+    scanner = ReplyScanner(functions)
+    scanner.thoughts.met = thoughts
+    parser = Parser(earlier, reply=scanner)
     calls = parser.feed(f"{reply}\n")
     return calls + parser.finish()
 
@@ -79,8 +73,8 @@ class Parser:
     """Reads a plan as its text arrives, whatever the pieces.
 
     ``feed`` hands on each call as soon as the line that ends its statement is complete.
-    After an error the parser takes nothing more. ``earlier`` are ids of calls that were
-    made before this text: it may use them, and define none of them again. Without
+    ``earlier`` are ids of calls that were made before this text, and ``above`` calls of lines that
+    it goes on from: it may use them, and define none of them again. Without
     ``references`` braces in a string are text: a turn's calls have all values written out.
     With ``numbers`` a call may stand without an id, and has that of its place, ``s2`` for
     the second, or the next one that is free. The text may be a ``reply``, with more around
@@ -91,32 +85,26 @@ class Parser:
         self,
         earlier: Iterable[CallId] = (),
         *,
+        above: Iterable[FunctionCall] = (),
         references: bool = True,
         numbers: bool = False,
-        reply: ReplyLines | None = None,
+        reply: ReplyScanner | None = None,
     ) -> None:
         self._references = references
         self._numbers = numbers
         self._reply = reply
-        self._earlier = tuple(earlier)
+        self._scanner = reply or Scanner()
+        self._before = dict.fromkeys(earlier, 0) | {call.id: call.position[0] for call in above}
         self._partial = ""
-        self._line = 0
         self.voids = 0
         """How often all that was read turned out to be thought: none of its calls counts."""
-        self._thoughts_voids = 0
         self._begin()
 
     def _begin(self) -> None:
-        self._known: dict[CallId, int] = dict.fromkeys(self._earlier, 0)
+        self._known: dict[CallId, int] = dict(self._before)
         self._places: dict[str, int] = {}
         """Where in a reply each statement stands."""
-        self._braced: dict[str, tuple[Position, str]] = {}
-        self._stems = Stems(self._known)
-        self._noted = 0
-        """How many of the names in braces ``_stems`` has seen."""
-        self._statement: list[str] = []
-        self._size = 0
-        self._extent = Extent()
+        self._braced = BracedNames(self._known)
 
     @property
     def ids(self) -> tuple[CallId, ...]:
@@ -129,9 +117,9 @@ class Parser:
         calls: list[FunctionCall] = []
         for line in complete:
             voids = self.voids
-            found = self._take(line)
+            found = self._calls(self._scanner.line(line))
             calls = calls + found if self.voids == voids else found
-        self._bound(len(self._partial), self._line + 1)
+        self._scanner.bound(len(self._partial), self._scanner.number + 1)
         return calls
 
     def finish(self) -> list[FunctionCall]:
@@ -140,21 +128,18 @@ class Parser:
         Raises ``EmptyPlan`` when no statement was found in the whole text.
         """
         partial, self._partial = self._partial, ""
-        calls = self._take(partial, last=True) if partial else []
-        if self._statement:
-            # An open bracket or quote: Python's own parser says which.
-            calls += self._end_statement()
-        if self._reply is not None:
-            for number, line in self._reply.unread():
-                self._line = number - 1
-                calls += self._take(line)
-            if self._statement:
-                calls += self._end_statement()
-        if len(self._known) == len(set(self._earlier)):
+        calls = self._calls(self._scanner.end(partial))
+        if len(self._known) == len(self._before):
             raise self._none()
         if self._reply is not None and (lost := self._reply.lost(self._known)):
             raise lost
         return calls
+
+    def _calls(self, statements: list[Statement]) -> list[FunctionCall]:
+        if self._reply is not None and self._reply.thoughts.voids != self.voids:
+            self.voids = self._reply.thoughts.voids
+            self._begin()
+        return [call for statement in statements for call in self._read(statement)]
 
     def _none(self) -> PlanError:
         """Why there is no call at all."""
@@ -167,89 +152,24 @@ class Parser:
         shown = line.strip() if len(line.strip()) <= MAX_SHOWN else f"{line.strip()[:MAX_SHOWN]} ..."
         says = f"the reply has no call; it says: {shown}"
         try:  # what is wrong with it, as with any line of a plan
-            self._line = number
-            self._take_code(line)
-            self._end_statement()
+            self._read(Statement(line, number))
         except PlanError as error:
             return type(error)(
                 f"{error.message}; {says}", line=error.line, column=error.column, text=line, hint=error.hint
             )
         return EmptyPlan(says, line=number, text=line, hint=FORM)
 
-    def _bound(self, more: int, line: int) -> None:
-        if self._size + more > MAX_STATEMENT:
-            raise PlanTooLarge(
-                f"a statement is longer than {MAX_STATEMENT:,} characters",
-                line=line - len(self._statement),
-                hint="pass long texts by id, as results of earlier calls",
-            )
-
-    def _take(self, line: str, *, last: bool = False) -> list[FunctionCall]:
-        line = line.removesuffix("\r")
-        self._line += 1
-        self._bound(len(line), self._line)
-        if self._reply is not None:
-            return self._take_said(line, self._reply, last=last)
-        if not self._statement and (not line.strip() or _FENCE.match(line) or line.lstrip().startswith("#")):
-            return []
-        return self._take_code(line)[0]
-
-    def _take_said(self, line: str, reply: ReplyLines, *, last: bool) -> list[FunctionCall]:
-        """The calls in a line of a reply."""
-        calls: list[FunctionCall] = []
-        amid, begin = bool(self._extent.quote), 0
-        if self._statement:
-            code = reply.continued(line, in_string=amid)
-        else:
-            code = reply.last_line(line, self._line) if last else reply.line(line, self._line)
-        while True:
-            if reply.thoughts.voids != self._thoughts_voids:
-                self._thoughts_voids = reply.thoughts.voids
-                self.voids += 1
-                self._begin()
-                calls = []
-            if not code:
-                return calls
-            found, end = self._take_code(code, begin)
-            calls += found
-            if self._statement:
-                mark = None if amid else closes(code, 0, self._extent.quote)
-                if mark is None:
-                    return calls
-                end = mark
-            elif end == len(code):
-                return calls
-            code, amid, begin = reply.line(line, self._line, end), False, end
-
-    def _take_code(self, line: str, begin: int = 0) -> tuple[list[FunctionCall], int]:
-        """The calls of a statement that ends in this line, and where in it; it is blank down to ``begin``."""
-        reply = self._reply
-        end = self._extent.follow(line, self._line, reply.ends if reply else None, begin)
-        if not line.isprintable() and (control := _CONTROL.search(line, begin, end)):
+    def _read(self, statement: Statement) -> list[FunctionCall]:
+        text, line = statement.text, statement.line
+        if control := _CONTROL.search(text):
+            begun = text.rfind("\n", 0, control.start()) + 1
             raise InvalidSyntax(
                 f"the control character {control.group()!r} can't stand in a plan",
-                line=self._line,
-                column=control.start() + 1,
-                text=line,
+                line=line + text.count("\n", 0, begun),
+                column=control.start() - begun + 1,
+                text=text[begun:].split("\n", 1)[0],
                 hint="inside a string, write it as an escape",
             )
-        self._statement.append(line[:end])
-        self._size += end + 1
-        if self._extent.goes_on(line[:end]):
-            return [], end
-        if reply is not None:
-            reply.last = self._line
-        return self._end_statement(), end
-
-    def _end_statement(self) -> list[FunctionCall]:
-        first = self._line - len(self._statement) + 1
-        text = "\n".join(self._statement)
-        self._statement, self._size = [], 0
-        if self._extent.broken or self._extent.quote or self._extent.depth:
-            self._extent = Extent()
-        return self._read(text, first)
-
-    def _read(self, text: str, line: int) -> list[FunctionCall]:
         id_, code = None, text
         if numbered := _NUMBERED.match(text):
             id_ = f"s{numbered.group(1)}"
@@ -263,25 +183,23 @@ class Parser:
             text=text, line=line, indent=indent, numbered=id_ is not None, literal=not self._references
         )
         calls = []
-        for statement in self._meant(python(code[indent:], source), text):
-            if id_ is None and self._numbers and is_call(statement):
+        for node in self._meant(python(code[indent:], source), statement):
+            if id_ is None and self._numbers and is_call(node):
                 id_ = self._free()
-            calls.append(self._call(statement, id_, source))
+            calls.append(self._call(node, id_, source))
             id_ = None
         return calls
 
-    def _meant(self, statements: list[ast.stmt], text: str) -> list[ast.stmt]:
-        """What of a reply's statements the plan is to make."""
-        reply = self._reply
-        if reply is None:
-            return statements
-        place = reply.place
-        seen = self._places.setdefault(text.strip(), place)
-        if seen != place and (place <= 0 or not any(map(is_call, statements))):
+    def _meant(self, nodes: list[ast.stmt], statement: Statement) -> list[ast.stmt]:
+        """What of a reply's statement the plan is to make."""
+        if self._reply is None:
+            return nodes
+        place = statement.place
+        seen = self._places.setdefault(statement.text.strip(), place)
+        if seen != place and (place <= 0 or not any(map(is_call, nodes))):
             return []  # it is told of again, or written again in a fence
-        return [
-            meant for statement in statements if (meant := as_meant(statement, self._known, reply.functions))
-        ]
+        functions = self._reply.functions
+        return [meant for node in nodes if (meant := as_meant(node, self._known, functions))]
 
     def _free(self) -> CallId:
         """The id of the next call's place, or of the first place after it whose id isn't taken."""
@@ -294,66 +212,33 @@ class Parser:
         target, value = id_and_call(statement, id_, source)
         position = source.position(statement)
         if target in self._known:
-            raise source.error(
-                DuplicateId,
-                f"{target} is defined twice, first "
-                + (f"on line {line}" if (line := self._known[target]) else "in an earlier plan"),
-                position,
-                hint=f"give this call an id of its own, such as {self._free()}",
-            )
+            line = self._known[target]
+            first = f"on line {line}" if line else "in an earlier plan"
+            hint = f"give this call an id of its own, such as {self._free()}"
+            raise source.error(DuplicateId, f"{target} is defined twice, first {first}", position, hint=hint)
         if len(self._known) >= MAX_CALLS:
             raise source.error(PlanTooLarge, f"a plan has at most {MAX_CALLS:,} calls", position)
         if not isinstance(value.func, ast.Name):
-            raise source.error(
-                InvalidSyntax,
-                "only a function's plain name can be called",
-                source.position(value.func),
-                hint=FORM,
-            )
-        known = frozenset((target,))
+            message = "only a function's plain name can be called"
+            raise source.error(InvalidSyntax, message, value.func, hint=FORM)
+        names = Names(source, self._known, (target,))
         args: dict[str, Expression] = {}
         positions: dict[str | int, Position] = {}
         positional = []
         for place, argument in enumerate(value.args):
             positions[place] = source.position(argument)
-            positional.append(to_expression(argument, source, self._known, known, self._braced))
+            positional.append(to_expression(argument, names, self._braced))
         for keyword in value.keywords:
             if keyword.arg is None:
-                raise source.error(
-                    InvalidSyntax,
-                    "** can't be used; name every argument",
-                    source.position(keyword.value),
-                    hint=FORM,
-                )
+                message = "** can't be used; name every argument"
+                raise source.error(InvalidSyntax, message, keyword.value, hint=FORM)
             if keyword.arg in args:
-                raise source.error(
-                    InvalidArgument,
-                    f"keyword argument repeated: {keyword.arg}",
-                    source.position(keyword),
-                    hint="name every argument once",
-                )
+                message = f"keyword argument repeated: {keyword.arg}"
+                raise source.error(InvalidArgument, message, keyword, hint="name every argument once")
             positions[keyword.arg] = source.position(keyword.value)
-            args[keyword.arg] = to_expression(keyword.value, source, self._known, known, self._braced)
-        if target in self._braced:
-            used, text = self._braced[target]
-            raise UndefinedId(
-                f"{target} is used before it is defined on line {position[0]}",
-                line=used[0],
-                column=used[1],
-                text=text,
-                hint="a call can use only the results of calls above it; change the order of the lines",
-            )
-        self._refuse_alike(target)
+            args[keyword.arg] = to_expression(keyword.value, names, self._braced)
+        self._braced.define(target, position[0])
         self._known[target] = position[0]
         return FunctionCall(
             target, value.func.id, args, tuple(positional), position, text=source.text, positions=positions
         )
-
-    def _refuse_alike(self, target: CallId) -> None:
-        """Refuse ``{page3}`` in a string, which is no call, where others are ``page1`` and ``page2``."""
-        name = self._stems.undefined(target, islice(self._braced, self._noted, None))
-        self._noted = len(self._braced)
-        if name is not None:
-            (line, column), text = self._braced[name]
-            hint = "a call can use only the results of calls above it"
-            raise UndefinedId(f"{name} is not defined", line=line, column=column, text=text, hint=hint)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from llmorch.calls import Constant, FunctionCall, ListOf, Plan, Reference, Template
+from llmorch.calls import Constant, FunctionCall, Plan, Reference, Template
 from llmorch.declare.functions import SELF
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from llmorch.calls import CallId, Expression
     from llmorch.declare.functions import Function
@@ -61,8 +61,6 @@ def _mentioning(prompt: Expression, ids: list[CallId]) -> Expression:
             parts.append(text)
         case Template(given):
             parts += given
-        case ListOf() | Reference():
-            parts.append(prompt)
         case _:
             parts.append(prompt)
     for id_ in ids:
@@ -105,7 +103,7 @@ def with_query(call: FunctionCall, query: str) -> FunctionCall:
     def filled(node: Any) -> Any:
         return node.replace(_QUERY, query) if isinstance(node, str) else node
 
-    if not any(_QUERY in text for text in _strings([*call.positional, *call.args.values()])):
+    if _QUERY not in call.text:
         return call
     return replace(
         call,
@@ -143,14 +141,3 @@ def _mapped(node: Any, change: Callable[[Any], Any]) -> Any:
             node = replace(node, **{name: _mapped(value, change) for name, value in values.items()})
         return change(node)
     return change(node)
-
-
-def _strings(nodes: Iterable[Any]) -> Iterator[str]:
-    """Every string in expressions."""
-    for node in nodes:
-        if isinstance(node, str):
-            yield node
-        elif isinstance(node, tuple):
-            yield from _strings(node)
-        elif is_dataclass(node) and not isinstance(node, type):
-            yield from _strings(getattr(node, item.name) for item in fields(node))

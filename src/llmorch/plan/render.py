@@ -126,11 +126,7 @@ def _by_number(code: int) -> str:
 
 def _template(parts: tuple[str | Expression, ...]) -> str:
     shown = [
-        _quoted(part)[1:-1] if isinstance(part, str) else _quoted(f"{{{_path(part)}}}")[1:-1]
+        _quoted(part)[1:-1] if isinstance(part, str) else _quoted(f"{{{_expression(part)}}}")[1:-1]
         for part in parts
     ]
     return '"' + "".join(shown) + '"'
-
-
-def _path(expression: Expression) -> str:
-    return _expression(expression)

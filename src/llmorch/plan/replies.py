@@ -1,8 +1,8 @@
-"""A plan in a model's reply: which lines of it are statements, whatever stands around them.
+"""A plan in a model's reply: which lines of it are statements, whatever is thought or said around them.
 
-Decides where a statement begins and where what follows it is no code; all else is prose, and
-is blanked out, so that every line and column stays what it was. It must not know what a
-statement says: a wrong one is the parser's to refuse, and is never passed over as prose.
+Decides where a statement begins and where what follows it is no code; all else is blank in a
+statement's text, so that every line and column stays what it was. It must not know what a statement
+says: a wrong one is the parser's to refuse, and is never passed over as prose.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from llmorch.errors import EmptyPlan, InvalidSyntax
 from llmorch.plan import forms
 from llmorch.plan.marks import unpaired
+from llmorch.plan.scanner import Scanner, Statement
 from llmorch.plan.statements import FORM
-from llmorch.plan.thoughts import Thoughts
+from llmorch.plan.thoughts import Thoughts, closes
 
 if TYPE_CHECKING:
     import re
@@ -26,136 +27,163 @@ MAX_MENTIONS = 100
 """Calls that prose speaks of and that are looked for in the plan."""
 
 
-class ReplyLines:
-    """The statements in a reply, line by line.
+class ReplyScanner(Scanner):
+    """Finds the statements in a reply, line by line, whatever stands around them.
 
     ``functions`` are those offered: of a name that is none of them, a call is meant as text.
+    ``above`` is how many lines the reply goes on from.
     """
 
-    def __init__(self, functions: Iterable[str] = ()) -> None:
+    _whole = False
+    """Whether only what is thought is looked for: then any call may be code, wherever it stands."""
+
+    def __init__(
+        self, functions: Iterable[str] = (), *, above: int = 0, thoughts: Thoughts | None = None
+    ) -> None:
+        super().__init__()
         self.functions = frozenset(functions)
-        self.thoughts = Thoughts("plan")
+        self.thoughts = thoughts or Thoughts("plan")
+        self.number = above
         self.void_at = 0
-        """Where in its line a thought ended that had not begun."""
-        self._unread: list[str] = []
-        self._unread_number = 0
+        """Where in its line a thought ended that had not begun: nothing before it counts."""
+        self.dropped: list[tuple[int, int | None]] = []
+        """What is no part of the reply, as places in its text; ``None`` is the text's end."""
+        self._first = self._next = 0
+        """The places in the text where this line begins, and where the next one does."""
+        self._since = 0
+        """The place where the thought that is open began."""
+        self._unread: list[tuple[int, str]] = []
+        """The lines since a tag that begins a thought only if it is closed."""
         self._begin()
 
     def _begin(self) -> None:
+        """Take all before as thought."""
+        self._open, self._size = [], 0
+        self._voids = self.thoughts.voids
         self.said: tuple[int, str] | None = None
-        """The first prose in it: the number of its line, and the line."""
+        """The first prose: the number of its line, and the line."""
         self._fence: tuple[str, int] | None = None
         self._fences = 0
         self._fenced_calls = False
         self._no_plan = False
-        self._is_plain = True
-        """Whether a line that looks like a statement is one, with nothing to be looked at twice."""
         self._after = 0
         """Where in the line the last fence ended."""
-        self._opened_at = 0
-        """Where in the line the last mark stands."""
         self._bold = self._ticked = False
         self._continued: re.Pattern[str] | None = None
         self._prompted = False
         """Whether the last statement stands after the prompt of a shell."""
         self._mentioned: dict[CallId, tuple[int, int, str]] = {}
         self._above = ""
-        self.last = 0
-        """The number of the line that ended the last statement; the parser says so."""
+        self._last = 0
+        """The number of the line that ended the last statement."""
 
-    @property
-    def place(self) -> int:
-        """The number of the fence that the last statement stands in; 0 outside, and -1 in backticks."""
-        return -1 if self._ticked else self._fences if self._fence else 0
-
-    def goes_on(self) -> None:
-        """Take what comes now as a reply of its own, which goes on from what was read."""
-        self.said = None
-        self.thoughts.begun = self.thoughts.called = False
-
-    def line(self, line: str, number: int, at: int = 0) -> str:
-        """A line from its next statement on, with all before that blank; empty if none begins in it.
-
-        What stands before ``at`` was a statement, and another can only follow a mark.
-        """
-        if (
-            self._is_plain and not at and forms.BEGINS.match(line) and line.endswith(")")
-        ):  # most of most replies
-            return self._statement(line, 0)
-        found = self._found(line, number, at)
-        self._keep(line, number)
-        self._is_plain = not (
-            self.thoughts.inside
-            or self.thoughts.ended
-            or self._no_plan
-            or self._bold
-            or self._ticked
-            or self._continued
-        )
-        return found
-
-    def _keep(self, line: str, number: int) -> None:
-        """Keep a line that is perhaps thought: what comes after a tag that may be closed or not."""
+    def line(self, line: str) -> list[Statement]:
+        """The statements that this line completes, without those before a thought's end that voids them."""
+        found: list[Statement] = []
+        self.number += 1
+        self._first, self._next = self._next, self._next + len(line) + 1
+        self.bound(len(line), self.number)
+        self._scan(line.removesuffix("\r"), found)
         if not self.thoughts.perhaps:
             self._unread = []
-        elif self._unread:
-            self._unread.append(line)
-        else:
-            self._unread, self._unread_number = [" " * self._opened_at + line[self._opened_at :]], number
+        else:  # of its first line, what stands before the tag has been read
+            at = 0 if self._unread else self._since - self._first
+            self._unread.append((self.number, " " * at + line[at:]))
+        return found
 
-    def unread(self) -> list[tuple[int, str]]:
-        """At the end: the lines since a tag that is not closed, to be read anew with it as text."""
-        unread, self._unread = self._unread, []
-        if not unread or not self.thoughts.perhaps:
-            return []
-        self.thoughts.never_closed(unpaired("\n".join(unread)))
-        return [*enumerate(unread, self._unread_number)]
+    def end(self, line: str) -> list[Statement]:
+        """The statements of the last line, and of those since a tag that was never closed."""
+        found = [*(self._last_line(line) if line else ()), *self._rest()]
+        if self._unread and self.thoughts.perhaps:
+            unread, self._unread = self._unread, []
+            self.thoughts.never_closed(unpaired("\n".join(line for _, line in unread)))
+            for number, again in unread:
+                self.number = number - 1
+                voids = self._voids
+                more = self.line(again)
+                found = [*found, *more] if self._voids == voids else more
+            found += self._rest()
+        return found
 
-    def _found(self, line: str, number: int, at: int) -> str:
+    def _scan(self, line: str, found: list[Statement]) -> None:
         thoughts = self.thoughts
-        self._number = number
-        begin, fresh = at, not at
-        if fresh:
-            voids = thoughts.voids
-            if heading := thoughts.heading(line):
-                begin = heading[1]
-                if thoughts.voids != voids:
-                    self._begin()
-                    self.void_at = begin
-        while begin < len(line) and not thoughts.over:
-            outside = not thoughts.inside and not thoughts.ended
-            start = self._begins(line, begin, fresh=fresh) if outside else None
-            if start is not None:
-                return self._statement(line, start) if start < len(line) else ""
-            voids = thoughts.voids
-            mark = thoughts.next(line, begin)
-            if outside and mark is None and self._is_garbage(line[max(begin, self._after) :]):
-                return self._statement(line, begin)
-            if outside:
-                self._pass(line, max(begin, self._after), mark[0] if mark else len(line))
+        at, fresh, broken = 0, not self._open, False
+        if self._open:
+            line = self._without_quotes(line)
+            at = self._through(line, 0, found)
+        elif heading := self._heading(line, found):
+            at = heading
+        while at < len(line) and not thoughts.over:
+            outside, inside = not thoughts.inside and not thoughts.ended, thoughts.inside
+            if outside and not broken and (start := self._begins(line, at, fresh=fresh)) is not None:
+                if start == len(line):
+                    return
+                at = self._through(self._code_from(line, start), start, found)
+                broken = self._extent.broken
+                fresh = self._whole
+                continue
+            mark = thoughts.next(line, at)
+            if outside and not broken:
+                at = max(at, self._after)
+                if mark is None and self._is_garbage(line[at:]):
+                    self._through(self._code_from(line, at), at, found)
+                    return
+                self._pass(line, at, mark[0] if mark else len(line))
             if mark is None:
-                return ""
-            self._opened_at = mark[0]
-            if thoughts.voids != voids:
-                self._begin()
-                self.void_at = mark[1]
-            begin, fresh = mark[1], True
-        return ""
+                return
+            self._change(mark, found, inside=inside)
+            at, fresh, broken = mark[1], True, False
 
-    def last_line(self, line: str, number: int) -> str:
-        """As ``line`` does it for a text's last line, which may be the beginning of a statement only."""
-        found = self.line(line, number)
-        if (
-            found
-            or not line.strip()
-            or self.last != number - 1
-            or self._prompted  # what a prompt shows below is what came of it
-            or self.thoughts.inside
-            or self.thoughts.ended
-        ):
+    def _heading(self, line: str, found: list[Statement]) -> int:
+        """Where a heading ends that this line begins with and after which things are different."""
+        inside = self.thoughts.inside
+        heading = self.thoughts.heading(line)
+        if heading is None:
+            return 0
+        self._change(heading, found, inside=inside)
+        return heading[1]
+
+    def _change(self, mark: tuple[int, int], found: list[Statement], *, inside: bool) -> None:
+        """Take note of a mark; ``inside`` says whether it stands in a thought."""
+        start, end = self._first + mark[0], self._first + mark[1]
+        thoughts = self.thoughts
+        if thoughts.voids != self._voids:
+            self._begin()
+            found.clear()
+            self.void_at = mark[1]
+            self.dropped = [(0, end)]
+        elif thoughts.inside and not inside:
+            self._since = start
+        elif inside and not thoughts.inside:
+            self.dropped.append((self._since, end))
+        elif not inside:
+            self.dropped.append((start, None if thoughts.ended else end))
+
+    def _through(self, line: str, at: int, found: list[Statement]) -> int:
+        """Go through code; return where else there may be a mark, or a thought's end amid it."""
+        amid = bool(self._open) and self._extent.quote
+        end = self._code(line, at, found, self._ends)
+        if self._extent.broken:
+            return at
+        if not self._open:
+            self._last = self.number
+        mark = None if amid else closes(line, at, end, self._extent.quote)
+        return end if mark is None else mark
+
+    def _statement(self, text: str, line: int) -> Statement:
+        return Statement(text, line, -1 if self._ticked else self._fences if self._fence else 0)
+
+    def _last_line(self, line: str) -> list[Statement]:
+        """The statements of the last line, which may be the beginning of one only."""
+        open_ = bool(self._open)
+        found = self.line(line)
+        if found or open_ or self._open or not line.strip() or self._last != self.number - 1:
             return found
-        cut = forms.CUT.fullmatch(line.strip())
-        return line if cut and self._is_cut(cut["number"] or cut["id"], cut["name"] or "") else ""
+        # What a prompt shows below is what came of it.
+        cut = None if self._prompted or self.thoughts.inside else forms.CUT.fullmatch(line.strip())
+        if cut and not self.thoughts.ended and self._is_cut(cut["number"] or cut["id"], cut["name"] or ""):
+            self._through(line, 0, found)
+        return found
 
     def _is_cut(self, id_: str | None, name: str) -> bool:
         names = not name or any(function.startswith(name) for function in self.functions)
@@ -163,13 +191,13 @@ class ReplyLines:
             return names
         return bool(name) and (names or self._above.lstrip().startswith(name.rstrip("0123456789")))
 
-    def continued(self, line: str, *, in_string: bool) -> str:
+    def _without_quotes(self, line: str) -> str:
         """A further line of a statement, without what quotes it."""
         if self._continued is None or (found := self._continued.match(line)) is None:
             return line
-        return line[found.end() :] if in_string else " " * found.end() + line[found.end() :]
+        return line[found.end() :] if self._extent.quote else " " * found.end() + line[found.end() :]
 
-    def ends(self, line: str, at: int) -> bool:
+    def _ends(self, line: str, at: int) -> bool:
         """Whether what comes at this place, after a call, is no code."""
         found = forms.AFTER.match(line, at)
         if found is None:
@@ -184,16 +212,14 @@ class ReplyLines:
 
     def empty(self) -> EmptyPlan:
         """Why there is no plan in a reply that says nothing else."""
-        if self.thoughts.inside:
-            return EmptyPlan("the reply is a thought that doesn't end, without a call after it", hint=FORM)
-        if self.thoughts.tag:
-            return EmptyPlan(
-                f"the reply holds only thoughts, as in {self.thoughts.tag}>, and no call outside of them",
-                hint=FORM,
-            )
-        if self.thoughts.met:
-            return EmptyPlan("the reply holds only thoughts, and no call", hint=FORM)
-        return EmptyPlan("the plan has no call", hint=FORM)
+        thoughts = self.thoughts
+        if thoughts.inside:
+            why = "the reply is a thought that doesn't end, without a call after it"
+        elif thoughts.tag:
+            why = f"the reply holds only thoughts, as in {thoughts.tag}>, and no call outside of them"
+        else:
+            why = "the reply holds only thoughts, and no call" if thoughts.met else "the plan has no call"
+        return EmptyPlan(why, hint=FORM)
 
     def lost(self, known: Container[CallId]) -> PlanError | None:
         """An error at a call that only a sentence makes: nobody can say whether it was meant."""
@@ -217,13 +243,13 @@ class ReplyLines:
                     return at
                 self._ticked = self._ticked or forms.NUMBER_TICKED.match(line, at) is not None
                 is_bare = label is not None and forms.BARE.match(line, at)
-                return None if is_bare or self._is_other(line, at) else at
+                return None if is_bare or self._is_told(line, at) else at
             if fresh and not self._no_plan and forms.BLOCK.match(line, at) and forms.is_block(line[at:]):
                 return at
             if line[at] in "<&[`~" and self.thoughts.is_mark(line, at):
                 return None
             if fence := forms.FENCE.match(line, at):
-                after = self._through(line, fence)
+                after = self._through_fence(line, fence)
                 if after is None:
                     return None
                 at = self._after = after
@@ -239,9 +265,9 @@ class ReplyLines:
             at = label.end()
         return at
 
-    def _is_other(self, line: str, at: int) -> bool:
+    def _is_told(self, line: str, at: int) -> bool:
         """Whether what looks like a call is told of: a signature, or words with others in brackets."""
-        if "->" in line and (told := forms.SIGNATURE.match(line, at)):
+        if told := forms.SIGNATURE.match(line, at):
             taken = told["parameters"]
             return taken.replace(",", "").replace(" ", "").isidentifier() or bool(forms.TYPED.search(taken))
         if (meaning := forms.MEANING.match(line, at)) and meaning["word"] not in self.functions:
@@ -252,25 +278,21 @@ class ReplyLines:
         # After a plan in a fence, a call in backticks is one that is explained.
         return self._ticked and not self._fence and self._fenced_calls
 
-    def _statement(self, line: str, at: int) -> str:
+    def _code_from(self, line: str, at: int) -> str:
+        """The line from a statement's beginning on, with all before that blank."""
         self.thoughts.called_for()
         self._fenced_calls = self._fenced_calls or self._fence is not None
-        if at:
-            line = " " * at + line[at:]
-        self._above = line
+        self._above = line = " " * at + line[at:]
         self._prompted = self._continued is forms.PROMPTED
-        if line[at].isdigit() and ("`" in line or "*" in line):
-            decorated = forms.DECORATED.match(line)
-            if decorated:
-                self._bold = "*" in decorated[1]
-                line = line[: decorated.start(1)] + " " * len(decorated[1]) + line[decorated.end(1) :]
+        if line[at].isdigit() and (decorated := forms.DECORATED.match(line)):
+            self._bold = "*" in decorated[1]
+            line = line[: decorated.start(1)] + " " * len(decorated[1]) + line[decorated.end(1) :]
         return line
 
-    def _through(self, line: str, fence: re.Match[str]) -> int | None:
+    def _through_fence(self, line: str, fence: re.Match[str]) -> int | None:
         """Open or close a fence; where its line goes on."""
         char, length = fence[1][0], len(fence[1])
         after = fence.end(1)
-        rest = line[after:].strip()
         if self._fence is not None:
             if char != self._fence[0] or length < self._fence[1]:
                 return None  # it is inside of a longer one
@@ -280,8 +302,8 @@ class ReplyLines:
         self._fence = (char, length)
         self._fences += 1
         language = "" if forms.ON_ITS_FENCE.match(line, after) else fence["language"].lower()
-        self._no_plan = self.thoughts.begun and language in forms.NO_PLAN
-        if not rest or not language:
+        self._no_plan = self.thoughts.begun and language in forms.NO_PLAN and not self._whole
+        if not line[after:].strip() or not language:
             return after
         return fence.end() if forms.ON_ITS_FENCE.match(line, fence.end()) else len(line)
 
@@ -293,16 +315,18 @@ class ReplyLines:
     def _pass(self, line: str, start: int, end: int) -> None:
         """Take note of prose in a line."""
         text = line[start:end].strip()
+        if text and end == len(line):
+            self.thoughts.said()
         if not text or text.startswith("#") or self._no_plan:
             return
         if fence := forms.fence_at_end(line, start, end):
-            self._through(line, fence)
+            self._through_fence(line, fence)
         if self.said is None and not forms.RULE.fullmatch(text):
-            self.said = (self._number, line)
+            self.said = (self.number, line)
         for found in forms.MENTIONED.finditer(line, start, end):
             if found["name"] in self.functions:
                 self._mention(found["id"], line, found.start())
 
     def _mention(self, id_: CallId, line: str, at: int) -> None:
         if len(self._mentioned) < MAX_MENTIONS:
-            self._mentioned.setdefault(id_, (self._number, at + 1, line))
+            self._mentioned.setdefault(id_, (self.number, at + 1, line))

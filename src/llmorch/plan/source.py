@@ -42,9 +42,9 @@ class Source:
             offset = len(line.encode()[:offset].decode(errors="ignore"))
         return self.line + row - 1, offset + 1 + (self.indent if row == 1 else 0)
 
-    def error(self, kind: type[P], message: str, position: Position, *, hint: str = "") -> P:
-        """An error at a position of this statement, with the line's text."""
-        line, column = position
+    def error(self, kind: type[P], message: str, at: ast.AST | Position, *, hint: str = "") -> P:
+        """An error at a node or a position of this statement, with the line's text."""
+        line, column = at if isinstance(at, tuple) else self.position(at)
         lines = self.text.split("\n")
         row = min(max(line - self.line, 0), len(lines) - 1)
         return kind(message, line=line, column=column, text=lines[row], hint=hint)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.errors import InvalidSyntax, PlanTooLarge
 from llmorch.plan.expressions import BUILTINS, ID
-from llmorch.plan.scanning import STRING_END
+from llmorch.plan.scanner import STRING_END
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -64,29 +64,19 @@ def id_and_call(statement: ast.stmt, id_: CallId | None, source: Source) -> tupl
         case ast.Expr(value=value) if id_ is not None:
             target = None
         case _:
-            raise source.error(
-                InvalidSyntax, "this is not a call with an id", source.position(statement), hint=FORM
-            )
+            raise source.error(InvalidSyntax, "this is not a call with an id", statement, hint=FORM)
     if isinstance(target, ast.Name):
         id_ = target.id
     if id_ is None or (target is not None and not isinstance(target, ast.Name)) or not ID.fullmatch(id_):
-        raise source.error(
-            InvalidSyntax,
-            "a call's id is a plain name such as s1",
-            source.position(target or statement),
-            hint=FORM,
-        )
+        message = "a call's id is a plain name such as s1"
+        raise source.error(InvalidSyntax, message, target or statement, hint=FORM)
     if id_ in BUILTINS or id_ == "self":
-        raise source.error(
-            InvalidSyntax, f"{id_} has a meaning already; use an id such as s1", source.position(statement)
-        )
+        message = f"{id_} has a meaning already; use an id such as s1"
+        raise source.error(InvalidSyntax, message, statement)
     if not isinstance(value, ast.Call):
-        raise source.error(
-            InvalidSyntax,
-            f"{id_} is given something that is not a function call",
-            source.position(value or statement),
-            hint=f"{FORM}; an expression can stand only inside an argument",
-        )
+        message = f"{id_} is given something that is not a function call"
+        hint = f"{FORM}; an expression can stand only inside an argument"
+        raise source.error(InvalidSyntax, message, value or statement, hint=hint)
     return id_, value
 
 

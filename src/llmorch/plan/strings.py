@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmorch.calls import Expression, Position
+    from llmorch.plan.fragments import BracedNames
     from llmorch.plan.source import Names
 
 _BRACE = re.compile(r"\{[ \t]*([A-Za-z_]\w*)(?:([.\[(][^{}]*)|[ \t]*)\}")
@@ -35,7 +36,7 @@ class Strings:
     def __init__(
         self,
         names: Names,
-        braced: dict[str, tuple[Position, str]],
+        braced: BracedNames,
         read: Callable[[ast.expr, int], Expression],
         allowed: str,
     ) -> None:
@@ -98,7 +99,7 @@ class Strings:
                 left += before + " "
                 at = match.end()
             else:
-                self._braced.setdefault(name, (position, self._line(position)))
+                self._braced.note(name, position, self._line(position))
         if fragment := fragment_in(left + text[at:], self._names.known):
             raise self._no_result(fragment, position)
         return [*parts, *self._dollars(text[at:], position)]

@@ -1,9 +1,9 @@
-"""Techniques: each a plain generator that converses with a model. One module each."""
+"""Techniques: each a plain generator that converses with a model. One module each.
+
+Another is a ``Technique`` of your own, in a file of your own: what it needs is here.
+"""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from llmorch.techniques.conversation import (
     Answer,
@@ -17,6 +17,7 @@ from llmorch.techniques.conversation import (
     Revise,
     RunPlan,
     Task,
+    Technique,
     WritePlan,
     answer_of,
 )
@@ -28,32 +29,15 @@ from llmorch.techniques.react import react
 from llmorch.techniques.rewoo import rewoo
 from llmorch.techniques.toolcompiler import toolcompiler
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-@dataclass(frozen=True)
-class Technique:
-    """A way to converse with the model, and the policy that its paper coordinates calls by."""
-
-    name: str
-    play: Callable[[Task], Conversation[Answer]]
-    policy: str
-    plans: bool
-    """Whether it writes a plan, or thinks in turns."""
-    recoveries: int = 0
-    """How many attempts to recover a failed call may have, unless somebody says otherwise."""
-
-
 TECHNIQUES = {
     technique.name: technique
     for technique in (
-        Technique("llmorch", llmorch, policy="critical", plans=True, recoveries=3),
+        Technique("llmorch", llmorch, recoveries=3, last_answers=True),
         Technique("react", react, policy="sequential", plans=False),
         Technique("parallel", parallel, policy="barrier", plans=False),
         Technique("toolcompiler", toolcompiler, policy="barrier", plans=False),
-        Technique("rewoo", rewoo, policy="sequential", plans=True),
-        Technique("llmcompiler", llmcompiler, policy="greedy", plans=True),
+        Technique("rewoo", rewoo, policy="sequential"),
+        Technique("llmcompiler", llmcompiler, policy="greedy"),
     )
 }
 """The techniques by name; the first is the default."""

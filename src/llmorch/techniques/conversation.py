@@ -1,4 +1,4 @@
-"""What a technique may want, and what it gets: effects and their replies.
+"""What a technique is, what it may want, and what it gets: effects and their replies.
 
 A technique yields an effect and receives the reply. It has no client, no clock and no
 loop, so a test plays it with canned replies.
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from llmorch.errors import EvaluationError
+from llmorch.schedule.policy import POLICIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -204,3 +205,42 @@ def cut_off(reply: Reply) -> tuple[str, ...]:
 
 Effect: TypeAlias = AskModel | WritePlan | RunPlan | Revise | Look
 Conversation: TypeAlias = Generator[Effect, Any, T]
+
+
+@dataclass(frozen=True)
+class Technique:
+    """A way to converse with the model, and the policy that its paper coordinates calls by.
+
+    ``play`` is a generator function. It is given a ``Task``, yields what it wants, receives what
+    came of that (``AskModel`` a ``Reply``, ``WritePlan`` a ``Draft``, ``RunPlan``, ``Revise`` and
+    ``Look`` an ``Outcome``), and returns an ``Answer``. It promises
+
+    * to do nothing else: no waiting, no clock, no client, no chance, so that the same replies lead
+      to the same calls;
+    * to end whatever the model replies: it counts how often it asks;
+    * to run only plans that the task's functions can take, as those of a ``Draft`` and of ``check`` are;
+    * to give every call that it runs an id of its own, also among several plans;
+    * to raise only ``UnresolvedQuery``: whatever else goes wrong is in the ``Answer``.
+
+    In return it may be closed at any ``yield``, and nothing that it began outlives it.
+    """
+
+    name: str
+    play: Callable[[Task], Conversation[Answer]]
+    policy: str = "critical"
+    """The name of the policy by which its calls are ordered, unless somebody says otherwise."""
+    plans: bool = True
+    """Whether what it runs first is a plan for all of the query; a technique in turns makes none."""
+    recoveries: int = 0
+    """The ``recoveries`` of its tasks, unless somebody says otherwise."""
+    last_answers: bool = False
+    """Whether its answer is the last call's result, and no model looks at any other, unless told to ``replan``."""
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for what can't be played."""
+        if not self.name:
+            raise ValueError("a technique has a name")
+        if self.policy not in POLICIES:
+            raise ValueError(
+                f"technique {self.name}: there is no policy {self.policy!r}; there are {', '.join(POLICIES)}"
+            )

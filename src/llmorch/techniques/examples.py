@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from llmorch.errors import FunctionError, PlanError
 from llmorch.plan import parse, render, render_without_id
-from llmorch.techniques.reading import read_batch
+from llmorch.techniques.steps import read_batch
 
 _TOLD = re.compile(r"#\s*(thought|action|observation|answer):\s*(.*)", re.IGNORECASE)
 
@@ -51,50 +51,42 @@ def parse_examples(text: str, *, name: str = "examples") -> tuple[Example, ...]:
     Raises ``FunctionError`` with the file's name and line where a plan, or what is told in
     turns, is not one.
     """
-    reading = _Reading(name)
+    examples: list[_Lines] = []
     for number, line in enumerate(text.splitlines(), 1):
-        reading.read(number, line)
-    reading.end()
-    if not reading.examples:
+        stripped = line.strip()
+        if stripped.lower().startswith("# query:"):
+            examples.append(_Lines(name, [stripped[len("# query:") :].strip()]))
+        elif examples:
+            examples[-1].take(number, line)
+        elif stripped and not stripped.startswith("#"):
+            raise FunctionError(f"{name}, line {number}: a plan needs its query above it, as in # query: ...")
+    if not examples:
         raise FunctionError(f"{name}: there is no example in it; each begins with a line # query: ...")
-    return tuple(reading.examples)
+    return tuple(lines.example() for lines in examples)
 
 
 @dataclass
-class _Reading:
-    """What has been read of a file, and of the example that has not ended yet."""
+class _Lines:
+    """The lines of one example."""
 
     name: str
-    examples: list[Example] = field(default_factory=list)
-    query: list[str] = field(default_factory=list)
+    query: list[str]
     plan: list[str] = field(default_factory=list)
     told: list[tuple[int, str, str]] = field(default_factory=list)
     first: int = 1
     """The line in which the plan begins."""
 
-    def read(self, number: int, line: str) -> None:
+    def take(self, number: int, line: str) -> None:
         stripped = line.strip()
-        found = _TOLD.match(stripped)
-        if stripped.lower().startswith("# query:"):
-            self.end()
-            self.query.append(stripped[len("# query:") :].strip())
-        elif found and self.plan:
+        if self.plan and (found := _TOLD.match(stripped)):
             self.told.append((number, found[1].lower(), found[2].strip()))
-        elif stripped.startswith("#") and self.query and not self.plan:
-            self.query.append(stripped[1:].strip())
         elif stripped and not stripped.startswith("#"):
-            if not self.query:
-                raise FunctionError(
-                    f"{self.name}, line {number}: a plan needs its query above it, as in # query: ..."
-                )
-            if not self.plan:
-                self.first = number
+            self.first = self.first if self.plan else number
             self.plan.append(line)
+        elif stripped and not self.plan:
+            self.query.append(stripped[1:].strip())
 
-    def end(self) -> None:
-        """Keep the example that has been read, if there is one."""
-        if not self.query:
-            return
+    def example(self) -> Example:
         try:
             # Line numbers of an error are the file's.
             plan = render(parse("\n" * (self.first - 1) + "\n".join(self.plan)))
@@ -102,10 +94,7 @@ class _Reading:
             raise FunctionError(
                 f"{self.name}: the plan for {self.query[0]!r} can't be read: {error}"
             ) from None
-        self.examples.append(Example(" ".join(self.query), plan, self._trajectory()))
-        self.query.clear()
-        self.plan.clear()
-        self.told.clear()
+        return Example(" ".join(self.query), plan, self._trajectory())
 
     def _trajectory(self) -> Trajectory | None:
         if not self.told:

@@ -13,15 +13,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from llmorch.errors import UnusedResult
-from llmorch.plan import mention_unused, unused_results, with_answer
+from llmorch.plan import error_in, mention_unused, unused_results, with_answer
 from llmorch.techniques.conversation import WritePlan, answer_of
-from llmorch.techniques.judging import until_answered
+from llmorch.techniques.llmcompiler import until_answered
 from llmorch.techniques.prompts.plan import can_be_short, translate
-from llmorch.techniques.recovering import run_recovering
-from llmorch.techniques.repairing import planned
+from llmorch.techniques.recovery import run_recovering
+from llmorch.techniques.repair import planned
 
 if TYPE_CHECKING:
     from llmorch.calls import Plan
+    from llmorch.errors import PlanError
     from llmorch.requests import ModelRequest
     from llmorch.techniques.conversation import Answer, Conversation, Draft, Task
 
@@ -51,16 +52,11 @@ def _drafted(task: Task, request: ModelRequest, above: str) -> Conversation[Draf
     return replace(draft, plan=with_answer(draft.plan, task.functions, task.query))
 
 
-def _unused(task: Task, plan: Plan) -> UnusedResult | None:
+def _unused(task: Task, plan: Plan) -> PlanError | None:
     unused = unused_results(plan, task.functions)
     if not unused:
         return None
     first = unused[0]
     names = ", ".join(call.id for call in unused)
-    return UnusedResult(
-        f"the result of {names} is not used by any later call",
-        line=first.position[0],
-        column=first.position[1],
-        text=first.text.split("\n")[0],
-        hint=f"use it in a later call, as in {{{first.id}}}, or leave the call out",
-    )
+    hint = f"use it in a later call, as in {{{first.id}}}, or leave the call out"
+    return error_in(first, f"the result of {names} is not used by any later call", hint, UnusedResult)

@@ -14,7 +14,7 @@ from llmorch.plan import call_from_json, render_without_id
 from llmorch.requests import Message
 from llmorch.techniques.conversation import AskModel
 from llmorch.techniques.prompts.turns import batch, tools
-from llmorch.techniques.reading import read_batch
+from llmorch.techniques.steps import read_batch
 from llmorch.techniques.turns import Turns, in_turns
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmorch.declare.functions import Function
     from llmorch.requests import ToolCall
     from llmorch.techniques.conversation import Answer, Conversation, Reply, Task
-    from llmorch.techniques.reading import Wanted
+    from llmorch.techniques.steps import Wanted
 
     TakenApart = Callable[[Wanted], Sequence[Wanted]]
 
@@ -84,16 +84,10 @@ def _said_natively(reply: Reply, results: Sequence[Sequence[str]]) -> list[Messa
         for call, result in zip(reply.calls, results, strict=True)
     ]
     # What is no JSON would be refused by some endpoints, and then the whole conversation with it.
-    calls = tuple(call if _is_json(call) else replace(call, arguments="{}") for call in reply.calls)
+    calls = tuple(
+        replace(call, arguments="{}") if isinstance(_read(call), PlanError) else call for call in reply.calls
+    )
     return [Message("assistant", reply.text, calls=calls), *answers]
-
-
-def _is_json(call: ToolCall) -> bool:
-    try:
-        call_from_json("s1", call.name, call.arguments)
-    except PlanError:
-        return False
-    return True
 
 
 def _said(text: str, parts: Sequence[Sequence[Wanted]], results: Sequence[Sequence[str]]) -> list[Message]:

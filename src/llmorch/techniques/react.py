@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from llmorch.requests import Message
 from llmorch.techniques.conversation import AskModel
 from llmorch.techniques.prompts.turns import step
-from llmorch.techniques.reading import read_step
+from llmorch.techniques.steps import read_step
 from llmorch.techniques.turns import Turns, in_turns
 
 if TYPE_CHECKING:

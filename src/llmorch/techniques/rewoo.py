@@ -10,13 +10,13 @@ from llmorch.calls import Plan
 from llmorch.errors import PlanError, PlanTooLarge, UnresolvedQuery
 from llmorch.plan import calls_in, check, render_call, with_query
 from llmorch.plan.forms import labels
-from llmorch.plan.thoughts import blanked
+from llmorch.plan.spoken import blanked
 from llmorch.techniques.conversation import Answer, AskModel, Draft, cut_off
 from llmorch.techniques.prompts.results import result_text
 from llmorch.techniques.prompts.rewoo import plan_with_evidence, solve
-from llmorch.techniques.reading import read_answer
-from llmorch.techniques.recovering import run_recovering
-from llmorch.techniques.repairing import planned
+from llmorch.techniques.recovery import run_recovering
+from llmorch.techniques.repair import planned
+from llmorch.techniques.steps import read_answer
 
 if TYPE_CHECKING:
     from llmorch.requests import ModelRequest

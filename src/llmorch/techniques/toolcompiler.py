@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from llmorch.calls import Constant, DictOf, FunctionCall, ListOf
 from llmorch.declare.parameters import Parameter
 from llmorch.errors import InvalidArgument, PlanError
-from llmorch.plan import from_json
+from llmorch.plan import error_in, from_json
 from llmorch.plan.literals import MAX_TEXT
 from llmorch.techniques.parallel import in_batches
 from llmorch.techniques.turns import in_turns
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmorch.calls import Expression
     from llmorch.declare.functions import Function
     from llmorch.techniques.conversation import Answer, Conversation, Task
-    from llmorch.techniques.reading import Wanted
+    from llmorch.techniques.steps import Wanted
 
 SIMILAR = 0.5
 """The share of what one of two functions works on that both work on, from which they are fused."""
@@ -241,12 +241,9 @@ def _operation(call: FunctionCall, group: Mapping[str, Function], item: Expressi
     return replace(call, function=str(function.value), args=args, positional=())
 
 
-def _invalid(call: FunctionCall, group: Mapping[str, Function], message: str) -> InvalidArgument:
-    return InvalidArgument(
-        f"{call.function} {message}",
-        line=call.position[0],
-        column=call.position[1],
-        text=call.text.split("\n")[0],
-        hint=f'write operations=[{{"function": "{next(iter(group))}", "arguments": {{...}}}}]; '
-        f"functions: {', '.join(group)}",
+def _invalid(call: FunctionCall, group: Mapping[str, Function], message: str) -> PlanError:
+    hint = (
+        f'write operations=[{{"function": "{next(iter(group))}", "arguments": {{...}}}}]; '
+        f"functions: {', '.join(group)}"
     )
+    return error_in(call, f"{call.function} {message}", hint)

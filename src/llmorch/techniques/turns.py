@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from llmorch.calls import FunctionCall
     from llmorch.techniques.conversation import Conversation, Outcome, Reply, Task
-    from llmorch.techniques.reading import Wanted
+    from llmorch.techniques.steps import Wanted
 
 _ALL_OF_IT = "What to do, with every text that it needs: nothing else is known to it."
 MAX_IDLE = 2

@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from llmorch.plan import Parser, parse, render_without_id, with_ids
-from llmorch.plan.replies import ReplyLines
+from llmorch.plan.replies import ReplyScanner
 from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.examples import Example
 from llmorch.techniques.grammar import beginning_with, plan_grammar, unnamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from llmorch.calls import FunctionCall, Plan
     from llmorch.declare.functions import Function
@@ -131,14 +131,7 @@ def translate(task: Task, attempt: int = 0, *, short: bool = False) -> ModelRequ
     """
     rules = _short_rules(task.examples) if short else _RULES
     messages = [Message("system", f"{rules}\n\nFunctions:\n{listed(task.functions)}")]
-    if task.examples:
-        for example in turned(task.examples, attempt):
-            plan = _shortened(example, task.functions) if short else example.plan
-            messages += [Message("user", f"Query: {example.query}"), Message("assistant", plan)]
-    else:
-        for functions, example in turned(DEFAULT_EXAMPLES, attempt):
-            asked = f"Functions: {functions}\nQuery: {example.query}"
-            messages += [Message("user", asked), Message("assistant", example.plan)]
+    messages += shown(task, attempt, lambda one: _shortened(one, task.functions) if short else one.plan)
     cached = len(messages)
     messages.append(Message("user", f"{offered(task)}Query: {task.query}"))
     grammar = plan_grammar(task.functions, short=short) if task.constrains else None
@@ -202,7 +195,17 @@ def offered(task: Task) -> str:
     return f"Functions: {', '.join(function.signature for function in task.functions.values())}\n"
 
 
-def turned(examples: Sequence[T], attempt: int) -> Sequence[T]:
+def shown(task: Task, attempt: int, plan: Callable[[Example], str]) -> list[Message]:
+    """The examples in turns, each with its ``plan`` as it is to be written."""
+    messages = []
+    for functions, example in _turned([("", one) for one in task.examples] or DEFAULT_EXAMPLES, attempt):
+        asked = f"Functions: {functions}\n" if functions else ""
+        messages.append(Message("user", f"{asked}Query: {example.query}"))
+        messages.append(Message("assistant", plan(example)))
+    return messages
+
+
+def _turned(examples: Sequence[T], attempt: int) -> Sequence[T]:
     """The examples in the order of an attempt: only from the second further one on in another."""
     turn = max(0, attempt - 1) % len(examples)
     return [*examples[turn:], *examples[:turn]]
@@ -215,18 +218,18 @@ def repair(first: ModelRequest, text: str, error: PlanError, above: str = "") ->
     sooner written. For a whole plan the query is told again: a small model that has read
     three messages since writes an example's.
     """
-    shown = text[:MAX_TEXT] + (" ..." if len(text) > MAX_TEXT else "")
+    written = text[:MAX_TEXT] + (" ..." if len(text) > MAX_TEXT else "")
     wanted = f"Write the whole plan again, corrected.\n{first.messages[-1].text}"
     grammar = first.grammar
     if above:
         line = above.count("\n") + 1
         wanted = f"Write the plan again from line {line} on, corrected."
         if grammar is not None:
-            calls = Parser(numbers=True, reply=ReplyLines()).feed(above)
+            calls = Parser(numbers=True, reply=ReplyScanner()).feed(above)
             grammar = beginning_with(grammar, f"s{next_number(calls)}")
     messages = (
         *first.messages,
-        Message("assistant", shown or "(nothing)"),
+        Message("assistant", written or "(nothing)"),
         Message("user", f"This plan has an error:\n{error}\n{wanted}"),
     )
     return replace(first, messages=messages, grammar=grammar)

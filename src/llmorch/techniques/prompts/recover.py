@@ -51,7 +51,6 @@ def repair_call(
     failed: Sequence[tuple[FunctionCall, Mapping[str, str], str]],
     tried: Sequence[FunctionCall],
     already: Sequence[str] = (),
-    said: Sequence[Message] = (),
 ) -> ModelRequest:
     """Ask for another ``point``, given the calls that failed below it: each with its arguments and error.
 
@@ -75,7 +74,7 @@ def repair_call(
     opening = (Message("system", f"{_RULES}\n\nFunctions:\n{listed(functions)}"), *_EXAMPLE)
     asked = Message("user", "\n".join([f"Functions: {signatures}", *lines]))
     return ModelRequest(
-        (*opening, asked, *said),
+        (*opening, asked),
         max_tokens=MAX_TOKENS,
         grammar=call_grammar(functions, point.id, above, tried) if task.constrains else None,
         cached=len(opening),

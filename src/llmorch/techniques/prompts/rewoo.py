@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from llmorch.plan import parse, render, with_ids
 from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.grammar import plan_grammar
-from llmorch.techniques.prompts.plan import DEFAULT_EXAMPLES, asking, listed, offered, turned
+from llmorch.techniques.prompts.plan import asking, listed, offered, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,15 +34,7 @@ _SOLVE = Message(
 def plan_with_evidence(task: Task, attempt: int = 0) -> ModelRequest:
     """Ask for the plan. A further ``attempt`` leaves more to chance, as in ``translate``."""
     messages = [Message("system", f"{_RULES}\n\nFunctions:\n{listed(task.functions)}")]
-    if task.examples:
-        shown = [(f"Query: {example.query}", example.plan) for example in turned(task.examples, attempt)]
-    else:
-        shown = [
-            (f"Functions: {functions}\nQuery: {example.query}", example.plan)
-            for functions, example in turned(DEFAULT_EXAMPLES, attempt)
-        ]
-    for asked, plan in shown:
-        messages += [Message("user", asked), Message("assistant", _evidence(plan))]
+    messages += shown(task, attempt, lambda example: _evidence(example.plan))
     cached = len(messages)
     messages.append(Message("user", f"{offered(task)}Query: {task.query}"))
     grammar = plan_grammar(task.functions, ids="E", why=True) if task.constrains else None

@@ -8,27 +8,30 @@ execution's.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from llmorch.calls import Plan, Reference
 from llmorch.errors import DuplicateId, EvaluationError, PlanError
-from llmorch.plan import Checker, calls_in, evaluate, render_call, with_query
+from llmorch.plan import Checker, calls_in, error_in, evaluate, render_call, with_query
 from llmorch.relations import discover, unused
 from llmorch.requests import Message
 from llmorch.schedule.recovery import Broken, broken, cone, named_in
 from llmorch.techniques.conversation import AskModel, Look, Outcome, Recovery, Revise, RunPlan
-from llmorch.techniques.effects import SameCall, refuse_repeated, repeated
 from llmorch.techniques.prompts.join import plan_again
 from llmorch.techniques.prompts.plan import next_number
 from llmorch.techniques.prompts.recover import MAX_INPUT, repair_call
 from llmorch.techniques.prompts.results import result_text, value_text
+from llmorch.techniques.repetition import SameCall, refuse_repeated
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.relations import RelationGraph
+    from llmorch.requests import ModelRequest
     from llmorch.techniques.conversation import Conversation, Reply, Task
+
+T = TypeVar("T")
 
 REPLIES = 2
 """How often the model is asked for one call, or for the rest of a plan, before the attempt has failed."""
@@ -41,7 +44,7 @@ def run_recovering(task: Task, plan: Plan, *, last_answers: bool = False) -> Con
     the end; calls that could not be recovered are among its errors. ``last_answers`` says
     that nobody looks at any result but the last call's.
     """
-    recovering = _Recovering(task, plan, last_answers=last_answers)
+    recovering = _PlanRecovery(task, plan, last_answers=last_answers)
     until = recovering.wanted if task.recoveries else None
     outcome: Outcome = yield RunPlan(plan, until, recovering.unused)
     while until is not None and until(outcome):
@@ -50,7 +53,7 @@ def run_recovering(task: Task, plan: Plan, *, last_answers: bool = False) -> Con
     return outcome
 
 
-class _Recovering:
+class _PlanRecovery:
     """One plan on its way to an end."""
 
     def __init__(self, task: Task, plan: Plan, *, last_answers: bool) -> None:
@@ -84,10 +87,12 @@ class _Recovering:
 
     def _graph(self, outcome: Outcome, plan: Plan) -> RelationGraph:
         """The graph of all plans so far, with this one as ``plan``."""
-        own = self.plan.by_id
-        earlier = tuple(call for call in outcome.plan if call.id not in own)
-        optimize = self._task.optimize
-        return discover(Plan((*earlier, *plan)), self._task.functions, outcome.results, optimize=optimize)
+        every = Plan((*self._earlier(outcome), *plan))
+        return discover(every, self._task.functions, outcome.results, optimize=self._task.optimize)
+
+    def _earlier(self, outcome: Outcome) -> list[FunctionCall]:
+        """The calls of the plans before this one."""
+        return [call for call in outcome.plan if call.id not in self.plan.by_id]
 
     def recover(self, outcome: Outcome) -> Conversation[None]:
         """One attempt, for calls that failed and belong together."""
@@ -182,26 +187,21 @@ class _Recovering:
         that failed, and ``already`` what this recovery has repaired of it.
         """
         point, tried = points[0], self._tried[points[0].id]
-        said: tuple[Message, ...] = ()
-        own = self.plan.by_id
-        earlier = [call.id for call in outcome.plan if call.id not in own]
-        above = [*earlier, *(call.id for call in self.plan.calls[: self.plan.calls.index(point)])]
+        before = self.plan.calls[: self.plan.calls.index(point)]
+        above = [call.id for call in (*self._earlier(outcome), *before)]
+
+        def read(reply: Reply) -> Conversation[list[FunctionCall]]:
+            first = self._read(reply, above, point.id)[0]
+            # An effect is not made for several.
+            pure = self._task.functions[first.function].pure
+            repaired = [replace(first, id=call.id) for call in (points if pure else points[:1])]
+            self._refuse_spent(repaired, (yield Look()))
+            return repaired
+
+        request = repair_call(self._task, told, point, above, failed, tried, already)
+        repaired = yield from _asked(request, read, "Write only the repaired call.")
         same = SameCall(self._task.functions)
-        before = {same(call) for call in tried}
-        for _ in range(REPLIES):
-            request = repair_call(self._task, told, point, above, failed, tried, already, said)
-            reply: Reply = yield AskModel(request)
-            try:
-                first = self._read(reply, above, point.id)[0]
-                # An effect is not made for several.
-                pure = self._task.functions[first.function].pure
-                repaired = [replace(first, id=call.id) for call in (points if pure else points[:1])]
-                self._refuse_spent(repaired, (yield Look()))
-            except PlanError as error:
-                said = (*said, *_told(reply, error, "Write only the repaired call."))
-                continue
-            return [] if same(first) in before else repaired
-        return []
+        return repaired if repaired and same(repaired[0]) not in {same(call) for call in tried} else []
 
     def _refuse_spent(self, repaired: Sequence[FunctionCall], outcome: Outcome) -> None:
         """Raise ``PlanError`` if repaired calls have one that may not be made again made again."""
@@ -210,71 +210,53 @@ class _Recovering:
         below = cone(self._graph(outcome, plan), ids)
         spent = self._spent([call.id for call in plan if call.id in below], outcome, anew=ids)
         if spent:
-            raise _wrong(
-                repaired[0],
-                f"with it {', '.join(spent)} would be made again, which may happen once only",
-                "repair it without effects of its own",
-            )
+            message = f"with it {', '.join(spent)} would be made again, which may happen once only"
+            raise error_in(repaired[0], message, "repair it without effects of its own", PlanError)
         others = Plan(tuple(call for call in outcome.plan if call.id not in ids))
-        refuse_repeated(
-            repaired, repeated(others, outcome, self._task.functions), outcome, self._task.functions
-        )
+        refuse_repeated(repaired, others, outcome, self._task.functions)
 
     def _replan(self, outcome: Outcome, group: Broken, why: str) -> Conversation[None]:
         """The rest of the plan anew, with every result so far in reach."""
         graph = self._graph(outcome, self.plan)
         lost = self._lost(graph, group)
         kept = [call for call in self.plan if call.id not in lost]
-        own = self.plan.by_id
-        earlier = [call for call in outcome.plan if call.id not in own]
+        own, earlier = self.plan.by_id, self._earlier(outcome)
         made = [call for call in (*earlier, *kept) if call.id not in self.unused]
         results = [(render_call(call), result_text(outcome, call.id)) for call in made]
         results += [(render_call(own[call]), f"Error: {outcome.errors[call]}") for call in group.failed]
         request = plan_again(self._task, results, why, calls=[*earlier, *self.plan])
         self._given_up.update(group.failed)
         self._task.tried.append(Recovery("replan", why, group.failed))
-        for _ in range(REPLIES):
-            reply: Reply = yield AskModel(request)
-            try:
-                more = self._read(reply, [call.id for call in (*earlier, *kept)], None)
-                if taken := [call for call in more if call.id in lost]:
-                    raise _wrong(
-                        taken[0], f"{taken[0].id} is taken", f"begin with s{next_number(own.values())}"
-                    )
-                now: Outcome = yield Look()
-                done = repeated(now.plan, now, self._task.functions)
-                refuse_repeated(more, done, now, self._task.functions)
-            except PlanError as error:
-                told = _told(reply, error, "Write only the calls that are still needed.")
-                request = replace(request, messages=(*request.messages, *told))
-                continue
-            # The answer stays the answer, where it isn't lost, and nothing new goes on from it.
-            used = {used for call in more for used in call.uses}
-            last = [] if self.plan.answer in {*lost, *used} else kept[-1:]
-            self.plan = Plan((*kept[: len(kept) - len(last)], *more, *last))
-            changed = {call.id: render_call(call) for call in more}
-            self._task.tried[-1] = Recovery("replan", why, group.failed, changed)
+
+        def read(reply: Reply) -> Conversation[list[FunctionCall]]:
+            more = self._read(reply, [call.id for call in (*earlier, *kept)], None)
+            if taken := [call for call in more if call.id in lost]:
+                hint = f"begin with s{next_number(own.values())}"
+                raise error_in(taken[0], f"{taken[0].id} is taken", hint, DuplicateId)
+            now: Outcome = yield Look()
+            refuse_repeated(more, now.plan, now, self._task.functions)
+            return more
+
+        more = yield from _asked(request, read, "Write only the calls that are still needed.")
+        if more is None:
+            why = f"{why}; the model wrote no plan that can be run"
+            self._task.tried[-1] = Recovery("replan", why, group.failed)
             return
-        why = f"{why}; the model wrote no plan that can be run"
-        self._task.tried[-1] = Recovery("replan", why, group.failed)
+        # The answer stays the answer, where it isn't lost, and nothing new goes on from it.
+        used = {used for call in more for used in call.uses}
+        last = [] if self.plan.answer in {*lost, *used} else kept[-1:]
+        self.plan = Plan((*kept[: len(kept) - len(last)], *more, *last))
+        changed = {call.id: render_call(call) for call in more}
+        self._task.tried[-1] = Recovery("replan", why, group.failed, changed)
 
     def _read(self, reply: Reply, above: Sequence[CallId], id_: CallId | None) -> list[FunctionCall]:
         """The calls in a reply, checked. Raises ``PlanError``."""
         checker = Checker(self._task.functions)
         calls = calls_in(reply.text, self._task.functions, above, thoughts=reply.thoughts)
         if id_ is not None and [call.id for call in calls] != [id_]:
-            raise _wrong(
-                calls[0],
-                f"the repaired call is {id_}, and only that",
-                f"write one line that begins with {id_} = ",
-            )
+            hint = f"write one line that begins with {id_} = "
+            raise error_in(calls[0], f"the repaired call is {id_}, and only that", hint, PlanError)
         return [with_query(checker.check(call), self._task.query) for call in calls]
-
-
-def _wrong(call: FunctionCall, message: str, hint: str) -> PlanError:
-    line, column = call.position
-    kind = DuplicateId if "taken" in message else PlanError
-    return kind(message, line=line, column=column, text=call.text.split("\n")[0], hint=hint)
 
 
 def _together(graph: RelationGraph, points: Sequence[CallId]) -> list[list[CallId]]:
@@ -289,11 +271,19 @@ def _at_once(_: Outcome) -> bool:
     return True
 
 
-def _told(reply: Reply, error: PlanError, wanted: str) -> tuple[Message, Message]:
-    return (
-        Message("assistant", reply.text[:1000] or "(nothing)"),
-        Message("user", f"That has an error:\n{error}\n{wanted}"),
-    )
+def _asked(
+    request: ModelRequest, read: Callable[[Reply], Conversation[T]], wanted: str
+) -> Conversation[T | None]:
+    """What ``read`` makes of a reply; one that it finds wrong is told once what is ``wanted``."""
+    for _ in range(REPLIES):
+        reply: Reply = yield AskModel(request)
+        try:
+            return (yield from read(reply))
+        except PlanError as error:
+            said = Message("assistant", reply.text[:1000] or "(nothing)")
+            told = Message("user", f"That has an error:\n{error}\n{wanted}")
+            request = replace(request, messages=(*request.messages, said, told))
+    return None
 
 
 def _arguments(call: FunctionCall, outcome: Outcome) -> dict[str, str]:

@@ -14,8 +14,8 @@ from llmorch.errors import PlanError
 from llmorch.plan import Parser
 from llmorch.plan.forms import beginning
 from llmorch.plan.marks import ANOTHER_TURN
-from llmorch.plan.replies import ReplyLines
-from llmorch.plan.thoughts import blanked
+from llmorch.plan.replies import ReplyScanner
+from llmorch.plan.spoken import blanked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -174,10 +174,10 @@ def _scan(
     lines = [written.lines[first][begin_at:], *written.lines[first + 1 :]]
     found: list[Wanted] = []
     prose: list[str] = []
-    reading: _Reading | None = None
+    parser: Parser | None = None  # of the statement that goes on
     answer = None
     for at, line in enumerate(lines):
-        if reading is None:
+        if parser is None:
             if fence := _FENCE.match(line):
                 line = line[fence.end() :]  # noqa: PLW2901
             if not line.strip() or (line.lstrip().startswith("#") and not _ends(line, functions)):
@@ -191,44 +191,31 @@ def _scan(
             if begin is None:
                 prose.append(line)
                 continue
-            reading = _Reading()
-            line = line[begin:]  # noqa: PLW2901 - its bullet or label is no part of it
-        found += reading.take(line)
-        if reading.done:
-            reading = None
-    if reading is not None:  # an open bracket or quote to the end: the parser says which
-        found += reading.end()
+            parser, line = _parser(), _with_id(line[begin:])  # noqa: PLW2901 - its label is no part of it
+        if wanted := _wanted(parser.feed, f"{line}\n"):
+            found += wanted
+            parser = None
+    if parser is not None:  # an open bracket or quote to the end: the parser says which
+        found += _wanted(parser.finish)
     if prose and not found and answer is None:
-        reading = _Reading()
-        found += reading.take(prose[0]) or reading.end()
+        parser = _parser()
+        found += _wanted(parser.feed, f"{_with_id(prose[0])}\n") or _wanted(parser.finish)
     return tuple(found), answer
 
 
-class _Reading:
-    """One statement, line by line."""
+def _parser() -> Parser:
+    return Parser(references=False, reply=ReplyScanner())
 
-    def __init__(self) -> None:
-        self._parser = Parser(references=False, reply=ReplyLines())
-        self._begun = False
-        self.done = False
 
-    def take(self, line: str) -> list[Wanted]:
-        """The call that this line completes, or what is wrong with it."""
-        if not self._begun:
-            its_id = _ITS_ID.match(line)
-            line = f"{_NO_ID} = {line[its_id.end() if its_id else 0 :].strip().rstrip('*')}"
-            self._begun = True
-        return self._taking(lambda: self._parser.feed(f"{line}\n"))
+def _with_id(line: str) -> str:
+    """A statement's first line with an id of ours, whichever it has."""
+    its_id = _ITS_ID.match(line)
+    return f"{_NO_ID} = {line[its_id.end() if its_id else 0 :].strip().rstrip('*')}"
 
-    def end(self) -> list[Wanted]:
-        """What is wrong with a statement that isn't complete."""
-        return self._taking(self._parser.finish)
 
-    def _taking(self, take: Callable[[], list[FunctionCall]]) -> list[Wanted]:
-        try:
-            found = take()
-        except PlanError as error:
-            self.done = True
-            return [error]
-        self.done = bool(found)
-        return [*found]
+def _wanted(read: Callable[..., list[FunctionCall]], *text: str) -> list[Wanted]:
+    """The call that a parser has found, or what is wrong with it; nothing while it isn't complete."""
+    try:
+        return [*read(*text)]
+    except PlanError as error:
+        return [error]

@@ -9,7 +9,7 @@ from llmorch.requests import Message, ModelRequest
 
 if TYPE_CHECKING:
     from llmorch.requests import Usage
-    from llmorch.runtime.converse import Conversing
+    from llmorch.runtime.conversation import Conversing
 
 ANSWER_TOKENS = 384
 """The longest reply to a prompt inside a plan, such as ``self``'s."""

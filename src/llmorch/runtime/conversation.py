@@ -17,9 +17,9 @@ from llmorch.calls import Plan
 from llmorch.errors import LimitReached, ModelError, PlanError, ToolsRefused, UnresolvedQuery
 from llmorch.models.model import Finished, Text
 from llmorch.places.causes import one_line, shortened
-from llmorch.plan.thoughts import spoken
+from llmorch.plan.spoken import spoken
 from llmorch.requests import ToolCall, Usage
-from llmorch.runtime.drafting import Drafting
+from llmorch.runtime.draft import DraftReader
 from llmorch.techniques import AskModel, Draft, Look, Outcome, Reply, Revise, RunPlan, WritePlan
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Conversing:
         every token less is waited for less.
         """
         request = effect.request
-        reading = Drafting(effect, functions, [call.id for call in earlier])
+        reading = DraftReader(effect, functions, [call.id for call in earlier])
         begun, void = False, 0
 
         def take(found: list[FunctionCall]) -> None:

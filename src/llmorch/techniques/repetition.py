@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import references
 from llmorch.errors import EvaluationError, PlanError
-from llmorch.plan import evaluate
+from llmorch.plan import error_in, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,25 +56,15 @@ def _text(value: Any) -> str:
         return "(can't be shown)"
 
 
-def repeated(plan: Plan, outcome: Outcome, functions: Mapping[str, Function]) -> frozenset[str]:
-    """The calls of a plan that were started and may not be made again, whoever writes them."""
-    same = SameCall(functions, outcome.results)
-    return frozenset(
-        same(call) for call in plan if call.id in outcome.begun and not functions[call.function].retryable
-    )
-
-
 def refuse_repeated(
-    calls: Iterable[FunctionCall], made: frozenset[str], outcome: Outcome, functions: Mapping[str, Function]
+    calls: Iterable[FunctionCall], others: Plan, outcome: Outcome, functions: Mapping[str, Function]
 ) -> None:
-    """Raise ``PlanError`` for the first of these calls that was made already."""
+    """Raise ``PlanError`` for the first of these calls that is one of the ``others`` which may be made once only."""
     same = SameCall(functions, outcome.results)
+    made = {
+        same(call) for call in others if call.id in outcome.begun and not functions[call.function].retryable
+    }
     for call in calls:
         if made and same(call) in made:
-            raise PlanError(
-                f"{call.function} has effects, and this call of it was made already",
-                line=call.position[0],
-                column=call.position[1],
-                text=call.text.split("\n")[0],
-                hint="use what it returned, or leave it out",
-            )
+            message = f"{call.function} has effects, and this call of it was made already"
+            raise error_in(call, message, "use what it returned, or leave it out", PlanError)

@@ -6,7 +6,7 @@ import pytest
 
 from llmorch.errors import PlanError
 from llmorch.plan import render_without_id
-from llmorch.techniques.reading import read_answer, read_batch, read_step, read_verdict
+from llmorch.techniques.steps import read_answer, read_batch, read_step, read_verdict
 
 A, B = 'search(query="A")', 'search(query="B")'
 
