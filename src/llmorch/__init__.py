@@ -29,16 +29,21 @@ if TYPE_CHECKING:
     from llmorch.plan import check, parse, render
     from llmorch.processors import Processors
     from llmorch.relations import RelationGraph, discover
+    from llmorch.requests import Usage
     from llmorch.result import CallRecord, Result
     from llmorch.running import Run
     from llmorch.runtime.simulate import Simulation, simulate
     from llmorch.runtime.store import Released
+    from llmorch.schedule.policy import Policy
     from llmorch.session import Session
-    from llmorch.techniques import TECHNIQUES
+    from llmorch.techniques import TECHNIQUES, Technique
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Technique": "techniques",
+    "Policy": "schedule.policy",
+    "Usage": "requests",
     "TECHNIQUES": "techniques",
     "CallError": "errors",
     "CallRecord": "result",
@@ -86,6 +91,7 @@ __all__ = [
     "Orchestrator",
     "Plan",
     "PlanError",
+    "Policy",
     "Processors",
     "RelationGraph",
     "Released",
@@ -93,7 +99,9 @@ __all__ = [
     "Run",
     "Session",
     "Simulation",
+    "Technique",
     "UnresolvedQuery",
+    "Usage",
     "WrongArgument",
     "check",
     "discover",
