@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import core_schema
 
-from llmorch.declare.keys import path_of
+from llmorch.declare.fields import path_of
 from llmorch.declare.validators import NOT_SCHEMAS
 
 if TYPE_CHECKING:

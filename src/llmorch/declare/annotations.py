@@ -6,7 +6,6 @@ around it, while they run. This module must not know what a type is good for.
 
 from __future__ import annotations
 
-import re
 import sys
 import typing
 from collections.abc import Mapping
@@ -15,11 +14,11 @@ from types import FrameType, FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmorch.declare.callables import attribute, code_of, innermost
+from llmorch.declare.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _WRITTEN_OUT = (list, dict, tuple, set, frozenset, int, float, complex, bytes)
 """Classes whose values are no types, whatever is annotated with them."""
 
@@ -49,11 +48,6 @@ class Annotation(NamedTuple):
             hint = f"; write {kind}[...]" if kind in ("list", "dict", "tuple", "set") else ""
             raise UnknownType(f"{one_line(repr(found))} is no type{hint}")
         return found
-
-
-def one_line(text: object) -> str:
-    """A text on one line, without the address of any object."""
-    return _ADDRESS.sub("", " ".join(str(text).split()))[:300]
 
 
 class _Space(NamedTuple):

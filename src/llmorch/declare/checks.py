@@ -19,8 +19,8 @@ from pydantic import AfterValidator, ConfigDict, PydanticUserError, TypeAdapter,
 from pydantic.warnings import ArbitraryTypeWarning
 from pydantic_core import SchemaError
 
-from llmorch.declare.annotations import one_line
 from llmorch.declare.fields import annotated
+from llmorch.declare.text import one_line
 from llmorch.declare.validators import ITERATORS, UNCHECKED_PROTOCOL, OfLiterals, OfValues, from_iterable
 from llmorch.errors import FunctionError
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from llmorch.declare.keys import path_of
+from llmorch.declare.fields import path_of
 
 MAX_ITEMS = 50
 MAX_DEPTH = 5

@@ -14,7 +14,8 @@ from pathlib import PurePath
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, overload
 
-from llmorch.declare.parts import patterns
+from llmorch.declare.options import read_option, refuse_braces
+from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ def stateful(
 
     def declare(target: C) -> C:
         if not isinstance(target, type):
-            raise FunctionError(f"{target!r}: only a class can be stateful")
+            raise FunctionError(f"{brief(target)}: only a class can be stateful")
         name = target.__name__
-        said = ClassEffects(
-            patterns(name, "reads", reads, ["self"]), patterns(name, "writes", writes, ["self"])
-        )
+        said = ClassEffects(read_option(name, "reads", reads), read_option(name, "writes", writes))
+        refuse_braces(name, "reads", said.reads, ["self"])
+        refuse_braces(name, "writes", said.writes, ["self"])
         if not said.reads and not said.writes:
             said = ClassEffects((), ("{self}*",))
         try:

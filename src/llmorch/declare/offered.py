@@ -7,6 +7,7 @@ callable, or the model. It must not know how a declaration is read.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial, partialmethod
 from types import MethodType
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.batch import batch_of, single_of
 from llmorch.declare.callables import (
+    attribute,
     bound_late,
     name_of,
     owner_of,
@@ -21,15 +23,16 @@ from llmorch.declare.callables import (
     unfit,
     without_object,
 )
-from llmorch.declare.carried import Carrier, carried
+from llmorch.declare.decorator import Carrier
 from llmorch.declare.functions import (
     DECLARATION,
     SELF,
     Function,
     declaration_of,
-    refuse_name,
-    refuse_unsafe_retries,
+    refuse_self,
+    refuse_unknown,
 )
+from llmorch.declare.interfaces import interface_of
 from llmorch.declare.objects import (
     class_effects,
     is_stateful,
@@ -39,14 +42,13 @@ from llmorch.declare.objects import (
     with_arguments,
 )
 from llmorch.declare.parameters import Parameter
-from llmorch.declare.parts import patterns, written
 from llmorch.declare.resources import shortage
+from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from llmorch.declare.batch import Batch
     from llmorch.declare.functions import Kind
     from llmorch.declare.resources import Supply
 
@@ -55,10 +57,15 @@ def declared_in(item: object) -> Function | None:
     """The declaration that ``@function`` left on an object, or ``@stateful`` on a method's class."""
     item = item.__func__ if isinstance(item, staticmethod) else item
     declared = None if isinstance(item, classmethod) else _left_on(item)
-    if declared is not None and (batch := batch_of(item)) is not None:
-        declared = _with_batch(declared, batch)
     if declared is None:
         return _undecorated(item)
+    if (batch := batch_of(item)) is not None:
+        declared = replace(declared, batch=batch)
+        if declared.memory is not None and declared.kind == "inout" and declared.together.on_loop:
+            raise FunctionError(
+                f"{declared.name}: memory bounds a process, and its batch form is async and has none of its own; "
+                'make it synchronous, or declare kind="compute"'
+            )
     call = declared.call if isinstance(item, Carrier) else item
     if not callable(call):
         return declared
@@ -68,12 +75,18 @@ def declared_in(item: object) -> Function | None:
         return declared
     # A decorator above ours copied the declaration: what it made is what is called.
     made = replace(declared, call=call, parameters=_parameters(call, declared))
-    _check_patterns(made)
+    refuse_unknown(made, with_object=True)
     return made
 
 
 def _left_on(item: object) -> Function | None:
-    declared = carried(item, DECLARATION)
+    """What was declared of exactly this callable; of a method, of its function.
+
+    A subclass does not take over what was said of its class, nor an object what was said of its own.
+    """
+    declared = attribute(item, DECLARATION)
+    if declared is None:
+        declared = attribute(getattr(item, "__func__", item), DECLARATION)
     return declared if isinstance(declared, Function) else None
 
 
@@ -111,23 +124,7 @@ def _narrowed(
 
 
 def _parameters(call: Callable[..., Any], declared: Function) -> tuple[Parameter, ...]:
-    return written(call, declared.name, asks_model=declared.asks_model).parameters
-
-
-def _check_patterns(declared: Function) -> None:
-    known = {"self", *(parameter.name for parameter in declared.parameters)}
-    patterns(declared.name, "reads", declared.reads, known)
-    patterns(declared.name, "writes", declared.writes, known)
-
-
-def _with_batch(declared: Function, batch: Batch) -> Function:
-    made = replace(declared, batch=batch)
-    if made.memory is not None and made.kind == "inout" and made.together.on_loop:
-        raise FunctionError(
-            f"{made.name}: memory bounds a process, and its batch form is async and has none of its own; "
-            'make it synchronous, or declare kind="compute"'
-        )
-    return made
+    return interface_of(call, declared.name, asks_model=declared.asks_model).parameters
 
 
 def _bound(call: Callable[..., Any], owner: object, declared: Function | None) -> Function | None:
@@ -137,28 +134,21 @@ def _bound(call: Callable[..., Any], owner: object, declared: Function | None) -
         if by_class is None:
             return None
         declared = declaration_of(call)
-    name = declared.name
-    parameters = _parameters(call, declared)
+    batch = None if declared.batch is None else declared.batch.bound(owner)
+    bound = replace(declared, call=call, batch=batch, parameters=_parameters(call, declared))
     if by_class is None or declared.reads or declared.writes or declared.effects:
-        known = {"self", *(parameter.name for parameter in parameters)}
-        reads = patterns(name, "reads", declared.reads, known)
-        writes = patterns(name, "writes", declared.writes, known)
-        of_owner = names_object([*reads, *writes])
+        refuse_unknown(bound, with_object=True)
+        of_owner = names_object([*bound.reads, *bound.writes])
     else:
-        reads, writes = by_class.reads, by_class.writes
+        bound = replace(bound, reads=by_class.reads, writes=by_class.writes)
         of_owner = True
     if of_owner:
         _refuse_copies(declared)
-    bound = replace(
-        declared,
-        call=call,
-        batch=None if declared.batch is None else declared.batch.bound(owner),
-        parameters=parameters,
-        reads=of_object(reads, owner, name),
-        writes=of_object(writes, owner, name),
+    return replace(
+        bound,
+        reads=of_object(bound.reads, owner, bound.name),
+        writes=of_object(bound.writes, owner, bound.name),
     )
-    refuse_unsafe_retries(bound)
-    return bound
 
 
 def _refuse_copies(declared: Function) -> None:
@@ -183,6 +173,8 @@ def methods_of(owner: object, *, prefix: str = "") -> list[Function]:
     ``Orchestrator([account])`` offers the same; a ``prefix`` to their names tells those of
     two objects apart. Raises ``FunctionError`` for a method that can't be offered.
     """
+    if not isinstance(prefix, str):
+        raise FunctionError(f'prefix is a text, as in "first_", not {brief(prefix)}')
     if class_effects(owner) is None:
         raise FunctionError(
             f"{type(owner).__name__}: decorate this class with @stateful to offer the methods of its objects"
@@ -196,7 +188,6 @@ def methods_of(owner: object, *, prefix: str = "") -> list[Function]:
             # What is bound in part has the name of its function, which has its own.
             declared = replace(declared, name=name)
         functions.append(replace(declared, name=f"{prefix}{declared.name}"))
-        refuse_name(functions[-1].name)
     return functions
 
 
@@ -218,8 +209,11 @@ def as_functions(offered: Iterable[object]) -> dict[str, Function]:
     Raises ``FunctionError`` when two have the same name.
     """
     functions: dict[str, Function] = {}
+    if not isinstance(offered, Iterable):
+        raise FunctionError(f"functions are offered in a list, as in [search], not as {brief(offered)}")
     for item in offered:
         for declared in declared_by(item) or [_undeclared(item)]:
+            refuse_self(declared.name)
             if (dotted := without_object(declared.call)) is not None:
                 raise FunctionError(f"{declared.name}: {refusal_without_object(dotted)}")
             if declared.name in functions:

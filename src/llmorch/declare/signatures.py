@@ -14,11 +14,11 @@ from inspect import Parameter
 from types import FunctionType, MethodType
 from typing import Any
 
-from llmorch.declare.annotations import Annotation, one_line
+from llmorch.declare.annotations import Annotation
 from llmorch.declare.callables import attribute, bound_late, code_of, name_of
 from llmorch.declare.defaults import MADE
-from llmorch.declare.fields import with_field
-from llmorch.declare.keys import by_name, path_of
+from llmorch.declare.fields import is_by_name, path_of, with_field
+from llmorch.declare.text import one_line
 
 _VARIABLE = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -197,7 +197,7 @@ def _own_names(made: Any, above: type) -> set[str]:
 def _field(name: str, info: Any, model: Any) -> Parameter | None:
     """A model's field, under the name by which it is passed; ``None`` where none needs to be."""
     config = model.model_config
-    path = (name,) if by_name(config) else path_of(name, info.validation_alias, config)
+    path = (name,) if is_by_name(config) else path_of(name, info.validation_alias, config)
     key = ".".join(map(str, path))
     default = Parameter.empty
     if not info.is_required():  # the class fills it in itself

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from llmorch.declare.defaults import Untold, is_literal, told_default
 from llmorch.declare.definitions import together
 from llmorch.declare.parameters import well_known
-from llmorch.declare.words import DETAILS, Wording, default_text, literal_text, shortened
+from llmorch.declare.text import shortened
+from llmorch.declare.words import DETAILS, Wording, default_text, literal_text
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.definitions import together
-from llmorch.declare.words import DETAILS, literal_text, shortened
+from llmorch.declare.text import shortened
+from llmorch.declare.words import DETAILS, literal_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
-from llmorch.declare.annotations import one_line
 from llmorch.declare.defaults import as_written, enum_value, same
+from llmorch.declare.text import one_line
 from llmorch.errors import FunctionError
 
 ITERATORS = (abc.Iterator, abc.Generator)

@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmorch.declare.definitions import CLASS
+from llmorch.declare.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,12 +59,6 @@ def literal_text(value: object) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{literal_text(key)}: {literal_text(item)}' for key, item in value.items())}}}"
     return repr(value)
-
-
-def shortened(text: str, most: int) -> str:
-    """A text of at most so many characters on one line."""
-    text = " ".join(text.split())
-    return text if len(text) <= most else f"{text[: max(0, most - 3)].rstrip()}..."
 
 
 def default_text(text: str, detail: Detail) -> str:
