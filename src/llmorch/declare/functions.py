@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     from llmorch.declare.resources import Rate
     from llmorch.declare.told import Told
 
-__all__ = ["DECLARATION", "SELF", "Function", "Kind", "declaration_of", "refuse_self", "refuse_unknown"]
+__all__ = [
+    "DECLARATION",
+    "SELF",
+    "Function",
+    "Kind",
+    "declaration_of",
+    "refuse_self",
+    "refuse_unknown",
+    "refuse_unsafe_retries",
+]
 
 SELF = "self"
 DECLARATION = "__llmorch_function__"
@@ -83,14 +92,6 @@ class Function:
             said = getattr(self, option)
             if said is not getattr(Function, option, None):
                 object.__setattr__(self, option, read_option(self.name, option, said))
-        if self.effects is not None and (self.reads or self.writes):
-            raise FunctionError(f"{self.name}: effects are either {self.effects} or said by reads and writes")
-        if self.retries and not self.retryable:
-            effect = "what it writes" if self.writes else "what nobody knows"
-            raise FunctionError(
-                f"{self.name}: a retry may do {effect} twice; leave retries out, or declare idempotent=True "
-                "if a second time does no harm"
-            )
 
     @cached_property
     def is_async(self) -> bool:
@@ -225,7 +226,10 @@ def declaration_of(call: Callable[..., Any], **options: Unpack[Options]) -> Func
     said["declared"] = "kind" in said
     said = vars(interface) | _with_process(name, said)
     declared = Function(name, call, **said)
+    if declared.effects is not None and (declared.reads or declared.writes):
+        raise FunctionError(f"{name}: effects are either {declared.effects} or said by reads and writes")
     refuse_unknown(declared, with_object=owner_of(call) is not None)
+    refuse_unsafe_retries(declared)
     on_loop_here = declared.on_loop and declared.kind != "compute"
     if declared.memory is not None and (asks_model or on_loop_here):
         raise FunctionError(
@@ -251,6 +255,16 @@ def refuse_unknown(declared: Function, *, with_object: bool = False) -> None:
     known = {parameter.name for parameter in declared.parameters} | ({SELF} if with_object else set())
     refuse_braces(declared.name, "reads", declared.reads, known)
     refuse_braces(declared.name, "writes", declared.writes, known)
+
+
+def refuse_unsafe_retries(declared: Function) -> None:
+    """Raise ``FunctionError`` where making a failed call again could do harm."""
+    if declared.retries and not declared.retryable:
+        effect = "what it writes" if declared.writes else "what nobody knows"
+        raise FunctionError(
+            f"{declared.name}: a retry may do {effect} twice; leave retries out, or declare idempotent=True "
+            "if a second time does no harm"
+        )
 
 
 def _pure(name: str, said: Mapping[str, Any]) -> Effects:

@@ -31,6 +31,7 @@ from llmorch.declare.functions import (
     declaration_of,
     refuse_self,
     refuse_unknown,
+    refuse_unsafe_retries,
 )
 from llmorch.declare.interfaces import interface_of
 from llmorch.declare.objects import (
@@ -142,6 +143,7 @@ def _bound(call: Callable[..., Any], owner: object, declared: Function | None) -
     else:
         bound = replace(bound, reads=by_class.reads, writes=by_class.writes)
         of_owner = True
+    refuse_unsafe_retries(bound)
     if of_owner:
         _refuse_copies(declared)
     return replace(
