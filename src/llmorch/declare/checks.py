@@ -21,7 +21,7 @@ from pydantic_core import SchemaError
 
 from llmorch.declare.fields import annotated
 from llmorch.declare.text import one_line
-from llmorch.declare.validators import ITERATORS, UNCHECKED_PROTOCOL, OfLiterals, OfValues, from_iterable
+from llmorch.declare.validators import ITERATORS, UNCHECKED_PROTOCOL, ForLiterals, ForValues, from_iterable
 from llmorch.errors import FunctionError
 
 _LISTS = (abc.Iterable, abc.Collection, abc.Container, abc.Reversible)
@@ -44,40 +44,46 @@ class Check:
             warnings.simplefilter("error", ArbitraryTypeWarning)  # else anything would be of the type
             try:
                 self.core = _core(_listed(annotation))
-                self._literals = OfLiterals(self.core)
+                self._literals = ForLiterals(self.core).validator
             except FunctionError:
                 raise
             except Exception as error:
                 raise FunctionError(_why(annotation, error)) from None
 
     @cached_property
-    def _values(self) -> OfValues:
-        return OfValues(self.core)
+    def _values(self) -> ForValues:
+        return ForValues(self.core)
 
     def literal(self, value: object) -> None:
         """Check what a plan says: no text for a number, no number for text; 3.0 is a whole number."""
-        try:
-            self._literals.check(json.dumps(value))
-        except ValidationError:
-            whole = _with_whole_numbers(value)
-            if whole is value:
-                raise
-            self._literals.check(json.dumps(whole))
+        _or_with_whole_numbers(lambda it: self._literals.validate_json(json.dumps(it), strict=True), value)
 
     def value(self, value: object) -> Any:
         """The value in the type: as it is, or converted where that loses nothing."""
-        try:
-            return self._values.accept(value)
-        except ValidationError:
-            whole = value if self._values.has_code else _with_whole_numbers(value)
-            if whole is value:
-                raise
-            return self._values.accept(whole)
+        validate = self._values.validator.validate_python
+        if self._values.has_code:
+            return validate(value)
+        if self._values.has_numbers:
+            try:  # what is of the type already needs no look at each number in it
+                return validate(value, strict=True)
+            except ValidationError:
+                pass
+        return _or_with_whole_numbers(validate, value)
 
     @property
     def by_class(self) -> type | None:
         """The class of which a value only has to be, and is passed as it is."""
         return typing.cast("type", self.core["cls"]) if self.core["type"] == "is-instance" else None
+
+
+def _or_with_whole_numbers(validate: abc.Callable[[Any], Any], value: object) -> Any:
+    try:
+        return validate(value)
+    except ValidationError:
+        whole = _with_whole_numbers(value)
+        if whole is value:
+            raise
+        return validate(whole)
 
 
 def _core(annotation: Any) -> Any:
@@ -94,12 +100,6 @@ def _core(annotation: Any) -> Any:
     return schema["items_schema"]
 
 
-def _said(error: Exception) -> str:
-    """What is said in an error's first line; of a schema that can't be built, in all of them."""
-    text = str(error)
-    return text if isinstance(error, SchemaError) else text.split("\n", 1)[0]
-
-
 def _complete(core: Any) -> Any:
     """A core schema, if it is one: what pydantic has instead where it doesn't know a name says nothing."""
     if not isinstance(core, dict):
@@ -114,7 +114,8 @@ def _why(annotation: Any, error: Exception) -> str:
         return UNCHECKED_PROTOCOL
     if isinstance(error, ArbitraryTypeWarning | KeyError):
         return f"its type can't be checked: {one_line(annotation)} is no type"
-    said = one_line(_said(error).removeprefix("Unable to generate pydantic-core schema for "))
+    text = str(error) if isinstance(error, SchemaError) else str(error).split("\n", 1)[0]
+    said = one_line(text.removeprefix("Unable to generate pydantic-core schema for "))
     said = said.partition(". Set `arbitrary_types_allowed")[0]
     return f"its type can't be checked: {said}"
 

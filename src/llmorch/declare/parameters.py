@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.defaults import MADE, Untold, as_written, same, told_default
-from llmorch.declare.definitions import for_tools
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
@@ -143,6 +142,8 @@ class Parameter:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The parameter's JSON schema; empty where its type has none."""
+        from llmorch.declare.json_schemas import for_tools
+
         schema = for_tools(self.full_schema)
         if schema and self._none_by_default and not self._takes(None):
             definitions = {key: schema.pop(key) for key in ("$defs",) if key in schema}
@@ -269,7 +270,7 @@ def well_known(annotation: Any) -> bool:
 
 def schema_of(parameters: Iterable[Parameter], documented: int = 0) -> dict[str, Any]:
     """The JSON schema of a function's arguments, one object; ``documented`` are the characters of its docstring."""
-    from llmorch.declare.trimmed import trimmed
+    from llmorch.declare.json_schemas import trimmed
 
     parameters = list(parameters)
     properties, definitions = trimmed({item.name: item.schema for item in parameters}, documented)

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.defaults import Untold, is_literal, told_default
-from llmorch.declare.definitions import together
+from llmorch.declare.json_schemas import together
 from llmorch.declare.parameters import well_known
 from llmorch.declare.text import shortened
 from llmorch.declare.words import DETAILS, Wording, default_text, literal_text

@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmorch.declare.definitions import CLASS
 from llmorch.declare.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+CLASS = "x-class"
+"""The key of the name of the class that values are of, where that is all that can be said of them."""
 
 
 class Detail(NamedTuple):

@@ -1,4 +1,4 @@
-"""A core schema of pydantic's with the keys by which fields are really passed.
+"""Core schemas of pydantic's: walked, and with the keys by which fields are really passed.
 
 What pydantic writes as a JSON schema doesn't know of all of them: of a field that is passed by
 its name alone, as a part of something else, or not at all. Importing this imports pydantic.
@@ -11,28 +11,43 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import core_schema
 
 from llmorch.declare.fields import path_of
-from llmorch.declare.validators import NOT_SCHEMAS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _NO_CONFIG: Mapping[str, Any] = {}
+_NOT_SCHEMAS = frozenset(
+    ("metadata", "expected", "default", "config", "cls", "members", "serialization", "ref")
+)
+"""Keys of a core schema below which there is no other one."""
 
 
-def as_accepted(node: Any, config: Mapping[str, Any] = _NO_CONFIG) -> Any:
-    """The same core schema, in which each field has the one key that a model is told."""
+def rebuilt(node: Any, change: Callable[[Any, Any, Mapping[str, Any]], Any], config: Any = _NO_CONFIG) -> Any:
+    """A core schema with what ``change(node, made, config)`` makes of each one in it, the innermost first.
+
+    ``made`` is the node with what was made of those in it, ``config`` what its model is configured with.
+    """
     if isinstance(node, list | tuple):
-        return type(node)(as_accepted(item, config) for item in node)
+        return type(node)(rebuilt(item, change, config) for item in node)
     if not isinstance(node, dict):
         return node
     kind = node.get("type")
-    if not isinstance(kind, str):  # a dictionary of fields
-        return {key: as_accepted(item, config) for key, item in node.items()}
+    if not isinstance(kind, str):  # a dictionary of fields, one of which may be called type
+        return {key: rebuilt(item, change, config) for key, item in node.items()}
     config = node.get("config") or (_NO_CONFIG if kind in ("model", "dataclass") else config)
-    made = {key: item if key in NOT_SCHEMAS else as_accepted(item, config) for key, item in node.items()}
-    if kind in ("model-fields", "typed-dict"):
+    made = {key: item if key in _NOT_SCHEMAS else rebuilt(item, change, config) for key, item in node.items()}
+    return change(node, made, config)
+
+
+def as_accepted(core: Any) -> Any:
+    """The same core schema, in which each field has the one key that a model is told."""
+    return rebuilt(core, _accepted)
+
+
+def _accepted(_: Any, made: Any, config: Mapping[str, Any]) -> Any:
+    if made["type"] in ("model-fields", "typed-dict"):
         made["fields"] = _fields(made["fields"], config)
-    elif kind == "dataclass-args":
+    elif made["type"] == "dataclass-args":
         passed = {item["name"]: item for item in made["fields"] if item.get("init", True)}
         made["fields"] = [{**item, "name": key} for key, item in _fields(passed, config).items()]
     return made
