@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from llmorch.declare.batch import Batch
     from llmorch.declare.options import Options
+    from llmorch.declare.prompt_text import PromptText
     from llmorch.declare.resources import Rate
-    from llmorch.declare.told import Told
 
 __all__ = [
     "DECLARATION",
@@ -189,11 +189,11 @@ class Function:
         return schema_of(self.parameters, max(self.documented, len(self.description)))
 
     @cached_property
-    def told(self) -> Told:
-        """What a model is told of the function."""
-        from llmorch.declare.told import Told
+    def prompt_text(self) -> PromptText:
+        """What a model reads of the function in a prompt."""
+        from llmorch.declare.prompt_text import prompt_text
 
-        return Told(
+        return prompt_text(
             self.name,
             self.description,
             self.parameters,
@@ -202,10 +202,10 @@ class Function:
             max(self.documented, len(self.description)),
         )
 
-    @cached_property
+    @property
     def signature(self) -> str:
         """The function as a model reads it: ``search(query: str, k: int = 500) -> str``."""
-        return self.told.signature
+        return self.prompt_text.signature
 
 
 def declaration_of(call: Callable[..., Any], **options: Unpack[Options]) -> Function:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llmorch.declare.text import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 
 CLASS = "x-class"
@@ -46,10 +46,15 @@ _NAMES = {
     "array": "list",
     "object": "dict",
 }
+_MORE = (
+    ("exclusiveMinimum", "more than"),
+    ("exclusiveMaximum", "less than"),
+    ("multipleOf", "a multiple of"),
+)
 _LENGTHS = (
-    ("minLength", "maxLength", "characters"),
-    ("minItems", "maxItems", "items"),
-    ("minProperties", "maxProperties", "keys"),
+    ("minLength", "maxLength", " characters"),
+    ("minItems", "maxItems", " items"),
+    ("minProperties", "maxProperties", " keys"),
 )
 
 
@@ -69,131 +74,97 @@ def default_text(text: str, detail: Detail) -> str:
     return text if len(text) <= detail.default else "..."
 
 
-class Wording:
-    """Words for the schemas of one function, at one detail."""
+class Wording(NamedTuple):
+    """Words for the schemas of one function: at one detail, so many levels deep, within these definitions."""
 
-    def __init__(self, definitions: Mapping[str, Any], detail: Detail) -> None:
-        self._definitions = definitions
-        self._detail = detail
+    definitions: Mapping[str, Any]
+    detail: Detail
+    level: int = 0
+    within: tuple[str, ...] = ()
 
-    def type(self, schema: Mapping[str, Any]) -> str:
-        """The type, with its bounds in parentheses."""
-        return self._type(schema, 0, ())
-
-    def _type(self, schema: Mapping[str, Any], level: int, within: tuple[str, ...], said: str = "") -> str:
+    def type(self, schema: Mapping[str, Any], said: str = "") -> str:
+        """The type, with its bounds and what is said of it in parentheses."""
         if "$ref" in schema:
             title = str(schema["$ref"]).rsplit("/", 1)[-1]
-            target = self._definitions.get(title)
-            if target is None or title in within:
-                return str((target or {}).get("title", title)) if isinstance(target, dict) else "any"
-            return self._type(target, level, (*within, title), said)
-        for key in ("anyOf", "oneOf"):
-            if key in schema:
-                ways = dict.fromkeys(self._type(way, level, within) for way in schema[key])
-                return _with([*_some(list(ways), self._detail.choices)], said)
+            target = self.definitions.get(title)
+            if target is None:
+                return "any"
+            if title in self.within:
+                return str(target.get("title", title))
+            return self._replace(within=(*self.within, title)).type(target, said)
         if "allOf" in schema and len(schema["allOf"]) == 1:
-            return self._type(schema["allOf"][0], level, within, said)
+            return self.type(schema["allOf"][0], said)
+        ways = schema.get("anyOf", schema.get("oneOf"))
+        if ways is not None:
+            return self._choices(dict.fromkeys(map(self.type, ways)), said)
         if "const" in schema:
-            return _with([literal_text(schema["const"])], said)
+            return self._choices([literal_text(schema["const"])], said)
         if "enum" in schema:
-            return _with(_some([literal_text(item) for item in schema["enum"]], self._detail.choices), said)
-        name = self._plain(schema, level, within)
+            return self._choices(map(literal_text, schema["enum"]), said)
         notes = [*_bounds(schema), *([said] if said else [])]
-        return f"{name} ({'; '.join(notes)})" if notes else name
+        return f"{self._plain(schema)} ({'; '.join(notes)})" if notes else self._plain(schema)
 
-    def _plain(self, schema: Mapping[str, Any], level: int, within: tuple[str, ...]) -> str:
+    def _choices(self, ways: Iterable[str], said: str) -> str:
+        """Some of several choices; None, which is short and matters, in any case."""
+        ways, most = list(ways), self.detail.choices
+        if len(ways) > most:
+            ways = [*ways[:most], "..."] + (["None"] if "None" in ways[most:] else [])
+        text = " | ".join(ways)
+        return f"{text} ({said})" if said else text
+
+    def _plain(self, schema: Mapping[str, Any]) -> str:
         kind = schema.get("type")
         if isinstance(kind, list):
             return " | ".join(_NAMES.get(str(item), "any") for item in kind)
-        if kind == "array":
-            return self._array(schema, level, within)
         if kind == "object":
-            return self._object(schema, level, within)
-        return _NAMES.get(str(kind), str(schema.get(CLASS) or "any"))
+            return self._object(schema)
+        if kind != "array":
+            return _NAMES.get(str(kind), str(schema.get(CLASS) or "any"))
+        if positions := schema.get("prefixItems"):
+            return f"[{', '.join(map(self._position, positions))}]"
+        items = schema.get("items")
+        return f"list[{self.type(items)}]" if isinstance(items, dict) and items else "list"
 
-    def _array(self, schema: Mapping[str, Any], level: int, within: tuple[str, ...]) -> str:
-        if places := schema.get("prefixItems"):
-            items = [self._place(item, level, within) for item in places]
-            return f"[{', '.join(items)}]"
-        items_schema = schema.get("items")
-        if not isinstance(items_schema, dict) or not items_schema:
-            return "list"
-        return f"list[{self._type(items_schema, level, within)}]"
-
-    def _place(self, schema: Mapping[str, Any], level: int, within: tuple[str, ...]) -> str:
-        """One place of a tuple; of a named one, with its name."""
+    def _position(self, schema: Mapping[str, Any]) -> str:
+        """One position of a tuple; of a named one, with its name."""
         title = schema.get("title")
-        return self._type(schema, level, within, str(title).lower() if title and "$ref" not in schema else "")
+        return self.type(schema, str(title).lower() if title and "$ref" not in schema else "")
 
-    def _object(self, schema: Mapping[str, Any], level: int, within: tuple[str, ...]) -> str:
-        properties = schema.get("properties") or {}
+    def _object(self, schema: Mapping[str, Any]) -> str:
+        """Its fields, without the optional ones at the end where there are too many."""
+        properties = schema.get("properties")
         if not properties:
             values = schema.get("additionalProperties")
-            if isinstance(values, dict) and values:
-                return f"dict[str, {self._type(values, level, within)}]"
+            return f"dict[str, {self.type(values)}]" if isinstance(values, dict) and values else "dict"
+        if self.level >= self.detail.levels:
             return "dict"
-        if level >= self._detail.levels:
-            return "dict"
-        required = schema.get("required", ())
-        fields = [
-            self._field(name, item, name in required, level + 1, within) for name, item in properties.items()
-        ]
-        return f"{{{', '.join(_few(fields, self._detail.choices))}}}"
+        inner = self._replace(level=self.level + 1)
+        needed = schema.get("required", ())
+        fields = {name: inner._field(name, item, name in needed) for name, item in properties.items()}
+        optional = [text for text in fields.values() if " = " in text]
+        room = max(0, self.detail.choices - len(fields) + len(optional))
+        if len(optional) > room:
+            shown = [text for text in fields.values() if " = " not in text]
+            return f"{{{', '.join([*shown, *optional[:room], '...'])}}}"
+        return f"{{{', '.join(fields.values())}}}"
 
-    def _field(
-        self, name: str, schema: Mapping[str, Any], required: bool, level: int, within: tuple[str, ...]
-    ) -> str:
-        said = shortened(str(schema.get("description", "")), self._detail.description)
-        text = f"{literal_text(name)}: {self._type(schema, level, within, said if said != '...' else '')}"
+    def _field(self, name: str, schema: Mapping[str, Any], required: bool) -> str:
+        said = shortened(str(schema.get("description", "")), self.detail.description)
+        text = f"{literal_text(name)}: {self.type(schema, said if said != '...' else '')}"
         if required:
             return text
-        default = (
-            default_text(literal_text(schema["default"]), self._detail) if "default" in schema else "..."
-        )
-        return f"{text} = {default}"
-
-
-def _with(ways: Sequence[str], said: str) -> str:
-    text = " | ".join(ways)
-    return f"{text} ({said})" if said else text
-
-
-def _some(ways: list[str], most: int) -> list[str]:
-    """Some of several choices; None, which is short and matters, in any case."""
-    return ways if len(ways) <= most else [*ways[:most], "..."] + (["None"] if "None" in ways[most:] else [])
-
-
-def _few(fields: list[str], most: int) -> list[str]:
-    """Fields, without the optional ones at the end where there are too many."""
-    needed = [field for field in fields if " = " not in field]
-    optional = [field for field in fields if " = " in field]
-    room = max(0, most - len(needed))
-    return fields if len(optional) <= room else [*needed, *optional[:room], "..."]
+        default = literal_text(schema["default"]) if "default" in schema else "..."
+        return f"{text} = {default_text(default, self.detail)}"
 
 
 def _bounds(schema: Mapping[str, Any]) -> list[str]:
-    notes = []
-    least, most = schema.get("minimum"), schema.get("maximum")
-    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-    if least is not None and most is not None:
-        notes.append(f"{least} to {most}")
-    else:
-        notes += [f"at least {least}"] if least is not None else []
-        notes += [f"at most {most}"] if most is not None else []
-    notes += [f"more than {above}"] if above is not None else []
-    notes += [f"less than {below}"] if below is not None else []
-    if (step := schema.get("multipleOf")) is not None:
-        notes.append(f"a multiple of {step}")
+    notes = _range(schema.get("minimum"), schema.get("maximum"))
+    for keyword, words in _MORE:
+        if (bound := schema.get(keyword)) is not None:
+            notes.append(f"{words} {bound}")
     for low, high, what in _LENGTHS:
-        fewest, longest = schema.get(low), schema.get(high)
-        if schema.get("prefixItems") and what == "items":
-            continue
-        if fewest and longest is not None:
-            notes.append(f"{fewest} {what}" if fewest == longest else f"{fewest} to {longest} {what}")
-        elif fewest:
-            notes.append(f"at least {fewest} {what}")
-        elif longest is not None:
-            notes.append(f"at most {longest} {what}")
+        if not (schema.get("prefixItems") and low == "minItems"):
+            notes += _range(schema.get(low) or None, schema.get(high), what)
     if pattern := schema.get("pattern"):
         notes.append(f"like {shortened(str(pattern), 60)}")
     if form := schema.get("format"):
@@ -201,3 +172,11 @@ def _bounds(schema: Mapping[str, Any]) -> list[str]:
     if schema.get("contentMediaType") == "application/json":
         notes.append("JSON")
     return [", ".join(notes)] if notes else []
+
+
+def _range(least: Any, most: Any, what: str = "") -> list[str]:
+    if least is None and most is None:
+        return []
+    if least is None or most is None:
+        return [f"at most {most}{what}" if least is None else f"at least {least}{what}"]
+    return [f"{least}{what}" if what and least == most else f"{least} to {most}{what}"]

@@ -1,4 +1,4 @@
-"""What a model is told of a function in a prompt: its signature, and all of it on one line.
+"""What a model reads of a function in a prompt: its signature, and all of it on one line.
 
 Decides how much: ``MOST`` characters, unless the function's docstring is longer. No default is
 an object's address, nor a secret. This module must not know how a function is declared.
@@ -11,8 +11,7 @@ import enum
 import types
 import typing
 from contextlib import suppress
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmorch.declare.defaults import Untold, is_literal, told_default
 from llmorch.declare.json_schemas import together
@@ -22,7 +21,7 @@ from llmorch.declare.words import DETAILS, Wording, default_text, literal_text
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from llmorch.declare.parameters import Parameter
     from llmorch.declare.words import Detail
@@ -31,93 +30,73 @@ MOST = 500
 """Characters of one function in a prompt."""
 
 
-class Told:
-    """What is told of one function. ``documented`` are the characters that its author wrote of it."""
+class PromptText(NamedTuple):
+    """A function as a model reads it."""
 
-    def __init__(
-        self,
-        name: str,
-        description: str,
-        parameters: Sequence[Parameter],
-        returns: Any,
-        returns_description: str,
-        documented: int,
-    ) -> None:
-        self._name = name
-        self._description = " ".join(description.split())
-        self._parameters = parameters
-        self._returns = returns
-        self._returned = f" Returns {returns_description}" if returns_description else ""
-        self._most = MOST if documented <= MOST else documented + MOST
+    signature: str
+    """``search(query: str, k: int = 500) -> str``."""
+    line: str
+    """The signature, what the function does, and what its parameters and its result are."""
 
-    @property
-    def signature(self) -> str:
-        """The function as a model reads it: ``search(query: str, k: int = 500) -> str``."""
-        return self._both[0]
 
-    @property
-    def line(self) -> str:
-        """The signature, what the function does, and what its parameters and its result are."""
-        return self._both[1]
-
-    @cached_property
-    def _both(self) -> tuple[str, str]:
-        for detail in DETAILS:
-            signature = self._signature(detail)
-            line = f"- {signature}: {self._description}{self._details(detail)}{self._returned}"
-            if len(line) <= self._most:
-                return signature, line
-        if len(signature) > self._most - 4:
-            signature = self._names()
-        room = self._most - len(signature) - len(self._returned) - 4
-        said = shortened(self._description, room) if room >= 40 else ""
-        return signature, shortened(
-            f"- {signature}: {said}{self._returned}", max(self._most, len(signature) + 2)
-        )
-
-    def _signature(self, detail: Detail) -> str:
+def prompt_text(
+    name: str,
+    description: str,
+    parameters: Sequence[Parameter],
+    returns: Any,
+    returns_description: str,
+    documented: int,
+) -> PromptText:
+    """What a model reads of one function; ``documented`` are the characters that its author wrote of it."""
+    description = " ".join(description.split())
+    returned = f" Returns {returns_description}" if returns_description else ""
+    most = MOST if documented <= MOST else documented + MOST
+    properties, definitions = together({item.name: _schema(item) for item in parameters})
+    signature = ""
+    for detail in DETAILS:
+        wording = Wording(definitions, detail)
         shown = [
-            f"{item.name}: {self._type(item, detail)}{_default(item, detail)}" for item in self._parameters
+            f"{item.name}: {_type(item, detail) or wording.type(properties[item.name])}{_default(item, detail)}"
+            for item in parameters
         ]
-        result = "" if self._returns is Any else f" -> {returned_text(self._returns, detail)}"
-        return f"{self._name}({', '.join(shown)}){result}"
+        result = "" if returns is Any else f" -> {returned_text(returns, detail)}"
+        signature = f"{name}({', '.join(shown)}){result}"
+        line = f"- {signature}: {description}{_descriptions(parameters, detail)}{returned}"
+        if len(line) <= most:
+            return PromptText(signature, line)
+    if len(signature) > most - 4:  # the least: the names of what must be passed
+        names = [item.name for item in parameters if item.required]
+        more = ["..."] if len(names) < len(parameters) else []
+        signature = f"{name}({', '.join([*names, *more])})"
+    room = most - len(signature) - len(returned) - 4
+    said = shortened(description, room) if room >= 40 else ""
+    return PromptText(signature, shortened(f"- {signature}: {said}{returned}", max(most, len(signature) + 2)))
 
-    def _names(self) -> str:
-        """The least: the names of what must be passed."""
-        names = [item.name for item in self._parameters if item.required]
-        more = ["..."] if len(names) < len(self._parameters) else []
-        return f"{self._name}({', '.join([*names, *more])})"
 
-    def _details(self, detail: Detail) -> str:
-        whole = detail is DETAILS[0]
-        said = [
-            f"{item.name}: {item.description if whole else shortened(item.description, detail.description)}"
-            for item in self._parameters
-            if item.description and (whole or detail.description)
-        ]
-        return f" ({'; '.join(said)})" if said else ""
+def _descriptions(parameters: Sequence[Parameter], detail: Detail) -> str:
+    whole = detail is DETAILS[0]
+    said = [
+        f"{item.name}: {item.description if whole else shortened(item.description, detail.description)}"
+        for item in parameters
+        if item.description and (whole or detail.description)
+    ]
+    return f" ({'; '.join(said)})" if said else ""
 
-    def _type(self, parameter: Parameter, detail: Detail) -> str:
-        if parameter.text:
-            return parameter.text
-        if well_known(parameter.annotation):
-            return type_name(parameter.annotation, detail)
-        properties, definitions = self._schemas
-        return Wording(definitions, detail).type(properties[parameter.name])
 
-    @cached_property
-    def _schemas(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """The schemas of parameters whose types are more than Python's own, and their definitions."""
-        return together({item.name: _schema(item) for item in self._parameters if not item.is_well_known})
+def _type(parameter: Parameter, detail: Detail) -> str:
+    """The type in words, where its schema isn't needed for that."""
+    return parameter.text or (type_name(parameter.annotation, detail) if parameter.is_well_known else "")
 
 
 def _schema(parameter: Parameter) -> dict[str, Any]:
+    """The schema of a type that is more than Python's own, without what stands with the other descriptions."""
+    if parameter.is_well_known or parameter.text:
+        return {}
     try:
-        schema = dict(parameter.full_schema)
+        schema = parameter.full_schema
     except FunctionError:  # of a function that nobody has declared
         return {}
-    schema.pop("description", None)  # it stands with the other parameters'
-    return schema
+    return {key: said for key, said in schema.items() if key != "description"}
 
 
 def _default(parameter: Parameter, detail: Detail) -> str:
