@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import typing
-from collections.abc import Mapping
 from dataclasses import InitVar
 from types import FrameType, FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +16,7 @@ from llmorch.declare.callables import attribute, code_of, innermost
 from llmorch.declare.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _WRITTEN_OUT = (list, dict, tuple, set, frozenset, int, float, complex, bytes)
 """Classes whose values are no types, whatever is annotated with them."""
@@ -159,24 +158,16 @@ def _encloses(frame: FrameType, function: FunctionType) -> bool:
     return frame.f_globals is function.__globals__ and function.__qualname__.startswith(f"{path}.<locals>.")
 
 
-class _Names(Mapping[str, Any]):
+class _Names(dict[str, Any]):
     """Names of what runs, read only when one is asked for."""
 
     def __init__(self, first: dict[str, Any], frames: list[FrameType]) -> None:
-        self._first = first
+        super().__init__(first)
         self._frames = frames
 
-    def __getitem__(self, name: str) -> Any:
-        if name in self._first:
-            return self._first[name]
+    def __missing__(self, name: str) -> Any:
         for frame in self._frames:
             names = frame.f_locals
             if name in names:
                 return names[name]
         raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._first)
-
-    def __len__(self) -> int:
-        return len(self._first)
