@@ -12,7 +12,7 @@ from dataclasses import InitVar
 from types import FrameType, FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmorch.declare.callables import attribute, code_of, innermost
+from llmorch.declare.callables import attribute, class_around, code_of, innermost
 from llmorch.declare.text import one_line
 
 if TYPE_CHECKING:
@@ -131,11 +131,7 @@ def _cells(function: FunctionType) -> dict[str, Any]:
 
 def _class_names(at: Any, owner: Any) -> dict[str, Any]:
     """The names in the class body that a method stands in."""
-    function = code_of(at)
-    path = str(getattr(function, "__qualname__", "")).split(".")[:-1]
-    found = _module(function)
-    for part in path:
-        found = getattr(found, part, None)
+    found = class_around(code_of(at))
     owner = owner if isinstance(owner, type) else type(owner)
     names: dict[str, Any] = {}
     for one in reversed(owner.__mro__[:-1]):
