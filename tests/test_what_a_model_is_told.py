@@ -578,3 +578,24 @@ def test_a_native_tool_has_the_whole_docstring_and_short_values() -> None:
     properties = declaration_of(explained).schema["properties"]
     assert properties["x"] == {"type": "integer", "description": said, "default": 3}
     assert properties["y"] == {"type": "string", "description": "A word.", "default": "a value"}
+
+
+def test_ways_that_are_told_apart_by_a_key_keep_their_own_definitions() -> None:
+    def pet(usual: str) -> Any:
+        class Cat(BaseModel):
+            kind: Literal["cat"]
+            color: str = usual
+
+        class Dog(BaseModel):
+            kind: Literal["dog"]
+
+        return Annotated[Cat | Dog, Field(discriminator="kind")]
+
+    def swap(one, other): ...
+
+    swap.__annotations__ = {"one": pet("black"), "other": pet("white")}
+    schema = declaration_of(swap).schema
+    assert [schema["properties"][name]["discriminator"]["mapping"] for name in ("one", "other")] == [
+        {"cat": "#/$defs/Cat", "dog": "#/$defs/Dog"},
+        {"cat": "#/$defs/Cat2", "dog": "#/$defs/Dog"},
+    ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
+from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ class Batching:
         if self.declared is not None:
             raise FunctionError(f"{of} is declared already: {_named(self.declared.call)}")
         if isinstance(size, bool) or not isinstance(size, int) or size < 2:
-            raise FunctionError(f"{of} takes a whole number of calls, 2 or more, as its size, not {size!r}")
+            raise FunctionError(
+                f"{of} takes a whole number of calls, 2 or more, as its size, not {brief(size)}"
+            )
         if not inspect.isfunction(form):
             raise FunctionError(f"{of} is a function written with def, not a {type(form).__name__}")
         if inspect.isgeneratorfunction(form) or inspect.isasyncgenfunction(form):

@@ -216,7 +216,7 @@ def unfit(call: object) -> str:
     if isinstance(call, classmethod | partialmethod):
         return "it belongs to a class that is not made yet; offer it of an object, as in account.deposit"
     if not callable(call):
-        return f"a {type(call).__name__} can't be called"
+        return f'a {type(call).__name__} can\'t be called; each option has its name, as in @function(kind="compute")'
     code = getattr(innermost(call), "__code__", None)
     path, file = (code.co_qualname, code.co_filename) if type(code) is CodeType else ("", "")
     if path in _MANAGERS and file.endswith("contextlib.py"):

@@ -19,9 +19,18 @@ from llmorch.declare.callables import (
     owner_of,
 )
 from llmorch.declare.interfaces import interface_of, is_own_iterator
-from llmorch.declare.options import KEPT, Effects, Kind, read_option, refuse_braces, refuse_name
+from llmorch.declare.options import (
+    KEPT,
+    Effects,
+    Kind,
+    read_option,
+    refuse_braces,
+    refuse_name,
+    refuse_unknown_options,
+)
 from llmorch.declare.parameters import Parameter, schema_of
 from llmorch.declare.resources import CPU, GPU_MEMORY, shown
+from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
@@ -88,6 +97,10 @@ class Function:
         refuse_name(self.name)
         if not callable(self.call):
             raise FunctionError(f"{self.name}: a {type(self.call).__name__} can't be called")
+        if not isinstance(self.parameters, tuple) or not all(
+            isinstance(item, Parameter) for item in self.parameters
+        ):
+            raise FunctionError(f"{self.name}: parameters is a tuple of them, not {brief(self.parameters)}")
         for option in KEPT:
             said = getattr(self, option)
             if said is not getattr(Function, option, None):
@@ -211,12 +224,12 @@ class Function:
 def declaration_of(call: Callable[..., Any], **options: Unpack[Options]) -> Function:
     """Read a callable's signature and docstring, and what is said of it, into a ``Function``."""
     call = call.__func__ if isinstance(call, staticmethod) else call
-    said: dict[str, Any] = {option: value for option, value in options.items() if value is not None}
-    name = said.pop("name", name_of(call))
+    given: dict[str, Any] = {option: value for option, value in options.items() if value is not None}
+    name = given.pop("name", name_of(call))
     refuse_name(name)
     refuse_self(name)
-    for option, value in said.items():
-        said[option] = read_option(name, option, value)
+    refuse_unknown_options(name, options)
+    said = {option: read_option(name, option, value) for option, value in given.items()}
     asks_model = said.get("asks_model", False)
     interface = interface_of(call, name, asks_model=asks_model)
     if said.pop("pure", False):

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from llmorch.declare.callables import is_async, is_generator
-from llmorch.declare.resources import Rate, amount_of, rate_of, resource_name
+from llmorch.declare.resources import MAX_AMOUNT, Rate, amount_of, rate_of, resource_name
 from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
 
@@ -57,15 +57,20 @@ class Options(TypedDict, total=False):
 
 def read_option(name: str, option: str, said: object) -> Any:
     """What an option of a function says, as it is kept. Raises ``FunctionError``."""
-    if option not in _OPTIONS:
-        raise FunctionError(f"{name}: there is no option {option}; write one of {', '.join(_OPTIONS)}")
     read, expected = _OPTIONS[option]
     try:
         return read(said)
     except FunctionError as error:  # which says more
         raise FunctionError(f"{name}: {option} {error}") from None
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # a value's own methods may raise anything
         raise FunctionError(f"{name}: {option} {expected}, not {brief(said)}") from None
+
+
+def refuse_unknown_options(name: str, options: Collection[str]) -> None:
+    """Raise ``FunctionError`` for an option that there isn't."""
+    for option in options:
+        if option not in _OPTIONS:
+            raise FunctionError(f"{name}: there is no option {option}; there are {', '.join(_OPTIONS)}")
 
 
 def refuse_name(name: object) -> None:
@@ -104,7 +109,8 @@ def _valid(said: Any, valid: bool) -> Any:
 
 
 def _text(said: Any) -> str:
-    return str(_valid(said, isinstance(said, str)))
+    _valid(said, isinstance(said, str)).encode()  # what can't be sent to a model is no text
+    return str(said)
 
 
 def _truth(said: Any) -> bool:
@@ -119,7 +125,7 @@ def _is_number(said: Any, kinds: Any) -> bool:
     return isinstance(said, kinds) and not isinstance(said, bool)
 
 
-def _whole(least: int, most: float = math.inf) -> Callable[[Any], Any]:
+def _whole(least: int, most: int) -> Callable[[Any], Any]:
     return lambda said: _valid(said, _is_number(said, int) and least <= said <= most)
 
 
@@ -193,7 +199,7 @@ _OPTIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "backoff": (_seconds, "is a number of seconds, 0 or more"),
     "idempotent": (_truth, "is True or False"),
     "resources": (_resources, 'is a dictionary, as in {"gpu_memory": "6GiB", "camera": 1}'),
-    "max_concurrency": (_whole(1), "is a whole number, 1 or more"),
+    "max_concurrency": (_whole(1, MAX_AMOUNT), "is a whole number, 1 or more"),
     "rate": (_rate, 'is written as "10/s", "100/min" or "1000/h"'),
     "show": (
         _show,
