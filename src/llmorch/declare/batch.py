@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
+from llmorch.declare.callables import name_of
 from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
 
@@ -76,29 +77,30 @@ class Batching:
 
         return declare if form is None else declare(form)
 
-    def _read(self, form: Callable[..., Any], size: object) -> Batch:
+    def _read(self, form: Callable[..., Any], size: int) -> Batch:
         of = f"{self._name}: its batch form"
         if self._refused:
             raise FunctionError(f"{self._name}: {self._refused}")
         if self.declared is not None:
-            raise FunctionError(f"{of} is declared already: {_named(self.declared.call)}")
+            raise FunctionError(f"{of} is declared already: {name_of(self.declared.call)}")
         if isinstance(size, bool) or not isinstance(size, int) or size < 2:
             raise FunctionError(
                 f"{of} takes a whole number of calls, 2 or more, as its size, not {brief(size)}"
             )
         if not inspect.isfunction(form):
             raise FunctionError(f"{of} is a function written with def, not a {type(form).__name__}")
+        of = f"{of}, {name_of(form)},"
         if inspect.isgeneratorfunction(form) or inspect.isasyncgenfunction(form):
-            raise FunctionError(f"{of}, {_named(form)}, can't be a generator; return a list")
+            raise FunctionError(f"{of} can't be a generator; return a list")
         parameters = list(inspect.signature(form).parameters.values())
         mine = parameters[1:] if self._of_object else parameters
         if (self._of_object and (not parameters or parameters[0].name not in _OBJECT)) or len(mine) != 1:
             takes = "self and one parameter" if self._of_object else "one parameter"
             names = ", ".join(parameter.name for parameter in parameters) or "none"
-            raise FunctionError(f"{of}, {_named(form)}, takes {takes}, the list of calls, not {names}")
+            raise FunctionError(f"{of} takes {takes}, the list of calls, not {names}")
         only = mine[0]
         if only.kind not in (only.POSITIONAL_OR_KEYWORD, only.KEYWORD_ONLY):
-            raise FunctionError(f"{of}, {_named(form)}, takes one parameter that has a name, not {only}")
+            raise FunctionError(f"{of} takes one parameter that has a name, not {only}")
         return Batch(form, only.name, size, self._of_object)
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
@@ -150,7 +152,3 @@ def _takes_object(single: Callable[..., Any]) -> bool:
         return False
     code = inspect.unwrap(single).__code__
     return bool(code.co_argcount) and code.co_varnames[0] in _OBJECT
-
-
-def _named(form: object) -> str:
-    return str(getattr(form, "__name__", type(form).__name__))

@@ -123,11 +123,6 @@ def with_arguments(said: Iterable[str], bound: Mapping[str, object], name: str) 
     return tuple(_ARGUMENT.sub(filled, pattern) for pattern in said)
 
 
-def names_object(said: Iterable[str]) -> bool:
-    """Whether any of these patterns is about the object."""
-    return any(_OBJECT.search(pattern) for pattern in said)
-
-
 def public_methods(owner: object) -> dict[str, Callable[..., Any]]:
     """An object's methods without an underscore, bound, by name in the order in which they are written."""
     names = [name for declared in reversed(type(owner).__mro__) for name in vars(declared)]

@@ -13,16 +13,8 @@ from functools import partial, partialmethod
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
+from llmorch.declare import callables, objects
 from llmorch.declare.batch import batch_of, single_of
-from llmorch.declare.callables import (
-    attribute,
-    bound_late,
-    name_of,
-    owner_of,
-    refusal_without_object,
-    unfit,
-    without_object,
-)
 from llmorch.declare.decorator import Carrier
 from llmorch.declare.functions import (
     DECLARATION,
@@ -34,14 +26,6 @@ from llmorch.declare.functions import (
     refuse_unsafe_retries,
 )
 from llmorch.declare.interfaces import interface_of
-from llmorch.declare.objects import (
-    class_effects,
-    is_stateful,
-    names_object,
-    of_object,
-    public_methods,
-    with_arguments,
-)
 from llmorch.declare.parameters import Parameter
 from llmorch.declare.resources import shortage
 from llmorch.declare.text import brief
@@ -70,7 +54,7 @@ def declared_in(item: object) -> Function | None:
     call = declared.call if isinstance(item, Carrier) else item
     if not callable(call):
         return declared
-    if (owner := owner_of(call)) is not None:
+    if (owner := callables.owner_of(call)) is not None:
         return _bound(call, owner, declared)
     if declared.call is call:
         return declared
@@ -85,9 +69,9 @@ def _left_on(item: object) -> Function | None:
 
     A subclass does not take over what was said of its class, nor an object what was said of its own.
     """
-    declared = attribute(item, DECLARATION)
+    declared = callables.attribute(item, DECLARATION)
     if declared is None:
-        declared = attribute(getattr(item, "__func__", item), DECLARATION)
+        declared = callables.attribute(getattr(item, "__func__", item), DECLARATION)
     return declared if isinstance(declared, Function) else None
 
 
@@ -97,7 +81,7 @@ def _undecorated(item: object) -> Function | None:
         inner = declared_in(item.func)
         return None if inner is None else _narrowed(item, inner, item.args, item.keywords)
     if isinstance(item, MethodType):
-        late = bound_late(item.__func__)
+        late = callables.bound_late(item.__func__)
         inner = None if late is None else _left_on(late.func)
         if late is not None and inner is not None:
             inner = _narrowed(item, inner, (None, *late.args), late.keywords)
@@ -119,8 +103,8 @@ def _narrowed(
         call=call,
         batch=None,
         parameters=_parameters(call, declared),
-        reads=with_arguments(declared.reads, bound, declared.name),
-        writes=with_arguments(declared.writes, bound, declared.name),
+        reads=objects.with_arguments(declared.reads, bound, declared.name),
+        writes=objects.with_arguments(declared.writes, bound, declared.name),
     )
 
 
@@ -130,27 +114,24 @@ def _parameters(call: Callable[..., Any], declared: Function) -> tuple[Parameter
 
 def _bound(call: Callable[..., Any], owner: object, declared: Function | None) -> Function | None:
     """What is declared of a method, for its object: the declaration itself knows nothing of it."""
-    by_class = class_effects(owner)
+    by_class = objects.class_effects(owner)
     if declared is None:
         if by_class is None:
             return None
         declared = declaration_of(call)
     batch = None if declared.batch is None else declared.batch.bound(owner)
     bound = replace(declared, call=call, batch=batch, parameters=_parameters(call, declared))
-    if by_class is None or declared.reads or declared.writes or declared.effects:
-        refuse_unknown(bound, with_object=True)
-        of_owner = names_object([*bound.reads, *bound.writes])
-    else:
+    if declared.reads or declared.writes or declared.effects:
+        by_class = None
+    if by_class is not None:
         bound = replace(bound, reads=by_class.reads, writes=by_class.writes)
-        of_owner = True
+    refuse_unknown(bound, with_object=True)
     refuse_unsafe_retries(bound)
-    if of_owner:
+    reads = objects.of_object(bound.reads, owner, bound.name)
+    writes = objects.of_object(bound.writes, owner, bound.name)
+    if by_class is not None or (reads, writes) != (bound.reads, bound.writes):
         _refuse_copies(declared)
-    return replace(
-        bound,
-        reads=of_object(bound.reads, owner, bound.name),
-        writes=of_object(bound.writes, owner, bound.name),
-    )
+    return replace(bound, reads=reads, writes=writes)
 
 
 def _refuse_copies(declared: Function) -> None:
@@ -177,19 +158,17 @@ def methods_of(owner: object, *, prefix: str = "") -> list[Function]:
     """
     if not isinstance(prefix, str):
         raise FunctionError(f'prefix is a text, as in "first_", not {brief(prefix)}')
-    if class_effects(owner) is None:
+    if objects.class_effects(owner) is None:
         raise FunctionError(
             f"{type(owner).__name__}: decorate this class with @stateful to offer the methods of its objects"
         )
     functions = []
-    for name, method in public_methods(owner).items():
+    for name, method in objects.public_methods(owner).items():
         declared = None if single_of(method) is not None else declared_in(method)
-        if declared is None:
-            continue
-        if not isinstance(method, MethodType) or bound_late(method.__func__) is not None:
+        if declared is not None:
             # What is bound in part has the name of its function, which has its own.
-            declared = replace(declared, name=name)
-        functions.append(replace(declared, name=f"{prefix}{declared.name}"))
+            in_part = not isinstance(method, MethodType) or callables.bound_late(method.__func__)
+            functions.append(replace(declared, name=f"{prefix}{name if in_part else declared.name}"))
     return functions
 
 
@@ -197,9 +176,9 @@ def declared_by(item: object) -> list[Function]:
     """Every function that is declared by this: itself, a decorated callable's, a stateful object's."""
     if isinstance(item, Function):
         return [item]
-    if is_stateful(item):
+    if objects.is_stateful(item):
         raise FunctionError(f"{item.__name__}: offer an object of this class, not the class itself")
-    if class_effects(item) is not None:
+    if objects.class_effects(item) is not None:
         return methods_of(item)
     declared = declared_in(item)
     return [] if declared is None else [declared]
@@ -216,8 +195,8 @@ def as_functions(offered: Iterable[object]) -> dict[str, Function]:
     for item in offered:
         for declared in declared_by(item) or [_undeclared(item)]:
             refuse_self(declared.name)
-            if (dotted := without_object(declared.call)) is not None:
-                raise FunctionError(f"{declared.name}: {refusal_without_object(dotted)}")
+            if (dotted := callables.without_object(declared.call)) is not None:
+                raise FunctionError(f"{declared.name}: {callables.refusal_without_object(dotted)}")
             if declared.name in functions:
                 raise FunctionError(
                     f"two functions are called {declared.name}; give one another name by name=, "
@@ -227,19 +206,14 @@ def as_functions(offered: Iterable[object]) -> dict[str, Function]:
     return functions
 
 
-def _undeclared(item: object) -> Function:
-    if isinstance(item, property | classmethod | partialmethod):
-        raise FunctionError(f"{name_of(item)}: {unfit(item)}")
-    if (dotted := without_object(item)) is not None:
-        raise FunctionError(f"{name_of(item)}: {refusal_without_object(dotted)}")
-    if not callable(item):
+def _undeclared(item: Any) -> Function:
+    if not callable(item) and not isinstance(item, property | classmethod | partialmethod):
         raise FunctionError(
             f"a {type(item).__name__} is no function; to offer an object's methods, decorate its class "
             "with @stateful"
         )
     if (single := single_of(item)) is not None:
-        name = str(getattr(item, "__name__", "this"))
-        raise FunctionError(f"{name} is the batch form of {single}: offer {single} alone")
+        raise FunctionError(f"{callables.name_of(item)} is the batch form of {single}: offer {single} alone")
     return declaration_of(item)
 
 
@@ -254,14 +228,12 @@ def fitted(functions: Mapping[str, Function], processors: int, supply: Supply) -
 def self_function(kind: Kind) -> Function:
     """The function ``self(prompt)``, which is always offered: it asks the model itself."""
     return Function(
-        name=SELF,
-        call=_prompt,
-        kind=kind,
-        description="Ask the language model itself, which reads text, compares, summarizes and writes.",
-        parameters=(
-            Parameter("prompt", str, description="What to do, with the results it needs, as in {s1}."),
-        ),
-        returns=str,
+        SELF,
+        _prompt,
+        kind,
+        "Ask the language model itself, which reads text, compares, summarizes and writes.",
+        (Parameter("prompt", str, description="What to do, with the results it needs, as in {s1}."),),
+        str,
         effects="none",
         asks_model=True,
     )
