@@ -11,13 +11,13 @@ import typing
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from llmorch.declare.defaults import MADE, Untold, as_written, same, told_default
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from llmorch.declare.checks import Check
     from llmorch.declare.fields import FieldDefault
@@ -175,13 +175,8 @@ class Parameter:
 
         Raises ``ValueError`` with a message of one line.
         """
-        if self._is_right(literal) or self._is_whole_float(literal):
-            return
-        try:
-            _validated(self._check.literal, literal)
-        except ValueError:
-            if not self._is_default(literal):
-                raise
+        if not self._is_right(literal) and not self._is_whole_float(literal):
+            self._validated("literal", literal)
 
     def _is_right(self, value: object) -> bool:
         """Whether a value is seen at once to be of the type."""
@@ -218,26 +213,23 @@ class Parameter:
             return value
         if self._is_whole_float(value):
             return float(typing.cast("int", value))
+        return self._validated("value", value)
+
+    def _validated(self, how: Literal["literal", "value"], value: object) -> Any:
+        """What a validation returns, or the default; the first complaint as ``ValueError``, on one line."""
+        from pydantic import ValidationError
+
         try:
-            return _validated(self._check.value, value)
-        except ValueError:
-            if not self._is_default(value):
-                raise
-            return value if self.default is MADE or type(value) is type(self.default) else self.default
-
-
-def _validated(validate: Callable[[Any], Any], value: object) -> Any:
-    """What a validation returns; its first complaint as ``ValueError``, on one line."""
-    from pydantic import ValidationError
-
-    try:
-        return validate(value)
-    except ValidationError as error:
-        raise ValueError(_reason(error.errors(include_url=False, include_input=False)[0])) from None
-    except FunctionError:
-        raise
-    except Exception as error:  # a validator of the user's may raise anything
-        raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())}") from None
+            return self._check.literal(value) if how == "literal" else self._check.value(value)
+        except ValidationError as error:
+            reason = _reason(error.errors(include_url=False, include_input=False)[0])
+        except FunctionError:
+            raise
+        except Exception as error:  # a validator of the user's may raise anything
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        if not self._is_default(value):
+            raise ValueError(reason)
+        return value if self.default is MADE or type(value) is type(self.default) else self.default
 
 
 def _reason(found: Any) -> str:
