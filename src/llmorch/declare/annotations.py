@@ -80,13 +80,20 @@ def _resolved(written: Any, spaces: Iterator[_Space]) -> Any:
 def _spaces(at: Any, owner: Any) -> Iterator[_Space]:
     """The places to look in, the nearest first."""
     functions = list(_functions(at))
-    modules = [vars(module) for module in map(_module, functions or [at]) if module is not None]
-    modules += [vars(one) for one in map(sys.modules.get, _modules_of(at)) if one is not None]
-    modules = modules or [{}]
+    # Of a class and of those above it, of which it has its fields.
+    kind = innermost(at)
+    kinds = (kind if isinstance(kind, type) else type(kind)).__mro__[:-1]
+    named = [getattr(item, "__module__", None) for item in [*(functions or [at]), *kinds]]
+    modules = [vars(sys.modules[name]) for name in named if name in sys.modules] or [{}]
     frames = list(_frames())
-    for function in functions:
-        enclosing = [frame for frame in frames if _encloses(frame, function)]
-        yield _Space(function.__globals__, _Names(_cells(function), enclosing))
+    for function in functions:  # where it is written while that runs: in its body, not in that of a class
+        inside = [
+            frame
+            for frame in frames
+            if frame.f_globals is function.__globals__
+            and function.__qualname__.startswith(f"{frame.f_code.co_qualname}.<locals>.")
+        ]
+        yield _Space(function.__globals__, _Names(_cells(function), inside))
     for module in modules:
         yield _Space(module, {})
     # Last what else is there: the class that a method is in, and whoever is calling.
@@ -105,17 +112,6 @@ def _functions(at: Any) -> Iterator[FunctionType]:
         if found is None:
             return
         found = code_of(found)
-
-
-def _module(function: Any) -> Any:
-    return sys.modules.get(getattr(function, "__module__", None) or "")
-
-
-def _modules_of(at: Any) -> list[str]:
-    """The modules of a class and of those above it, of which it has its fields."""
-    owner = innermost(at)
-    owner = owner if isinstance(owner, type) else type(owner)
-    return [one.__module__ for one in owner.__mro__ if one is not object]
 
 
 def _cells(function: FunctionType) -> dict[str, Any]:
@@ -146,12 +142,6 @@ def _frames() -> Iterator[FrameType]:
         if not str(frame.f_globals.get("__name__", "")).startswith("llmorch."):
             yield frame
         frame = frame.f_back
-
-
-def _encloses(frame: FrameType, function: FunctionType) -> bool:
-    """Whether a function is written in what runs there: in its body, not in that of a class."""
-    path = frame.f_code.co_qualname
-    return frame.f_globals is function.__globals__ and function.__qualname__.startswith(f"{path}.<locals>.")
 
 
 class _Names(dict[str, Any]):

@@ -77,7 +77,9 @@ def _holding(within: Mapping[tuple[str | int, ...], Any]) -> dict[str, Any]:
     for (first, *rest), item in within.items():
         heads.setdefault(first, {})[tuple(rest)] = item
     inner = {head: found[()] if () in found else _holding(found) for head, found in heads.items()}
-    needed = {head: _is_needed(item) for head, item in inner.items()}
+    needed = {
+        head: bool(item.get("required", item["schema"]["type"] != "default")) for head, item in inner.items()
+    }
     schema: Any
     if any(isinstance(head, int) and head < 0 for head in heads):  # counted from the end
         schema = core_schema.list_schema()
@@ -98,7 +100,3 @@ def _holding(within: Mapping[tuple[str | int, ...], Any]) -> dict[str, Any]:
     if not any(needed.values()):
         schema = core_schema.with_default_schema(schema, default_factory=dict)
     return {"schema": schema}
-
-
-def _is_needed(item: Mapping[str, Any]) -> bool:
-    return bool(item.get("required", item["schema"]["type"] != "default"))

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from llmorch.declare.callables import is_async, is_generator
-from llmorch.declare.resources import MAX_AMOUNT, Rate, amount_of, rate_of, resource_name
+from llmorch.declare.resources import MAX_AMOUNT, amount_of, rate_of, resource_name
 from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
 
@@ -166,10 +166,6 @@ def _resources(said: Any) -> dict[str, int]:
     return taken
 
 
-def _rate(said: Any) -> Rate:
-    return said if isinstance(said, Rate) else rate_of(said)
-
-
 def _show(said: Any) -> Any:
     _valid(said, callable(said) and not is_async(said) and not is_generator(said))
     try:
@@ -200,7 +196,7 @@ _OPTIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "idempotent": (_truth, "is True or False"),
     "resources": (_resources, 'is a dictionary, as in {"gpu_memory": "6GiB", "camera": 1}'),
     "max_concurrency": (_whole(1, MAX_AMOUNT), "is a whole number, 1 or more"),
-    "rate": (_rate, 'is written as "10/s", "100/min" or "1000/h"'),
+    "rate": (rate_of, 'is written as "10/s", "100/min" or "1000/h"'),
     "show": (
         _show,
         "is a plain function that makes a text of a result, as in show=lambda rows: f'{len(rows)} rows'",

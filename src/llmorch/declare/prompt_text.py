@@ -133,7 +133,10 @@ def returned_text(annotation: Any, detail: Detail, level: int = 0) -> str:
     if origin is typing.Annotated or origin is typing.Final:
         return returned_text(args[0], detail, level)
     if origin is typing.Literal:
-        return " | ".join(literal_text(_plain(item)) for item in args[: detail.choices])
+        return " | ".join(
+            literal_text(item.value if isinstance(item, enum.Enum) else item)
+            for item in args[: detail.choices]
+        )
     if origin in (typing.Union, types.UnionType):
         return " | ".join(dict.fromkeys(returned_text(item, detail, level) for item in args))
     if fields := _fields(origin or annotation):
@@ -143,17 +146,13 @@ def returned_text(annotation: Any, detail: Detail, level: int = 0) -> str:
         inner = [f'"{name}": {returned_text(kind, detail, level + 1)}' for name, kind in shown]
         return f"{{{', '.join([*inner, *(['...'] if len(shown) < len(fields) else [])])}}}"
     if args and isinstance(origin, type):
-        inner = ["..." if item is ... else returned_text(item, detail, level + 1) for item in _types(args)]
+        inner = [
+            "..." if item is ... else returned_text(item, detail, level + 1)
+            for item in args
+            if not isinstance(item, list)
+        ]
         return f"{_name(origin)}[{', '.join(inner)}]" if inner else _name(origin)
     return _name(annotation)
-
-
-def _types(args: tuple[Any, ...]) -> list[Any]:
-    return [item for item in args if not isinstance(item, list)]
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, enum.Enum) else value
 
 
 def _name(annotation: Any) -> str:

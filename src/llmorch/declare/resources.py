@@ -78,6 +78,8 @@ def shown(name: str, amount: int) -> str:
 
 def rate_of(said: object) -> Rate:
     """How many calls of a function may begin in a time, from ``"10/s"``. Raises ``ValueError``."""
+    if isinstance(said, Rate):
+        return said
     found = _RATE.fullmatch(said) if isinstance(said, str) else None
     if found is None or int(found.group(1)) < 1:
         raise ValueError(f"{brief(said)} is no rate")

@@ -69,7 +69,12 @@ def _parameters(call: Any, depth: int) -> list[Parameter]:
         return _unbound(_parameters(call.func, depth), call.args, call.keywords, call)
     if isinstance(call, MethodType):
         rest = _unbound(_parameters(call.__func__, depth), (call.__self__,), {}, call)
-        return [_of_owner(item, call.__self__) for item in rest]
+        return [  # a type may be named in the class of the object
+            item
+            if item.annotation is item.empty
+            else item.replace(annotation=item.annotation._replace(owner=call.__self__))
+            for item in rest
+        ]
     if isinstance(call, staticmethod):
         return _parameters(call.__func__, depth)
     if (late := bound_late(call)) is not None:
@@ -96,19 +101,10 @@ def _own(call: Any) -> list[Parameter]:
         signature = inspect.signature(call, follow_wrapped=False)
     except Exception as error:  # of something in C, or with a __signature__ that is none
         raise Unreadable(f"its signature can't be read: {one_line(error)}") from None
-    return [_annotated(item, call) for item in signature.parameters.values()]
-
-
-def _annotated(item: Parameter, at: Any) -> Parameter:
-    if item.annotation is Parameter.empty:
-        return item
-    return item.replace(annotation=Annotation(item.annotation, at))
-
-
-def _of_owner(item: Parameter, owner: Any) -> Parameter:
-    """A method's parameter, whose type may be named in the class of its object."""
-    said = item.annotation
-    return item.replace(annotation=said._replace(owner=owner)) if isinstance(said, Annotation) else item
+    return [
+        item if item.annotation is item.empty else item.replace(annotation=Annotation(item.annotation, call))
+        for item in signature.parameters.values()
+    ]
 
 
 def _of_object(call: Any, depth: int) -> list[Parameter]:

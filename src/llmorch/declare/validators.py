@@ -57,8 +57,10 @@ class ForLiterals:
         self.has_code |= kind.startswith("function") or kind in _OF_USERS
         self.has_numbers |= kind in _NUMBERS
         if kind == "union":  # errors call its ways as before they were changed
-            ways = zip(made["choices"], node["choices"], strict=True)
-            made["choices"] = [(new, _label(old)) if isinstance(new, dict) else new for new, old in ways]
+            made["choices"] = [
+                (new, getattr(old.get("cls"), "__name__", old["type"])) if isinstance(new, dict) else new
+                for new, old in zip(made["choices"], node["choices"], strict=True)
+            ]
         changed = self._changed(kind, made)
         if changed is not made and "ref" in made:  # what points here now points to the whole of it
             changed["ref"] = made.pop("ref")
@@ -116,10 +118,6 @@ class ForValues(ForLiterals):
             case _ if kind in _CONTAINERS:
                 return {**made, "fail_fast": True}
         return made
-
-
-def _label(schema: Any) -> str:
-    return str(getattr(schema.get("cls"), "__name__", schema["type"]))
 
 
 def refuse_unchecked(wanted: Any) -> None:
