@@ -15,7 +15,7 @@ from collections import abc
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic.warnings import ArbitraryTypeWarning
 from pydantic_core import SchemaError
 
@@ -87,24 +87,15 @@ def _or_with_whole_numbers(validate: abc.Callable[[Any], Any], value: object) ->
 
 
 def _core(annotation: Any) -> Any:
-    config = ConfigDict(arbitrary_types_allowed=True)
-    try:
-        return _complete(TypeAdapter(annotation, config=config).core_schema)
-    except PydanticUserError as error:
-        if error.code != "type-adapter-config-unused":
-            raise
+    """The core schema of a type."""
     # Models and dataclasses don't take a configuration; inside a list they do, as far as they have none.
-    schema = _complete(TypeAdapter(list[annotation], config=config).core_schema)
-    if schema["type"] == "definitions":
-        return {**schema, "schema": schema["schema"]["items_schema"]}
-    return schema["items_schema"]
-
-
-def _complete(core: Any) -> Any:
-    """A core schema, if it is one: what pydantic has instead where it doesn't know a name says nothing."""
-    if not isinstance(core, dict):
+    config = ConfigDict(arbitrary_types_allowed=True)
+    core: Any = TypeAdapter(list[annotation], config=config).core_schema
+    if not isinstance(core, dict):  # what there is where a name isn't known
         raise FunctionError(_CONTAINS_ITSELF)
-    return core
+    if core["type"] == "definitions":
+        return {**core, "schema": core["schema"]["items_schema"]}
+    return core["items_schema"]
 
 
 def _why(annotation: Any, error: Exception) -> str:
@@ -157,12 +148,10 @@ def _with_whole_numbers(value: Any) -> Any:
     """A literal with 3 for 3.0, wherever that stands in it; the literal itself if it has none."""
     if type(value) is float and value.is_integer() and abs(value) < _WHOLE:
         return int(value)
-    if isinstance(value, list | dict) and len(value) > _WRITTEN:
+    if not isinstance(value, list | dict) or len(value) > _WRITTEN:
         return value
-    if isinstance(value, list):
-        items = [_with_whole_numbers(item) for item in value]
-        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
-    if isinstance(value, dict):
-        made = {key: _with_whole_numbers(item) for key, item in value.items()}
-        return made if any(made[key] is not item for key, item in value.items()) else value
-    return value
+    items = value if isinstance(value, list) else list(value.values())
+    made = [_with_whole_numbers(item) for item in items]
+    if all(new is old for new, old in zip(made, items, strict=True)):
+        return value
+    return made if isinstance(value, list) else dict(zip(value, made, strict=True))

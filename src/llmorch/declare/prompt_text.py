@@ -21,7 +21,7 @@ from llmorch.declare.words import DETAILS, Wording, default_text, literal_text
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from llmorch.declare.parameters import Parameter
     from llmorch.declare.words import Detail
@@ -112,7 +112,7 @@ def _default(parameter: Parameter, detail: Detail) -> str:
     return f" = {text if plain and detail is DETAILS[0] else default_text(text, detail)}"
 
 
-def type_name(annotation: Any, detail: Detail = DETAILS[0]) -> str:
+def type_name(annotation: Any, detail: Detail) -> str:
     """A type of Python's own as a model reads it."""
     if annotation is Any:
         return "any"
@@ -174,17 +174,14 @@ def _fields(kind: Any) -> dict[str, Any]:
             **{name: info.annotation for name, info in found.items()},
             **{name: info.return_type for name, info in computed.items()},
         }
+    names: Iterable[str] = ()
     if dataclasses.is_dataclass(kind):
-        return _typed(kind, [item.name for item in dataclasses.fields(kind)])
-    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
-        return _typed(kind, list(kind._fields))
-    if hasattr(kind, "__total__") and hasattr(kind, "__required_keys__"):
-        return _typed(kind, list(kind.__annotations__))
-    return {}
-
-
-def _typed(kind: type, names: list[str]) -> dict[str, Any]:
+        names = [item.name for item in dataclasses.fields(kind)]
+    elif issubclass(kind, tuple):
+        names = getattr(kind, "_fields", ())
+    elif hasattr(kind, "__total__") and hasattr(kind, "__required_keys__"):
+        names = kind.__annotations__
     hints: dict[str, Any] = {}
     with suppress(Exception):  # text of which a name isn't known here
-        hints = typing.get_type_hints(kind)
+        hints = typing.get_type_hints(kind) if names else {}
     return {name: hints.get(name, Any) for name in names}
