@@ -78,7 +78,7 @@ def _resolved(written: Any, spaces: Iterator[_Space]) -> Any:
 
 
 def _spaces(at: Any, owner: Any) -> Iterator[_Space]:
-    """The places to look in, the nearest first."""
+    """Where to look, the nearest first."""
     functions = list(_functions(at))
     # Of a class and of those above it, of which it has its fields.
     kind = innermost(at)

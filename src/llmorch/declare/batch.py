@@ -47,7 +47,7 @@ class Batch:
         return replace(self, call=MethodType(self.call, owner), of_object=False) if self.of_object else self
 
 
-class Batching:
+class BatchDecorator:
     """What ``search.batch`` is: a decorator that declares the batch form of ``search``."""
 
     def __init__(self, single: Callable[..., Any], name: str, *, refused: str = "") -> None:
@@ -108,36 +108,36 @@ class Batching:
         return type(None), ()
 
 
-class Declared(Protocol[P, R_co]):
+class DeclaredFunction(Protocol[P, R_co]):
     """A function that is offered to plans: itself, and what declares its batch form."""
 
     __name__: str
     __qualname__: str
 
     @property
-    def batch(self) -> Batching: ...
+    def batch(self) -> BatchDecorator: ...
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
     @overload
-    def __get__(self, owner: None, kind: type, /) -> Declared[P, R_co]: ...
+    def __get__(self, owner: None, kind: type, /) -> DeclaredFunction[P, R_co]: ...
     @overload
     def __get__(
-        self: Declared[Concatenate[Any, Q], R_co], owner: object, kind: type | None = None, /
-    ) -> Declared[Q, R_co]: ...
+        self: DeclaredFunction[Concatenate[Any, Q], R_co], owner: object, kind: type | None = None, /
+    ) -> DeclaredFunction[Q, R_co]: ...
 
 
 def attach(target: Callable[..., Any], name: str, *, refused: str = "") -> None:
     """Let ``target.batch`` declare a batch form, unless it has something else of that name."""
-    if isinstance(getattr(target, "batch", None), Batching | None):
+    if isinstance(getattr(target, "batch", None), BatchDecorator | None):
         with suppress(AttributeError):  # of an object that has a property of that name
-            target.batch = Batching(target, name, refused=refused)  # type: ignore[attr-defined]
+            target.batch = BatchDecorator(target, name, refused=refused)  # type: ignore[attr-defined]
 
 
 def batch_of(target: object) -> Batch | None:
     """The batch form that was declared for a function, or for what a decorator made of it."""
     batching = getattr(target, "batch", None)
-    return batching.declared if isinstance(batching, Batching) else None
+    return batching.declared if isinstance(batching, BatchDecorator) else None
 
 
 def single_of(target: object) -> str | None:

@@ -43,7 +43,7 @@ class Check:
             warnings.simplefilter("ignore")  # what they say is no user's of ours to mend
             warnings.simplefilter("error", ArbitraryTypeWarning)  # else anything would be of the type
             try:
-                self.core = _core(_listed(annotation))
+                self.core = _core(_with_lists(annotation))
                 self._literals = ForLiterals(self.core).validator
             except FunctionError:
                 raise
@@ -111,7 +111,7 @@ def _why(annotation: Any, error: Exception) -> str:
     return f"its type can't be checked: {said}"
 
 
-def _listed(annotation: Any) -> Any:
+def _with_lists(annotation: Any) -> Any:
     """A type with lists for whatever is only iterated, so that it can be iterated as often as one likes."""
     if annotation is typing.LiteralString:  # the same one that typing_extensions has
         return str
@@ -121,15 +121,15 @@ def _listed(annotation: Any) -> Any:
     if kind in _ASYNC:
         raise FunctionError("its type can't be checked: no plan can write what is iterated with async for")
     if kind in _LISTS or kind in ITERATORS:
-        item = _listed(args[0]) if args else Any
+        item = _with_lists(args[0]) if args else Any
         made = Annotated[list[item], _Iterated()]  # type: ignore[valid-type]
         return Annotated[made, AfterValidator(iter)] if kind in ITERATORS else made
     if origin is Annotated:
-        base = _listed(args[0])
+        base = _with_lists(args[0])
         return annotation if base is args[0] else annotated(base, list(args[1:]))
     if origin is None or origin is typing.Literal or origin is abc.Callable:
         return annotation
-    inner = tuple(_listed(arg) for arg in args)
+    inner = tuple(_with_lists(arg) for arg in args)
     if all(new is old for new, old in zip(inner, args, strict=True)):
         return annotation
     if origin is typing.Union or origin is types.UnionType:

@@ -84,9 +84,12 @@ def _holding(within: Mapping[tuple[str | int, ...], Any]) -> dict[str, Any]:
     if any(isinstance(head, int) and head < 0 for head in heads):  # counted from the end
         schema = core_schema.list_schema()
     elif all(isinstance(head, int) for head in heads):
-        places = range(max(int(head) for head in heads) + 1)
+        positions = range(max(int(head) for head in heads) + 1)
         schema = core_schema.tuple_schema(
-            [inner[place]["schema"] if place in inner else core_schema.any_schema() for place in places]
+            [
+                inner[position]["schema"] if position in inner else core_schema.any_schema()
+                for position in positions
+            ]
         )
     else:
         schema = core_schema.typed_dict_schema(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Unpack
 
-    from llmorch.declare.batch import Declared
+    from llmorch.declare.batch import DeclaredFunction
     from llmorch.declare.options import Options
 
 P = ParamSpec("P")
@@ -38,9 +38,9 @@ class Carrier:
 
 
 @overload
-def function(call: Callable[P, R], /) -> Declared[P, R]: ...
+def function(call: Callable[P, R], /) -> DeclaredFunction[P, R]: ...
 @overload
-def function(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Declared[P, R]]: ...
+def function(**options: Unpack[Options]) -> Callable[[Callable[P, R]], DeclaredFunction[P, R]]: ...
 def function(call: Callable[..., Any] | None = None, /, **options: Unpack[Options]) -> Any:
     """Offer a Python function to plans; the function itself stays as it is.
 

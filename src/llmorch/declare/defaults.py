@@ -27,7 +27,7 @@ _BY_TEXT = (
 """Classes whose values are written as their text. Who has such a value has imported its module."""
 
 
-class Untold(Exception):
+class NoLiteral(Exception):
     """A default that no plan can write, or that is not to be told."""
 
 
@@ -44,13 +44,13 @@ class _Made:
 MADE: Any = _Made()
 
 
-def told_default(name: str, value: Any) -> Any:
-    """A default as a plan writes it. Raises ``Untold``."""
+def literal_default(name: str, value: Any) -> Any:
+    """A default as a plan writes it. Raises ``NoLiteral``."""
     from llmorch.declare.secrets import hides
 
-    written = as_written(value)
+    written = literal_of(value)
     if hides(name, written):
-        raise Untold
+        raise NoLiteral
     return written
 
 
@@ -59,37 +59,37 @@ def enum_value(member: enum.Enum) -> Any:
     return member.value if type(member.value) in (str, int, float, bool) else member.name
 
 
-def as_written(value: Any, depth: int = 0) -> Any:
-    """A value as a plan writes it, secret or not. Raises ``Untold``."""
+def literal_of(value: Any, depth: int = 0) -> Any:
+    """A value as a plan writes it, secret or not. Raises ``NoLiteral``."""
     kind = type(value)
     if depth > MAX_DEPTH:
-        raise Untold
+        raise NoLiteral
     if isinstance(value, enum.Enum):
         return enum_value(value)
     if value is None or kind in (bool, int, str) or (kind is float and math.isfinite(value)):
         return _no_longer_than(MAX_TEXT, value) if kind is str else value
     if kind in (list, tuple, deque) or (isinstance(value, tuple) and hasattr(value, "_fields")):
-        return [as_written(item, depth + 1) for item in _no_longer_than(MAX_ITEMS, value)]
+        return [literal_of(item, depth + 1) for item in _no_longer_than(MAX_ITEMS, value)]
     if kind in (set, frozenset):  # in one order in every process
-        return sorted((as_written(item, depth + 1) for item in _no_longer_than(MAX_ITEMS, value)), key=repr)
+        return sorted((literal_of(item, depth + 1) for item in _no_longer_than(MAX_ITEMS, value)), key=repr)
     if kind is dict:
         items = _no_longer_than(MAX_ITEMS, value).items()
-        return {_key(key): as_written(item, depth + 1) for key, item in items}
+        return {_key(key): literal_of(item, depth + 1) for key, item in items}
     if isinstance(value, bytes):
         try:
             return value.decode()
         except UnicodeDecodeError:
-            raise Untold from None
+            raise NoLiteral from None
     if _is(value, "datetime", "date") or _is(value, "datetime", "time"):
         return value.isoformat()
     if isinstance(value, PurePath) or any(_is(value, *kind) for kind in _BY_TEXT):
         return str(value)
-    return _written_object(value, depth)
+    return _object_literal(value, depth)
 
 
 def _no_longer_than(most: int, value: Any) -> Any:
     if len(value) > most:
-        raise Untold
+        raise NoLiteral
     return value
 
 
@@ -98,7 +98,7 @@ def _key(key: Any) -> Any:
         return enum_value(key)
     if type(key) in (str, int, bool):
         return key
-    raise Untold
+    raise NoLiteral
 
 
 def _is(value: object, module: str, name: str) -> bool:
@@ -107,21 +107,21 @@ def _is(value: object, module: str, name: str) -> bool:
     return isinstance(found, type) and isinstance(value, found)
 
 
-def _written_object(value: Any, depth: int) -> Any:
+def _object_literal(value: Any, depth: int) -> Any:
     """What is made of fields, by the keys that these are passed by: they needn't be those it is dumped with."""
     kind = type(value)
     if _is(value, "pydantic", "BaseModel"):
         depth += 1
         if getattr(kind, "__pydantic_root_model__", False):
-            return as_written(value.root, depth)
+            return literal_of(value.root, depth)
         names = list(kind.model_fields)
     elif dataclasses.is_dataclass(kind):
         names = [item.name for item in dataclasses.fields(kind) if item.init]
     elif _is(value, "datetime", "timedelta") and "pydantic_core" in sys.modules:
         return sys.modules["pydantic_core"].to_jsonable_python(value)
     else:
-        raise Untold
-    return {_key_of(kind, name): _written_field(value, name, depth + 1) for name in names}
+        raise NoLiteral
+    return {_key_of(kind, name): _field_literal(value, name, depth + 1) for name in names}
 
 
 def _key_of(kind: Any, name: str) -> Any:
@@ -130,19 +130,19 @@ def _key_of(kind: Any, name: str) -> Any:
     config = getattr(kind, "model_config", getattr(kind, "__pydantic_config__", {}))
     first, *rest = path_of(name, getattr(info, "validation_alias", None), config)
     if rest:
-        raise Untold
+        raise NoLiteral
     return first
 
 
-def _written_field(owner: Any, name: str, depth: int) -> Any:
+def _field_literal(owner: Any, name: str, depth: int) -> Any:
     try:
-        return as_written(getattr(owner, name), depth)
-    except Untold:  # of a class that only a model can write
+        return literal_of(getattr(owner, name), depth)
+    except NoLiteral:  # of a class that only a model can write
         try:
             dumped = owner.model_dump(mode="json", by_alias=False, include={name})
         except Exception:  # there is no model, or a field holds anything
-            raise Untold from None
-        return as_written(dumped.get(name), depth)
+            raise NoLiteral from None
+        return literal_of(dumped.get(name), depth)
 
 
 def is_literal(value: Any) -> bool:
@@ -154,12 +154,12 @@ def is_literal(value: Any) -> bool:
     return value is None or type(value) in (bool, int, float, str)
 
 
-def same(one: Any, other: Any) -> bool:
+def same_literal(one: Any, other: Any) -> bool:
     """Whether two written values are one, of the same types throughout: 1 is not True."""
     if type(one) is not type(other):
         return False
     if isinstance(one, Mapping):
-        return one.keys() == other.keys() and all(same(item, other[key]) for key, item in one.items())
+        return one.keys() == other.keys() and all(same_literal(item, other[key]) for key, item in one.items())
     if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(same_literal, one, other))
     return bool(one == other)

@@ -29,7 +29,7 @@ from llmorch.declare.options import (
     refuse_unknown_options,
 )
 from llmorch.declare.parameters import Parameter, schema_of
-from llmorch.declare.resources import CPU, GPU_MEMORY, shown
+from llmorch.declare.resources import CPU, GPU_MEMORY, amount_text
 from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
 
@@ -300,6 +300,7 @@ def _with_process(name: str, said: dict[str, Any]) -> dict[str, Any]:
         )
     if said.get("kind") == "inout":
         raise FunctionError(
-            f'{name}: an inout call has no process to give {shown(which, taken[which])} to; declare kind="compute"'
+            f"{name}: an inout call has no process to give {amount_text(which, taken[which])} to; "
+            'declare kind="compute"'
         )
     return said | {"kind": "compute", "declared": True}

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from llmorch.declare.schema_text import CLASS, DETAILS, literal_text
 from llmorch.declare.text import shortened
-from llmorch.declare.words import CLASS, DETAILS, literal_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from llmorch.declare.words import Detail
+    from llmorch.declare.schema_text import Detail
 
 MOST = 1_000
 """Characters of values and descriptions in one tool, beside those of its docstring."""
@@ -52,7 +52,7 @@ def for_tools(schema: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def together(schemas: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+def merged(schemas: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The schemas of several parameters, and the definitions of them all: no two of one name that differ."""
     properties, definitions = {}, dict[str, Any]()
     for name, schema in schemas.items():
@@ -98,7 +98,7 @@ def trimmed(schemas: Mapping[str, dict[str, Any]], documented: int) -> tuple[dic
             characters += used
         if characters <= MOST + documented:
             break
-    return together(made)
+    return merged(made)
 
 
 def _trimmed(schema: dict[str, Any], detail: Detail, *, whole: bool) -> tuple[Any, int]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from llmorch.declare.defaults import MADE, Untold, as_written, same, told_default
+from llmorch.declare.defaults import MADE, NoLiteral, literal_default, literal_of, same_literal
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ class Parameter:
         if self.required:
             return Parameter(self.name, self.annotation)
         try:
-            default = as_written(self.default)
-        except Untold:
+            default = literal_of(self.default)
+        except NoLiteral:
             default = MADE
         return Parameter(self.name, self.annotation, required=False, default=default)
 
@@ -148,8 +148,8 @@ class Parameter:
             schema = {"anyOf": [schema, {"type": "null"}], **definitions}
         if self.description:
             schema["description"] = self.description
-        with suppress(Untold):
-            default = None if self.required else told_default(self.name, self.default)
+        with suppress(NoLiteral):
+            default = None if self.required else literal_default(self.name, self.default)
             if isinstance(default, str | int | float):
                 schema["default"] = default
         return schema
@@ -166,8 +166,8 @@ class Parameter:
         if self.required:
             return False
         try:
-            return same(as_written(self.default), as_written(value))
-        except Untold:
+            return same_literal(literal_of(self.default), literal_of(value))
+        except NoLiteral:
             return False
 
     def check(self, literal: object) -> None:

@@ -13,18 +13,18 @@ import typing
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmorch.declare.defaults import Untold, is_literal, told_default
-from llmorch.declare.json_schemas import together
+from llmorch.declare.defaults import NoLiteral, is_literal, literal_default
+from llmorch.declare.json_schemas import merged
 from llmorch.declare.parameters import well_known
+from llmorch.declare.schema_text import DETAILS, SchemaText, default_text, literal_text
 from llmorch.declare.text import shortened
-from llmorch.declare.words import DETAILS, Wording, default_text, literal_text
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from llmorch.declare.parameters import Parameter
-    from llmorch.declare.words import Detail
+    from llmorch.declare.schema_text import Detail
 
 MOST = 500
 """Characters of one function in a prompt."""
@@ -51,12 +51,12 @@ def prompt_text(
     description = " ".join(description.split())
     returned = f" Returns {returns_description}" if returns_description else ""
     most = MOST if documented <= MOST else documented + MOST
-    properties, definitions = together({item.name: _schema(item) for item in parameters})
+    properties, definitions = merged({item.name: _schema(item) for item in parameters})
     signature = ""
     for detail in DETAILS:
-        wording = Wording(definitions, detail)
+        words = SchemaText(definitions, detail)
         shown = [
-            f"{item.name}: {_type(item, detail) or wording.type(properties[item.name])}{_default(item, detail)}"
+            f"{item.name}: {_type(item, detail) or words.type(properties[item.name])}{_default(item, detail)}"
             for item in parameters
         ]
         result = "" if returns is Any else f" -> {returned_text(returns, detail)}"
@@ -103,8 +103,8 @@ def _default(parameter: Parameter, detail: Detail) -> str:
     if parameter.required:
         return ""
     try:
-        written = told_default(parameter.name, parameter.default)
-    except Untold:
+        written = literal_default(parameter.name, parameter.default)
+    except NoLiteral:
         return " = ..."
     plain = parameter.is_well_known and is_literal(parameter.default)
     text = repr(parameter.default) if plain else literal_text(written)

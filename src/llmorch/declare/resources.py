@@ -66,7 +66,7 @@ def amount_of(said: object) -> int:
     return amount
 
 
-def shown(name: str, amount: int) -> str:
+def amount_text(name: str, amount: int) -> str:
     """An amount for people: ``2 processors``, ``6 GiB of gpu_memory``, ``1 of camera``."""
     if name == CPU:
         return f"{amount} processor{'s' if amount != 1 else ''}"
@@ -126,9 +126,9 @@ def shortage(needs: Mapping[str, int], processors: int, supply: Supply) -> str:
         if amount <= found:
             continue
         if name == GPU_MEMORY and len(supply.gpus) > 1:
-            has = f"the largest of {len(supply.gpus)} GPUs has {shown(name, found)}"
+            has = f"the largest of {len(supply.gpus)} GPUs has {amount_text(name, found)}"
         else:
             are = "are" if name == CPU and found != 1 else "is"
-            has = f"there {are} {shown(name, found)}" if found else "there is none"
-        return f"it needs {shown(name, amount)}, and {has}"
+            has = f"there {are} {amount_text(name, found)}" if found else "there is none"
+        return f"it needs {amount_text(name, amount)}, and {has}"
     return ""

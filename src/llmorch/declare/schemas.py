@@ -13,10 +13,10 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError
 
 from llmorch.declare.core_schemas import as_accepted
-from llmorch.declare.defaults import Untold, as_written, enum_value
+from llmorch.declare.defaults import NoLiteral, enum_value, literal_of
 from llmorch.declare.json_schemas import EXAMPLES, OMITTED, rewritten
+from llmorch.declare.schema_text import CLASS
 from llmorch.declare.secrets import hides
-from llmorch.declare.words import CLASS
 
 _SCALARS = (str, int, float, bool)
 _KEYWORDS = frozenset(
@@ -82,8 +82,8 @@ class _Generator(GenerateJsonSchema):
     def encode_default(self, dft: Any) -> Any:
         """A default as a plan writes it."""
         try:
-            return as_written(dft)
-        except Untold:
+            return literal_of(dft)
+        except NoLiteral:
             raise PydanticSerializationError("") from None
 
     def enum_schema(self, schema: Any) -> Any:

@@ -21,7 +21,7 @@ from llmorch.declare.fields import is_by_name, path_of, with_field
 from llmorch.declare.text import one_line
 
 _VARIABLE = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-_BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+_BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _DEPTH = 50
 
 
@@ -127,7 +127,7 @@ def _wrapper(own: list[Parameter], wrapped: list[Parameter]) -> list[Parameter]:
         return [*named, *(item for item in own if item.kind in _VARIABLE)]
     known = {item.name for item in named}
     passed_on = [item for item in wrapped if item.name not in known]
-    by_place = [item for item in named if item.kind in _BY_PLACE]
+    by_place = [item for item in named if item.kind in _BY_POSITION]
     return [*by_place, *passed_on, *(item for item in named if item not in by_place)]
 
 
@@ -145,17 +145,17 @@ def _unbound(
     parameters: list[Parameter], args: tuple[Any, ...], keywords: dict[str, Any], call: Any
 ) -> list[Parameter]:
     """The parameters that are left once some have got their arguments, by place or by name."""
-    left, places = [], len(args)
+    left, positions = [], len(args)
     for item in parameters:
-        if places and item.kind in _BY_PLACE:
-            places -= 1
+        if positions and item.kind in _BY_POSITION:
+            positions -= 1
         elif item.name not in keywords or item.kind in _VARIABLE:
             left.append(item)
         if item.kind is Parameter.VAR_POSITIONAL:
-            places = 0
+            positions = 0
     names = {item.name for item in parameters}
     taken = any(item.kind is Parameter.VAR_KEYWORD for item in parameters)
-    if places or not (taken or names.issuperset(keywords)):
+    if positions or not (taken or names.issuperset(keywords)):
         raise Unreadable(f"the arguments that are bound don't fit {name_of(call)}")
     return left
 

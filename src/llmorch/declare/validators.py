@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
 from llmorch.declare.core_schemas import rebuilt
-from llmorch.declare.defaults import as_written, enum_value, same
+from llmorch.declare.defaults import enum_value, literal_of, same_literal
 from llmorch.declare.text import one_line
 from llmorch.errors import FunctionError
 
@@ -190,12 +190,12 @@ def _one_of(expected: list[Any]) -> abc.Callable[[Any], Any]:
         for one in expected:
             if type(one) is type(value) and one == value:
                 return one
-            if isinstance(one, enum.Enum) and same(value, enum_value(one)):
+            if isinstance(one, enum.Enum) and same_literal(value, enum_value(one)):
                 return one
         for one in expected:
             if isinstance(one, enum.Enum) and value == one.name:
                 return one
-        choice = " or ".join(repr(as_written(one)) for one in expected[:_SHOWN])
+        choice = " or ".join(repr(literal_of(one)) for one in expected[:_SHOWN])
         raise PydanticCustomError("literal_error", "Input should be {choice}", {"choice": choice})
 
     return found

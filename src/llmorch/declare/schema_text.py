@@ -74,7 +74,7 @@ def default_text(text: str, detail: Detail) -> str:
     return text if len(text) <= detail.default else "..."
 
 
-class Wording(NamedTuple):
+class SchemaText(NamedTuple):
     """Words for the schemas of one function: at one detail, so many levels deep, within these definitions."""
 
     definitions: Mapping[str, Any]
