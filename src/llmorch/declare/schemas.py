@@ -59,9 +59,6 @@ def _without_secrets(name: str, node: dict[str, Any], keyword: str) -> Any:
 class _Generator(GenerateJsonSchema):
     """Pydantic's, with something for every type."""
 
-    def emit_warning(self, kind: Any, detail: str) -> None:
-        """What can't be told to a model is nothing to warn of."""
-
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> Any:
         """Nothing can be said of such a value, and anything may be passed."""
         return {}
