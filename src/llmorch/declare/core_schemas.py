@@ -15,6 +15,8 @@ from llmorch.declare.fields import path_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from llmorch.declare.fields import Path
+
 _NO_CONFIG: Mapping[str, Any] = {}
 _NOT_SCHEMAS = frozenset(
     ("metadata", "expected", "default", "config", "cls", "members", "serialization", "ref")
@@ -54,52 +56,49 @@ def _accepted(_: Any, made: Any, config: Mapping[str, Any]) -> Any:
 
 
 def _fields(fields: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields by the keys that they are passed by; those that are passed as parts, within what holds them."""
-    made: dict[str, Any] = {}
-    parts: dict[str, dict[tuple[str | int, ...], Any]] = {}
-    for name, item in fields.items():
-        first, *rest = path_of(name, item.get("validation_alias"), config)
-        plain = {key: said for key, said in item.items() if key != "validation_alias"}
-        if rest:
-            parts.setdefault(str(first), {})[tuple(rest)] = plain
-        else:
-            made[str(first)] = plain
-    for key, within in parts.items():
-        if key not in made:  # else it is told with all that it holds
-            kind = next(iter(within.values()))["type"]
-            made[key] = {"type": kind, **_holding(within)}
-    return made
+    """Fields by the keys that they are passed by; those that are passed as parts, last, within what holds them."""
+    by_path = {
+        path_of(name, item.get("validation_alias"), config): {
+            key: said for key, said in item.items() if key != "validation_alias"
+        }
+        for name, item in fields.items()
+    }
+    made = _grouped({path: by_path[path] for path in sorted(by_path, key=lambda path: len(path) > 1)})
+    return {str(key): item for key, item in made.items()}
 
 
-def _holding(within: Mapping[tuple[str | int, ...], Any]) -> dict[str, Any]:
-    """What holds some fields: the schema of one more field, which is needed if one of them is."""
-    heads: dict[str | int, dict[tuple[str | int, ...], Any]] = {}
-    for (first, *rest), item in within.items():
-        heads.setdefault(first, {})[tuple(rest)] = item
-    inner = {head: found[()] if () in found else _holding(found) for head, found in heads.items()}
+def _grouped(by_path: Mapping[Path, Any]) -> dict[str | int, Any]:
+    """Fields by the first keys of their paths; a key that leads to a field itself is that field."""
+    groups: dict[str | int, dict[Path, Any]] = {}
+    for (first, *rest), item in by_path.items():
+        groups.setdefault(first, {})[tuple(rest)] = item
+    return {
+        key: found[()]
+        if () in found
+        else {"type": next(iter(found.values()))["type"], "schema": _holding(_grouped(found))}
+        for key, found in groups.items()
+    }
+
+
+def _holding(fields: Mapping[str | int, Any]) -> Any:
+    """The schema of what holds some fields, which is needed if one of them is."""
     needed = {
-        head: bool(item.get("required", item["schema"]["type"] != "default")) for head, item in inner.items()
+        key: bool(item.get("required", item["schema"]["type"] != "default")) for key, item in fields.items()
     }
     schema: Any
-    if any(isinstance(head, int) and head < 0 for head in heads):  # counted from the end
+    if any(isinstance(key, int) and key < 0 for key in fields):  # counted from the end
         schema = core_schema.list_schema()
-    elif all(isinstance(head, int) for head in heads):
-        positions = range(max(int(head) for head in heads) + 1)
-        schema = core_schema.tuple_schema(
-            [
-                inner[position]["schema"] if position in inner else core_schema.any_schema()
-                for position in positions
-            ]
-        )
+    elif all(isinstance(key, int) for key in fields):
+        nothing = {"schema": core_schema.any_schema()}
+        positions = range(max(int(key) for key in fields) + 1)
+        schema = core_schema.tuple_schema([fields.get(key, nothing)["schema"] for key in positions])
     else:
         schema = core_schema.typed_dict_schema(
             {
-                str(head): core_schema.typed_dict_field(
-                    item["schema"], required=needed[head], metadata=item.get("metadata")
+                str(key): core_schema.typed_dict_field(
+                    item["schema"], required=needed[key], metadata=item.get("metadata")
                 )
-                for head, item in inner.items()
+                for key, item in fields.items()
             }
         )
-    if not any(needed.values()):
-        schema = core_schema.with_default_schema(schema, default_factory=dict)
-    return {"schema": schema}
+    return schema if any(needed.values()) else core_schema.with_default_schema(schema, default_factory=dict)
