@@ -169,6 +169,7 @@ def methods_of(owner: object, *, prefix: str = "") -> list[Function]:
             # What is bound in part has the name of its function, which has its own.
             in_part = not isinstance(method, MethodType) or callables.bound_late(method.__func__)
             functions.append(replace(declared, name=f"{prefix}{name if in_part else declared.name}"))
+            refuse_self(functions[-1].name)
     return functions
 
 
@@ -194,7 +195,6 @@ def as_functions(offered: Iterable[object]) -> dict[str, Function]:
         raise FunctionError(f"functions are offered in a list, as in [search], not as {brief(offered)}")
     for item in offered:
         for declared in declared_by(item) or [_undeclared(item)]:
-            refuse_self(declared.name)
             if (dotted := callables.without_object(declared.call)) is not None:
                 raise FunctionError(f"{declared.name}: {callables.refusal_without_object(dotted)}")
             if declared.name in functions:
