@@ -25,8 +25,11 @@ _DESCRIPTORS = (MethodDescriptorType, WrapperDescriptorType, ClassMethodDescript
 _MANAGERS = ("contextmanager.<locals>.helper", "asynccontextmanager.<locals>.helper")
 _BY_FIRST_ARGUMENT = "singledispatch"
 _OBJECT_NAMES = ("self", "cls")
-_WRAPPING = (partial, partialmethod, FunctionType, MethodType, object, type)
-"""Classes that say of themselves what a wrapper of their objects may have copied."""
+_CLASS_DOCSTRINGS = frozenset(
+    inspect.cleandoc(kind.__doc__ or "")
+    for kind in (partial, partialmethod, FunctionType, MethodType, object, type)
+)
+"""What classes say of themselves, which a wrapper of their objects may have copied."""
 _DEPTH = 32
 
 
@@ -123,13 +126,15 @@ def docstring(call: object) -> str:
 
 def _is_its_class(said: str, call: object) -> bool:
     """Whether a wrapper's docstring was copied from an object that has none but its class's."""
-    kinds = [*_WRAPPING]
+    if said in _CLASS_DOCSTRINGS:
+        return True
     for _ in range(_DEPTH):
         call = call.func if isinstance(call, partial) else attribute(call, "__wrapped__")
-        kinds.append(type(call))
+        if said == inspect.cleandoc(type(call).__doc__ or ""):
+            return True
         if not isinstance(call, partial | FunctionType):
             break
-    return any(said == inspect.cleandoc(kind.__doc__ or "") for kind in kinds)
+    return False
 
 
 def _wrapped_docstring(call: object) -> str:
