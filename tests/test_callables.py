@@ -245,7 +245,7 @@ def test_a_callable_of_any_form_is_offered_as_it_is_or_refused_in_one_line(form,
     declared = orchestrator.functions[name]
     assert declared.signature.startswith(f"{name}{FORMS[form][1]}")
     assert declared.description == ("" if form == "lambda" else "Step on from a number.")
-    assert SECRET not in declared.told.line
+    assert SECRET not in declared.prompt_text.line
     if form in ASYNC:
         assert declared.is_async is (body in ASYNC[form])
     for called in (name, f"computed_{name}"):
@@ -463,7 +463,7 @@ def test_a_partial_takes_what_is_left_with_the_types_and_words_of_its_function()
 
     ask = function(name="ask")(functools.partial(weather, api_key=SECRET))
     orchestrator = Orchestrator([ask], model=ScriptedModel(["x"]), learn=False)
-    assert orchestrator.functions["ask"].told.line == (
+    assert orchestrator.functions["ask"].prompt_text.line == (
         '- ask(place: {"name": str}, days: int = 3) -> str: The weather of a place. (place: Where.)'
     )
     assert orchestrator.execute_sync('s1 = ask(place={"name": "Bonn"})').answer == "Bonn for 3 days"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,7 @@ import pytest
 from annotated_types import Gt, Le
 from pydantic import BaseModel
 
-from llmorch import FunctionError, function
+from llmorch import Function, FunctionError, function, methods_of, stateful
 from llmorch.declare.functions import declaration_of
 from llmorch.declare.offered import as_functions, declared_in
 
@@ -272,3 +273,147 @@ def unknown(x: Missing) -> None: ...  # noqa: F821 - the point of it
 def test_what_can_not_be_offered_says_what_to_do(declare, says) -> None:
     with pytest.raises(FunctionError, match=says):
         declare()
+
+
+class Mute:
+    """A value of which not even its text can be had."""
+
+    def __iter__(self) -> Any:
+        raise RuntimeError("there is nothing here")
+
+    __eq__ = __float__ = __len__ = __contains__ = __repr__ = __iter__
+    __hash__ = None
+
+
+def one(result: Any) -> str:
+    return str(result)
+
+
+def two(result: Any, more: Any) -> str:
+    return str(result)
+
+
+ODD: dict[str, Any] = {
+    "yes": True,
+    "no": False,
+    "zero": 0,
+    "minus": -1,
+    "two": 2,
+    "half": 1.5,
+    "nan": math.nan,
+    "endless": math.inf,
+    "huge": 10**5000,
+    "complex": 1j,
+    "empty text": "",
+    "text": "some",
+    "number in text": "1",
+    "half a character": "\ud800",
+    "bytes": b"some",
+    "empty list": [],
+    "list": [1],
+    "list of empty text": [""],
+    "list of text": ["some"],
+    "tuple of classes": (OSError, 3),
+    "empty dictionary": {},
+    "dictionary": {"camera": -1},
+    "dictionary of numbers": {1: 2},
+    "generator": (item for item in ["some"]),
+    "class": int,
+    "exception class": OSError,
+    "exception": OSError("one"),
+    "function": one,
+    "function of two": two,
+    "object": object(),
+    "mute": Mute(),
+}
+RIGHT: dict[str, set[str]] = {
+    "kind": set(),
+    "name": {"text"},
+    "description": {"empty text", "text", "number in text"},
+    "timeout": {"two", "half"},
+    "memory": set(),
+    "asks_model": {"yes", "no"},
+    "pure": {"yes", "no"},
+    "reads": {"empty list", "list of text"},
+    "writes": {"empty list", "list of text"},
+    "effects": set(),
+    "retries": {"zero", "two"},
+    "retry_on": {"exception class"},
+    "backoff": {"zero", "two", "half"},
+    "idempotent": {"yes", "no"},
+    "resources": {"empty dictionary"},
+    "max_concurrency": {"two"},
+    "rate": set(),
+    "show": {"class", "exception class", "function"},
+}
+
+
+def refused(declare: Any) -> set[str]:
+    """The odd values that are refused, each in one short line; anything else that is raised is a failure."""
+    names = set()
+    for name, odd in ODD.items():
+        try:
+            declare(odd)
+        except FunctionError as error:
+            assert len(str(error)) < 500
+            assert "\n" not in str(error)
+            names.add(name)
+    return names
+
+
+@pytest.mark.parametrize("option", RIGHT)
+def test_what_an_option_does_not_take_is_refused_at_once_and_by_its_name(option) -> None:
+    beside = {"retries": 1} if option == "retry_on" else {}
+    assert refused(lambda odd: function(**{option: odd}, **beside)(google)) == set(ODD) - RIGHT[option]
+    with pytest.raises(FunctionError, match=f"{option if option != 'name' else 'plain name'}"):
+        function(**{option: ODD["complex"]})(google)
+
+
+@pytest.mark.parametrize("option", sorted(set(RIGHT) - {"pure", "name"}))
+def test_a_function_made_by_hand_is_held_to_the_same(option) -> None:
+    assert refused(lambda odd: Function("f", one, **{option: odd})) == set(ODD) - RIGHT[option]
+
+
+def test_an_option_that_is_none_is_not_said() -> None:
+    assert function(**dict.fromkeys(RIGHT))(google) is google
+    assert declared_in(google) == declaration_of(google)
+
+
+def test_an_option_that_there_is_not_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(FunctionError, match="google: there is no option tiemout; there are kind, name, "):
+        function(tiemout=3)(google)
+
+
+def test_patterns_are_kept_only_if_they_can_be_read_more_than_once() -> None:
+    with pytest.raises(FunctionError, match="google: writes is a list of names"):
+        function(writes=(f"file:{number}" for number in range(2)))(google)
+
+
+def test_what_can_be_no_function_is_refused_wherever_it_is_said() -> None:
+    functions = {"class", "exception class", "function", "function of two"}
+    assert refused(lambda odd: Function("f", odd)) == set(ODD) - functions
+    assert refused(lambda odd: Function(odd, one)) == set(ODD) - {"text"}
+    assert refused(lambda odd: Function("f", one, parameters=odd)) == set(ODD)
+    assert refused(lambda odd: as_functions([odd])) >= set(ODD) - functions
+    assert refused(function) >= set(ODD) - functions
+    assert refused(function()) >= set(ODD) - functions
+    with pytest.raises(FunctionError, match=r"in a list, as in \[search\]"):
+        as_functions(google)
+
+
+def test_what_can_not_be_said_of_a_class_or_a_batch_form_is_refused() -> None:
+    class Shelf:
+        def put(self, name: str) -> None: ...
+
+    assert refused(stateful) == set(ODD)
+    for which in ("reads", "writes"):
+        assert refused(lambda odd, which=which: stateful(**{which: odd})(Shelf)) == set(ODD) - RIGHT["reads"]
+    assert refused(lambda odd: methods_of(stateful(Shelf)(), prefix=odd)) == set(ODD) - {"empty text", "text"}
+    assert refused(lambda odd: function(look_up()).batch(odd)) == set(ODD) - {"function"}
+    assert refused(lambda odd: function(look_up()).batch(size=odd)(one)) == set(ODD) - {"two", "huge"}
+
+
+def look_up() -> Any:
+    def look_up(name: str) -> str: ...
+
+    return look_up

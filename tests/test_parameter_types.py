@@ -453,8 +453,8 @@ def _plan_of(call: Any) -> Any:
 def test_a_prompt_and_a_native_tool_say_of_every_type_what_it_is(at: int, offered: Orchestrator) -> None:
     declared = offered.functions[f"take{at}"]
     assert declared.signature.startswith(f"take{at}(x: ")
-    assert len(declared.told.line) <= 500
-    for told in (declared.told.line, json.dumps(declared.schema)):
+    assert len(declared.prompt_text.line) <= 500
+    for told in (declared.prompt_text.line, json.dumps(declared.schema)):
         assert not re.search(r" at 0x|<class|<function|FieldInfo|object>|x-class|typing\.", told)
 
 

@@ -71,6 +71,14 @@ def test_what_there_is_has_one_amount_or_one_a_gpu() -> None:
         supply_of({"cpu": 4})
 
 
+@pytest.mark.parametrize(
+    "said", [3, "camera", ["camera"], {"camera": 10**5000}, {"gpu_memory": ["some"]}, {3: 1}]
+)
+def test_what_there_is_is_refused_where_it_cant_be_read(said) -> None:
+    with pytest.raises(ValueError, match="resource"):
+        supply_of(said)
+
+
 def test_a_shortage_names_the_need_and_what_there_is() -> None:
     supply = Supply({"camera": 1}, (2**30, 2**31))
     assert shortage({"cpu": 2, "camera": 1, "gpu_memory": 2**31}, 2, supply) == ""

@@ -114,7 +114,7 @@ def plan_trip(
 
 
 def test_a_model_reads_keys_fields_choices_bounds_and_descriptions() -> None:
-    told = declaration_of(plan_trip).told
+    told = declaration_of(plan_trip).prompt_text
     trip = '{"from": str (where it begins), "days": int (1 to 9) = 2}'
     assert told.signature == (
         f'plan_trip(trip: {trip}, via: list[{trip}], place: {{"city": str, "country": str = "DE"}}, '
@@ -260,9 +260,9 @@ def test_a_default_is_told_if_a_plan_can_write_it_and_it_is_no_secret(
     assert shown == told
     tool = json.dumps(declared.schema)
     for secret in (KEY, "hunter2", "hush-hush", "abc"):
-        assert secret not in declared.told.line
+        assert secret not in declared.prompt_text.line
         assert secret not in tool
-    assert not UNTOLD.search(declared.told.line + tool)
+    assert not UNTOLD.search(declared.prompt_text.line + tool)
     if told != "...":  # what the signature shows can be written in a plan
         check(parse(f"s1 = f({name}={shown})"), {"f": declared})
 
@@ -290,7 +290,7 @@ LARGE = {
 @pytest.mark.parametrize("form", LARGE)
 def test_a_function_takes_five_hundred_characters_at_most(form: str) -> None:
     declared = declaration_of(LARGE[form])
-    told = declared.told
+    told = declared.prompt_text
     assert len(told.line) <= 500
     assert told.signature in told.line
     assert not UNTOLD.search(told.line)
@@ -307,7 +307,7 @@ def test_a_long_docstring_is_told_as_it_is() -> None:
         return x
 
     explained.__doc__ = "It does what it does, and that at length. " * 40
-    told = declaration_of(explained).told
+    told = declaration_of(explained).prompt_text
     assert told.line == f"- explained(x: int) -> int: {explained.__doc__.strip()}"
 
 
@@ -406,7 +406,7 @@ def test_plain_types_are_declared_and_told_without_pydantic() -> None:
         "@function\n"
         "def f(a: str, b: list[int], c: Optional[dict[str, float]] = None, d: Literal['x', 3] = 'x',\n"
         "      e: tuple[int, ...] | None = None, g: Any = 1, h: bool = False) -> list[str]: ...\n"
-        "declared_in(f).told.line\n"
+        "declared_in(f).prompt_text.line\n"
         "assert 'pydantic' not in sys.modules, 'pydantic was imported'\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -578,3 +578,24 @@ def test_a_native_tool_has_the_whole_docstring_and_short_values() -> None:
     properties = declaration_of(explained).schema["properties"]
     assert properties["x"] == {"type": "integer", "description": said, "default": 3}
     assert properties["y"] == {"type": "string", "description": "A word.", "default": "a value"}
+
+
+def test_ways_that_are_told_apart_by_a_key_keep_their_own_definitions() -> None:
+    def pet(usual: str) -> Any:
+        class Cat(BaseModel):
+            kind: Literal["cat"]
+            color: str = usual
+
+        class Dog(BaseModel):
+            kind: Literal["dog"]
+
+        return Annotated[Cat | Dog, Field(discriminator="kind")]
+
+    def swap(one, other): ...
+
+    swap.__annotations__ = {"one": pet("black"), "other": pet("white")}
+    schema = declaration_of(swap).schema
+    assert [schema["properties"][name]["discriminator"]["mapping"] for name in ("one", "other")] == [
+        {"cat": "#/$defs/Cat", "dog": "#/$defs/Dog"},
+        {"cat": "#/$defs/Cat2", "dog": "#/$defs/Dog"},
+    ]

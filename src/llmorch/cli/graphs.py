@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from llmorch.declare.resources import shown
+from llmorch.declare.resources import amount_text
 from llmorch.plan import render_call
 
 if TYPE_CHECKING:
@@ -98,7 +98,9 @@ FORMATS: dict[str, Callable[[RelationGraph, Mapping[str, Function]], str]] = {
 def _label(graph: RelationGraph, call: CallId, functions: Mapping[str, Function]) -> str:
     text = render_call(graph.call(call))
     text = text if len(text) <= MAX_LABEL else f"{text[:MAX_LABEL]}..."
-    taken = [shown(name, amount) for name, amount in functions[graph.call(call).function].resources.items()]
+    taken = [
+        amount_text(name, amount) for name, amount in functions[graph.call(call).function].resources.items()
+    ]
     return f"{text} takes {', '.join(taken)}" if taken else text
 
 

@@ -6,20 +6,18 @@ around it, while they run. This module must not know what a type is good for.
 
 from __future__ import annotations
 
-import re
 import sys
 import typing
-from collections.abc import Mapping
 from dataclasses import InitVar
 from types import FrameType, FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmorch.declare.callables import attribute, code_of, innermost
+from llmorch.declare.callables import attribute, class_around, code_of, innermost
+from llmorch.declare.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _WRITTEN_OUT = (list, dict, tuple, set, frozenset, int, float, complex, bytes)
 """Classes whose values are no types, whatever is annotated with them."""
 
@@ -51,11 +49,6 @@ class Annotation(NamedTuple):
         return found
 
 
-def one_line(text: object) -> str:
-    """A text on one line, without the address of any object."""
-    return _ADDRESS.sub("", " ".join(str(text).split()))[:300]
-
-
 class _Space(NamedTuple):
     """Where a name may be found: a module's names, and what stands before them."""
 
@@ -85,15 +78,22 @@ def _resolved(written: Any, spaces: Iterator[_Space]) -> Any:
 
 
 def _spaces(at: Any, owner: Any) -> Iterator[_Space]:
-    """The places to look in, the nearest first."""
+    """Where to look, the nearest first."""
     functions = list(_functions(at))
-    modules = [vars(module) for module in map(_module, functions or [at]) if module is not None]
-    modules += [vars(one) for one in map(sys.modules.get, _modules_of(at)) if one is not None]
-    modules = modules or [{}]
+    # Of a class and of those above it, of which it has its fields.
+    kind = innermost(at)
+    kinds = (kind if isinstance(kind, type) else type(kind)).__mro__[:-1]
+    named = [getattr(item, "__module__", None) for item in [*(functions or [at]), *kinds]]
+    modules = [vars(sys.modules[name]) for name in named if name in sys.modules] or [{}]
     frames = list(_frames())
-    for function in functions:
-        enclosing = [frame for frame in frames if _encloses(frame, function)]
-        yield _Space(function.__globals__, _Names(_cells(function), enclosing))
+    for function in functions:  # where it is written while that runs: in its body, not in that of a class
+        inside = [
+            frame
+            for frame in frames
+            if frame.f_globals is function.__globals__
+            and function.__qualname__.startswith(f"{frame.f_code.co_qualname}.<locals>.")
+        ]
+        yield _Space(function.__globals__, _Names(_cells(function), inside))
     for module in modules:
         yield _Space(module, {})
     # Last what else is there: the class that a method is in, and whoever is calling.
@@ -114,17 +114,6 @@ def _functions(at: Any) -> Iterator[FunctionType]:
         found = code_of(found)
 
 
-def _module(function: Any) -> Any:
-    return sys.modules.get(getattr(function, "__module__", None) or "")
-
-
-def _modules_of(at: Any) -> list[str]:
-    """The modules of a class and of those above it, of which it has its fields."""
-    owner = innermost(at)
-    owner = owner if isinstance(owner, type) else type(owner)
-    return [one.__module__ for one in owner.__mro__ if one is not object]
-
-
 def _cells(function: FunctionType) -> dict[str, Any]:
     """The variables of enclosing functions that a function uses."""
     found = {}
@@ -138,11 +127,7 @@ def _cells(function: FunctionType) -> dict[str, Any]:
 
 def _class_names(at: Any, owner: Any) -> dict[str, Any]:
     """The names in the class body that a method stands in."""
-    function = code_of(at)
-    path = str(getattr(function, "__qualname__", "")).split(".")[:-1]
-    found = _module(function)
-    for part in path:
-        found = getattr(found, part, None)
+    found = class_around(code_of(at))
     owner = owner if isinstance(owner, type) else type(owner)
     names: dict[str, Any] = {}
     for one in reversed(owner.__mro__[:-1]):
@@ -159,30 +144,16 @@ def _frames() -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def _encloses(frame: FrameType, function: FunctionType) -> bool:
-    """Whether a function is written in what runs there: in its body, not in that of a class."""
-    path = frame.f_code.co_qualname
-    return frame.f_globals is function.__globals__ and function.__qualname__.startswith(f"{path}.<locals>.")
-
-
-class _Names(Mapping[str, Any]):
+class _Names(dict[str, Any]):
     """Names of what runs, read only when one is asked for."""
 
     def __init__(self, first: dict[str, Any], frames: list[FrameType]) -> None:
-        self._first = first
+        super().__init__(first)
         self._frames = frames
 
-    def __getitem__(self, name: str) -> Any:
-        if name in self._first:
-            return self._first[name]
+    def __missing__(self, name: str) -> Any:
         for frame in self._frames:
             names = frame.f_locals
             if name in names:
                 return names[name]
         raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._first)
-
-    def __len__(self) -> int:
-        return len(self._first)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
+from llmorch.declare.callables import name_of
+from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class Batch:
         return replace(self, call=MethodType(self.call, owner), of_object=False) if self.of_object else self
 
 
-class Batching:
+class BatchDecorator:
     """What ``search.batch`` is: a decorator that declares the batch form of ``search``."""
 
     def __init__(self, single: Callable[..., Any], name: str, *, refused: str = "") -> None:
@@ -75,27 +77,30 @@ class Batching:
 
         return declare if form is None else declare(form)
 
-    def _read(self, form: Callable[..., Any], size: object) -> Batch:
+    def _read(self, form: Callable[..., Any], size: int) -> Batch:
         of = f"{self._name}: its batch form"
         if self._refused:
             raise FunctionError(f"{self._name}: {self._refused}")
         if self.declared is not None:
-            raise FunctionError(f"{of} is declared already: {_named(self.declared.call)}")
+            raise FunctionError(f"{of} is declared already: {name_of(self.declared.call)}")
         if isinstance(size, bool) or not isinstance(size, int) or size < 2:
-            raise FunctionError(f"{of} takes a whole number of calls, 2 or more, as its size, not {size!r}")
+            raise FunctionError(
+                f"{of} takes a whole number of calls, 2 or more, as its size, not {brief(size)}"
+            )
         if not inspect.isfunction(form):
             raise FunctionError(f"{of} is a function written with def, not a {type(form).__name__}")
+        of = f"{of}, {name_of(form)},"
         if inspect.isgeneratorfunction(form) or inspect.isasyncgenfunction(form):
-            raise FunctionError(f"{of}, {_named(form)}, can't be a generator; return a list")
+            raise FunctionError(f"{of} can't be a generator; return a list")
         parameters = list(inspect.signature(form).parameters.values())
         mine = parameters[1:] if self._of_object else parameters
         if (self._of_object and (not parameters or parameters[0].name not in _OBJECT)) or len(mine) != 1:
             takes = "self and one parameter" if self._of_object else "one parameter"
             names = ", ".join(parameter.name for parameter in parameters) or "none"
-            raise FunctionError(f"{of}, {_named(form)}, takes {takes}, the list of calls, not {names}")
+            raise FunctionError(f"{of} takes {takes}, the list of calls, not {names}")
         only = mine[0]
         if only.kind not in (only.POSITIONAL_OR_KEYWORD, only.KEYWORD_ONLY):
-            raise FunctionError(f"{of}, {_named(form)}, takes one parameter that has a name, not {only}")
+            raise FunctionError(f"{of} takes one parameter that has a name, not {only}")
         return Batch(form, only.name, size, self._of_object)
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
@@ -103,36 +108,36 @@ class Batching:
         return type(None), ()
 
 
-class Declared(Protocol[P, R_co]):
+class DeclaredFunction(Protocol[P, R_co]):
     """A function that is offered to plans: itself, and what declares its batch form."""
 
     __name__: str
     __qualname__: str
 
     @property
-    def batch(self) -> Batching: ...
+    def batch(self) -> BatchDecorator: ...
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
     @overload
-    def __get__(self, owner: None, kind: type, /) -> Declared[P, R_co]: ...
+    def __get__(self, owner: None, kind: type, /) -> DeclaredFunction[P, R_co]: ...
     @overload
     def __get__(
-        self: Declared[Concatenate[Any, Q], R_co], owner: object, kind: type | None = None, /
-    ) -> Declared[Q, R_co]: ...
+        self: DeclaredFunction[Concatenate[Any, Q], R_co], owner: object, kind: type | None = None, /
+    ) -> DeclaredFunction[Q, R_co]: ...
 
 
 def attach(target: Callable[..., Any], name: str, *, refused: str = "") -> None:
     """Let ``target.batch`` declare a batch form, unless it has something else of that name."""
-    if isinstance(getattr(target, "batch", None), Batching | None):
+    if isinstance(getattr(target, "batch", None), BatchDecorator | None):
         with suppress(AttributeError):  # of an object that has a property of that name
-            target.batch = Batching(target, name, refused=refused)  # type: ignore[attr-defined]
+            target.batch = BatchDecorator(target, name, refused=refused)  # type: ignore[attr-defined]
 
 
 def batch_of(target: object) -> Batch | None:
     """The batch form that was declared for a function, or for what a decorator made of it."""
     batching = getattr(target, "batch", None)
-    return batching.declared if isinstance(batching, Batching) else None
+    return batching.declared if isinstance(batching, BatchDecorator) else None
 
 
 def single_of(target: object) -> str | None:
@@ -147,7 +152,3 @@ def _takes_object(single: Callable[..., Any]) -> bool:
         return False
     code = inspect.unwrap(single).__code__
     return bool(code.co_argcount) and code.co_varnames[0] in _OBJECT
-
-
-def _named(form: object) -> str:
-    return str(getattr(form, "__name__", type(form).__name__))

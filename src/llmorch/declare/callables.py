@@ -25,8 +25,11 @@ _DESCRIPTORS = (MethodDescriptorType, WrapperDescriptorType, ClassMethodDescript
 _MANAGERS = ("contextmanager.<locals>.helper", "asynccontextmanager.<locals>.helper")
 _BY_FIRST_ARGUMENT = "singledispatch"
 _OBJECT_NAMES = ("self", "cls")
-_WRAPPING = (partial, partialmethod, FunctionType, MethodType, object, type)
-"""Classes that say of themselves what a wrapper of their objects may have copied."""
+_CLASS_DOCSTRINGS = frozenset(
+    inspect.cleandoc(kind.__doc__ or "")
+    for kind in (partial, partialmethod, FunctionType, MethodType, object, type)
+)
+"""What classes say of themselves, which a wrapper of their objects may have copied."""
 _DEPTH = 32
 
 
@@ -86,10 +89,7 @@ def is_async(call: object) -> bool:
 
 def is_generator(call: object) -> bool:
     """Whether calling it gives a generator, which yields one value after the other."""
-    code = code_of(call)
-    if inspect.isasyncgenfunction(code):
-        return True
-    return inspect.isgeneratorfunction(code) and not is_async(call)
+    return is_async_generator(call) or (inspect.isgeneratorfunction(code_of(call)) and not is_async(call))
 
 
 def is_async_generator(call: object) -> bool:
@@ -115,7 +115,7 @@ def docstring(call: object) -> str:
         return _of_class(call) or _of_function(call.__dict__.get("__init__"))
     if inspect.isroutine(call):
         said = inspect.getdoc(call) or ""
-        return _wrapped_docstring(call) if said and _is_its_classs(said, call) else said
+        return _wrapped_docstring(call) if said and _is_its_class(said, call) else said
     own = attribute(call, "__doc__")
     if isinstance(own, str):
         return inspect.cleandoc(own)
@@ -124,14 +124,17 @@ def docstring(call: object) -> str:
     return _of_function(code_of(call)) or _of_class(type(call))
 
 
-def _is_its_classs(said: str, call: object) -> bool:
+def _is_its_class(said: str, call: object) -> bool:
     """Whether a wrapper's docstring was copied from an object that has none but its class's."""
-    wrapped = [attribute(call, "__wrapped__")]
-    while isinstance(wrapped[-1], partial | FunctionType) and len(wrapped) < _DEPTH:
-        last = wrapped[-1]
-        wrapped.append(last.func if isinstance(last, partial) else attribute(last, "__wrapped__"))
-    kinds = [*_WRAPPING, *(type(one) for one in wrapped)]
-    return any(said == inspect.cleandoc(kind.__doc__ or "") for kind in kinds)
+    if said in _CLASS_DOCSTRINGS:
+        return True
+    for _ in range(_DEPTH):
+        call = call.func if isinstance(call, partial) else attribute(call, "__wrapped__")
+        if said == inspect.cleandoc(type(call).__doc__ or ""):
+            return True
+        if not isinstance(call, partial | FunctionType):
+            break
+    return False
 
 
 def _wrapped_docstring(call: object) -> str:
@@ -175,21 +178,19 @@ def without_object(call: object) -> str | None:
 
 
 def _of_wrapped(call: object, depth: int) -> str | None:
-    wrapped = attribute(call, "__wrapped__")
-    passes_on = wrapped is not None and depth < _DEPTH and _passes_on(code_of(call))
-    if isinstance(wrapped, partial | MethodType) and passes_on:
-        return without_object(wrapped)
-    # It is given what the wrapped one takes, and so lacks what that lacks.
-    found = _of_wrapped(wrapped, depth + 1) if passes_on else None
-    written = call if isinstance(call, FunctionType) else wrapped if passes_on else None
-    if found is None and isinstance(written, FunctionType):
-        found = _dotted(call, written)
-    return found
-
-
-def _passes_on(code: object) -> bool:
-    """Whether a wrapper takes more than it names itself; one in C always does."""
-    return not isinstance(code, FunctionType) or bool(code.__code__.co_flags & inspect.CO_VARKEYWORDS)
+    wrapped, code = attribute(call, "__wrapped__"), code_of(call)
+    # Whether a wrapper takes more than it names itself; one in C always does.
+    takes_more = not isinstance(code, FunctionType) or bool(code.__code__.co_flags & inspect.CO_VARKEYWORDS)
+    found = None
+    if wrapped is not None and takes_more and depth < _DEPTH:
+        # It is given what the wrapped one takes, and so lacks what that lacks.
+        if isinstance(wrapped, partial | MethodType):
+            return without_object(wrapped)
+        found = _of_wrapped(wrapped, depth + 1)
+    else:
+        wrapped = None
+    written = call if isinstance(call, FunctionType) else wrapped
+    return found or (_dotted(call, written) if isinstance(written, FunctionType) else None)
 
 
 def _dotted(call: object, written: FunctionType) -> str | None:
@@ -197,14 +198,18 @@ def _dotted(call: object, written: FunctionType) -> str | None:
     path = written.__qualname__.split(".")
     if len(path) < 2 or path[-2] == "<locals>":
         return None
-    found: Any = sys.modules.get(written.__module__)
-    for part in path[:-1]:
-        found = getattr(found, part, None)
-    dotted = ".".join(path[-2:])
-    if isinstance(found, type) and found.__dict__.get(path[-1]) is call:
+    around, dotted, code = class_around(written), ".".join(path[-2:]), written.__code__
+    if isinstance(around, type) and around.__dict__.get(path[-1]) is call:
         return dotted
-    code = written.__code__
     return dotted if code.co_argcount and code.co_varnames[0] in _OBJECT_NAMES else None
+
+
+def class_around(function: object) -> Any:
+    """What a function stands in, as its module has it under that name."""
+    found: Any = sys.modules.get(getattr(function, "__module__", None) or "")
+    for part in str(getattr(function, "__qualname__", "")).split(".")[:-1]:
+        found = getattr(found, part, None)
+    return found
 
 
 def unfit(call: object) -> str:
@@ -216,7 +221,7 @@ def unfit(call: object) -> str:
     if isinstance(call, classmethod | partialmethod):
         return "it belongs to a class that is not made yet; offer it of an object, as in account.deposit"
     if not callable(call):
-        return f"a {type(call).__name__} can't be called"
+        return f'a {type(call).__name__} can\'t be called; each option has its name, as in @function(kind="compute")'
     code = getattr(innermost(call), "__code__", None)
     path, file = (code.co_qualname, code.co_filename) if type(code) is CodeType else ("", "")
     if path in _MANAGERS and file.endswith("contextlib.py"):

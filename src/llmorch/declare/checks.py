@@ -15,13 +15,13 @@ from collections import abc
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic.warnings import ArbitraryTypeWarning
 from pydantic_core import SchemaError
 
-from llmorch.declare.annotations import one_line
 from llmorch.declare.fields import annotated
-from llmorch.declare.validators import ITERATORS, UNCHECKED_PROTOCOL, OfLiterals, OfValues, from_iterable
+from llmorch.declare.text import one_line
+from llmorch.declare.validators import ITERATORS, UNCHECKED_PROTOCOL, ForLiterals, ForValues, from_iterable
 from llmorch.errors import FunctionError
 
 _LISTS = (abc.Iterable, abc.Collection, abc.Container, abc.Reversible)
@@ -43,36 +43,32 @@ class Check:
             warnings.simplefilter("ignore")  # what they say is no user's of ours to mend
             warnings.simplefilter("error", ArbitraryTypeWarning)  # else anything would be of the type
             try:
-                self.core = _core(_listed(annotation))
-                self._literals = OfLiterals(self.core)
+                self.core = _core(_with_lists(annotation))
+                self._literals = ForLiterals(self.core).validator
             except FunctionError:
                 raise
             except Exception as error:
                 raise FunctionError(_why(annotation, error)) from None
 
     @cached_property
-    def _values(self) -> OfValues:
-        return OfValues(self.core)
+    def _values(self) -> ForValues:
+        return ForValues(self.core)
 
     def literal(self, value: object) -> None:
         """Check what a plan says: no text for a number, no number for text; 3.0 is a whole number."""
-        try:
-            self._literals.check(json.dumps(value))
-        except ValidationError:
-            whole = _with_whole_numbers(value)
-            if whole is value:
-                raise
-            self._literals.check(json.dumps(whole))
+        _or_with_whole_numbers(lambda it: self._literals.validate_json(json.dumps(it), strict=True), value)
 
     def value(self, value: object) -> Any:
         """The value in the type: as it is, or converted where that loses nothing."""
-        try:
-            return self._values.accept(value)
-        except ValidationError:
-            whole = value if self._values.has_code else _with_whole_numbers(value)
-            if whole is value:
-                raise
-            return self._values.accept(whole)
+        validate = self._values.validator.validate_python
+        if self._values.has_code:
+            return validate(value)
+        if self._values.has_numbers:
+            try:  # what is of the type already needs no look at each number in it
+                return validate(value, strict=True)
+            except ValidationError:
+                pass
+        return _or_with_whole_numbers(validate, value)
 
     @property
     def by_class(self) -> type | None:
@@ -80,31 +76,26 @@ class Check:
         return typing.cast("type", self.core["cls"]) if self.core["type"] == "is-instance" else None
 
 
-def _core(annotation: Any) -> Any:
-    config = ConfigDict(arbitrary_types_allowed=True)
+def _or_with_whole_numbers(validate: abc.Callable[[Any], Any], value: object) -> Any:
     try:
-        return _complete(TypeAdapter(annotation, config=config).core_schema)
-    except PydanticUserError as error:
-        if error.code != "type-adapter-config-unused":
+        return validate(value)
+    except ValidationError:
+        whole = _with_whole_numbers(value)
+        if whole is value:
             raise
+        return validate(whole)
+
+
+def _core(annotation: Any) -> Any:
+    """The core schema of a type."""
     # Models and dataclasses don't take a configuration; inside a list they do, as far as they have none.
-    schema = _complete(TypeAdapter(list[annotation], config=config).core_schema)
-    if schema["type"] == "definitions":
-        return {**schema, "schema": schema["schema"]["items_schema"]}
-    return schema["items_schema"]
-
-
-def _said(error: Exception) -> str:
-    """What is said in an error's first line; of a schema that can't be built, in all of them."""
-    text = str(error)
-    return text if isinstance(error, SchemaError) else text.split("\n", 1)[0]
-
-
-def _complete(core: Any) -> Any:
-    """A core schema, if it is one: what pydantic has instead where it doesn't know a name says nothing."""
-    if not isinstance(core, dict):
+    config = ConfigDict(arbitrary_types_allowed=True)
+    core: Any = TypeAdapter(list[annotation], config=config).core_schema
+    if not isinstance(core, dict):  # what there is where a name isn't known
         raise FunctionError(_CONTAINS_ITSELF)
-    return core
+    if core["type"] == "definitions":
+        return {**core, "schema": core["schema"]["items_schema"]}
+    return core["items_schema"]
 
 
 def _why(annotation: Any, error: Exception) -> str:
@@ -114,12 +105,13 @@ def _why(annotation: Any, error: Exception) -> str:
         return UNCHECKED_PROTOCOL
     if isinstance(error, ArbitraryTypeWarning | KeyError):
         return f"its type can't be checked: {one_line(annotation)} is no type"
-    said = one_line(_said(error).removeprefix("Unable to generate pydantic-core schema for "))
+    text = str(error) if isinstance(error, SchemaError) else str(error).split("\n", 1)[0]
+    said = one_line(text.removeprefix("Unable to generate pydantic-core schema for "))
     said = said.partition(". Set `arbitrary_types_allowed")[0]
     return f"its type can't be checked: {said}"
 
 
-def _listed(annotation: Any) -> Any:
+def _with_lists(annotation: Any) -> Any:
     """A type with lists for whatever is only iterated, so that it can be iterated as often as one likes."""
     if annotation is typing.LiteralString:  # the same one that typing_extensions has
         return str
@@ -129,15 +121,15 @@ def _listed(annotation: Any) -> Any:
     if kind in _ASYNC:
         raise FunctionError("its type can't be checked: no plan can write what is iterated with async for")
     if kind in _LISTS or kind in ITERATORS:
-        item = _listed(args[0]) if args else Any
+        item = _with_lists(args[0]) if args else Any
         made = Annotated[list[item], _Iterated()]  # type: ignore[valid-type]
         return Annotated[made, AfterValidator(iter)] if kind in ITERATORS else made
     if origin is Annotated:
-        base = _listed(args[0])
+        base = _with_lists(args[0])
         return annotation if base is args[0] else annotated(base, list(args[1:]))
     if origin is None or origin is typing.Literal or origin is abc.Callable:
         return annotation
-    inner = tuple(_listed(arg) for arg in args)
+    inner = tuple(_with_lists(arg) for arg in args)
     if all(new is old for new, old in zip(inner, args, strict=True)):
         return annotation
     if origin is typing.Union or origin is types.UnionType:
@@ -156,12 +148,10 @@ def _with_whole_numbers(value: Any) -> Any:
     """A literal with 3 for 3.0, wherever that stands in it; the literal itself if it has none."""
     if type(value) is float and value.is_integer() and abs(value) < _WHOLE:
         return int(value)
-    if isinstance(value, list | dict) and len(value) > _WRITTEN:
+    if not isinstance(value, list | dict) or len(value) > _WRITTEN:
         return value
-    if isinstance(value, list):
-        items = [_with_whole_numbers(item) for item in value]
-        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
-    if isinstance(value, dict):
-        made = {key: _with_whole_numbers(item) for key, item in value.items()}
-        return made if any(made[key] is not item for key, item in value.items()) else value
-    return value
+    items = value if isinstance(value, list) else list(value.values())
+    made = [_with_whole_numbers(item) for item in items]
+    if all(new is old for new, old in zip(made, items, strict=True)):
+        return value
+    return made if isinstance(value, list) else dict(zip(value, made, strict=True))

@@ -5,71 +5,43 @@ This module must not know what a declaration says, nor what it is good for.
 
 from __future__ import annotations
 
+from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from llmorch.declare.batch import attach
-from llmorch.declare.carried import carrier
 from llmorch.declare.functions import DECLARATION, declaration_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
+    from typing import Unpack
 
-    from llmorch.declare.batch import Declared
-    from llmorch.declare.functions import Function, Kind
-    from llmorch.declare.parts import Effects
-    from llmorch.declare.resources import Amount
+    from llmorch.declare.batch import DeclaredFunction
+    from llmorch.declare.options import Options
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class Carrier:
+    """Stands for a bound method, a built-in, or an object with slots, and carries what was said of it."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        update_wrapper(self, call)
+        self.__wrapped__ = call
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it."""
+        return self.__wrapped__(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<offered: {self.__wrapped__!r}>"
+
+
 @overload
-def function(call: Callable[P, R], /) -> Declared[P, R]: ...
+def function(call: Callable[P, R], /) -> DeclaredFunction[P, R]: ...
 @overload
-def function(
-    *,
-    kind: Kind | None = None,
-    name: str | None = None,
-    description: str | None = None,
-    timeout: float | None = None,
-    memory: str | int | None = None,
-    asks_model: bool = False,
-    pure: bool = False,
-    reads: Sequence[str] = (),
-    writes: Sequence[str] = (),
-    effects: Effects | None = None,
-    retries: int = 0,
-    retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
-    backoff: float = 0.5,
-    idempotent: bool = False,
-    resources: Mapping[str, Amount] | None = None,
-    max_concurrency: int | None = None,
-    rate: str | None = None,
-    show: Callable[[Any], str] | None = None,
-) -> Callable[[Callable[P, R]], Declared[P, R]]: ...
-def function(
-    call: Callable[..., Any] | None = None,
-    /,
-    *,
-    kind: Kind | None = None,
-    name: str | None = None,
-    description: str | None = None,
-    timeout: float | None = None,
-    memory: str | int | None = None,
-    asks_model: bool = False,
-    pure: bool = False,
-    reads: Sequence[str] = (),
-    writes: Sequence[str] = (),
-    effects: Effects | None = None,
-    retries: int = 0,
-    retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
-    backoff: float = 0.5,
-    idempotent: bool = False,
-    resources: Mapping[str, Amount] | None = None,
-    max_concurrency: int | None = None,
-    rate: str | None = None,
-    show: Callable[[Any], str] | None = None,
-) -> Any:
+def function(**options: Unpack[Options]) -> Callable[[Callable[P, R]], DeclaredFunction[P, R]]: ...
+def function(call: Callable[..., Any] | None = None, /, **options: Unpack[Options]) -> Any:
     """Offer a Python function to plans; the function itself stays as it is.
 
     ``kind`` is ``"inout"`` or ``"compute"``; without it a function is inout, and the
@@ -112,39 +84,19 @@ def function(
     Raises ``FunctionError`` for a function that can't be offered.
     """
 
-    def declare(target: Callable[..., Any]) -> Any:
+    def declare(target: Any) -> Any:
         if isinstance(target, staticmethod | classmethod):  # in the body of a class
             declare(target.__func__)
             return target
-        declaration = declaration_of(
-            target,
-            kind=kind,
-            name=name,
-            description=description,
-            timeout=timeout,
-            memory=memory,
-            asks_model=asks_model,
-            pure=pure,
-            reads=reads,
-            writes=writes,
-            effects=effects,
-            retries=retries,
-            retry_on=retry_on,
-            backoff=backoff,
-            idempotent=idempotent,
-            resources=resources,
-            max_concurrency=max_concurrency,
-            rate=rate,
-            show=show,
-        )
-        carries = carrier(target, DECLARATION, declaration)
-        if not isinstance(carries, type):
-            attach(carries, declaration.name, refused=_no_batch(declaration))
-        return carries
+        declared = declaration_of(target, **options)
+        try:
+            setattr(target, DECLARATION, declared)
+        except (AttributeError, TypeError):
+            target = Carrier(target)
+            setattr(target, DECLARATION, declared)
+        if not isinstance(target, type):
+            no_batch = "a function that asks the model has no batch form" if declared.asks_model else ""
+            attach(target, declared.name, refused=no_batch)
+        return target
 
     return declare if call is None else declare(call)
-
-
-def _no_batch(declared: Function) -> str:
-    """Why a function can't have a batch form, where it can't."""
-    return "a function that asks the model has no batch form" if declared.asks_model else ""

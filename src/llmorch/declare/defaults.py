@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from llmorch.declare.keys import path_of
+from llmorch.declare.fields import path_of
 
 MAX_ITEMS = 50
 MAX_DEPTH = 5
@@ -27,7 +27,7 @@ _BY_TEXT = (
 """Classes whose values are written as their text. Who has such a value has imported its module."""
 
 
-class Untold(Exception):
+class NoLiteral(Exception):
     """A default that no plan can write, or that is not to be told."""
 
 
@@ -44,98 +44,61 @@ class _Made:
 MADE: Any = _Made()
 
 
-def told_default(name: str, value: Any) -> Any:
-    """A default as a plan writes it. Raises ``Untold``."""
+def literal_default(name: str, value: Any) -> Any:
+    """A default as a plan writes it. Raises ``NoLiteral``."""
     from llmorch.declare.secrets import hides
 
-    written = _written(value, 0)
+    written = literal_of(value)
     if hides(name, written):
-        raise Untold
+        raise NoLiteral
     return written
-
-
-def as_written(value: object) -> Any:
-    """A value as a plan writes it, secret or not. Raises ``Untold``."""
-    return _written(value, 0)
 
 
 def enum_value(member: enum.Enum) -> Any:
     """How a plan names a member: by its value, or by its name where no plan can write that."""
-    value = member.value
-    return value if type(value) in (str, int, float, bool) else member.name
+    return member.value if type(member.value) in (str, int, float, bool) else member.name
 
 
-def _written(value: Any, depth: int) -> Any:
+def literal_of(value: Any, depth: int = 0) -> Any:
+    """A value as a plan writes it, secret or not. Raises ``NoLiteral``."""
+    kind = type(value)
     if depth > MAX_DEPTH:
-        raise Untold
+        raise NoLiteral
     if isinstance(value, enum.Enum):
         return enum_value(value)
-    if value is None or type(value) in (bool, int, str):
-        if isinstance(value, str) and len(value) > MAX_TEXT:
-            raise Untold
-        return value
-    if type(value) is float and math.isfinite(value):
-        return value
-    if type(value) in (list, tuple, deque):
-        return [_written(item, depth + 1) for item in _few(value)]
-    if type(value) in (set, frozenset):  # in one order in every process
-        return sorted((_written(item, depth + 1) for item in _few(value)), key=repr)
-    if type(value) is dict:
-        return {_key(key): _written(item, depth + 1) for key, item in _few(value).items()}
-    return _written_object(value, depth)
-
-
-def _written_object(value: Any, depth: int) -> Any:
+    if value is None or kind in (bool, int, str) or (kind is float and math.isfinite(value)):
+        return _no_longer_than(MAX_TEXT, value) if kind is str else value
+    if kind in (list, tuple, deque) or (isinstance(value, tuple) and hasattr(value, "_fields")):
+        return [literal_of(item, depth + 1) for item in _no_longer_than(MAX_ITEMS, value)]
+    if kind in (set, frozenset):  # in one order in every process
+        return sorted((literal_of(item, depth + 1) for item in _no_longer_than(MAX_ITEMS, value)), key=repr)
+    if kind is dict:
+        items = _no_longer_than(MAX_ITEMS, value).items()
+        return {_key(key): literal_of(item, depth + 1) for key, item in items}
     if isinstance(value, bytes):
         try:
             return value.decode()
         except UnicodeDecodeError:
-            raise Untold from None
+            raise NoLiteral from None
     if _is(value, "datetime", "date") or _is(value, "datetime", "time"):
         return value.isoformat()
     if isinstance(value, PurePath) or any(_is(value, *kind) for kind in _BY_TEXT):
         return str(value)
-    models = sys.modules.get("pydantic")
-    if models is not None and _is(value, "datetime", "timedelta"):
-        return sys.modules["pydantic_core"].to_jsonable_python(value)
-    if models is not None and isinstance(value, models.BaseModel):
-        return _model(value, depth + 1)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [item.name for item in dataclasses.fields(value) if item.init]
-        return {_key_of(value, name): _written(getattr(value, name), depth + 1) for name in fields}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return [_written(item, depth + 1) for item in _few(value)]
-    raise Untold
+    return _object_literal(value, depth)
 
 
-def _model(value: Any, depth: int) -> Any:
-    """A model by the keys that its fields are passed by, which needn't be those that it is dumped with."""
-    kind = type(value)
-    if getattr(kind, "__pydantic_root_model__", False):
-        return _written(value.root, depth)
-    return {_key_of(value, name): _field(value, name, depth) for name in kind.model_fields}
+def _no_longer_than(most: int, value: Any) -> Any:
+    if len(value) > most:
+        raise NoLiteral
+    return value
 
 
-def _key_of(owner: Any, name: str) -> Any:
-    """The key by which a field of a model, or of a dataclass, is passed."""
-    kind = type(owner)
-    info = getattr(kind, "__pydantic_fields__", {}).get(name)
-    config = getattr(kind, "model_config", getattr(kind, "__pydantic_config__", {}))
-    first, *rest = path_of(name, getattr(info, "validation_alias", None), config)
-    if rest:
-        raise Untold
-    return first
-
-
-def _field(model: Any, name: str, depth: int) -> Any:
-    try:
-        return _written(getattr(model, name), depth + 1)
-    except Untold:  # of a class that only the model can write
-        try:
-            dumped = model.model_dump(mode="json", by_alias=False, include={name})
-        except Exception:  # a field may hold anything
-            raise Untold from None
-        return _written(dumped.get(name), depth + 1)
+def _key(key: Any) -> Any:
+    if isinstance(key, enum.Enum):
+        return enum_value(key)
+    if type(key) in (str, int, bool):
+        return key
+    raise NoLiteral
 
 
 def _is(value: object, module: str, name: str) -> bool:
@@ -144,18 +107,42 @@ def _is(value: object, module: str, name: str) -> bool:
     return isinstance(found, type) and isinstance(value, found)
 
 
-def _few(value: Any) -> Any:
-    if len(value) > MAX_ITEMS:
-        raise Untold
-    return value
+def _object_literal(value: Any, depth: int) -> Any:
+    """What is made of fields, by the keys that these are passed by: they needn't be those it is dumped with."""
+    kind = type(value)
+    if _is(value, "pydantic", "BaseModel"):
+        depth += 1
+        if getattr(kind, "__pydantic_root_model__", False):
+            return literal_of(value.root, depth)
+        names = list(kind.model_fields)
+    elif dataclasses.is_dataclass(kind):
+        names = [item.name for item in dataclasses.fields(kind) if item.init]
+    elif _is(value, "datetime", "timedelta") and "pydantic_core" in sys.modules:
+        return sys.modules["pydantic_core"].to_jsonable_python(value)
+    else:
+        raise NoLiteral
+    return {_key_of(kind, name): _field_literal(value, name, depth + 1) for name in names}
 
 
-def _key(key: Any) -> Any:
-    if isinstance(key, enum.Enum):
-        return enum_value(key)
-    if isinstance(key, str | int) and type(key) in (str, int, bool):
-        return key
-    raise Untold
+def _key_of(kind: Any, name: str) -> Any:
+    """The key by which a field of a model, or of a dataclass, is passed."""
+    info = getattr(kind, "__pydantic_fields__", {}).get(name)
+    config = getattr(kind, "model_config", getattr(kind, "__pydantic_config__", {}))
+    first, *rest = path_of(name, getattr(info, "validation_alias", None), config)
+    if rest:
+        raise NoLiteral
+    return first
+
+
+def _field_literal(owner: Any, name: str, depth: int) -> Any:
+    try:
+        return literal_of(getattr(owner, name), depth)
+    except NoLiteral:  # of a class that only a model can write
+        try:
+            dumped = owner.model_dump(mode="json", by_alias=False, include={name})
+        except Exception:  # there is no model, or a field holds anything
+            raise NoLiteral from None
+        return literal_of(dumped.get(name), depth)
 
 
 def is_literal(value: Any) -> bool:
@@ -167,12 +154,12 @@ def is_literal(value: Any) -> bool:
     return value is None or type(value) in (bool, int, float, str)
 
 
-def same(one: Any, other: Any) -> bool:
+def same_literal(one: Any, other: Any) -> bool:
     """Whether two written values are one, of the same types throughout: 1 is not True."""
     if type(one) is not type(other):
         return False
     if isinstance(one, Mapping):
-        return one.keys() == other.keys() and all(same(item, other[key]) for key, item in one.items())
+        return one.keys() == other.keys() and all(same_literal(item, other[key]) for key, item in one.items())
     if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(same_literal, one, other))
     return bool(one == other)

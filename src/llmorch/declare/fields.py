@@ -1,7 +1,7 @@
-"""What pydantic's ``Field(...)`` says of a parameter: bounds, a description, a default.
+"""Fields as pydantic has them: what ``Field(...)`` says of a parameter, and the key a model's field is passed by.
 
-Decides what of it belongs to the type and what to the default. Nothing is imported for it:
-who has a ``Field`` has imported pydantic.
+Decides what of a ``Field`` belongs to the type and what to the default. Nothing is imported for
+it: who has a ``Field`` has imported pydantic.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import typing
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+Path = tuple[str | int, ...]
 
 
 class FieldDefault(NamedTuple):
@@ -56,22 +58,42 @@ def default_in(info: Any) -> FieldDefault | None:
 
 def without_default(annotation: Any) -> tuple[Any, FieldDefault | None]:
     """A type whose ``Annotated`` holds a ``Field`` with a default, without that default, and the default."""
-    if typing.get_origin(annotation) is not Annotated:
-        return annotation, None
-    base, *metadata = typing.get_args(annotation)
-    for info in metadata:
-        if is_field(info) and (found := default_in(info)) is not None:
-            rest = [item for item in metadata if item is not info]
-            return annotated(with_field(base, info), rest), found
+    if typing.get_origin(annotation) is Annotated:
+        base, *metadata = typing.get_args(annotation)
+        for info in metadata:
+            if is_field(info) and (found := default_in(info)) is not None:
+                rest = [item for item in metadata if item is not info]
+                return annotated(with_field(base, info), rest), found
     return annotation, None
 
 
-def said_of(annotation: Any) -> str:
+def description_in(annotation: Any) -> str:
     """What an ``Annotated`` says in words: a text, a ``Doc``, or a ``Field``'s description."""
-    if typing.get_origin(annotation) is not Annotated:
-        return ""
-    for item in typing.get_args(annotation)[1:]:
-        for text in (item, getattr(item, "documentation", None), getattr(item, "description", None)):
-            if isinstance(text, str) and text.strip():
-                return text
+    if typing.get_origin(annotation) is Annotated:
+        for item in typing.get_args(annotation)[1:]:
+            for text in (item, getattr(item, "documentation", None), getattr(item, "description", None)):
+                if isinstance(text, str) and text.strip():
+                    return text
     return ""
+
+
+def path_of(name: str, alias: Any, config: Mapping[str, Any]) -> Path:
+    """The keys that lead to a field's value, mostly one, decided as pydantic does.
+
+    A field is passed by its name, by its alias, or as a part of what another key holds.
+    """
+    if not alias or config.get("validate_by_alias") is False:
+        return (name,)
+    if isinstance(alias, str):
+        return (alias,)
+    ways = alias.convert_to_aliases() if hasattr(alias, "convert_to_aliases") else alias
+    paths = ways if isinstance(ways[0], list) else [ways]
+    for path in paths:
+        if len(path) == 1:
+            return (path[0],)
+    return (name,) if is_by_name(config) else tuple(paths[0])
+
+
+def is_by_name(config: Mapping[str, Any]) -> bool:
+    """Whether a field is found under its name, whatever its alias is."""
+    return bool(config.get("validate_by_name") or config.get("populate_by_name"))

@@ -1,16 +1,15 @@
 """What a function is: its name, kind, parameters and schema, and how one is declared.
 
-This module must not know how a function is called or where: it turns a Python callable
-into a declaration, and holds the parts of it to one another.
+Decides what may be said of a function together. This module must not know how a function is
+called or where.
 """
 
 from __future__ import annotations
 
 import inspect
-import keyword
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.callables import (
     is_async,
@@ -19,32 +18,40 @@ from llmorch.declare.callables import (
     name_of,
     owner_of,
 )
-from llmorch.declare.parameters import Parameter, schema_of
-from llmorch.declare.parts import (
+from llmorch.declare.interfaces import interface_of, is_own_iterator
+from llmorch.declare.options import (
+    KEPT,
     Effects,
-    backoff_of,
-    effects_of,
-    is_own_iterator,
-    memory_of,
-    patterns,
-    retries_of,
-    retry_on_of,
-    show_of,
-    written,
+    Kind,
+    read_option,
+    refuse_braces,
+    refuse_name,
+    refuse_unknown_options,
 )
-from llmorch.declare.resources import CPU, GPU_MEMORY, limit_of, rate_of, resources_of, shown
+from llmorch.declare.parameters import Parameter, schema_of
+from llmorch.declare.resources import CPU, GPU_MEMORY, amount_text
+from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
+    from typing import Unpack
 
     from llmorch.declare.batch import Batch
-    from llmorch.declare.resources import Amount, Rate
-    from llmorch.declare.told import Told
+    from llmorch.declare.options import Options
+    from llmorch.declare.prompt_text import PromptText
+    from llmorch.declare.resources import Rate
 
-Kind = Literal["inout", "compute"]
-P = ParamSpec("P")
-R = TypeVar("R")
+__all__ = [
+    "DECLARATION",
+    "SELF",
+    "Function",
+    "Kind",
+    "declaration_of",
+    "refuse_self",
+    "refuse_unknown",
+    "refuse_unsafe_retries",
+]
 
 SELF = "self"
 DECLARATION = "__llmorch_function__"
@@ -52,25 +59,11 @@ DECLARATION = "__llmorch_function__"
 
 @dataclass(frozen=True)
 class Function:
-    """A function that a plan may call.
+    """A function that a plan may call, with what was said of it: ``@function`` explains each option.
 
-    ``kind`` is ``inout`` (waits on input and output) or ``compute`` (occupies a
-    processor until it ends). A call is stopped after ``timeout`` seconds, or when it takes
-    ``memory`` bytes. ``declared`` tells whether somebody said so, or whether it
-    was assumed. ``asks_model`` marks a function that returns a prompt, to which the
-    run's model replies: the reply is the call's result. A generator yields prompts and
-    receives the replies, and what it returns is the call's result. ``reads`` and
-    ``writes`` are patterns of the names of things that a call touches, such as
-    ``file:{path}``; ``effects`` is ``"unknown"`` where nobody can say, and ``"none"`` where
-    somebody said that there are none: then a call is nothing but its result. Where nothing
-    is said, it may run beside other calls and is otherwise made exactly as it is written.
-    A call that fails with one of ``retry_on`` is made up
-    to ``retries`` times more, the first time after about ``backoff`` seconds; ``idempotent``
-    says that doing so is harmless whatever it writes.
-    ``resources`` are what a call takes while it runs, by name; ``max_concurrency`` and
-    ``rate`` limit how many run and begin at once. ``shortage`` says why no call of it can
-    be made here, where that is so. ``batch`` makes calls that are ready together as one.
-    ``show`` makes the text that a model sees in the place of a result.
+    ``declared`` tells whether somebody said its kind, or whether it was assumed. ``shortage``
+    says why no call of it can be made here, where that is so. ``batch`` makes calls that are
+    ready together as one. Raises ``FunctionError`` for what can't be.
     """
 
     name: str
@@ -99,6 +92,19 @@ class Function:
     show: Callable[[Any], str] | None = field(default=None, repr=False, compare=False)
     documented: int = field(default=0, repr=False, compare=False)
     """Characters of its docstring: in a prompt it may take more room than others then."""
+
+    def __post_init__(self) -> None:
+        refuse_name(self.name)
+        if not callable(self.call):
+            raise FunctionError(f"{self.name}: a {type(self.call).__name__} can't be called")
+        if not isinstance(self.parameters, tuple) or not all(
+            isinstance(item, Parameter) for item in self.parameters
+        ):
+            raise FunctionError(f"{self.name}: parameters is a tuple of them, not {brief(self.parameters)}")
+        for option in KEPT:
+            said = getattr(self, option)
+            if said is not getattr(Function, option, None):
+                object.__setattr__(self, option, read_option(self.name, option, said))
 
     @cached_property
     def is_async(self) -> bool:
@@ -196,11 +202,11 @@ class Function:
         return schema_of(self.parameters, max(self.documented, len(self.description)))
 
     @cached_property
-    def told(self) -> Told:
-        """What a model is told of the function."""
-        from llmorch.declare.told import Told
+    def prompt_text(self) -> PromptText:
+        """What a model reads of the function in a prompt."""
+        from llmorch.declare.prompt_text import prompt_text
 
-        return Told(
+        return prompt_text(
             self.name,
             self.description,
             self.parameters,
@@ -209,83 +215,41 @@ class Function:
             max(self.documented, len(self.description)),
         )
 
-    @cached_property
+    @property
     def signature(self) -> str:
         """The function as a model reads it: ``search(query: str, k: int = 500) -> str``."""
-        return self.told.signature
+        return self.prompt_text.signature
 
 
-def declaration_of(
-    call: Callable[..., Any],
-    *,
-    kind: Kind | None = None,
-    name: str | None = None,
-    description: str | None = None,
-    timeout: float | None = None,
-    memory: str | int | None = None,
-    asks_model: bool = False,
-    pure: bool = False,
-    reads: Sequence[str] = (),
-    writes: Sequence[str] = (),
-    effects: Effects | None = None,
-    retries: int = 0,
-    retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
-    backoff: float = 0.5,
-    idempotent: bool = False,
-    resources: Mapping[str, Amount] | None = None,
-    max_concurrency: int | None = None,
-    rate: str | None = None,
-    show: Callable[[Any], str] | None = None,
-) -> Function:
-    """Read a callable's signature and docstring into a ``Function``."""
+def declaration_of(call: Callable[..., Any], **options: Unpack[Options]) -> Function:
+    """Read a callable's signature and docstring, and what is said of it, into a ``Function``."""
     call = call.__func__ if isinstance(call, staticmethod) else call
-    name = name_of(call) if name is None else name
+    given: dict[str, Any] = {option: value for option, value in options.items() if value is not None}
+    name = given.pop("name", name_of(call))
     refuse_name(name)
-    if kind not in (None, "inout", "compute"):
-        raise FunctionError(f'{name}: kind is "inout" or "compute", not {kind!r}')
-    if timeout is not None and not timeout > 0:
-        raise FunctionError(f"{name}: timeout is a positive number of seconds, not {timeout!r}")
-    taken = resources_of(name, resources)
-    if CPU in taken or GPU_MEMORY in taken:
-        kind = _kind_for(taken, name, kind, asks_model=asks_model)
-    said = written(call, name, asks_model=asks_model)
-    known = {parameter.name for parameter in said.parameters}
-    if owner_of(call) is not None:
-        known.add(SELF)
-    declared = Function(
-        name=name,
-        call=call,
-        kind=kind or "inout",
-        description=said.description if description is None else description,
-        parameters=said.parameters,
-        returns=said.returns,
-        returns_description=said.returns_description,
-        timeout=timeout,
-        memory=memory_of(name, memory),
-        declared=kind is not None,
-        asks_model=asks_model,
-        reads=patterns(name, "reads", reads, known),
-        writes=patterns(name, "writes", writes, known),
-        effects=effects_of(name, effects, pure=pure, named=bool(reads or writes)),
-        retries=retries_of(name, retries),
-        retry_on=retry_on_of(name, retry_on, retries),
-        backoff=backoff_of(name, backoff),
-        idempotent=idempotent,
-        resources=taken,
-        max_concurrency=limit_of(name, max_concurrency),
-        rate=rate_of(name, rate),
-        show=show_of(name, show),
-        documented=said.documented,
-    )
-    if not isinstance(idempotent, bool):
-        raise FunctionError(f"{name}: idempotent is True or False, not {idempotent!r}")
+    refuse_self(name)
+    refuse_unknown_options(name, options)
+    said = {option: read_option(name, option, value) for option, value in given.items()}
+    asks_model = said.get("asks_model", False)
+    interface = interface_of(call, name, asks_model=asks_model)
+    if said.pop("pure", False):
+        said["effects"] = _pure(name, said)
+    if "retry_on" in said and not said.get("retries"):
+        raise FunctionError(f"{name}: retry_on does nothing without retries; write retries=3")
+    said["declared"] = "kind" in said
+    said = vars(interface) | _with_process(name, said)
+    declared = Function(name, call, **said)
+    if declared.effects is not None and (declared.reads or declared.writes):
+        raise FunctionError(f"{name}: effects are either {declared.effects} or said by reads and writes")
+    refuse_unknown(declared, with_object=owner_of(call) is not None)
     refuse_unsafe_retries(declared)
-    if memory is not None and (asks_model or (declared.on_loop and kind != "compute")):
+    on_loop_here = declared.on_loop and declared.kind != "compute"
+    if declared.memory is not None and (asks_model or on_loop_here):
         raise FunctionError(
             f"{name}: memory bounds a process, and this function has none of its own; "
             'declare kind="compute" to give it one'
         )
-    if asks_model and (declared.on_loop or kind is not None):
+    if asks_model and (declared.on_loop or declared.declared):
         raise FunctionError(
             f"{name}: a function with asks_model=True is a plain def that returns or yields prompts; "
             "its kind is the model's"
@@ -293,28 +257,17 @@ def declaration_of(
     return declared
 
 
-def _kind_for(taken: Mapping[str, int], name: str, kind: Kind | None, *, asks_model: bool) -> Kind:
-    """Processors and a GPU are given to a process, which only compute calls have."""
-    which = CPU if CPU in taken else GPU_MEMORY
-    if asks_model:
-        raise FunctionError(
-            f"{name}: a function with asks_model=True runs where the model does: leave {which} out"
-        )
-    if kind == "inout":
-        raise FunctionError(
-            f'{name}: an inout call has no process to give {shown(which, taken[which])} to; declare kind="compute"'
-        )
-    return "compute"
-
-
-def refuse_name(name: str) -> None:
-    """Raise ``FunctionError`` for a name that no plan can call."""
-    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
-        raise FunctionError(
-            f"{name}: a function needs a plain name to be called by in a plan; give one by name="
-        )
+def refuse_self(name: str) -> None:
+    """Raise ``FunctionError`` for the name under which a plan asks the model itself."""
     if name == SELF:
         raise FunctionError("self: this name stands for the model itself; give another by name=")
+
+
+def refuse_unknown(declared: Function, *, with_object: bool = False) -> None:
+    """Raise ``FunctionError`` for a pattern that names no parameter, nor the object of a method."""
+    known = {parameter.name for parameter in declared.parameters} | ({SELF} if with_object else set())
+    refuse_braces(declared.name, "reads", declared.reads, known)
+    refuse_braces(declared.name, "writes", declared.writes, known)
 
 
 def refuse_unsafe_retries(declared: Function) -> None:
@@ -325,3 +278,29 @@ def refuse_unsafe_retries(declared: Function) -> None:
             f"{declared.name}: a retry may do {effect} twice; leave retries out, or declare idempotent=True "
             "if a second time does no harm"
         )
+
+
+def _pure(name: str, said: Mapping[str, Any]) -> Effects:
+    if said.get("effects") == "unknown":
+        raise FunctionError(f"{name}: it is either pure or its effects are unknown")
+    if said.get("reads") or said.get("writes"):
+        raise FunctionError(f"{name}: it is either pure or touches what reads and writes say")
+    return "none"
+
+
+def _with_process(name: str, said: dict[str, Any]) -> dict[str, Any]:
+    """Processors and a GPU are given to a process, which only compute calls have."""
+    taken = said.get("resources", {})
+    which = next((resource for resource in (CPU, GPU_MEMORY) if resource in taken), None)
+    if which is None:
+        return said
+    if said.get("asks_model"):
+        raise FunctionError(
+            f"{name}: a function with asks_model=True runs where the model does: leave {which} out"
+        )
+    if said.get("kind") == "inout":
+        raise FunctionError(
+            f"{name}: an inout call has no process to give {amount_text(which, taken[which])} to; "
+            'declare kind="compute"'
+        )
+    return said | {"kind": "compute", "declared": True}

@@ -14,7 +14,8 @@ from pathlib import PurePath
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, overload
 
-from llmorch.declare.parts import patterns
+from llmorch.declare.options import read_option, refuse_braces
+from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ def stateful(
 
     def declare(target: C) -> C:
         if not isinstance(target, type):
-            raise FunctionError(f"{target!r}: only a class can be stateful")
+            raise FunctionError(f"{brief(target)}: only a class can be stateful")
         name = target.__name__
-        said = ClassEffects(
-            patterns(name, "reads", reads, ["self"]), patterns(name, "writes", writes, ["self"])
-        )
+        said = ClassEffects(read_option(name, "reads", reads), read_option(name, "writes", writes))
+        refuse_braces(name, "reads", said.reads, ["self"])
+        refuse_braces(name, "writes", said.writes, ["self"])
         if not said.reads and not said.writes:
             said = ClassEffects((), ("{self}*",))
         try:
@@ -120,11 +121,6 @@ def with_arguments(said: Iterable[str], bound: Mapping[str, object], name: str) 
         return str(value)
 
     return tuple(_ARGUMENT.sub(filled, pattern) for pattern in said)
-
-
-def names_object(said: Iterable[str]) -> bool:
-    """Whether any of these patterns is about the object."""
-    return any(_OBJECT.search(pattern) for pattern in said)
 
 
 def public_methods(owner: object) -> dict[str, Callable[..., Any]]:

@@ -7,46 +7,33 @@ callable, or the model. It must not know how a declaration is read.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial, partialmethod
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
+from llmorch.declare import callables, objects
 from llmorch.declare.batch import batch_of, single_of
-from llmorch.declare.callables import (
-    bound_late,
-    name_of,
-    owner_of,
-    refusal_without_object,
-    unfit,
-    without_object,
-)
-from llmorch.declare.carried import Carrier, carried
+from llmorch.declare.decorator import Carrier
 from llmorch.declare.functions import (
     DECLARATION,
     SELF,
     Function,
     declaration_of,
-    refuse_name,
+    refuse_self,
+    refuse_unknown,
     refuse_unsafe_retries,
 )
-from llmorch.declare.objects import (
-    class_effects,
-    is_stateful,
-    names_object,
-    of_object,
-    public_methods,
-    with_arguments,
-)
+from llmorch.declare.interfaces import interface_of
 from llmorch.declare.parameters import Parameter
-from llmorch.declare.parts import patterns, written
 from llmorch.declare.resources import shortage
+from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from llmorch.declare.batch import Batch
     from llmorch.declare.functions import Kind
     from llmorch.declare.resources import Supply
 
@@ -55,25 +42,36 @@ def declared_in(item: object) -> Function | None:
     """The declaration that ``@function`` left on an object, or ``@stateful`` on a method's class."""
     item = item.__func__ if isinstance(item, staticmethod) else item
     declared = None if isinstance(item, classmethod) else _left_on(item)
-    if declared is not None and (batch := batch_of(item)) is not None:
-        declared = _with_batch(declared, batch)
     if declared is None:
         return _undecorated(item)
+    if (batch := batch_of(item)) is not None:
+        declared = replace(declared, batch=batch)
+        if declared.memory is not None and declared.kind == "inout" and declared.together.on_loop:
+            raise FunctionError(
+                f"{declared.name}: memory bounds a process, and its batch form is async and has none of its own; "
+                'make it synchronous, or declare kind="compute"'
+            )
     call = declared.call if isinstance(item, Carrier) else item
     if not callable(call):
         return declared
-    if (owner := owner_of(call)) is not None:
+    if (owner := callables.owner_of(call)) is not None:
         return _bound(call, owner, declared)
     if declared.call is call:
         return declared
     # A decorator above ours copied the declaration: what it made is what is called.
     made = replace(declared, call=call, parameters=_parameters(call, declared))
-    _check_patterns(made)
+    refuse_unknown(made, with_object=True)
     return made
 
 
 def _left_on(item: object) -> Function | None:
-    declared = carried(item, DECLARATION)
+    """What was declared of exactly this callable; of a method, of its function.
+
+    A subclass does not take over what was said of its class, nor an object what was said of its own.
+    """
+    declared = callables.attribute(item, DECLARATION)
+    if declared is None:
+        declared = callables.attribute(getattr(item, "__func__", item), DECLARATION)
     return declared if isinstance(declared, Function) else None
 
 
@@ -83,7 +81,7 @@ def _undecorated(item: object) -> Function | None:
         inner = declared_in(item.func)
         return None if inner is None else _narrowed(item, inner, item.args, item.keywords)
     if isinstance(item, MethodType):
-        late = bound_late(item.__func__)
+        late = callables.bound_late(item.__func__)
         inner = None if late is None else _left_on(late.func)
         if late is not None and inner is not None:
             inner = _narrowed(item, inner, (None, *late.args), late.keywords)
@@ -105,60 +103,35 @@ def _narrowed(
         call=call,
         batch=None,
         parameters=_parameters(call, declared),
-        reads=with_arguments(declared.reads, bound, declared.name),
-        writes=with_arguments(declared.writes, bound, declared.name),
+        reads=objects.with_arguments(declared.reads, bound, declared.name),
+        writes=objects.with_arguments(declared.writes, bound, declared.name),
     )
 
 
 def _parameters(call: Callable[..., Any], declared: Function) -> tuple[Parameter, ...]:
-    return written(call, declared.name, asks_model=declared.asks_model).parameters
-
-
-def _check_patterns(declared: Function) -> None:
-    known = {"self", *(parameter.name for parameter in declared.parameters)}
-    patterns(declared.name, "reads", declared.reads, known)
-    patterns(declared.name, "writes", declared.writes, known)
-
-
-def _with_batch(declared: Function, batch: Batch) -> Function:
-    made = replace(declared, batch=batch)
-    if made.memory is not None and made.kind == "inout" and made.together.on_loop:
-        raise FunctionError(
-            f"{made.name}: memory bounds a process, and its batch form is async and has none of its own; "
-            'make it synchronous, or declare kind="compute"'
-        )
-    return made
+    return interface_of(call, declared.name, asks_model=declared.asks_model).parameters
 
 
 def _bound(call: Callable[..., Any], owner: object, declared: Function | None) -> Function | None:
     """What is declared of a method, for its object: the declaration itself knows nothing of it."""
-    by_class = class_effects(owner)
+    by_class = objects.class_effects(owner)
     if declared is None:
         if by_class is None:
             return None
         declared = declaration_of(call)
-    name = declared.name
-    parameters = _parameters(call, declared)
-    if by_class is None or declared.reads or declared.writes or declared.effects:
-        known = {"self", *(parameter.name for parameter in parameters)}
-        reads = patterns(name, "reads", declared.reads, known)
-        writes = patterns(name, "writes", declared.writes, known)
-        of_owner = names_object([*reads, *writes])
-    else:
-        reads, writes = by_class.reads, by_class.writes
-        of_owner = True
-    if of_owner:
-        _refuse_copies(declared)
-    bound = replace(
-        declared,
-        call=call,
-        batch=None if declared.batch is None else declared.batch.bound(owner),
-        parameters=parameters,
-        reads=of_object(reads, owner, name),
-        writes=of_object(writes, owner, name),
-    )
+    batch = None if declared.batch is None else declared.batch.bound(owner)
+    bound = replace(declared, call=call, batch=batch, parameters=_parameters(call, declared))
+    if declared.reads or declared.writes or declared.effects:
+        by_class = None
+    if by_class is not None:
+        bound = replace(bound, reads=by_class.reads, writes=by_class.writes)
+    refuse_unknown(bound, with_object=True)
     refuse_unsafe_retries(bound)
-    return bound
+    reads = objects.of_object(bound.reads, owner, bound.name)
+    writes = objects.of_object(bound.writes, owner, bound.name)
+    if by_class is not None or (reads, writes) != (bound.reads, bound.writes):
+        _refuse_copies(declared)
+    return replace(bound, reads=reads, writes=writes)
 
 
 def _refuse_copies(declared: Function) -> None:
@@ -183,20 +156,20 @@ def methods_of(owner: object, *, prefix: str = "") -> list[Function]:
     ``Orchestrator([account])`` offers the same; a ``prefix`` to their names tells those of
     two objects apart. Raises ``FunctionError`` for a method that can't be offered.
     """
-    if class_effects(owner) is None:
+    if not isinstance(prefix, str):
+        raise FunctionError(f'prefix is a text, as in "first_", not {brief(prefix)}')
+    if objects.class_effects(owner) is None:
         raise FunctionError(
             f"{type(owner).__name__}: decorate this class with @stateful to offer the methods of its objects"
         )
     functions = []
-    for name, method in public_methods(owner).items():
+    for name, method in objects.public_methods(owner).items():
         declared = None if single_of(method) is not None else declared_in(method)
-        if declared is None:
-            continue
-        if not isinstance(method, MethodType) or bound_late(method.__func__) is not None:
+        if declared is not None:
             # What is bound in part has the name of its function, which has its own.
-            declared = replace(declared, name=name)
-        functions.append(replace(declared, name=f"{prefix}{declared.name}"))
-        refuse_name(functions[-1].name)
+            in_part = not isinstance(method, MethodType) or callables.bound_late(method.__func__)
+            functions.append(replace(declared, name=f"{prefix}{name if in_part else declared.name}"))
+            refuse_self(functions[-1].name)
     return functions
 
 
@@ -204,9 +177,9 @@ def declared_by(item: object) -> list[Function]:
     """Every function that is declared by this: itself, a decorated callable's, a stateful object's."""
     if isinstance(item, Function):
         return [item]
-    if is_stateful(item):
+    if objects.is_stateful(item):
         raise FunctionError(f"{item.__name__}: offer an object of this class, not the class itself")
-    if class_effects(item) is not None:
+    if objects.class_effects(item) is not None:
         return methods_of(item)
     declared = declared_in(item)
     return [] if declared is None else [declared]
@@ -218,10 +191,12 @@ def as_functions(offered: Iterable[object]) -> dict[str, Function]:
     Raises ``FunctionError`` when two have the same name.
     """
     functions: dict[str, Function] = {}
+    if not isinstance(offered, Iterable):
+        raise FunctionError(f"functions are offered in a list, as in [search], not as {brief(offered)}")
     for item in offered:
         for declared in declared_by(item) or [_undeclared(item)]:
-            if (dotted := without_object(declared.call)) is not None:
-                raise FunctionError(f"{declared.name}: {refusal_without_object(dotted)}")
+            if (dotted := callables.without_object(declared.call)) is not None:
+                raise FunctionError(f"{declared.name}: {callables.refusal_without_object(dotted)}")
             if declared.name in functions:
                 raise FunctionError(
                     f"two functions are called {declared.name}; give one another name by name=, "
@@ -231,19 +206,14 @@ def as_functions(offered: Iterable[object]) -> dict[str, Function]:
     return functions
 
 
-def _undeclared(item: object) -> Function:
-    if isinstance(item, property | classmethod | partialmethod):
-        raise FunctionError(f"{name_of(item)}: {unfit(item)}")
-    if (dotted := without_object(item)) is not None:
-        raise FunctionError(f"{name_of(item)}: {refusal_without_object(dotted)}")
-    if not callable(item):
+def _undeclared(item: Any) -> Function:
+    if not callable(item) and not isinstance(item, property | classmethod | partialmethod):
         raise FunctionError(
             f"a {type(item).__name__} is no function; to offer an object's methods, decorate its class "
             "with @stateful"
         )
     if (single := single_of(item)) is not None:
-        name = str(getattr(item, "__name__", "this"))
-        raise FunctionError(f"{name} is the batch form of {single}: offer {single} alone")
+        raise FunctionError(f"{callables.name_of(item)} is the batch form of {single}: offer {single} alone")
     return declaration_of(item)
 
 
@@ -258,14 +228,12 @@ def fitted(functions: Mapping[str, Function], processors: int, supply: Supply) -
 def self_function(kind: Kind) -> Function:
     """The function ``self(prompt)``, which is always offered: it asks the model itself."""
     return Function(
-        name=SELF,
-        call=_prompt,
-        kind=kind,
-        description="Ask the language model itself, which reads text, compares, summarizes and writes.",
-        parameters=(
-            Parameter("prompt", str, description="What to do, with the results it needs, as in {s1}."),
-        ),
-        returns=str,
+        SELF,
+        _prompt,
+        kind,
+        "Ask the language model itself, which reads text, compares, summarizes and writes.",
+        (Parameter("prompt", str, description="What to do, with the results it needs, as in {s1}."),),
+        str,
         effects="none",
         asks_model=True,
     )

@@ -8,24 +8,24 @@ from __future__ import annotations
 import sys
 import types
 import typing
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from llmorch.declare.defaults import MADE, Untold, as_written, same, told_default
-from llmorch.declare.definitions import for_tools
+from llmorch.declare.defaults import MADE, NoLiteral, literal_default, literal_of, same_literal
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from llmorch.declare.checks import Check
     from llmorch.declare.fields import FieldDefault
 
-_UNCHANGED = {str, bytes, list, dict, tuple, set, frozenset}
-"""What pydantic returns as it is where the class is exactly this, or an equal copy of it."""
-_EXACT: dict[Any, tuple[type, ...]] = {str: (str,), int: (int,), float: (float,), bool: (bool,)}
+_SCALARS = (str, int, float, bool)
 _CONTAINERS = (list, dict, tuple, set, frozenset)
+_UNCHANGED = (str, bytes, *_CONTAINERS)
+"""What pydantic returns as it is where the class is exactly this, or an equal copy of it."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Parameter:
     @cached_property
     def is_plain(self) -> bool:
         """Whether most values are checked without pydantic."""
-        return self.annotation is Any or bool(self._exact)
+        return self.annotation is Any or self._is_scalar
 
     @cached_property
     def is_well_known(self) -> bool:
@@ -57,7 +57,12 @@ class Parameter:
     @cached_property
     def is_number(self) -> bool:
         """Whether it takes nothing but a number."""
-        return any(self.annotation is kind for kind in (int, float, bool))
+        return self._is_scalar and self.annotation is not str
+
+    @cached_property
+    def _is_scalar(self) -> bool:
+        """Whether any value of exactly its class is right as it is."""
+        return any(self.annotation is kind for kind in _SCALARS)
 
     @cached_property
     def is_text(self) -> bool:
@@ -69,11 +74,6 @@ class Parameter:
             others = [one for one in typing.get_args(wanted) if one is not type(None)]
             wanted = others[0] if len(others) == 1 else None
         return wanted is str
-
-    @cached_property
-    def _exact(self) -> tuple[type, ...]:
-        """The classes of which any value is right as it is."""
-        return _EXACT.get(self.annotation, ()) if isinstance(self.annotation, type) else ()
 
     @cached_property
     def _none_by_default(self) -> bool:
@@ -105,8 +105,8 @@ class Parameter:
         if self.required:
             return Parameter(self.name, self.annotation)
         try:
-            default = as_written(self.default)
-        except Untold:
+            default = literal_of(self.default)
+        except NoLiteral:
             default = MADE
         return Parameter(self.name, self.annotation, required=False, default=default)
 
@@ -123,13 +123,10 @@ class Parameter:
         name = f"{wanted.__module__}.{wanted.__qualname__}"
         if wanted in _UNCHANGED:
             return kinds[0] == name
-        return name in kinds and _found(wanted.__module__, wanted.__qualname__) is wanted and self._by_class
-
-    @cached_property
-    def _by_class(self) -> bool:
-        """Whether a value only has to be of the class, and is passed as it is."""
+        if name not in kinds or _found(wanted.__module__, wanted.__qualname__) is not wanted:
+            return False
         try:
-            return self._check.by_class is self.annotation
+            return self._check.by_class is wanted
         except FunctionError:
             return False
 
@@ -143,17 +140,19 @@ class Parameter:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The parameter's JSON schema; empty where its type has none."""
+        from llmorch.declare.json_schemas import for_tools
+
         schema = for_tools(self.full_schema)
         if schema and self._none_by_default and not self._takes(None):
             definitions = {key: schema.pop(key) for key in ("$defs",) if key in schema}
             schema = {"anyOf": [schema, {"type": "null"}], **definitions}
         if self.description:
-            schema = schema | {"description": self.description}
-        try:
-            default = None if self.required else told_default(self.name, self.default)
-        except Untold:
-            default = None
-        return schema | {"default": default} if isinstance(default, str | int | float) else schema
+            schema["description"] = self.description
+        with suppress(NoLiteral):
+            default = None if self.required else literal_default(self.name, self.default)
+            if isinstance(default, str | int | float):
+                schema["default"] = default
+        return schema
 
     def _takes(self, literal: object) -> bool:
         try:
@@ -167,8 +166,8 @@ class Parameter:
         if self.required:
             return False
         try:
-            return same(as_written(self.default), as_written(value))
-        except Untold:
+            return same_literal(literal_of(self.default), literal_of(value))
+        except NoLiteral:
             return False
 
     def check(self, literal: object) -> None:
@@ -176,16 +175,17 @@ class Parameter:
 
         Raises ``ValueError`` with a message of one line.
         """
-        kind = type(literal)
-        if kind in self._exact or (literal is None and self._none_by_default):
-            return
-        if kind is int and self.annotation is float and abs(typing.cast("int", literal)) < 2**1023:
-            return
-        try:
-            _validated(lambda: self._check.literal(literal))
-        except ValueError:
-            if not self._is_default(literal):
-                raise
+        if not self._is_right(literal) and not self._is_whole_float(literal):
+            self._validated("literal", literal)
+
+    def _is_right(self, value: object) -> bool:
+        """Whether a value is seen at once to be of the type."""
+        return (self._is_scalar and type(value) is self.annotation) or (
+            value is None and self._none_by_default
+        )
+
+    def _is_whole_float(self, value: object) -> bool:
+        return type(value) is int and self.annotation is float and abs(value) < 2**1023
 
     def mismatches(self, literal: object) -> list[tuple[tuple[int | str, ...], str, str]]:
         """Every place where a literal is not of the type: indices and keys, a kind of error, one line.
@@ -209,30 +209,27 @@ class Parameter:
         Where that loses nothing a value is converted (``"12"`` to 12, 5 to 5.0, a mapping to a
         nested model). Raises ``ValueError`` with a message of one line.
         """
-        if type(value) in self._exact or self.annotation is Any or (value is None and self._none_by_default):
+        if self.annotation is Any or self._is_right(value):
             return value
-        if type(value) is int and self.annotation is float and abs(value) < 2**1023:
-            return float(value)
+        if self._is_whole_float(value):
+            return float(typing.cast("int", value))
+        return self._validated("value", value)
+
+    def _validated(self, how: Literal["literal", "value"], value: object) -> Any:
+        """What a validation returns, or the default; the first complaint as ``ValueError``, on one line."""
+        from pydantic import ValidationError
+
         try:
-            return _validated(lambda: self._check.value(value))
-        except ValueError:
-            if not self._is_default(value):
-                raise
-            return value if self.default is MADE or type(value) is type(self.default) else self.default
-
-
-def _validated(validate: Callable[[], Any]) -> Any:
-    """What a validation returns; its first complaint as ``ValueError``, on one line."""
-    from pydantic import ValidationError
-
-    try:
-        return validate()
-    except ValidationError as error:
-        raise ValueError(_reason(error.errors(include_url=False, include_input=False)[0])) from None
-    except FunctionError:
-        raise
-    except Exception as error:  # a validator of the user's may raise anything
-        raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())}") from None
+            return self._check.literal(value) if how == "literal" else self._check.value(value)
+        except ValidationError as error:
+            reason = _reason(error.errors(include_url=False, include_input=False)[0])
+        except FunctionError:
+            raise
+        except Exception as error:  # a validator of the user's may raise anything
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        if not self._is_default(value):
+            raise ValueError(reason)
+        return value if self.default is MADE or type(value) is type(self.default) else self.default
 
 
 def _reason(found: Any) -> str:
@@ -255,7 +252,7 @@ def well_known(annotation: Any) -> bool:
         return True
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is None:
-        return isinstance(annotation, type) and annotation in (*_EXACT, *_CONTAINERS)
+        return isinstance(annotation, type) and annotation in (*_SCALARS, *_CONTAINERS)
     if origin is typing.Literal:
         return all(value is None or type(value) in (str, int, bool) for value in args)
     if origin in _CONTAINERS and not (origin is tuple or len(args) == (2 if origin is dict else 1)):
@@ -269,7 +266,7 @@ def well_known(annotation: Any) -> bool:
 
 def schema_of(parameters: Iterable[Parameter], documented: int = 0) -> dict[str, Any]:
     """The JSON schema of a function's arguments, one object; ``documented`` are the characters of its docstring."""
-    from llmorch.declare.trimmed import trimmed
+    from llmorch.declare.json_schemas import trimmed
 
     parameters = list(parameters)
     properties, definitions = trimmed({item.name: item.schema for item in parameters}, documented)

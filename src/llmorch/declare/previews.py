@@ -8,15 +8,18 @@ data frames are known by what they have, ``shape`` and ``columns``, not by their
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 ELEMENTS = 1_000
 """More elements than this make an array or a data frame long, however short its own text is."""
+_Item: TypeAlias = tuple[str, object]
+"""Something, with its name or key before it."""
 _LISTS = (list, tuple, set, frozenset, deque)
 _BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", deque: "[]"}
 _ROWS = 3
@@ -61,7 +64,7 @@ def _weighed(value: object, left: int) -> tuple[int, Iterable[object]]:
     if (fields := _fields(value)) is not None:
         return 2 * len(fields), fields.values()
     if (shape := _shape(value)) is not None:
-        return (left + 1 if _elements(shape) > ELEMENTS else 1), ()
+        return (left + 1 if math.prod(shape) > ELEMENTS else 1), ()
     if isinstance(value, range | type):
         return 1, ()
     length = getattr(type(value), "__len__", None)
@@ -121,31 +124,32 @@ def _body(value: Any, room: int) -> str:
         return _ends(repr(bytes(value[:room])), repr(bytes(value[-(room // 3 + 1) :])), room)
     if isinstance(value, int):
         return ""
-    if _is_array(value):
+    if (shape := _shape(value)) is not None:
         columns = _columns(value)
-        return _ends_of_array(value, room) if columns is None else _ends_of_frame(value, columns, room)
+        return _ends_of_array(value, shape, room) if columns is None else _ends_of_frame(value, columns, room)
     return _text(value, room, outermost=True)
 
 
-def _ends_of_array(value: Any, room: int) -> str:
+def _ends_of_array(value: Any, shape: tuple[int, ...], room: int) -> str:
     flat = getattr(value, "flat", None)
     if flat is None:
         return ""
     first, last = flat[:_ROWS].tolist(), flat[-_ROWS:].tolist()
-    return _items(iter(first), reversed(last), _elements(_shape(value) or ()), "[]", room)
+    return _items(_plain(first), _plain(reversed(last)), math.prod(shape), "[]", room)
 
 
 def _ends_of_frame(value: Any, columns: list[object], room: int) -> str:
     """The names of the columns, and the first and last rows where there are few columns."""
-    named = f"columns {_items(iter(columns), reversed(columns), len(columns), '[]', room // 3)}"
+    names = _items(_plain(columns), _plain(reversed(columns)), len(columns), "[]", room // 3)
+    named = f"columns {names}"
     try:
         if len(columns) > _COLUMNS:
             return named
         first, last = (part.to_dict("records") for part in (value.head(_ROWS), value.tail(_ROWS)))
-        rows = _items(iter(first), reversed(last), len(value), "[]", room - len(named) - len("; rows "))
+        left = room - len(named) - len("; rows ")
+        return f"{named}; rows {_items(_plain(first), _plain(reversed(last)), len(value), '[]', left)}"
     except Exception:  # it is a frame of another kind
         return named
-    return f"{named}; rows {rows}"
 
 
 def _text(value: Any, room: int, *, outermost: bool = False) -> str:
@@ -163,39 +167,33 @@ def _written(value: Any, room: int, *, outermost: bool) -> str:
         return str(value)
     if isinstance(value, int):
         return str(value) if value.bit_length() < 4 * room else f"<{_head(value)}>"
-    if isinstance(value, bytes | bytearray) or (_is_array(value) and not outermost):
+    if isinstance(value, bytes | bytearray) or (_shape(value) is not None and not outermost):
         return f"<{_head(value)}>"
     if isinstance(value, dict):
-        keys = (_pair(value, key) for key in value)
-        return _items(keys, (_pair(value, key) for key in reversed(value)), len(value), "{}", room)
+        first, last = ((_pair(value, key) for key in keys) for keys in (value, reversed(value)))
+        return _items(first, last, len(value), "{}", room)
     if (fields := _fields(value)) is not None:
         name = _name(value)
-        pairs = [_Pair(f"{key}=", item) for key, item in fields.items()]
+        pairs = [(f"{key}=", item) for key, item in fields.items()]
         return name + _items(iter(pairs), reversed(pairs), len(pairs), "()", room - len(name))
     if isinstance(value, _LISTS):
         brackets = next(shown for kind, shown in _BRACKETS.items() if isinstance(value, kind))
-        last = reversed(value) if isinstance(value, list | tuple | deque) else iter(())
-        return _items(iter(value), last, len(value), brackets, room)
+        reverse = reversed(value) if isinstance(value, list | tuple | deque) else ()
+        return _items(_plain(value), _plain(reverse), len(value), brackets, room)
     if is_long(value, room):
         return "" if outermost else f"<{_head(value)}>"
     return _ends(text := str(value), text, room)
 
 
-class _Pair:
-    """Something with its name or key before it."""
-
-    __slots__ = ("before", "value")
-
-    def __init__(self, before: str, value: object) -> None:
-        self.before = before
-        self.value = value
+def _pair(of: dict[Any, Any], key: object) -> _Item:
+    return f"{_text(key, 60)}: ", dict.__getitem__(of, key)
 
 
-def _pair(of: dict[Any, Any], key: object) -> _Pair:
-    return _Pair(f"{_text(key, 60)}: ", dict.__getitem__(of, key))
+def _plain(items: Iterable[object]) -> Iterator[_Item]:
+    return (("", item) for item in items)
 
 
-def _items(first: Iterator[Any], last: Iterator[Any], count: int, brackets: str, room: int) -> str:
+def _items(first: Iterator[_Item], last: Iterator[_Item], count: int, brackets: str, room: int) -> str:
     """All items if they are few, else as many from the beginning as two thirds of the room hold, then from the end."""
     opening, closing = brackets[0], brackets[1]
     room -= 2
@@ -203,26 +201,21 @@ def _items(first: Iterator[Any], last: Iterator[Any], count: int, brackets: str,
     if each < 2:
         return f"{opening}{_GAP}{closing}"
     head, used = _fitting(first, count, each, room if count <= _SHARES else room * 2 // 3)
-    if len(head) == count:
-        return f"{opening}{', '.join(head)}{closing}"
     tail, _ = _fitting(last, count - len(head), each, room - used - len(_GAP) - 2)
     if len(head) + len(tail) == count:
         return f"{opening}{', '.join([*head, *reversed(tail)])}{closing}"
-    gap = f"{_GAP} " if tail else _GAP
-    return f"{opening}{''.join(f'{item}, ' for item in head)}{gap}{', '.join(reversed(tail))}{closing}"
+    end = f"{_GAP} {', '.join(reversed(tail))}" if tail else _GAP
+    return f"{opening}{', '.join([*head, end])}{closing}"
 
 
-def _fitting(items: Iterator[Any], count: int, each: int, room: int) -> tuple[list[str], int]:
+def _fitting(items: Iterator[_Item], count: int, each: int, room: int) -> tuple[list[str], int]:
     shown: list[str] = []
     used = 0
-    for item in itertools.islice(items, count):
+    for before, item in itertools.islice(items, count):
         if used + 3 > room:
             break
-        if isinstance(item, _Pair):
-            text = _cut(item.before, each)
-            text += _text(item.value, each - len(text))
-        else:
-            text = _text(item, each)
+        text = _cut(before, each)
+        text += _text(item, each - len(text))
         if used + len(text) + 2 > room:
             break
         shown.append(text)
@@ -278,14 +271,3 @@ def _shape(value: object) -> tuple[int, ...] | None:
 def _columns(value: object) -> list[object] | None:
     columns = getattr(value, "columns", None)
     return None if columns is None or callable(columns) else list(itertools.islice(columns, ELEMENTS))
-
-
-def _is_array(value: object) -> bool:
-    return _shape(value) is not None
-
-
-def _elements(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count

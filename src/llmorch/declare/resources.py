@@ -1,6 +1,6 @@
 """What calls take of what there is, as people write it: amounts, rates, and what a machine has.
 
-Each part is read and refused here with an error that says what to write instead. This
+Whatever can't be read is refused with a ``ValueError`` that says what to write instead. This
 module must not know who gets what, or when.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from llmorch.errors import FunctionError
+from llmorch.declare.text import brief
 
 CPU = "cpu"
 """How many processors a compute call occupies; how many there are, ``processors`` says."""
@@ -60,13 +60,13 @@ def amount_of(said: object) -> int:
     elif isinstance(said, str) and re.fullmatch(r"\s*\d{1,18}\s*", said):
         amount = int(said)
     else:
-        raise ValueError(f'{said!r} is neither a whole number nor a size such as "6GiB" or "500MB"')
+        raise ValueError(f'{brief(said)} is neither a whole number nor a size such as "6GiB" or "500MB"')
     if not 0 <= amount < MAX_AMOUNT:
-        raise ValueError(f"{said!r} is not from 0 to {MAX_AMOUNT - 1}")
+        raise ValueError(f"{brief(said)} is not from 0 to {MAX_AMOUNT - 1}")
     return amount
 
 
-def shown(name: str, amount: int) -> str:
+def amount_text(name: str, amount: int) -> str:
     """An amount for people: ``2 processors``, ``6 GiB of gpu_memory``, ``1 of camera``."""
     if name == CPU:
         return f"{amount} processor{'s' if amount != 1 else ''}"
@@ -76,39 +76,13 @@ def shown(name: str, amount: int) -> str:
     return f"{amount} of {name}"
 
 
-def resources_of(name: str, said: object) -> dict[str, int]:
-    """What a call of a function takes while it runs. Raises ``FunctionError``."""
-    if said is None:
-        return {}
-    if not isinstance(said, Mapping):
-        raise FunctionError(f'{name}: resources is a dictionary, as in {{"gpu_memory": "6GiB", "camera": 1}}')
-    taken = {}
-    for resource, amount in said.items():
-        try:
-            taken[_named(resource)] = amount_of(amount)
-        except ValueError as error:
-            raise FunctionError(f"{name}: resources: {error}") from None
-        if taken[resource] == 0:
-            raise FunctionError(f"{name}: resources: a call that takes no {resource} doesn't name it")
-    return taken
-
-
-def limit_of(name: str, said: object) -> int | None:
-    """How many calls of a function may run at once. Raises ``FunctionError``."""
-    if said is None:
-        return None
-    if isinstance(said, bool) or not isinstance(said, int) or said < 1:
-        raise FunctionError(f"{name}: max_concurrency is a whole number, 1 or more, not {said!r}")
-    return said
-
-
-def rate_of(name: str, said: object) -> Rate | None:
-    """How many calls of a function may begin in a time, from ``"10/s"``. Raises ``FunctionError``."""
-    if said is None:
-        return None
+def rate_of(said: object) -> Rate:
+    """How many calls of a function may begin in a time, from ``"10/s"``. Raises ``ValueError``."""
+    if isinstance(said, Rate):
+        return said
     found = _RATE.fullmatch(said) if isinstance(said, str) else None
     if found is None or int(found.group(1)) < 1:
-        raise FunctionError(f'{name}: rate is written as "10/s", "100/min" or "1000/h", not {said!r}')
+        raise ValueError(f"{brief(said)} is no rate")
     return Rate(int(found.group(1)), _PERIODS[found.group(2)])
 
 
@@ -119,8 +93,12 @@ def supply_of(said: Mapping[str, Amount | Sequence[Amount]] | None) -> Supply:
     """
     named: dict[str, int] = {}
     gpus: tuple[int, ...] = ()
+    if said is not None and not isinstance(said, Mapping):
+        raise ValueError(
+            f'resources is a dictionary, as in {{"gpu_memory": "24GiB", "camera": 1}}, not {brief(said)}'
+        )
     for resource, amount in (said or {}).items():
-        if _named(resource) == CPU:
+        if resource_name(resource) == CPU:
             raise ValueError("resources: how many processors there are, processors= says")
         try:
             if resource == GPU_MEMORY:
@@ -133,28 +111,24 @@ def supply_of(said: Mapping[str, Amount | Sequence[Amount]] | None) -> Supply:
     return Supply(named, gpus)
 
 
-def _named(resource: object) -> str:
-    if isinstance(resource, str) and resource.isidentifier():
-        return resource
-    raise ValueError(f"{resource!r} is no name of a resource; write it like gpu_memory or camera")
+def resource_name(said: object) -> str:
+    """A resource's name. Raises ``ValueError`` for what is none."""
+    if isinstance(said, str) and said.isidentifier():
+        return said
+    raise ValueError(f"{brief(said)} is no name of a resource; write it like gpu_memory or camera")
 
 
 def shortage(needs: Mapping[str, int], processors: int, supply: Supply) -> str:
     """Why no call that needs this can ever run here; empty where one can."""
+    there = dict(supply.named) | {CPU: processors, GPU_MEMORY: max(supply.gpus, default=0)}
     for name, amount in needs.items():
-        if name == CPU:
-            there = processors
-        elif name == GPU_MEMORY:
-            there = max(supply.gpus, default=0)
+        found = there.get(name, 0)
+        if amount <= found:
+            continue
+        if name == GPU_MEMORY and len(supply.gpus) > 1:
+            has = f"the largest of {len(supply.gpus)} GPUs has {amount_text(name, found)}"
         else:
-            there = supply.named.get(name, 0)
-        if amount > there:
-            has = "there is none" if not there else f"there {_is(name, there)} {shown(name, there)}"
-            if name == GPU_MEMORY and len(supply.gpus) > 1:
-                has = f"the largest of {len(supply.gpus)} GPUs has {shown(name, there)}"
-            return f"it needs {shown(name, amount)}, and {has}"
+            are = "are" if name == CPU and found != 1 else "is"
+            has = f"there {are} {amount_text(name, found)}" if found else "there is none"
+        return f"it needs {amount_text(name, amount)}, and {has}"
     return ""
-
-
-def _is(name: str, amount: int) -> str:
-    return "are" if name == CPU and amount != 1 else "is"

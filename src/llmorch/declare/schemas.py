@@ -12,9 +12,10 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError
 
-from llmorch.declare.accepted import as_accepted
-from llmorch.declare.defaults import Untold, as_written, enum_value
-from llmorch.declare.definitions import CLASS
+from llmorch.declare.core_schemas import as_accepted
+from llmorch.declare.defaults import NoLiteral, enum_value, literal_of
+from llmorch.declare.json_schemas import EXAMPLES, OMITTED, rewritten
+from llmorch.declare.schema_text import CLASS
 from llmorch.declare.secrets import hides
 
 _SCALARS = (str, int, float, bool)
@@ -40,15 +41,23 @@ def json_schema(core: Any, name: str) -> dict[str, Any]:
             made = _Generator(by_alias=True).generate(as_accepted(core), mode="validation")
     except Exception:  # of a type that makes its schema itself, or that nothing can be said of
         return {}
-    cleaned: dict[str, Any] = _without_secrets(made, name)
+    cleaned: dict[str, Any] = rewritten(made, _without_secrets, name)
     return cleaned
+
+
+def _without_secrets(name: str, node: dict[str, Any], keyword: str) -> Any:
+    """What a keyword says, unless it is a value that must not be told, or a note to somebody else."""
+    said = node[keyword]
+    if keyword not in _KEYWORDS:
+        return OMITTED
+    if keyword in EXAMPLES:
+        secret = bool(node.get("writeOnly")) or node.get("format") == "password"
+        return OMITTED if secret or hides(name, said) else said
+    return said
 
 
 class _Generator(GenerateJsonSchema):
     """Pydantic's, with something for every type."""
-
-    def emit_warning(self, kind: Any, detail: str) -> None:
-        """What can't be told to a model is nothing to warn of."""
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> Any:
         """Nothing can be said of such a value, and anything may be passed."""
@@ -70,8 +79,8 @@ class _Generator(GenerateJsonSchema):
     def encode_default(self, dft: Any) -> Any:
         """A default as a plan writes it."""
         try:
-            return as_written(dft)
-        except Untold:
+            return literal_of(dft)
+        except NoLiteral:
             raise PydanticSerializationError("") from None
 
     def enum_schema(self, schema: Any) -> Any:
@@ -80,24 +89,3 @@ class _Generator(GenerateJsonSchema):
         if all(type(member.value) in _SCALARS for member in members):
             return super().enum_schema(schema)
         return {"title": schema["cls"].__name__, "enum": [enum_value(member) for member in members]}
-
-
-def _without_secrets(node: Any, name: str) -> Any:
-    """A schema without values that must not be told; ``name`` is what it is the schema of."""
-    if isinstance(node, list):
-        return [_without_secrets(item, name) for item in node]
-    if not isinstance(node, dict):
-        return node
-    secret = bool(node.get("writeOnly")) or node.get("format") == "password"
-    made = {}
-    for key, item in node.items():
-        if key in ("properties", "$defs", "patternProperties", "dependentSchemas") and isinstance(item, dict):
-            made[key] = {inner: _without_secrets(one, inner) for inner, one in item.items()}
-        elif key in ("enum", "const", "discriminator", "required"):  # without them no plan could be written
-            made[key] = item
-        elif key in ("default", "example", "examples"):
-            if not (secret or hides(name, item)):
-                made[key] = item
-        elif key in _KEYWORDS:
-            made[key] = _without_secrets(item, name)
-    return made

@@ -14,63 +14,35 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_SECRETS = (
-    *("secret", "secrets", "password", "passwords", "passwd", "passphrase", "passcode", "passkey", "passw"),
-    *("pwd", "pswd", "psw", "pw", "token", "credential", "credentials", "creds", "authorization", "bearer"),
-    *("cookie", "apikey", "jwt", "pincode"),
-)
+
+
+def _words(name: str) -> tuple[str, ...]:
+    return tuple(word.lower() for word in _WORDS.findall(name))
+
+
+_SECRETS = _words("""
+    secret secrets password passwords passwd passphrase passcode passkey passw pwd pswd psw pw token
+    credential credentials creds authorization bearer cookie apikey jwt pincode
+""")
 """What a secret's name ends with, also where nothing stands between its words: ``dbpassword``."""
-_SECRET_WORDS = frozenset((*_SECRETS, "auth", "dsn", "otp", "totp", "pin", "cvv", "cvc", "ssn"))
-_KEYS = (
-    *("api", "access", "private", "secret", "auth", "encryption", "decryption", "signing", "ssh", "account"),
-    *("license", "subscription", "service", "client", "master", "session", "storage", "shared", "app"),
-    *("application", "server", "user", "admin", "root", "deploy", "webhook", "hmac", "rsa", "aes", "gpg"),
-)
+_SECRET_WORDS = frozenset((*_SECRETS, *_words("auth dsn otp totp pin cvv cvc ssn")))
+_OWNERS = _words("""
+    api access private secret auth encryption decryption signing ssh account license subscription
+    service client master session storage shared app application server user admin root deploy
+    webhook hmac rsa aes gpg
+""")
 """Whose keys are secrets."""
-_ENDINGS = (*_SECRETS, *(f"{owner}{key}" for owner in _KEYS for key in ("key", "keys")))
-_PASSES = frozenset(
-    (
-        *(
-            "by",
-            "com",
-            "encom",
-            "sur",
-            "tres",
-            "over",
-            "under",
-            "low",
-            "high",
-            "band",
-            "all",
-            "single",
-            "multi",
-        ),
-        *("first", "second", "third", "last", "next", "one", "two", "boarding", "forward", "backward", "im"),
-        *("mountain", "day", "ski", "bus", "rail"),
-    )
-)
+_ENDINGS = (*_SECRETS, *(f"{owner}{key}" for owner in _OWNERS for key in ("key", "keys")))
+_PASSES = _words("""
+    by com encom sur tres over under low high band all single multi first second third last next one
+    two boarding forward backward im mountain day ski bus rail
+""")
 """What a pass may be that is no password."""
-_MEASURES = frozenset(
-    (
-        *(
-            "max",
-            "min",
-            "num",
-            "number",
-            "n",
-            "count",
-            "total",
-            "length",
-            "len",
-            "size",
-            "limit",
-            "budget",
-            "per",
-        ),
-        *("timeout", "ttl", "seconds", "minutes", "hours", "days", "age", "lifetime", "expiry", "expires"),
-        *("interval", "rate", "retries", "attempts", "index", "id", "version", "price", "cost"),
-    )
-)
+_MEASURES = _words("""
+    max min num number n count total length len size limit budget per timeout ttl seconds minutes
+    hours days age lifetime expiry expires interval rate retries attempts index id version price
+    cost
+""")
 """With one of these a name is a number's about a secret, which is none itself: ``password_length``."""
 _LOOKS_SECRET = re.compile(
     r"""
@@ -97,10 +69,6 @@ def names_secret(name: str) -> bool:
     if any(word in _SECRET_WORDS or word.endswith(_ENDINGS) for word in words):
         return True
     return _is_pass(words) or any(f"{before}{word}".endswith(_ENDINGS) for before, word in pairwise(words))
-
-
-def _words(name: str) -> list[str]:
-    return [word.lower() for word in _WORDS.findall(name)]
 
 
 def _is_pass(words: Sequence[str]) -> bool:
@@ -132,7 +100,11 @@ def hides(name: str, value: object, depth: int = 0) -> bool:
     if isinstance(value, str):
         return bool(value) and (names_secret(name) or looks_secret(value))
     if isinstance(value, int | float):
-        return type(value) is not bool and names_secret(name) and _MEASURES.isdisjoint(_words(name))
+        return (
+            type(value) is not bool
+            and names_secret(name)
+            and not any(word in _MEASURES for word in _words(name))
+        )
     if depth > 8:
         return True
     if isinstance(value, Mapping):

@@ -14,14 +14,14 @@ from inspect import Parameter
 from types import FunctionType, MethodType
 from typing import Any
 
-from llmorch.declare.annotations import Annotation, one_line
+from llmorch.declare.annotations import Annotation
 from llmorch.declare.callables import attribute, bound_late, code_of, name_of
 from llmorch.declare.defaults import MADE
-from llmorch.declare.fields import with_field
-from llmorch.declare.keys import by_name, path_of
+from llmorch.declare.fields import is_by_name, path_of, with_field
+from llmorch.declare.text import one_line
 
 _VARIABLE = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-_BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+_BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _DEPTH = 50
 
 
@@ -66,48 +66,45 @@ def _parameters(call: Any, depth: int) -> list[Parameter]:
         raise Unreadable("it wraps itself")
     depth += 1
     if isinstance(call, partial):
-        return _left(_parameters(call.func, depth), call.args, call.keywords, call)
+        return _unbound(_parameters(call.func, depth), call.args, call.keywords, call)
     if isinstance(call, MethodType):
-        rest = _left(_parameters(call.__func__, depth), (call.__self__,), {}, call)
-        return [_of_owner(item, call.__self__) for item in rest]
+        rest = _unbound(_parameters(call.__func__, depth), (call.__self__,), {}, call)
+        return [  # a type may be named in the class of the object
+            item
+            if item.annotation is item.empty
+            else item.replace(annotation=item.annotation._replace(owner=call.__self__))
+            for item in rest
+        ]
     if isinstance(call, staticmethod):
         return _parameters(call.__func__, depth)
-    late = bound_late(call)
-    if late is not None:
+    if (late := bound_late(call)) is not None:
         found = _parameters(late.func, depth)
-        return [*found[:1], *_left(found[1:], late.args, late.keywords, call)]
+        return [*found[:1], *_unbound(found[1:], late.args, late.keywords, call)]
     if isinstance(call, type):
         return _of_class(call)
     wrapped = attribute(call, "__wrapped__")
-    if wrapped is None and not inspect.isroutine(call) and attribute(call, "__signature__") is None:
+    signed = attribute(call, "__signature__")
+    if wrapped is None and signed is None and not inspect.isroutine(call):
         return _of_object(call, depth)
-    own = _own(call, whole=wrapped is None)
-    if wrapped is None or isinstance(attribute(call, "__signature__"), inspect.Signature):
-        return own or []
+    if wrapped is None or isinstance(signed, inspect.Signature):
+        return _own(call)
+    try:
+        own = _own(call)
+    except Unreadable:
+        return _parameters(wrapped, depth)
     return _wrapper(own, _parameters(wrapped, depth))
 
 
-def _own(call: Any, *, whole: bool) -> list[Parameter] | None:
-    """What a callable says itself; ``None`` where only what it wraps says something."""
+def _own(call: Any) -> list[Parameter]:
+    """What a callable says itself, whatever it wraps."""
     try:
         signature = inspect.signature(call, follow_wrapped=False)
     except Exception as error:  # of something in C, or with a __signature__ that is none
-        if not whole:
-            return None
         raise Unreadable(f"its signature can't be read: {one_line(error)}") from None
-    return [_annotated(item, call) for item in signature.parameters.values()]
-
-
-def _annotated(item: Parameter, at: Any) -> Parameter:
-    if item.annotation is Parameter.empty:
-        return item
-    return item.replace(annotation=Annotation(item.annotation, at))
-
-
-def _of_owner(item: Parameter, owner: Any) -> Parameter:
-    """A method's parameter, whose type may be named in the class of its object."""
-    said = item.annotation
-    return item.replace(annotation=said._replace(owner=owner)) if isinstance(said, Annotation) else item
+    return [
+        item if item.annotation is item.empty else item.replace(annotation=Annotation(item.annotation, call))
+        for item in signature.parameters.values()
+    ]
 
 
 def _of_object(call: Any, depth: int) -> list[Parameter]:
@@ -119,20 +116,18 @@ def _of_object(call: Any, depth: int) -> list[Parameter]:
             return _parameters(bound, depth)
     if isinstance(above, staticmethod):
         return _parameters(above, depth)
-    return _own(call, whole=True) or []
+    return _own(call)
 
 
-def _wrapper(own: list[Parameter] | None, wrapped: list[Parameter]) -> list[Parameter]:
+def _wrapper(own: list[Parameter], wrapped: list[Parameter]) -> list[Parameter]:
     """What a wrapper takes: its own parameters, and the wrapped one's where it passes on whatever is named."""
-    if own is None:
-        return wrapped
     types = {item.name: item for item in wrapped}
     named = [_typed(item, types.get(item.name)) for item in own if item.kind not in _VARIABLE]
     if not any(item.kind is Parameter.VAR_KEYWORD for item in own):
         return [*named, *(item for item in own if item.kind in _VARIABLE)]
     known = {item.name for item in named}
     passed_on = [item for item in wrapped if item.name not in known]
-    by_place = [item for item in named if item.kind in _BY_PLACE]
+    by_place = [item for item in named if item.kind in _BY_POSITION]
     return [*by_place, *passed_on, *(item for item in named if item not in by_place)]
 
 
@@ -146,58 +141,43 @@ def _typed(item: Parameter, wrapped: Parameter | None) -> Parameter:
     return item.replace(annotation=wrapped.annotation) if said is Parameter.empty or copied else item
 
 
-def _left(
+def _unbound(
     parameters: list[Parameter], args: tuple[Any, ...], keywords: dict[str, Any], call: Any
 ) -> list[Parameter]:
     """The parameters that are left once some have got their arguments, by place or by name."""
-    left, places = [], len(args)
+    left, positions = [], len(args)
     for item in parameters:
-        if places and item.kind in _BY_PLACE:
-            places -= 1
+        if positions and item.kind in _BY_POSITION:
+            positions -= 1
         elif item.name not in keywords or item.kind in _VARIABLE:
             left.append(item)
         if item.kind is Parameter.VAR_POSITIONAL:
-            places = 0
+            positions = 0
     names = {item.name for item in parameters}
     taken = any(item.kind is Parameter.VAR_KEYWORD for item in parameters)
-    if places or not (taken or names.issuperset(keywords)):
+    if positions or not (taken or names.issuperset(keywords)):
         raise Unreadable(f"the arguments that are bound don't fit {name_of(call)}")
     return left
 
 
 def _of_class(call: type) -> list[Parameter]:
-    """What makes an object of a class."""
-    fields = _model_fields(call)
-    if fields is not None:
-        made = [_field(name, info, call) for name, info in fields.items()]
-        return [item for item in made if item is not None]
-    return _own(call, whole=True) or []
-
-
-def _model_fields(call: type) -> dict[str, Any] | None:
-    """The fields of a model of pydantic's that is made of nothing else."""
+    """What makes an object of a class: of a model that pydantic makes, its fields."""
     models = sys.modules.get("pydantic.main")
     made: Any = call
     if (
         models is None
         or not issubclass(call, models.BaseModel)
-        or "__init__" in _own_names(made, models.BaseModel)
+        or made.__init__ is not models.BaseModel.__init__
     ):
-        return None
-    fields: dict[str, Any] = made.model_fields
-    return None if "root" in fields and getattr(call, "__pydantic_root_model__", False) else fields
-
-
-def _own_names(made: Any, above: type) -> set[str]:
-    """What a class, and those between it and the one above it, define themselves."""
-    between = made.__mro__[: made.__mro__.index(above)]
-    return {name for one in between for name in vars(one)}
+        return _own(call)
+    fields = [_field(name, info, call) for name, info in made.model_fields.items()]
+    return [item for item in fields if item is not None]
 
 
 def _field(name: str, info: Any, model: Any) -> Parameter | None:
     """A model's field, under the name by which it is passed; ``None`` where none needs to be."""
     config = model.model_config
-    path = (name,) if by_name(config) else path_of(name, info.validation_alias, config)
+    path = (name,) if is_by_name(config) else path_of(name, info.validation_alias, config)
     key = ".".join(map(str, path))
     default = Parameter.empty
     if not info.is_required():  # the class fills it in itself

@@ -13,8 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
-from llmorch.declare.annotations import one_line
-from llmorch.declare.defaults import as_written, enum_value, same
+from llmorch.declare.core_schemas import rebuilt
+from llmorch.declare.defaults import enum_value, literal_of, same_literal
+from llmorch.declare.text import one_line
 from llmorch.errors import FunctionError
 
 ITERATORS = (abc.Iterator, abc.Generator)
@@ -23,41 +24,6 @@ _NUMBERS = ("int", "float", "decimal", "fraction", "complex")
 _CONTAINERS = ("list", "tuple", "set", "frozenset", "dict")
 _OF_USERS = ("model", "dataclass", "call", "default")
 _SHOWN = 12
-NOT_SCHEMAS = frozenset(
-    ("metadata", "expected", "default", "config", "cls", "members", "serialization", "ref")
-)
-"""Keys of a core schema below which there is no other one."""
-
-
-class OfLiterals:
-    """Checks what a plan says: strictly, as JSON is."""
-
-    def __init__(self, core: Any) -> None:
-        self._validator = SchemaValidator(_ForLiterals().schema(core), None, _use_prebuilt=False)
-
-    def check(self, text: str) -> None:
-        """Check a value that is written as JSON. Raises ``ValidationError``."""
-        self._validator.validate_json(text, strict=True)
-
-
-class OfValues:
-    """Checks what calls returned, and converts it where that loses nothing. A truth is no number."""
-
-    def __init__(self, core: Any) -> None:
-        changing = _ForValues()
-        self._validator = SchemaValidator(changing.schema(core), None, _use_prebuilt=False)
-        self.has_code = changing.has_code
-        """Whether a user's code may run in it, which must not see a value twice."""
-        self._strict_first = changing.has_numbers and not changing.has_code
-
-    def accept(self, value: object) -> Any:
-        """The value in the type. Raises ``ValidationError``, with the first of many complaints."""
-        if self._strict_first:
-            try:  # what is of the type already needs no look at each number in it
-                return self._validator.validate_python(value, strict=True)
-            except ValidationError:
-                pass
-        return self._validator.validate_python(value)
 
 
 def from_iterable(schema: Any) -> Any:
@@ -74,58 +40,52 @@ def _as_list(value: Any) -> Any:
     return list(value)
 
 
-class _Changing:
-    """Makes another core schema of pydantic's."""
+class ForLiterals:
+    """Validates literals: JSON can't be an instance of anything, so what is made of it is looked at.
 
-    def __init__(self) -> None:
+    Raises ``FunctionError`` for a schema that could not check anything.
+    """
+
+    def __init__(self, core: Any) -> None:
         self.has_numbers = False
         self.has_code = False
+        """Whether a user's code may run in it, which must not see a value twice."""
+        self.validator = SchemaValidator(rebuilt(core, self._change), None, _use_prebuilt=False)
 
-    def schema(self, node: Any) -> Any:
-        """The changed schema. Raises ``FunctionError`` for one that could not check anything."""
-        if isinstance(node, list | tuple):
-            return type(node)(self.schema(item) for item in node)
-        if not isinstance(node, dict):
-            return node
-        kind = node.get("type")
-        if not isinstance(kind, str):  # a dictionary of fields, one of which may be called type
-            return {key: self.schema(item) for key, item in node.items()}
-        made = {key: item if key in NOT_SCHEMAS else self.schema(item) for key, item in node.items()}
+    def _change(self, node: Any, made: Any, _: Any) -> Any:
+        kind = made["type"]
         self.has_code |= kind.startswith("function") or kind in _OF_USERS
         self.has_numbers |= kind in _NUMBERS
         if kind == "union":  # errors call its ways as before they were changed
-            ways = zip(made["choices"], node["choices"], strict=True)
-            made["choices"] = [(new, _label(old)) if isinstance(new, dict) else new for new, old in ways]
+            made["choices"] = [
+                (new, getattr(old.get("cls"), "__name__", old["type"])) if isinstance(new, dict) else new
+                for new, old in zip(made["choices"], node["choices"], strict=True)
+            ]
         changed = self._changed(kind, made)
         if changed is not made and "ref" in made:  # what points here now points to the whole of it
             changed["ref"] = made.pop("ref")
         return changed
 
     def _changed(self, kind: str, made: Any) -> Any:
-        if kind == "generator":
-            rest = {key: made[key] for key in ("min_length", "max_length") if key in made}
-            return from_iterable(
-                core_schema.list_schema(made.get("items_schema", core_schema.any_schema()), **rest)
-            )
-        if kind == "literal" and any(isinstance(item, enum.Enum) for item in made["expected"]):
-            return core_schema.no_info_plain_validator_function(_one_of(made["expected"]))
-        if kind == "is-instance":
-            refuse_unchecked(made["cls"])
-            if made["cls"] in ITERATORS:  # a field's, whose items are no longer known
+        match kind:
+            case "generator":
+                rest = {key: made[key] for key in ("min_length", "max_length") if key in made}
+                items = made.get("items_schema", core_schema.any_schema())
+                return from_iterable(core_schema.list_schema(items, **rest))
+            case "literal" if any(isinstance(item, enum.Enum) for item in made["expected"]):
+                return core_schema.no_info_plain_validator_function(_one_of(made["expected"]))
+            case "is-instance" if made["cls"] in ITERATORS:  # a field's, whose items are no longer known
                 items = from_iterable(core_schema.list_schema())
                 return core_schema.no_info_after_validator_function(iter, items)
-        return made
+            case "is-instance":
+                refuse_unchecked(made["cls"])
+        return self._changed_here(kind, made)
 
-
-class _ForLiterals(_Changing):
-    """JSON can't be an instance of anything: what is made of it is looked at."""
-
-    def _changed(self, kind: str, made: Any) -> Any:
+    def _changed_here(self, kind: str, made: Any) -> Any:
         match kind:
             case "is-instance" if made["cls"] is bytearray:
                 return _bytearray()
-            case "is-instance" if made["cls"] not in ITERATORS:
-                refuse_unchecked(made["cls"])
+            case "is-instance":
                 return core_schema.no_info_plain_validator_function(_instance_of(made["cls"]))
             case "is-subclass":
                 return core_schema.no_info_plain_validator_function(_no_class)
@@ -133,13 +93,13 @@ class _ForLiterals(_Changing):
                 return core_schema.no_info_plain_validator_function(_member_of(made["cls"]))
             case "complex":
                 return core_schema.no_info_plain_validator_function(_complex)
-        return super()._changed(kind, made)
+        return made
 
 
-class _ForValues(_Changing):
-    """A truth is no number, a member goes by its name too, and one complaint is enough."""
+class ForValues(ForLiterals):
+    """Validates results: a truth is no number, a member goes by its name too, one complaint is enough."""
 
-    def _changed(self, kind: str, made: Any) -> Any:
+    def _changed_here(self, kind: str, made: Any) -> Any:
         match kind:
             case "is-instance" if made["cls"] is bytearray:
                 return core_schema.union_schema([made, _bytearray()])
@@ -157,11 +117,7 @@ class _ForValues(_Changing):
                 )
             case _ if kind in _CONTAINERS:
                 return {**made, "fail_fast": True}
-        return super()._changed(kind, made)
-
-
-def _label(schema: Any) -> str:
-    return str(getattr(schema.get("cls"), "__name__", schema["type"]))
+        return made
 
 
 def refuse_unchecked(wanted: Any) -> None:
@@ -234,12 +190,12 @@ def _one_of(expected: list[Any]) -> abc.Callable[[Any], Any]:
         for one in expected:
             if type(one) is type(value) and one == value:
                 return one
-            if isinstance(one, enum.Enum) and same(value, enum_value(one)):
+            if isinstance(one, enum.Enum) and same_literal(value, enum_value(one)):
                 return one
         for one in expected:
             if isinstance(one, enum.Enum) and value == one.name:
                 return one
-        choice = " or ".join(repr(as_written(one)) for one in expected[:_SHOWN])
+        choice = " or ".join(repr(literal_of(one)) for one in expected[:_SHOWN])
         raise PydanticCustomError("literal_error", "Input should be {choice}", {"choice": choice})
 
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llmorch.declare.parts import MAX_RETRIES
+from llmorch.declare.options import MAX_RETRIES
 from llmorch.places.failure import kind_of
 
 if TYPE_CHECKING:

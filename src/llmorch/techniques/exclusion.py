@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import FunctionCall
-from llmorch.declare.defaults import Untold, told_default
-from llmorch.declare.words import literal_text
+from llmorch.declare.defaults import NoLiteral, literal_default
+from llmorch.declare.schema_text import literal_text
 from llmorch.plan import render_call
 from llmorch.techniques.grammar import Rules, literal
 
@@ -58,8 +58,8 @@ def _others(rules: Rules, function: Function, tried: Sequence[FunctionCall]) -> 
     for parameter in function.parameters:
         had = [_written(call.args[parameter.name]) for call in before if parameter.name in call.args]
         if not parameter.required:  # written out, the default is the same call again
-            with suppress(Untold):
-                had.append(literal_text(told_default(parameter.name, parameter.default)))
+            with suppress(NoLiteral):
+                had.append(literal_text(literal_default(parameter.name, parameter.default)))
         if value := _but(parameter.schema, parameter.schema.get("$defs", {}), had):
             shapes.append(rules.call(function, {parameter.name: value}))
     return shapes

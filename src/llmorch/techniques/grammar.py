@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from llmorch.declare.words import literal_text
+from llmorch.declare.schema_text import literal_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

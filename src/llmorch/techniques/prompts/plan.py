@@ -243,4 +243,4 @@ def next_number(calls: Iterable[FunctionCall]) -> int:
 
 def listed(functions: Mapping[str, Function]) -> str:
     """The functions as a model reads them, one a line."""
-    return "\n".join(function.told.line for function in functions.values())
+    return "\n".join(function.prompt_text.line for function in functions.values())

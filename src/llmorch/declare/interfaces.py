@@ -1,0 +1,155 @@
+"""What a callable says of itself, in its signature and its docstring, as a plan and a model need it.
+
+Decides which parameters a plan can pass, and what type a call's result has. This module must
+not know what a function is once it is declared.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections import abc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llmorch.declare.annotations import UnknownType
+from llmorch.declare.callables import docstring, is_async, is_generator, is_pythons, unfit
+from llmorch.declare.defaults import MADE
+from llmorch.declare.fields import default_in, description_in, is_field, with_field, without_default
+from llmorch.declare.parameters import Parameter
+from llmorch.declare.role import only_calls
+from llmorch.declare.signatures import Unreadable, parameters_of, returned_by
+from llmorch.errors import FunctionError
+
+if TYPE_CHECKING:
+    import inspect
+    from collections.abc import Callable, Sequence
+
+    from docstring_parser import Docstring
+
+_ITERATED = (
+    *(abc.Iterator, abc.Generator, abc.Iterable),
+    *(abc.AsyncIterator, abc.AsyncGenerator, abc.AsyncIterable),
+)
+_NAMES_ONLY = "and a plan passes every argument by its name"
+_CALLING = "offer a function that calls it and has named parameters, as in def look_up(name: str): ..."
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a callable says of itself; its docstring has ``documented`` characters."""
+
+    description: str
+    parameters: tuple[Parameter, ...]
+    returns: Any
+    returns_description: str
+    documented: int
+
+
+def interface_of(call: Callable[..., Any], name: str, *, asks_model: bool = False) -> Interface:
+    """Read a callable's signature and docstring (Google, NumPy or reST). Raises ``FunctionError``."""
+    if reason := unfit(call):
+        raise FunctionError(f"{name}: {reason}")
+    text = docstring(call)
+    doc = _parsed(text)
+    described = {parameter.arg_name: parameter.description or "" for parameter in doc.params}
+    try:
+        parameters = tuple(_parameter(item, described) for item in _named(parameters_of(call)))
+    except Unreadable as error:
+        raise FunctionError(f"{name}: {error}; offer a function written with def that calls it") from None
+    except FunctionError as error:
+        raise FunctionError(f"{name}: {error}") from None
+    return Interface(
+        description="\n\n".join(part for part in (doc.short_description, doc.long_description) if part),
+        parameters=parameters,
+        returns=_returned(call, asks_model=asks_model),
+        returns_description=(doc.returns.description or "") if doc.returns else "",
+        documented=len(text),
+    )
+
+
+def _named(taken: Sequence[inspect.Parameter]) -> list[inspect.Parameter]:
+    """The parameters that have names: what a ``*args`` or a ``**kwargs`` would take beside them is left out."""
+    named = [item for item in taken if item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)]
+    needless = any(item.kind is item.POSITIONAL_OR_KEYWORD or item.default is item.empty for item in named)
+    for item in taken:
+        if item.kind is item.POSITIONAL_ONLY:
+            raise FunctionError(f"parameter {item.name} takes no name, {_NAMES_ONLY}; {_CALLING}")
+        if item.kind is item.VAR_POSITIONAL and not needless:
+            raise FunctionError(f"*{item.name} takes arguments without names, {_NAMES_ONLY}; {_CALLING}")
+    if taken and not named:
+        raise FunctionError(
+            f"**{taken[0].name} takes arguments of any name, so nobody can tell a model which; {_CALLING}"
+        )
+    return named
+
+
+def _parsed(text: str) -> Docstring:
+    import docstring_parser
+
+    try:
+        return docstring_parser.parse(text)
+    except docstring_parser.ParseError:
+        doc = docstring_parser.Docstring()
+        doc.short_description = text
+        return doc
+
+
+def _parameter(item: inspect.Parameter, described: dict[str, str]) -> Parameter:
+    annotation = Any
+    if item.annotation is not item.empty:
+        try:
+            annotation = item.annotation.resolved()
+        except UnknownType as error:
+            raise FunctionError(f"parameter {item.name}: its type: {error}") from None
+    description = description_in(annotation)
+    annotation, field = without_default(annotation)
+    default = item.default
+    if is_field(default):
+        annotation, description = with_field(annotation, default), description or default.description or ""
+        field = default_in(default) or field
+        default = item.empty
+    required = default is item.empty and field is None
+    if default is item.empty:
+        default = None if field is None else MADE if field.factory is not None else field.value
+    made = Parameter(
+        name=item.name,
+        annotation=annotation,
+        required=required,
+        default=default,
+        description=description or described.get(item.name, ""),
+        field=field,
+    )
+    if not only_calls():
+        made.check_type()
+    return made
+
+
+def _returned(call: Callable[..., Any], *, asks_model: bool) -> Any:
+    """The type of a call's result: of what yields, a list, unless it yields prompts and returns something else."""
+    said = returned_by(call)
+    try:
+        annotation = Any if said is None else said.resolved()
+    except UnknownType:  # nothing is checked by it
+        return Any
+    args = typing.get_args(annotation)
+    kind = typing.get_origin(annotation) or annotation
+    if kind is abc.Generator and (asks_model or is_async(call)):
+        return args[2] if len(args) == 3 else Any
+    if kind in (abc.Coroutine, abc.Awaitable):
+        return args[-1] if args else Any
+    if asks_model and is_generator(call):
+        return Any
+    if kind in _ITERATED:
+        item = args[0] if args else Any
+        return list if item is Any else list[item]  # type: ignore[valid-type]
+    return annotation
+
+
+def is_own_iterator(annotation: Any) -> bool:
+    """Whether a type is, or may be, a class of somebody's own whose objects are iterated only once."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Annotated, typing.Union, types.UnionType):
+        return any(map(is_own_iterator, args))
+    kind = origin or annotation
+    return isinstance(kind, type) and not is_pythons(kind) and hasattr(kind, "__next__")
