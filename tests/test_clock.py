@@ -138,24 +138,20 @@ def test_what_is_due_while_a_thread_works_comes_when_it_really_is() -> None:
 
 
 def test_a_socket_is_waited_for() -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+
     async def main() -> tuple[bytes, float]:
         loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        child = subprocess.Popen(
-            [sys.executable, "-c", f"import os, time; time.sleep({BRIEFLY}); os.write(1, b'hello')"],
-            stdout=theirs,
-        )
         late = loop.create_task(asyncio.sleep(HOUR))
-        with ours, theirs:
-            heard = await loop.sock_recv(ours, 5)
-        came = now()
-        child.wait()
+        heard, came = await loop.sock_recv(ours, 5), now()
         await late
         assert now() == HOUR
         return heard, came
 
-    assert run_virtually(main()) == (b"hello", 0.0)
+    script = f"import os, time; time.sleep({BRIEFLY}); os.write(1, b'hello')"
+    with ours, theirs, subprocess.Popen([sys.executable, "-c", script], stdout=theirs):
+        assert run_virtually(main()) == (b"hello", 0.0)
 
 
 @pytest.mark.filterwarnings("ignore:.*child watcher.*:DeprecationWarning")
@@ -171,7 +167,7 @@ def test_a_subprocess_is_waited_for() -> None:
 
 
 def test_an_orchestrators_calls_and_limits_are_kept_in_virtual_time() -> None:
-    @function(retries=2)
+    @function(retries=2, pure=True)
     async def flaky(seconds: float) -> str:
         await asyncio.sleep(seconds)
         raise ConnectionError("reset")
@@ -183,12 +179,12 @@ def test_an_orchestrators_calls_and_limits_are_kept_in_virtual_time() -> None:
 
     async def main() -> list[tuple[str, float, float | None, str]]:
         async with Orchestrator([flaky, endless], model=ScriptedModel([])) as orchestrator:
-            result = await orchestrator.execute("s1 = flaky(seconds=100)\ns2 = endless()")
+            result = await orchestrator.execute("s1 = flaky(seconds=10)\ns2 = endless()")
         return [(call.status, call.dispatched, call.completed, call.error) for call in result.calls[:2]]
 
     flaked, ended = run_virtually(main())
     assert flaked[0] == "failed"
-    assert 300 < (flaked[2] or 0) < 400  # three attempts, and what is waited between them
+    assert 30 < (flaked[2] or 0) < 40  # three attempts, and what is waited between them
     assert ended == ("failed", 0.0, 60.0, "endless took longer than its timeout of 60 s")
 
 
