@@ -15,7 +15,6 @@ test: setup
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/llmorch models --fetch local
 	.venv/bin/python -m pytest
 
 setup: .venv/ready

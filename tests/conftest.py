@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from llmorch.machine import cache_folder
+from llmorch.models.weights import CATALOGUE, present
 from llmorch.schedule import Command, Event, Orchestration, PlanRevised
 from llmorch.schedule.verify import verify
 
@@ -30,6 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
         if (real / name).is_dir():
             (own / name).symlink_to(real / name)
     os.environ["XDG_CACHE_HOME"] = folder.name
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Without weights a test of the real model is skipped: it fetches none by itself."""
+    if item.get_closest_marker("local") is not None and not present(CATALOGUE["local"]):
+        pytest.skip("the weights are not on this machine: llmorch models --fetch local")
 
 
 @pytest.fixture(autouse=True)
