@@ -15,6 +15,8 @@ from tests.test_explain import call, run
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.cli.conftest import Program
+
 PLAN = (
     's1 = fetch(name="a", seconds=0.4)\ns2 = spin(seconds=0.1)\ns3 = spin(seconds=len(s1) / 20)\n'
     's4 = fetch(name="{s1} {s2} {s3}")\n'
@@ -109,11 +111,13 @@ def test_an_unresolved_run_without_calls_has_nothing_to_explain() -> None:
         ),
     ],
 )
-def test_what_is_no_saved_run_is_a_usage_error(tmp_path: Path, saved: str, says: str) -> None:
+def test_what_is_no_saved_run_is_a_usage_error(
+    tmp_path: Path, saved: str, says: str, program: Program
+) -> None:
     file = tmp_path / "run.json"
     file.write_bytes(saved.encode("utf-8", "surrogateescape"))
-    done = llmorch("explain", str(file))
+    done = program("explain", str(file))
     assert done.returncode == 2
     assert says in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
-    assert llmorch("explain", str(tmp_path / "none.json")).returncode == 2
+    assert program("explain", str(tmp_path / "none.json")).returncode == 2
