@@ -73,9 +73,7 @@ def test_a_dry_run_prints_the_plan_and_what_it_will_take_and_runs_nothing(record
         (["--dry-run", "-t", "magic"], "there is no technique 'magic'"),
     ],
 )
-def test_what_can_not_be_foretold_is_a_usage_error(
-    options: list[str], says: str, program: Program
-) -> None:
+def test_what_can_not_be_foretold_is_a_usage_error(options: list[str], says: str, program: Program) -> None:
     done = program("run", "hi", "-m", "recorded:no-such.jsonl", *options)
     assert done.returncode == 2
     assert says in done.stderr

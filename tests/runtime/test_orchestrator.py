@@ -282,16 +282,16 @@ async def test_real_time_and_virtual_time_dispatch_alike() -> None:
 
 async def test_a_sync_function_that_computes_is_pointed_out() -> None:
     @function(pure=True)
-    def busy() -> int:
-        return sum(n * n for n in range(4_000_000))
+    def busy(after: int = 0) -> int:
+        return sum(n * n for n in range(2_000_000))
 
     @function(kind="inout", pure=True)
     def said_so() -> int:
-        return sum(n * n for n in range(4_000_000))
+        return sum(n * n for n in range(2_000_000))
 
     async with Orchestrator([busy, said_so], model=ScriptedModel([]), optimize=False) as orchestrator:
-        for _ in range(30):  # on a machine that others load, a call may not get its half of the CPU
-            result = await orchestrator.execute("s1 = busy()\ns2 = said_so()\ns3 = busy()")
+        for _ in range(60):  # on a machine that others load, a call may not get its half of the CPU
+            result = await orchestrator.execute("s1 = said_so()\ns2 = busy(after=s1)\ns3 = busy(after=s2)")
             assert len(result.notes) <= 1
             if result.notes:
                 break

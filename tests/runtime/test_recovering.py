@@ -18,6 +18,7 @@ from tests.runtime.counted import MADE, number_in, scripted, search
 if TYPE_CHECKING:
     from llmorch.models.model import ModelRequest
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 

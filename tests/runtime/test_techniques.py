@@ -33,6 +33,7 @@ def math(prompt: str) -> Generator[str, str, float]:
     return float(expression)
 
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 BATCH = 'search(query="A")\nsearch(query="B")'

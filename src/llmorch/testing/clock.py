@@ -10,7 +10,7 @@ So nothing is jumped over, and time passes as on any other clock, while
   until that is closed: let an async function wait for ``asyncio.to_thread`` instead;
 * a socket or a pipe is watched; or a subprocess has been started, from then on.
 
-What ends meanwhile takes none of the loop's time; what is due meanwhile comes when it really is.
+Everything else is exact: a coroutine that sleeps for 0.1 s wakes up at the very float.
 """
 
 from __future__ import annotations
@@ -126,8 +126,6 @@ class _Jumping(DefaultSelector):
     def __init__(self, due: Callable[[], float | None], may_jump: Callable[[], bool]) -> None:
         super().__init__()
         self.now = 0.0
-        self._waited = 0.0
-        """Real seconds that were waited at this moment of the virtual time."""
         self._due = due
         self._may_jump = may_jump
 
@@ -135,19 +133,24 @@ class _Jumping(DefaultSelector):
         if timeout is not None and timeout <= 0:
             return super().select(timeout)
         due = self._due()
-        if due is None:  # only what is outside can go on
-            return super().select(timeout)
-        if not self._may_jump():
-            began = monotonic()
-            happened = super().select(max(0.0, due - self.now - self._waited))
-            self._waited += monotonic() - began
-            if happened or self.now + self._waited < due:
-                return happened
-        # What is due is what is due within the resolution of the real clock, which is less than
-        # one digit of the time after three months.
-        self.now = due if due + _RESOLUTION > due else nextafter(due, inf)
-        self._waited = 0.0
-        return super().select(0)
+        if due is not None and self._may_jump():
+            self.now = _past(due)
+            return super().select(0)
+        began = monotonic()
+        happened = super().select(None if due is None else due - self.now)
+        self.now += monotonic() - began
+        if due is not None and (not happened or self.now > due):
+            self.now = _past(due)
+        return happened
+
+
+def _past(due: float) -> float:
+    """The moment at which an event loop takes that to be due.
+
+    That is within the resolution of the real clock, which is less than one digit of the time
+    after three months.
+    """
+    return due if due + _RESOLUTION > due else nextafter(due, inf)
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
