@@ -118,8 +118,26 @@ def test_a_thread_that_works_is_waited_for_and_no_time_jumps_over_it(way: str) -
         return told
 
     took, late = run_virtually(main())
-    assert BRIEFLY * 0.9 < took < HOUR
+    assert took < 60
     assert not late
+
+
+def test_a_job_that_nobody_waits_for_any_more_is_not_passed_over_either() -> None:
+    ended = threading.Event()
+
+    def work() -> None:
+        time.sleep(3 * BRIEFLY)
+        ended.set()
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(work), BRIEFLY)
+        assert not ended.is_set()
+        await asyncio.sleep(HOUR)
+        assert ended.is_set()
+        assert now() == pytest.approx(HOUR, abs=1)
+
+    run_virtually(main())
 
 
 def test_what_is_due_while_a_thread_works_comes_when_it_really_is() -> None:
@@ -146,17 +164,17 @@ def test_a_time_that_is_set_anew_at_every_sign_of_life_does_not_run_out() -> Non
         loop, signs = asyncio.get_running_loop(), asyncio.Queue[int]()
 
         def work() -> None:
-            for number in range(10):
+            for number in range(20):
                 time.sleep(BRIEFLY)
                 loop.call_soon_threadsafe(signs.put_nowait, number)
 
         working = asyncio.create_task(asyncio.to_thread(work))
-        for _ in range(10):
-            last = await asyncio.wait_for(signs.get(), 7 * BRIEFLY)
+        for _ in range(20):
+            last = await asyncio.wait_for(signs.get(), 15 * BRIEFLY)
         await working
         return last
 
-    assert run_virtually(main()) == 9
+    assert run_virtually(main()) == 19
 
 
 def test_a_socket_is_waited_for() -> None:
@@ -175,7 +193,7 @@ def test_a_socket_is_waited_for() -> None:
     with ours, theirs, subprocess.Popen([sys.executable, "-c", script], stdout=theirs):
         heard, came = run_virtually(main())
     assert heard == b"hello"
-    assert BRIEFLY * 0.9 < came < HOUR
+    assert came < 60
 
 
 @pytest.mark.filterwarnings("ignore:.*child watcher.*:DeprecationWarning")
@@ -189,7 +207,7 @@ def test_a_subprocess_is_waited_for() -> None:
 
     ended, came = run_virtually(main())
     assert ended == 0
-    assert BRIEFLY * 0.9 < came < HOUR
+    assert came < 60
 
 
 def test_an_orchestrators_calls_and_limits_are_kept_in_virtual_time() -> None:
@@ -234,10 +252,10 @@ def test_a_sync_function_is_waited_for_and_its_timeout_does_not_come_early() -> 
         return tuple(call.completed for call in result.calls)
 
     soon, late = run_virtually(main("s1 = elsewhere()\ns2 = waits()"))
-    assert BRIEFLY * 0.9 < soon < HOUR
+    assert soon < 60
     assert late == HOUR
     (soon,) = run_virtually(main("s1 = sleeps()"))
-    assert BRIEFLY * 0.9 < soon < HOUR
+    assert soon < 60
 
 
 def test_a_loop_can_be_made_by_whoever_makes_loops_and_begins_at_zero() -> None:

@@ -378,14 +378,14 @@ async def test_a_value_without_a_text_fails_the_calls_that_need_it_and_hangs_not
 
 
 async def test_a_bomb_in_an_argument_is_refused_within_bounds() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     result = await execute(
         's1 = join(parts=["x{s2}"])'.replace("{s2}", "") + "\ns2 = count(n=round(5, -30000000))"
     )
     assert "round takes at most" in result.calls["s2"].error
     result = await execute('s1 = join(parts=["a"], between=str([[[0] * 3000] * 3000] * 3000))')
     assert "items can't be written as text" in result.error
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 async def test_runs_of_one_orchestrator_take_turns_and_cancelling_one_leaves_the_other() -> None:

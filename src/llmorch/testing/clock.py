@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from heapq import heappop, heappush
 from math import inf, nextafter
 from selectors import DefaultSelector
@@ -47,7 +48,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """
 
     def __init__(self) -> None:
-        self._others = {thread.ident for thread in threading.enumerate()}
+        self._others = set(threading.enumerate())
         self._outside = 0
         """Jobs on threads, and subprocesses."""
         self._timers: list[asyncio.TimerHandle] = []
@@ -73,14 +74,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         heappush(self._timers, timer)
         return timer
 
+    def set_default_executor(self, executor: ThreadPoolExecutor) -> None:  # type: ignore[override]
+        """As in every loop."""
+        super().set_default_executor(executor)
+        self._threads = executor
+
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
     ) -> asyncio.Future[T]:
-        """As in every loop; time doesn't jump before the job has ended."""
-        ended = super().run_in_executor(executor, func, *args)
+        """As in every loop; time doesn't jump before the job has ended, also if nobody waits for it any more."""
+        job = (executor or self._threads).submit(func, *args)
         self._outside += 1
-        ended.add_done_callback(self._is_back)
-        return ended
+        job.add_done_callback(self._tell)
+        return asyncio.wrap_future(job, loop=self)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Wait for the jobs on threads, however long they really take."""
@@ -100,7 +106,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._outside += 1
         return await super().subprocess_shell(*args, **options)
 
-    def _is_back(self, _: object) -> None:
+    def _tell(self, _: object) -> None:
+        with suppress(RuntimeError):  # the loop was closed meanwhile: its time has ended
+            self.call_soon_threadsafe(self._is_back)
+
+    def _is_back(self) -> None:
         self._outside -= 1
 
     def _next(self) -> float | None:
@@ -114,8 +124,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             not self._outside
             and len(self._clock.get_map()) == self._own
             and all(
-                thread.ident in self._others or thread.name.startswith(_THREADS)
-                for thread in threading.enumerate()
+                thread in self._others or thread.name.startswith(_THREADS) for thread in threading.enumerate()
             )
         )
 
