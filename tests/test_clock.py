@@ -140,6 +140,18 @@ def test_a_job_that_nobody_waits_for_any_more_is_not_passed_over_either() -> Non
     run_virtually(main())
 
 
+def test_nothing_is_jumped_between_the_end_of_a_job_and_its_being_heard_of() -> None:
+    """It once was, now and then: the clock heard of the end before whoever waited for it."""
+
+    async def main() -> bool:
+        late = asyncio.create_task(asyncio.sleep(1000 * HOUR))
+        for _ in range(1_000):
+            await asyncio.to_thread(lambda: None)
+        return late.done()
+
+    assert not run_virtually(main())
+
+
 def test_what_is_due_while_a_thread_works_comes_when_it_really_is() -> None:
     async def main() -> tuple[float, float]:
         asks = threading.Event()

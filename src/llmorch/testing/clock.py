@@ -35,6 +35,8 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _RESOLUTION = get_clock_info("monotonic").resolution
+_LONGEST = 3600.0
+"""Real seconds that are waited at once; a selector can't take a number however large."""
 _THREADS = "virtual-clock"
 """How the names of the threads begin that ``run_in_executor`` keeps: its jobs are counted."""
 
@@ -85,8 +87,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """As in every loop; time doesn't jump before the job has ended, also if nobody waits for it any more."""
         job = (executor or self._threads).submit(func, *args)
         self._outside += 1
-        job.add_done_callback(self._tell)
-        return asyncio.wrap_future(job, loop=self)
+        ended = asyncio.wrap_future(job, loop=self)
+        job.add_done_callback(self._tell)  # after that of the future: whoever waits hears of it first
+        return ended
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Wait for the jobs on threads, however long they really take."""
@@ -146,9 +149,10 @@ class _Jumping(DefaultSelector):
             self.now = _past(due)
             return super().select(0)
         began = monotonic()
-        happened = super().select(None if due is None else due - self.now)
+        left = None if due is None else due - self.now
+        happened = super().select(left if left is None else min(left, _LONGEST))
         self.now += monotonic() - began
-        if due is not None and (not happened or self.now > due):
+        if due is not None and left is not None and (self.now > due or (not happened and left <= _LONGEST)):
             self.now = _past(due)
         return happened
 
