@@ -239,7 +239,7 @@ def test_a_plan_is_executed_as_written_but_for_pure_calls_that_are_the_same(tmp_
 FILMS = 's1 = film(name="a")\ns2 = film(name="b")\ns3 = fetch(name="{s1} {s2}")\n'
 
 
-def test_what_a_call_takes_is_shown_and_has_to_be_there() -> None:
+def test_what_a_call_takes_is_shown_and_has_to_be_there(program) -> None:
     options = ("-", "-f", FUNCTIONS, "-p", "2", "--resource", "camera=1", "--json", "-q")
     data = json.loads(llmorch("execute", *options, stdin=FILMS).stdout)
     first, second, third = data["calls"]
@@ -247,7 +247,7 @@ def test_what_a_call_takes_is_shown_and_has_to_be_there() -> None:
     assert second["dispatched"] >= first["completed"]
     assert (third["processors"], third["resources"]) == ([], {})
 
-    refused = llmorch("execute", "-", "-f", FUNCTIONS, "-p", "2", stdin=FILMS)
+    refused = program("execute", "-", "-f", FUNCTIONS, "-p", "2", stdin=FILMS)
     assert refused.returncode == 1
     assert "film can't be called here: it needs 1 of camera, and there is none" in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -263,16 +263,18 @@ def test_graph_shows_what_calls_take(program) -> None:
     assert "takes 1 of camera, 2 processors" in program("graph", "-", "-f", FUNCTIONS, stdin=FILMS).stdout
 
 
-def test_simulate_takes_what_there_is_into_account_and_leaves_out_too_few_processors(tmp_path) -> None:
+def test_simulate_takes_what_there_is_into_account_and_leaves_out_too_few_processors(
+    tmp_path, program
+) -> None:
     durations = tmp_path / "durations.json"
     durations.write_text('{"film": 2, "fetch": 1}')
     options = ("simulate", "-", "-f", FUNCTIONS, "--durations", str(durations))
-    done = llmorch(*options, "--resource", "camera=1", "-p", "1,4", "--json", stdin=FILMS)
+    done = program(*options, "--resource", "camera=1", "-p", "1,4", "--json", stdin=FILMS)
     assert json.loads(done.stdout)["runs"] == [{"processors": 4, "makespan": 5.0, "lower_bound": 4.0}]
     assert "left out: 1 processors; it needs 2 processors, and there is 1 processor" in done.stderr
-    two = llmorch(*options, "--resource", "camera=2", "-p", "4", "--json", stdin=FILMS)
+    two = program(*options, "--resource", "camera=2", "-p", "4", "--json", stdin=FILMS)
     assert json.loads(two.stdout)["runs"][0]["makespan"] == 3.0
-    none = llmorch(*options, "-p", "4", stdin=FILMS)
+    none = program(*options, "-p", "4", stdin=FILMS)
     assert (none.returncode, none.stdout) == (1, "")
     assert "it needs 1 of camera, and there is none" in none.stderr
 
@@ -281,16 +283,16 @@ def test_simulate_takes_what_there_is_into_account_and_leaves_out_too_few_proces
     ("said", "told"),
     [("camera", "is not NAME=AMOUNT"), ("camera=x", "neither a whole number"), ("cpu=2", "processors= says")],
 )
-def test_a_resource_that_cant_be_is_a_usage_error(said: str, told: str) -> None:
-    done = llmorch("execute", "-", "-f", FUNCTIONS, "--resource", said, stdin=FILMS)
+def test_a_resource_that_cant_be_is_a_usage_error(said: str, told: str, program) -> None:
+    done = program("execute", "-", "-f", FUNCTIONS, "--resource", said, stdin=FILMS)
     assert done.returncode == 2
     assert told in " ".join(done.stderr.split())
 
 
-def test_simulate_says_how_long_any_number_of_processors_would_take(tmp_path) -> None:
+def test_simulate_says_how_long_any_number_of_processors_would_take(tmp_path, program) -> None:
     durations = tmp_path / "durations.json"
     durations.write_text('{"stereo": 35, "s9": 0}')
-    done = llmorch("simulate", "-", "--durations", str(durations), "-p", "1,3,4,8", "--json", stdin=KITTI)
+    done = program("simulate", "-", "--durations", str(durations), "-p", "1,3,4,8", "--json", stdin=KITTI)
     assert json.loads(done.stdout) == {
         "runs": [
             {"processors": 1, "makespan": 280.0, "lower_bound": 280.0},
@@ -299,7 +301,7 @@ def test_simulate_says_how_long_any_number_of_processors_would_take(tmp_path) ->
             {"processors": 8, "makespan": 35.0, "lower_bound": 35.0},
         ]
     }
-    table = llmorch("simulate", "-", "--durations", str(durations), "-p", "4", stdin=KITTI).stdout
+    table = program("simulate", "-", "--durations", str(durations), "-p", "4", stdin=KITTI).stdout
     assert "4   70.00 s      70.00 s" in table
 
 
