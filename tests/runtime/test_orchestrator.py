@@ -13,8 +13,8 @@ import pytest
 from pydantic import BaseModel
 
 from llmorch import ModelError, Orchestrator, PlanError, UnresolvedQuery, function
-from llmorch.errors import FunctionError, LLMOrchError
-from llmorch.places import inline
+from llmorch.errors import FunctionError, LLMOrchError, WrongArgument
+from llmorch.places import threads
 from llmorch.runtime.simulate import simulate
 from llmorch.schedule import CallCompleted, Dispatch
 from llmorch.testing import ScriptedModel
@@ -214,6 +214,17 @@ async def test_a_model_that_fails_inside_a_plan_fails_that_call() -> None:
     assert result.answer == "<b>"
 
 
+async def _spent_by_children(seconds: float) -> float:
+    """The CPU seconds that the processes below this one take in a time."""
+
+    def spent() -> float:
+        return sum(sum(child.cpu_times()[:2]) for child in psutil.Process().children(recursive=True))
+
+    before = spent()
+    await asyncio.sleep(seconds)
+    return spent() - before
+
+
 async def test_cancelling_stops_everything_and_says_what_had_finished() -> None:
     orchestrator = scripted()
     plan = (
@@ -227,8 +238,11 @@ async def test_cancelling_stops_everything_and_says_what_had_finished() -> None:
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
     assert time.monotonic() - began < 10
-    assert psutil.Process().children() == []
+    assert await _spent_by_children(0.2) < 0.1
     assert caught.value.__notes__ == ["completed: s1; cancelled: s2, s3, s4"]
+    assert (await orchestrator.execute('s1 = fetch(name="a")')).answer == "<a>"
+    await orchestrator.close()
+    assert psutil.Process().children() == []
 
 
 async def test_two_compute_calls_run_in_two_processes() -> None:
@@ -274,7 +288,7 @@ async def test_a_sync_function_that_computes_is_pointed_out(monkeypatch: pytest.
     """By clocks that functions set: real ones say little of a function on a machine that others load."""
     seconds = {"perf_counter": 0.0, "process_time": 0.0, "thread_time": 0.0}
     for clock in seconds:
-        monkeypatch.setattr(inline, clock, partial(seconds.__getitem__, clock))
+        monkeypatch.setattr(threads, clock, partial(seconds.__getitem__, clock))
 
     def takes(wall: float, cpu: float) -> int:
         seconds["perf_counter"] += wall
@@ -445,7 +459,7 @@ async def test_inside_a_loop_the_plain_methods_say_what_to_write() -> None:
         ({"policy": "magic"}, ValueError, "critical"),
         ({"model": "magic"}, ModelError, "openai:NAME"),
         ({"model": "openai:"}, ModelError, "openai:NAME"),
-        ({"examples": "/no/such/file"}, FunctionError, "can't be read"),
+        ({"examples": "/no/such/file"}, WrongArgument, "can't be read"),
         ({"functions": [fetch, fetch]}, FunctionError, "two functions are called fetch"),
     ],
 )
