@@ -15,8 +15,7 @@ test: setup
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/llmorch models --fetch local
-	.venv/bin/python -m pytest
+	.venv/bin/python tests/side_by_side.py
 
 setup: .venv/ready
 

@@ -10,11 +10,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from llmorch.machine import cache_folder
+from llmorch.models.weights import CATALOGUE, present
 from llmorch.schedule import Command, Core, Event, Orchestration
 from llmorch.schedule.verify import verify
+from llmorch.testing import VirtualLoop
 
-# The machines that run this are shared, so that no example is late by its own fault.
+# The machines that run this are shared, so that no example is late by its own fault. A hundred examples
+# of each property in every run; for a thousand: pytest --hypothesis-profile=thorough tests/schedule
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("shared"), max_examples=1_000)
 settings.load_profile("shared")
 
 
@@ -29,6 +33,12 @@ def pytest_configure(config: pytest.Config) -> None:
         if (real / name).is_dir():
             (own / name).symlink_to(real / name)
     os.environ["XDG_CACHE_HOME"] = folder.name
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Without weights a test of the real model is skipped: it fetches none by itself."""
+    if item.get_closest_marker("local") is not None and not present(CATALOGUE["local"]):
+        pytest.skip("the weights are not on this machine: llmorch models --fetch local")
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +67,8 @@ def _the_core_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Core, "handle", verified)
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """The driver is asyncio's; so are its tests."""
-    return "asyncio"
+@pytest.fixture(scope="module")
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
+    """The driver is asyncio's; so are its tests. A module with ``VIRTUAL = True`` waits in no real time."""
+    virtual = getattr(request.module, "VIRTUAL", False)
+    return "asyncio", {"loop_factory": VirtualLoop} if virtual else {}

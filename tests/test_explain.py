@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmorch import Orchestrator, function
@@ -200,7 +200,6 @@ def explained(plan: Plan, done: Simulation) -> Explanation:
     return explain(simulated(plan, FUNCTIONS, done))
 
 
-@settings(max_examples=300)
 @given(plan=plans(arguments=False, max_calls=12), processors=st.integers(1, 4), data=st.data())
 def test_every_idle_second_has_one_reason_that_is_true(plan, processors, data) -> None:
     seconds = {item.id: float(data.draw(st.integers(0, 9))) for item in plan}

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from llmorch import Orchestrator, PlanError, function
-from llmorch.learned import Sample
+from llmorch.learned import Sample, known_as
+from llmorch.machine import cache_folder
 from llmorch.requests import Usage
+from llmorch.runtime.learning import FILE, Learning
 from llmorch.testing import ScriptedModel
 
 PLAN = (
@@ -39,8 +41,11 @@ def orchestrator(*replies: str, known: dict[str, list[Sample]] | None = None, **
     it = Orchestrator(
         [load, count, train], model=options.pop("model", ScriptedModel(replies)), processors=2, **options
     )
-    if it._learning is not None:
-        it._learning.learn({it._known_as[name]: samples for name, samples in (known or {}).items()})
+    learning = Learning(cache_folder() / FILE)
+    learning.learn(
+        {known_as(it.functions[name], it.model.name): samples for name, samples in (known or {}).items()}
+    )
+    learning.write()
     return it
 
 

@@ -16,16 +16,18 @@ from tests.test_explain import call, run
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.cli.conftest import Program
+
 PLAN = (
     's1 = fetch(name="a", seconds=0.4)\ns2 = spin(seconds=0.1)\ns3 = spin(seconds=len(s1) / 20)\n'
     's4 = fetch(name="{s1} {s2} {s3}")\n'
 )
 
 
-def test_a_saved_run_is_explained(tmp_path: Path) -> None:
+def test_a_saved_run_is_explained(tmp_path: Path, program: Program) -> None:
     file = tmp_path / "run.json"
     file.write_text(llmorch("execute", "-", "-f", FUNCTIONS, "-p", "2", "--json", "-q", stdin=PLAN).stdout)
-    done = llmorch("explain", str(file))
+    done = program("explain", str(file))
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0].endswith(" s on 2 processors")
@@ -33,8 +35,8 @@ def test_a_saved_run_is_explained(tmp_path: Path) -> None:
     assert lines[-2].startswith("idle in all: ")
     assert "for results " in lines[-2]
     assert lines[-1].startswith("what would help most: ")
-    assert llmorch("explain", "-", stdin=file.read_text()).stdout == done.stdout
-    data = json.loads(llmorch("explain", str(file), "--json").stdout)
+    assert program("explain", "-", stdin=file.read_text()).stdout == done.stdout
+    data = json.loads(program("explain", str(file), "--json").stdout)
     assert [row["processor"] for row in data["processors"]] == [0, 1]
     assert data["chain"][-1] == "s4"
     idle = sum(row["idle"] for row in data["processors"])
@@ -63,7 +65,7 @@ def test_the_advice_is_about_what_bounds_the_run() -> None:
     assert told_of(run(4.0, *held)).startswith("more of what calls waited for (limits, resources): ")
 
 
-def test_many_processors_and_many_stretches_are_told_briefly() -> None:
+def test_many_processors_and_many_stretches_are_told_briefly(program: Program) -> None:
     saved = json.loads(
         llmorch(
             "execute", "-", "-f", FUNCTIONS, "-p", "2", "--json", "-q", stdin="s1 = spin(seconds=0.1)"
@@ -74,7 +76,7 @@ def test_many_processors_and_many_stretches_are_told_briefly() -> None:
         one | {"id": f"s{at}", "submitted": 2.0 * at, "dispatched": 2.0 * at + 1, "completed": 2.0 * at + 2}
         for at in range(500)
     ]
-    told = llmorch(
+    told = program(
         "explain", "-", stdin=json.dumps(saved | {"processors": 64, "makespan": 1000.0, "calls": calls})
     ).stdout
     assert "each of processors 1-63: idle 1000.00 s\n" in told
@@ -82,11 +84,11 @@ def test_many_processors_and_many_stretches_are_told_briefly() -> None:
     assert len(told.splitlines()) < 40
 
 
-def test_an_unresolved_run_without_calls_has_nothing_to_explain() -> None:
+def test_an_unresolved_run_without_calls_has_nothing_to_explain(program: Program) -> None:
     never_began = llmorch("execute", "-", "--json", stdin="garbage (").stdout
-    done = llmorch("explain", "-", stdin=never_began)
+    done = program("explain", "-", stdin=never_began)
     assert (done.returncode, done.stdout) == (0, "no call was made\n")
-    assert json.loads(llmorch("explain", "-", "--json", stdin=never_began).stdout)["advice"] is None
+    assert json.loads(program("explain", "-", "--json", stdin=never_began).stdout)["advice"] is None
 
 
 @pytest.mark.parametrize(
@@ -108,11 +110,13 @@ def test_an_unresolved_run_without_calls_has_nothing_to_explain() -> None:
         ),
     ],
 )
-def test_what_is_no_saved_run_is_a_usage_error(tmp_path: Path, saved: str, says: str) -> None:
+def test_what_is_no_saved_run_is_a_usage_error(
+    tmp_path: Path, saved: str, says: str, program: Program
+) -> None:
     file = tmp_path / "run.json"
     file.write_bytes(saved.encode("utf-8", "surrogateescape"))
-    done = llmorch("explain", str(file))
+    done = program("explain", str(file))
     assert done.returncode == 2
     assert says in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
-    assert llmorch("explain", str(tmp_path / "none.json")).returncode == 2
+    assert program("explain", str(tmp_path / "none.json")).returncode == 2

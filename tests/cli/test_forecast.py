@@ -16,6 +16,8 @@ from tests.cli.test_cli import FUNCTIONS, llmorch
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.cli.conftest import Program
+
 PLAN = 's1 = fetch(name="a", seconds=0.05)\ns2 = spin(seconds=0.05)\ns3 = self(prompt="{s1} {s2}?")'
 
 
@@ -71,8 +73,8 @@ def test_a_dry_run_prints_the_plan_and_what_it_will_take_and_runs_nothing(record
         (["--dry-run", "-t", "magic"], "there is no technique 'magic'"),
     ],
 )
-def test_what_can_not_be_foretold_is_a_usage_error(options: list[str], says: str) -> None:
-    done = llmorch("run", "hi", "-m", "recorded:no-such.jsonl", *options)
+def test_what_can_not_be_foretold_is_a_usage_error(options: list[str], says: str, program: Program) -> None:
+    done = program("run", "hi", "-m", "recorded:no-such.jsonl", *options)
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr

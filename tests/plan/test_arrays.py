@@ -176,9 +176,9 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 def test_what_has_no_value_or_too_large_a_one_says_so_at_once(
     text: str, given: dict[str, Any], says: str
 ) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(EvaluationError) as caught:
         value(text, **given)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

@@ -6,7 +6,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmorch.errors import EmptyPlan, InvalidSyntax, PlanError
@@ -313,7 +313,6 @@ def test_a_line_is_found_behind_bullets_and_labels(form: str) -> None:
     after=st.sampled_from(["", *AFTER]),
     data=st.data(),
 )
-@settings(max_examples=400, deadline=None)
 def test_no_decoration_and_no_piece_changes_a_plan(plan, before, unopened, fence, after, data) -> None:
     written = render(plan)
     text = "".join(
@@ -594,7 +593,7 @@ def test_a_whole_reply_is_told_without_its_thoughts(text: str, says: str) -> Non
     ],
 )
 def test_any_reply_is_read_in_linear_time(text: str) -> None:
-    whole = text * (40_000 // len(text))
+    whole = text * (15_000 // len(text))
     began = time.process_time()
     for line in (
         whole,
@@ -609,11 +608,10 @@ def test_any_reply_is_read_in_linear_time(text: str) -> None:
             assert len(str(error)) < 2_000
         spoken(line)
         blanked(line)
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 0.75
 
 
 @given(st.text(max_size=200) | st.text("s1=f(x)\"'`\n:$. <>/|think-*#~[]", max_size=80))
-@settings(max_examples=500, deadline=None)
 def test_any_reply_is_a_plan_or_a_plan_error(text: str) -> None:
     try:
         calls_in(text, FUNCTIONS)

@@ -1093,18 +1093,20 @@ def called(value, arguments):
 
 
 PLANS = {
-    "a result made there": "s1 = make()",
-    "an argument made here, and returned": "s1 = here()\ns2 = same(value=s1)",
-    "a result made there, and returned by another process": "s1 = make()\ns2 = same(value=s1)",
-    "in containers": "s1 = make()\ns2 = inside(value=s1)\ns3 = same(value=s2)",
-    "an argument made here, looked at there": "s1 = here()\ns2 = look(value=s1)",
-    "a result made there, looked at there": "s1 = make()\ns2 = look(value=s1)",
-    "one result used by two calls": "s1 = make()\ns2 = both(one=s1, other=s1)",
+    "a result made there": "s1 = make_{0}()",
+    "an argument made here, and returned": "s1 = here_{0}()\ns2 = same_{0}(value=s1)",
+    "a result made there, and returned by another process": "s1 = make_{0}()\ns2 = same_{0}(value=s1)",
+    "in containers": "s1 = make_{0}()\ns2 = inside_{0}(value=s1)\ns3 = same_{0}(value=s2)",
+    "an argument made here, looked at there": "s1 = here_{0}()\ns2 = look_{0}(value=s1)",
+    "a result made there, looked at there": "s1 = make_{0}()\ns2 = look_{0}(value=s1)",
+    "one result used by two calls": "s1 = make_{0}()\ns2 = both_{0}(one=s1, other=s1)",
 }
+TOGETHER = 11
+"""Cases whose functions share processes: starting those is what takes the time."""
 
 
-def tried(made):
-    """What isn't the same, by direction."""
+def functions_of(name, made):
+    """What a plan does with what one case makes."""
 
     def make():
         return made()
@@ -1124,20 +1126,29 @@ def tried(made):
     def here():
         return made()
 
-    functions = [function(kind="compute")(one) for one in (make, same, inside, look, both)]
-    orchestrator = Orchestrator(
-        [*functions, function(here)], model=ScriptedModel([]), processors=2, learn=False
-    )
+    for one in (make, same, inside, look, both, here):
+        one.__name__ = f"{one.__name__}_{name}"
+    return [function(here), *map(function(kind="compute"), (make, same, inside, look, both))]
+
+
+def tried(cases):
+    """What isn't the same, by case and direction."""
+    functions = [one for name, made in cases.items() for one in functions_of(name, made)]
+    orchestrator = Orchestrator(functions, model=ScriptedModel([]), processors=2, learn=False)
     wrong = {}
-    for direction, plan in PLANS.items():
-        result = orchestrator.execute_sync(plan)
-        answer = result.answer
-        if result.error is None and direction == "in containers":
-            answer = answer["a"][1][0]
-        if result.error is not None or not (answer is True or equal(answer, made())):
-            wrong[direction] = str(result.error or answer)
+    for name, made in cases.items():
+        for direction, plan in PLANS.items():
+            result = orchestrator.execute_sync(plan.format(name))
+            answer = result.answer
+            if result.error is None and direction == "in containers":
+                answer = answer["a"][1][0]
+            if result.error is not None or not (answer is True or equal(answer, made())):
+                wrong.setdefault(name, {})[direction] = str(result.error or answer)
     return wrong
 
 
 if __name__ == "__main__":
-    print(json.dumps({name: wrong for name, made in MADE.items() if (wrong := tried(made))}), len(MADE))
+    names, wrong = list(MADE), {}
+    for at in range(0, len(names), TOGETHER):
+        wrong |= tried({name: MADE[name] for name in names[at : at + TOGETHER]})
+    print(json.dumps(wrong), len(MADE))

@@ -11,6 +11,7 @@ import pytest
 from llmorch import Orchestrator, function
 from llmorch.testing import ScriptedModel
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 MADE: Counter[str] = Counter()

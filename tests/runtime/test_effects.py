@@ -12,6 +12,7 @@ from llmorch import TECHNIQUES, Orchestrator, function, stateful
 from llmorch.requests import ToolCall
 from llmorch.testing import ScriptedModel
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 

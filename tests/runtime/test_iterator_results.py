@@ -12,25 +12,21 @@ import pytest
 from llmorch import Orchestrator, function
 from llmorch.testing import ScriptedModel
 from tests.places.iterating import async_rows, rows
+from tests.runtime.iterated import (
+    Cursor,
+    async_traced,
+    late_query,
+    late_table,
+    mapped,
+    pair,
+    query,
+    several,
+    table,
+    traced,
+    waited,
+)
 
 pytestmark = pytest.mark.anyio
-
-
-@functools.wraps(rows)
-def traced(n: int) -> Any:
-    return rows(n)
-
-
-async def waited(n: int) -> Any:
-    return rows(n)
-
-
-def async_traced(n: int) -> Any:
-    return async_rows(n)
-
-
-def mapped(n: int) -> Any:
-    return map(int, range(n))
 
 
 @function
@@ -99,22 +95,6 @@ async def test_each_result_of_a_batch_is_a_list(kind: Any) -> None:
     assert [call.result for call in result.calls] == [[0], [0, 1]]
 
 
-def table(n: int) -> dict[str, Any]:
-    return {"rows": rows(n), "n": n}
-
-
-def pair(n: int) -> tuple[Any, ...]:
-    return (mapped(n), n)
-
-
-def several(n: int) -> list[Any]:
-    return [rows(n), rows(n)]
-
-
-async def late_table(n: int) -> dict[str, Any]:
-    return table(n)
-
-
 @pytest.mark.parametrize("said", [{}, {"kind": "compute"}], ids=["here", "in a worker"])
 @pytest.mark.parametrize(
     ("call", "where"), [(table, "['rows']"), (late_table, "['rows']"), (pair, "[0]"), (several, "[1]")]
@@ -125,28 +105,6 @@ async def test_one_in_a_container_is_a_list_too(call: Any, where: str, said: dic
     async with Orchestrator(offered, model=ScriptedModel([]), processors=1, learn=False) as orchestrator:
         result = await orchestrator.execute(plan)
     assert [call.result for call in result.calls[1:]] == [6, 6]
-
-
-class Cursor:
-    """Rows, one after the other, and how many there are."""
-
-    def __init__(self, n: int) -> None:
-        self.count = n
-        self._rows = iter(range(n))
-
-    def __iter__(self) -> Cursor:
-        return self
-
-    def __next__(self) -> int:
-        return next(self._rows)
-
-
-def query(n: int) -> Cursor:
-    return Cursor(n)
-
-
-async def late_query(n: int) -> Cursor:
-    return Cursor(n)
 
 
 @function

@@ -155,7 +155,7 @@ async def test_an_argument_is_checked_and_converted_as_if_it_were_small(
 ) -> None:
     """Ten parameters of different types are each given each use of a small result, and of a large one."""
     told = []
-    for n in (600 if kind == "digits" else 5, N):  # more digits than a number may have, and more
+    for n in (600 if kind == "digits" else 5, 140_000):  # more digits than a number may have, and more
         lines = [f's1 = made(what="{kind}", n={n})']
         uses = USES if kind != "pair" else USES[:5]
         lines += [f"{taking.__name__}(x={use})" for taking in large.TAKING for use in uses]

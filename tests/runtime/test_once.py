@@ -16,6 +16,7 @@ from llmorch import Orchestrator, function, simulate
 from llmorch.testing import ScriptedModel
 from tests.runtime.counted import MADE, number_in, scripted, search
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 

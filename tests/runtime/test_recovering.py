@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from tests.runtime.counted import MADE, number_in, scripted, search
 if TYPE_CHECKING:
     from llmorch.models.model import ModelRequest
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 
@@ -96,10 +96,11 @@ async def test_what_does_not_depend_on_it_runs_on_meanwhile() -> None:
     )
     made, _ = orchestrator(plan, 's1 = search(term="Utah", k=1000)')
     async with made, asyncio.timeout(10):
-        began = time.monotonic()
+        clock = asyncio.get_running_loop().time
+        began = clock()
         result = await made.run("How much?")
     assert result.answer == 3000
-    assert time.monotonic() - began < 1.0
+    assert clock() - began < 1.0
     assert MADE["number x 2000 w"] == 1
     s1, s3 = result.calls["s1"], result.calls["s3"]
     assert s1.attempt == 2
@@ -280,10 +281,11 @@ async def test_judging_and_recovering_go_together() -> None:
 async def test_a_run_past_its_deadline_ends_and_keeps_what_had_finished() -> None:
     made, _ = orchestrator('s1 = search(term="Utah", k=2000)\ns2 = number(text=s1, seconds=30)')
     async with made:
-        began = time.monotonic()
+        clock = asyncio.get_running_loop().time
+        began = clock()
         with pytest.raises(LimitReached, match=r"longer than its deadline of 0\.3 s") as raised:
             await made.run("How much?", deadline=0.3)
-        assert time.monotonic() - began < 2
+        assert clock() - began < 2
         assert raised.value.result.calls["s1"].status == "completed"
         assert raised.value.result.calls["s2"].status == "cancelled"
 

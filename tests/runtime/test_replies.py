@@ -33,6 +33,7 @@ from tests.plan.test_replies import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 MADE: list[str] = []

@@ -17,7 +17,7 @@ from llmorch import LimitReached, LLMOrchError, Orchestrator, Processors, functi
 from llmorch.declare.offered import as_functions
 from llmorch.places import stopping
 from llmorch.plan import parse
-from llmorch.schedule import Dispatch
+from llmorch.schedule import CallCancelled, CallCompleted, Dispatch
 from llmorch.testing import ScriptedModel
 from tests.runtime.counted import MADE, scripted
 from tests.runtime.executing import execution_on
@@ -91,20 +91,25 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def started(run: Any, call: str) -> None:
-    """Wait until a call runs."""
-    await reached(run, call, "running")
+class Seen:
+    """An observer of one run, which can be waited for to see what a test waits for."""
 
+    def __init__(self) -> None:
+        self._heard: set[tuple[str, type[Any]]] = set()
 
-async def reached(run: Any, call: str, status: str) -> None:
-    """Wait until a call's status is this."""
-    async with asyncio.timeout(10):
-        while (  # noqa: ASYNC110 - nobody is told
-            run._execution is None
-            or call not in run._execution.core.states
-            or run._execution.core.states[call].status != status
-        ):
-            await asyncio.sleep(0.005)
+    def __call__(self, message: Any, at: float) -> None:
+        if isinstance(message, Dispatch | CallCompleted | CallCancelled):
+            self._heard.add((message.call, type(message)))
+
+    async def started(self, call: str) -> None:
+        """Wait until a call runs."""
+        await self.heard(call, Dispatch)
+
+    async def heard(self, call: str, what: type[Any]) -> None:
+        """Wait until this has happened to a call."""
+        async with asyncio.timeout(10):
+            while (call, what) not in self._heard:  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0.005)
 
 
 # One call
@@ -117,8 +122,9 @@ async def test_a_cancelled_call_stops_what_depends_on_it_and_nothing_else(kind: 
         "s4 = burn(seconds=0.1, value=7)\ns5 = add(values=[s2, s4])"
     )
     async with orchestrator() as made, asyncio.timeout(20):
-        run = made.start_plan(plan)
-        await started(run, "s1")
+        seen = Seen()
+        run = made.start_plan(plan, observer=seen)
+        await seen.started("s1")
         run.cancel("s1")
         result = await run
     ended = {"s1": "cancelled", "s2": "completed", "s3": "skipped", "s4": "completed", "s5": "completed"}
@@ -132,8 +138,11 @@ async def test_a_cancelled_call_stops_what_depends_on_it_and_nothing_else(kind: 
 
 async def test_a_call_can_be_cancelled_before_it_begins() -> None:
     async with orchestrator() as made:
-        run = made.start_plan("s1 = wait(seconds=0.2)\ns2 = wait(seconds=s1, value=2)\ns3 = add(values=[s2])")
-        await started(run, "s1")
+        seen = Seen()
+        run = made.start_plan(
+            "s1 = wait(seconds=0.2)\ns2 = wait(seconds=s1, value=2)\ns3 = add(values=[s2])", observer=seen
+        )
+        await seen.started("s1")
         run.cancel("s2")
         result = await run
     assert statuses(result) == {"s1": "completed", "s2": "cancelled", "s3": "skipped"}
@@ -143,9 +152,10 @@ async def test_a_call_can_be_cancelled_before_it_begins() -> None:
 
 async def test_a_call_that_has_ended_stays_as_it_is_and_an_unknown_one_is_named() -> None:
     async with orchestrator() as made:
-        run = made.start_plan("s1 = wait(seconds=0)\ns2 = wait(seconds=0.3)")
-        await started(run, "s2")
-        await reached(run, "s1", "completed")
+        seen = Seen()
+        run = made.start_plan("s1 = wait(seconds=0)\ns2 = wait(seconds=0.3)", observer=seen)
+        await seen.started("s2")
+        await seen.heard("s1", CallCompleted)
         run.cancel("s1")
         with pytest.raises(LLMOrchError, match=r"^the run has no call s9; it has s1, s2$"):
             run.cancel("s9")
@@ -158,8 +168,9 @@ async def test_a_call_that_has_ended_stays_as_it_is_and_an_unknown_one_is_named(
 
 async def test_a_call_is_cancelled_from_another_thread() -> None:
     async with orchestrator() as made, asyncio.timeout(10):
-        run = made.start_plan("s1 = burn(seconds=30)\ns2 = wait(seconds=0.1)")
-        await started(run, "s1")
+        seen = Seen()
+        run = made.start_plan("s1 = burn(seconds=30)\ns2 = wait(seconds=0.1)", observer=seen)
+        await seen.started("s1")
         thread = threading.Thread(target=run.cancel, args=("s1",))
         thread.start()
         assert statuses(await run) == {"s1": "cancelled", "s2": "completed"}
@@ -181,7 +192,7 @@ async def test_an_observer_can_cancel_a_call_as_soon_as_it_hears_of_it() -> None
 
 
 async def test_what_waits_for_its_turn_after_a_cancelled_call_starts_when_that_has_really_ended() -> None:
-    seen = []
+    order = []
 
     @function(reads=["log"])
     async def read() -> None:
@@ -189,18 +200,19 @@ async def test_what_waits_for_its_turn_after_a_cancelled_call_starts_when_that_h
             await asyncio.sleep(30)
         finally:
             await asyncio.sleep(0.2)  # it tidies up
-            seen.append("read")
+            order.append("read")
 
     @function(writes=["log"])
     async def write() -> None:
-        seen.append("written")
+        order.append("written")
 
     async with orchestrator(functions=[read, write]) as made:
-        run = made.start_plan("s1 = read()\ns2 = write()")
-        await started(run, "s1")
+        seen = Seen()
+        run = made.start_plan("s1 = read()\ns2 = write()", observer=seen)
+        await seen.started("s1")
         run.cancel("s1")
         result = await run
-    assert seen == ["read", "written"]
+    assert order == ["read", "written"]
     assert statuses(result) == {"s1": "cancelled", "s2": "completed"}
 
 
@@ -219,11 +231,12 @@ async def test_the_model_does_not_recover_what_was_cancelled() -> None:
     repaired = "s1 = wait(seconds=0, value=3)"
     functions = [*FUNCTIONS, fail_late]
     async with orchestrator(plan, *[repaired] * 9, functions=functions) as made, asyncio.timeout(10):
-        run = made.start("Do it.")
-        await started(run, "s2")
+        seen = Seen()
+        run = made.start("Do it.", observer=seen)
+        await seen.started("s2")
         await asyncio.sleep(0)  # its first step
         run.cancel("s2")
-        await reached(run, "s2", "cancelled")
+        await seen.heard("s2", CallCancelled)
         cancelled.set()
         result = await run
     # s2 belongs to the cone of s1, which was made again.
@@ -238,10 +251,12 @@ async def test_the_model_does_not_recover_what_was_cancelled() -> None:
 
 async def test_a_cancelled_run_tells_what_had_finished_and_the_next_one_is_as_good() -> None:
     async with orchestrator() as made, asyncio.timeout(20):
+        seen = Seen()
         run = made.start_plan(
-            "s1 = wait(seconds=0)\ns2 = burn(seconds=30)\ns3 = sleep(seconds=2)\ns4 = add(values=[s2, s3])"
+            "s1 = wait(seconds=0)\ns2 = burn(seconds=30)\ns3 = sleep(seconds=2)\ns4 = add(values=[s2, s3])",
+            observer=seen,
         )
-        await started(run, "s2")
+        await seen.started("s2")
         run.cancel()
         run.cancel()
         result = await run
@@ -287,7 +302,8 @@ async def test_cancelling_the_task_that_waits_cancels_the_run() -> None:
         run = made.start_plan("s1 = wait(seconds=30)")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(run, 0.1)
-        assert run._task.done()
+        with pytest.raises(asyncio.CancelledError):
+            await run
 
 
 async def test_a_plan_has_a_deadline_too() -> None:
@@ -356,10 +372,13 @@ async def test_an_async_function_that_ignores_its_cancellation_holds_nothing_up(
 
     name = "deaf" if way == "timeout" else "stubborn"
     async with orchestrator(functions=[*FUNCTIONS, deaf]) as made, asyncio.timeout(10):
+        seen = Seen()
         run = made.start_plan(
-            f"s1 = wait(seconds=0)\ns2 = {name}(seconds=3)", deadline=0.3 if way == "deadline" else None
+            f"s1 = wait(seconds=0)\ns2 = {name}(seconds=3)",
+            deadline=0.3 if way == "deadline" else None,
+            observer=seen,
         )
-        await started(run, "s2")
+        await seen.started("s2")
         if way == "cancel":
             run.cancel()
         elif way == "cancel the call":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Generator  # noqa: TC003  the declaration reads it
 
 import pytest
@@ -33,6 +32,7 @@ def math(prompt: str) -> Generator[str, str, float]:
     return float(expression)
 
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 BATCH = 'search(query="A")\nsearch(query="B")'
@@ -114,9 +114,10 @@ async def test_native_tool_calls_run_together() -> None:
     calls = [ToolCall(f"c{at}", "search", f'{{"query": "{at}"}}') for at in range(8)]
     model = ScriptedModel([calls, "done"], calls_tools=True)
     async with Orchestrator([search], model=model, technique="parallel") as orchestrator:
-        began = time.monotonic()
+        clock = asyncio.get_running_loop().time
+        began = clock()
         result = await orchestrator.run("Which?")
-    assert time.monotonic() - began < 0.35
+    assert clock() - began < 0.35
     assert len(result.calls) == 8
     assert len(model.requests[0].tools) == 2
 

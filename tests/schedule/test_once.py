@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmorch import function, simulate
@@ -193,7 +193,6 @@ def played(
 
 
 @given(plan=repeating_plans(), policy=policies, data=st.data())
-@settings(max_examples=500)
 def test_what_is_wanted_comes_to_the_same_and_is_made_once(plan, policy, data) -> None:
     plain = played(plan, data, optimize=False)
     run = played(plan, data, optimize=True, policy=policy)
@@ -210,7 +209,6 @@ def test_what_is_wanted_comes_to_the_same_and_is_made_once(plan, policy, data) -
 
 
 @given(plan=repeating_plans(), data=st.data())
-@settings(max_examples=300)
 def test_a_call_is_made_if_it_acts_or_is_the_first_that_is_wanted_of_its_kind(plan, data) -> None:
     run = Played(optimize=True)
     run.handle(PlanExtended(plan.calls, complete=True, unused=unused(plan, FUNCTIONS)))
@@ -226,7 +224,6 @@ def test_a_call_is_made_if_it_acts_or_is_the_first_that_is_wanted_of_its_kind(pl
 
 
 @given(plan=repeating_plans(), policy=policies, data=st.data())
-@settings(max_examples=300)
 def test_a_call_that_fails_fails_for_all_that_are_the_same(plan, policy, data) -> None:
     failing = data.draw(st.sets(st.sampled_from(sorted(meant(plan).values())), min_size=1, max_size=3))
     failing = {
@@ -249,7 +246,6 @@ def test_a_call_that_fails_fails_for_all_that_are_the_same(plan, policy, data) -
     first=st.booleans(),
     data=st.data(),
 )
-@settings(max_examples=500)
 def test_a_revised_plan_makes_nothing_again_whichever_of_the_same_calls_is_left(
     plan, new, policy, first, data
 ) -> None:
@@ -288,7 +284,6 @@ def test_a_revised_plan_makes_nothing_again_whichever_of_the_same_calls_is_left(
 
 
 @given(plan=repeating_plans(), new=repeating_plans(), policy=policies, data=st.data())
-@settings(max_examples=300)
 def test_whatever_is_cancelled_nothing_hangs_and_nothing_of_it_is_made_for_another(
     plan, new, policy, data
 ) -> None:
@@ -338,7 +333,6 @@ def test_an_effect_that_a_new_plan_is_refused_to_make_again_can_still_be_cancell
 
 
 @given(plan=repeating_plans(), data=st.data())
-@settings(max_examples=200)
 def test_at_a_sudden_end_in_the_middle_of_a_revision_what_had_finished_is_known(plan, data) -> None:
     run = Played(optimize=True)
     run.handle(PlanExtended(plan.calls, complete=True))

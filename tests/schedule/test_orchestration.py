@@ -6,7 +6,7 @@ import copy
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmorch.calls import Plan
@@ -125,7 +125,6 @@ def play(
 
 
 @given(plan=plans(arguments=False), processors=st.integers(1, 4), policy=policies, data=st.data())
-@settings(max_examples=400)
 def test_every_call_runs_once_after_what_it_uses(plan, processors, policy, data) -> None:
     watched = play(plan, processors, policy, data, failures=False)
     assert sorted(watched.started) == sorted(call.id for call in plan)
@@ -133,7 +132,6 @@ def test_every_call_runs_once_after_what_it_uses(plan, processors, policy, data)
 
 
 @given(plan=plans(arguments=False), processors=st.integers(1, 4), policy=policies, data=st.data())
-@settings(max_examples=400)
 def test_a_failed_call_stops_its_descendants_and_nothing_else(plan, processors, policy, data) -> None:
     watched = play(plan, processors, policy, data, failures=True)
     states, graph = watched.core.states, watched.core.graph
@@ -154,7 +152,6 @@ def test_replaying_the_events_gives_the_same_commands(plan, processors, policy, 
 
 
 @given(plan=plans(arguments=False), processors=st.integers(1, 4), policy=policies, data=st.data())
-@settings(max_examples=400)
 def test_a_cancelled_call_stops_its_descendants_and_nothing_else(plan, processors, policy, data) -> None:
     watched = play(plan, processors, policy, data, failures=False, cancelling=True)
     states, graph = watched.core.states, watched.core.graph
@@ -246,7 +243,6 @@ def test_cancelling_stops_all_that_runs_and_ends_the_run(plan, processors, polic
 
 
 @given(plan=plans(arguments=False), new=plans(arguments=False), policy=policies, data=st.data())
-@settings(max_examples=300)
 def test_a_revised_plan_keeps_what_it_still_makes_and_cancels_the_rest(plan, new, policy, data) -> None:
     core = core_for(policy=policy)
     running: dict[tuple[str, int], bool] = {}
@@ -294,7 +290,6 @@ def test_a_revised_plan_keeps_what_it_still_makes_and_cancels_the_rest(plan, new
 
 
 @given(plan=plans(arguments=False), policy=policies, data=st.data())
-@settings(max_examples=200)
 def test_calls_under_other_ids_go_on_and_their_late_events_are_theirs(plan, policy, data) -> None:
     names = [call.id for call in plan]
     ids = dict(zip(names, data.draw(st.permutations(names)), strict=True))

@@ -1,8 +1,9 @@
 """What users test with: models that need no model, time that needs no waiting, and what the ports promise.
 
 ``ScriptedModel`` replies from a list. ``RecordedModel`` records real exchanges to a file
-once and replays them. ``simulate`` runs a plan on a virtual clock. ``llmorch.testing.places``
-holds a place for calls to its port.
+once and replays them. ``simulate`` runs a plan on a virtual clock; ``run_virtually`` runs
+coroutines on one, and so what an orchestrator really does (``VirtualLoop`` is its event loop).
+``llmorch.testing.places`` holds a place for calls to its port.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ if TYPE_CHECKING:
     from llmorch.models.recorded import RecordedModel
     from llmorch.models.scripted import ScriptedModel
     from llmorch.runtime.simulate import simulate
+    from llmorch.testing.clock import VirtualLoop, run_virtually
 
-__all__ = ["RecordedModel", "ScriptedModel", "simulate"]
+__all__ = ["RecordedModel", "ScriptedModel", "VirtualLoop", "run_virtually", "simulate"]
 
 _HOMES = {
     "RecordedModel": "models.recorded",
     "ScriptedModel": "models.scripted",
+    "VirtualLoop": "testing.clock",
+    "run_virtually": "testing.clock",
     "simulate": "runtime.simulate",
 }
 
