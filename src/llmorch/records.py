@@ -190,6 +190,7 @@ class Run:
         groups = {call.group[0]: list(call.group) for call in self.calls if len(call.group) > 1}
         lists = sum(len(group) * (len(group) - 1) for group in groups.values()) <= MAX_PAIRS
         data = {"version": VERSION, **_plain(self), "answer": told(self.answer)}
+        del data["calls"]
         data["groups"] = {"excludes": list(groups.values()), "things": data.pop("things")}
         data["calls"] = [call.to_json(told, lists=lists) for call in self.calls]
         return data
