@@ -49,7 +49,7 @@ class Call:
     rank: NonNegativeInt
     uses: tuple[Text, ...]
     after: tuple[Text, ...] | None
-    """The earlier calls whose effects it had to come after, but for those that these come after themselves.
+    """The calls whose effects it had to come after: the last to write each thing, for a writer also the readers since.
 
     ``None`` in a plan that has more than ``MAX_PAIRS`` of these: then ``things`` of the run tell.
     """
