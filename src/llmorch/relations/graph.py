@@ -151,7 +151,7 @@ class RelationGraph:
         return self._at(self._things.later(self._order[call], self.touch(call)))
 
     def follows(self, call: CallId) -> tuple[CallId, ...]:
-        """Of the calls that this one comes ``after``, the last writer of each thing, and for a writer the readers since.
+        """Of the calls that this one comes ``after``, the last to write each thing; for a writer the readers since.
 
         All others come before one of these.
         """
