@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from llmorch import records
 from llmorch.declare.previews import is_long, preview
-from llmorch.places.handing import Released
 from llmorch.plan import render
 from llmorch.records import rounded
 from llmorch.relations import lower_bound
+from llmorch.runtime.store import Released
 from llmorch.story import things, told_calls, why
 from llmorch.techniques import Recovery
 

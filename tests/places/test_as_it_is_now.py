@@ -16,8 +16,8 @@ import pytest
 
 from llmorch.declare.functions import Function
 from llmorch.errors import CallError
-from llmorch.places.growing import GrowingPool
-from llmorch.places.single import Worker
+from llmorch.places.workers import Worker, Workers, cpus_of
+from tests.places.test_worker import is_alive
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -126,7 +126,7 @@ def modules(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
 @pytest.fixture(params=["compute", "timeout"])
 async def place(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     """A processor of compute calls, and one of calls that can be stopped."""
-    made = Worker(0) if request.param == "compute" else GrowingPool(1)
+    made = Worker(cpus_of((0,))) if request.param == "compute" else Workers(limit=1)
     yield made
     await made.close()
 
@@ -380,15 +380,14 @@ async def test_what_a_closure_holds_is_as_it_is_now(call: Any) -> None:
 
 
 async def test_a_process_that_ended_while_idle_is_replaced_by_one_that_knows_it_all(
-    place: Any, call: Any, modules: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call: Any, modules: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pid = await call(process)
     monkeypatch.chdir(tmp_path)
     modules.FACTOR = 9
     os.kill(pid, signal.SIGKILL)
     async with asyncio.timeout(5):
-        worker = place if isinstance(place, Worker) else place._workers[0]
-        while not worker._current.gone:  # noqa: ASYNC110 - nothing tells
+        while is_alive(pid):  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0)
     assert await call(modules.times, n=1) == 1109
     assert (await call(modules.whereabouts))[0] == str(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 from llmorch.declare.functions import declaration_of
 from llmorch.errors import CallError, FunctionError
 from llmorch.places.files import LOADED_FILES, load_file, load_module
-from llmorch.places.pool import Worker
+from llmorch.places.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

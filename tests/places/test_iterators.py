@@ -16,7 +16,7 @@ from llmorch.places import iterators
 from llmorch.places.failure import LATE
 from llmorch.places.inline import Inline
 from llmorch.places.iterators import MAX_ITEMS
-from llmorch.places.pool import Worker
+from llmorch.places.workers import Worker
 from tests.places import iterating
 
 if TYPE_CHECKING:

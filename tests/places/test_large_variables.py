@@ -13,8 +13,7 @@ import pytest
 
 from llmorch.declare.functions import Function
 from llmorch.errors import CallError
-from llmorch.places.growing import GrowingPool
-from llmorch.places.single import Worker
+from llmorch.places.workers import Worker, Workers, cpus_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -77,7 +76,7 @@ def module(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
 @pytest.fixture(params=["compute", "timeout"])
 async def call(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., Any]]:
     """Calls a function in a process."""
-    place = Worker(0) if request.param == "compute" else GrowingPool(1)
+    place = Worker(cpus_of((0,))) if request.param == "compute" else Workers(limit=1)
 
     async def called(function: Callable[..., Any], **args: Any) -> Any:
         return await place.execute(Function("f", function, timeout=30), args)

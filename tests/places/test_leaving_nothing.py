@@ -16,8 +16,7 @@ import pytest
 from llmorch.declare.functions import declaration_of
 from llmorch.errors import CallError
 from llmorch.places.family import children
-from llmorch.places.growing import GrowingPool
-from llmorch.places.pool import Pool, Worker
+from llmorch.places.workers import Worker, Workers
 from tests.places import sample
 from tests.places.test_worker import BUSY, call, ends, filled, is_alive
 
@@ -50,15 +49,15 @@ PROCESSES = {
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    pool = Pool(2)
+def pool() -> Iterator[Workers]:
+    pool = Workers(2)
     yield pool
     asyncio.run(pool.close())
 
 
 @pytest.fixture
-def worker(pool: Pool) -> Worker:
-    return pool[0]
+def worker(pool: Workers) -> Worker:
+    return pool.place((0,))
 
 
 async def failure(worker: Worker, target: Callable[..., Any], memory: int | None = None, **args: Any) -> str:
@@ -162,7 +161,7 @@ async def test_shared_memory_that_a_call_forgets_is_removed(worker: Worker, tmp_
 
 def test_a_program_that_is_killed_leaves_nothing_that_its_calls_started(tmp_path: Path) -> None:
     script, file = tmp_path / "script.py", tmp_path / "pid"
-    away = f'await pool[0].execute(declaration_of(sample.get_away), {{"file": {str(file)!r}, "seconds": 30}})'
+    away = f'await pool.place((0,)).execute(declaration_of(sample.get_away), {{"file": {str(file)!r}, "seconds": 30}})'
     script.write_text(BUSY.replace("END", away))
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
@@ -212,14 +211,14 @@ MEBIBYTE = 2**20
 
 
 @pytest.mark.parametrize(("mebibytes", "step"), [(1000, 5), (1000, 1000)])
-async def test_a_call_past_its_memory_fails_alone(pool: Pool, mebibytes: int, step: int) -> None:
-    other = asyncio.create_task(call(pool[1], sample.nap, seconds=0.5, file=os.devnull))
+async def test_a_call_past_its_memory_fails_alone(pool: Workers, mebibytes: int, step: int) -> None:
+    other = asyncio.create_task(call(pool.place((1,)), sample.nap, seconds=0.5, file=os.devnull))
     error = await failure(
-        pool[0], sample.hold, memory=150 * MEBIBYTE, mebibytes=mebibytes, step=step, seconds=20.0
+        pool.place((0,)), sample.hold, memory=150 * MEBIBYTE, mebibytes=mebibytes, step=step, seconds=20.0
     )
     assert error == "hold took more memory than its limit of 150 MiB"
     assert await other == os.devnull
-    assert await call(pool[0], sample.echo, value=1) == 1
+    assert await call(pool.place((0,)), sample.echo, value=1) == 1
 
 
 async def test_memory_of_its_processes_counts_together(worker: Worker) -> None:
@@ -250,7 +249,7 @@ async def test_a_call_is_not_held_to_account_for_what_another_left(worker: Worke
 
 
 async def test_calls_that_wait_get_a_process_each_up_to_a_limit_and_keep_it() -> None:
-    pool = GrowingPool(limit=3)
+    pool = Workers(limit=3)
     pids = await asyncio.gather(*(pool.execute(declaration_of(sample.late_pid), {}) for _ in range(6)))
     assert len(set(pids)) == 3
     assert await pool.execute(declaration_of(sample.pid), {}) in pids
@@ -260,7 +259,7 @@ async def test_calls_that_wait_get_a_process_each_up_to_a_limit_and_keep_it() ->
 
 
 def test_one_growing_pool_serves_several_event_loops_in_turn() -> None:
-    pool = GrowingPool()
+    pool = Workers()
     numbers = {asyncio.run(pool.execute(declaration_of(sample.pid), {})) for _ in range(3)}
     asyncio.run(pool.close())
     assert len(numbers) == 1

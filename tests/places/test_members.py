@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmorch.declare.functions import Function
-from llmorch.places.single import Worker
+from llmorch.places.workers import Worker, cpus_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ def same(value: object) -> object:
 
 @pytest.fixture
 async def worker() -> AsyncIterator[Worker]:
-    made = Worker(0)
+    made = Worker(cpus_of((0,)))
     yield made
     await made.close()
 

@@ -20,8 +20,8 @@ from llmorch.declare.decorator import function
 from llmorch.declare.functions import declaration_of
 from llmorch.errors import CallError
 from llmorch.places import anonymous
-from llmorch.places.pool import Pool, Worker
 from llmorch.places.wire import Inbox, pack, prepared
+from llmorch.places.workers import Worker, Workers
 from tests.places import sample
 from tests.places.conftest import children
 
@@ -34,17 +34,21 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can do th
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
+def pool() -> Iterator[Workers]:
     """Two workers for the whole module: they outlive the event loop of each test."""
-    pool = Pool(2)
+    pool = Workers(2)
     pool.start()
     yield pool
     asyncio.run(pool.close())
 
 
 @pytest.fixture
-def worker(pool: Pool) -> Worker:
-    return pool[0]
+def worker(pool: Workers) -> Worker:
+    return pool.place((0,))
+
+
+def each(pool: Workers) -> list[Worker]:
+    return [pool.place((0,)), pool.place((1,))]
 
 
 async def call(worker: Worker, target: Callable[..., Any], timeout: float | None = None, **args: Any) -> Any:
@@ -89,13 +93,13 @@ import asyncio, os, sys, time
 sys.path.insert(0, {str(Path(sample.__file__).parent)!r})
 import sample
 from llmorch.declare.functions import declaration_of
-from llmorch.places.pool import Pool
+from llmorch.places.workers import Workers
 
 async def main():
     global pool
-    pool = Pool(2)
-    print(await pool[0].execute(declaration_of(sample.pid), {{}}), flush=True)
-    print(await pool[1].execute(declaration_of(sample.pid), {{}}), flush=True)
+    pool = Workers(2)
+    print(await pool.place((0,)).execute(declaration_of(sample.pid), {{}}), flush=True)
+    print(await pool.place((1,)).execute(declaration_of(sample.pid), {{}}), flush=True)
     END
 
 asyncio.run(main())
@@ -105,24 +109,24 @@ asyncio.run(main())
 # Where a call runs
 
 
-async def test_each_worker_is_one_process_of_its_own(pool: Pool) -> None:
-    numbers = [await call(worker, sample.pid) for worker in (*pool.workers, *pool.workers)]
-    assert numbers[:2] == numbers[2:] == [worker.pid for worker in pool.workers]
+async def test_each_worker_is_one_process_of_its_own(pool: Workers) -> None:
+    numbers = [await call(worker, sample.pid) for worker in (*each(pool), *each(pool))]
+    assert numbers[:2] == numbers[2:] == [worker.pid for worker in each(pool)]
     assert len({*numbers, os.getpid()}) == 3
 
 
 @linux
-async def test_workers_are_pinned_to_the_cpus_we_may_use_in_turn(pool: Pool) -> None:
+async def test_workers_are_pinned_to_the_cpus_we_may_use_in_turn(pool: Workers) -> None:
     allowed = sorted(os.sched_getaffinity(0))
-    pinned = [await call(worker, sample.cpus) for worker in pool.workers]
+    pinned = [await call(worker, sample.cpus) for worker in each(pool)]
     assert pinned == [{allowed[0]}, {allowed[1 % len(allowed)]}]
 
 
-async def test_two_compute_calls_take_the_time_of_one(pool: Pool, tmp_path: Path) -> None:
-    for worker in pool.workers:
+async def test_two_compute_calls_take_the_time_of_one(pool: Workers, tmp_path: Path) -> None:
+    for worker in each(pool):
         await call(worker, sample.pid)
     began = time.perf_counter()
-    naps = [call(worker, sample.nap, seconds=0.3, file=str(tmp_path / "effect")) for worker in pool.workers]
+    naps = [call(worker, sample.nap, seconds=0.3, file=str(tmp_path / "effect")) for worker in each(pool)]
     await asyncio.gather(*naps)
     assert time.perf_counter() - began < 0.5
 
@@ -201,7 +205,7 @@ def test_a_script_needs_no_main_guard_and_its_classes_cross_both_ways(tmp_path: 
 import asyncio
 from dataclasses import dataclass
 from llmorch.declare.functions import declaration_of
-from llmorch.places.pool import Pool
+from llmorch.places.workers import Workers
 
 print("imported")
 FACTOR = 3
@@ -214,8 +218,8 @@ def scale(point):
     return Point(point.x * FACTOR)
 
 async def main():
-    pool = Pool(1)
-    moved = await pool[0].execute(declaration_of(scale), {"point": Point(2)})
+    pool = Workers(1)
+    moved = await pool.place((0,)).execute(declaration_of(scale), {"point": Point(2)})
     await pool.close()
     print(moved, type(moved) is Point)
 
@@ -367,12 +371,12 @@ import asyncio, sys
 sys.path.insert(0, {str(Path(sample.__file__).parent)!r})
 import sample
 from llmorch.declare.functions import declaration_of
-from llmorch.places.pool import Pool
+from llmorch.places.workers import Workers
 
 async def main():
-    pool = Pool(1)
-    print(await pool[0].execute(declaration_of(sample.shout), {{"characters": 30_000_000}}))
-    print(await pool[0].execute(declaration_of(sample.shout), {{"characters": 10}}))
+    pool = Workers(1)
+    print(await pool.place((0,)).execute(declaration_of(sample.shout), {{"characters": 30_000_000}}))
+    print(await pool.place((0,)).execute(declaration_of(sample.shout), {{"characters": 10}}))
     await pool.close()
 
 asyncio.run(main())
@@ -385,7 +389,7 @@ asyncio.run(main())
 
 def test_a_reader_of_standard_error_that_went_away_breaks_nothing(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    shout = 'print(await pool[0].execute(declaration_of(sample.shout), {"characters": 300_000}))'
+    shout = 'print(await pool.place((0,)).execute(declaration_of(sample.shout), {"characters": 300_000}))'
     script.write_text(BUSY.replace("END", shout))
     reading, writing = os.pipe()
     with subprocess.Popen(
@@ -420,12 +424,12 @@ async def test_a_current_directory_that_is_gone_is_no_obstacle(
     ],
 )
 async def test_the_end_of_a_process_fails_that_call_alone(
-    pool: Pool, target: Callable[..., Any], args: dict[str, Any], how: str
+    pool: Workers, target: Callable[..., Any], args: dict[str, Any], how: str
 ) -> None:
-    before = await call(pool[1], sample.pid)
-    assert await failure(pool[0], target, **args) == how
-    assert await call(pool[0], sample.echo, value=1) == 1
-    assert await call(pool[1], sample.pid) == before
+    before = await call(pool.place((1,)), sample.pid)
+    assert await failure(pool.place((0,)), target, **args) == how
+    assert await call(pool.place((0,)), sample.echo, value=1) == 1
+    assert await call(pool.place((1,)), sample.pid) == before
 
 
 async def test_a_process_that_ended_while_idle_is_replaced_and_no_call_is_blamed(worker: Worker) -> None:
@@ -506,8 +510,8 @@ async def test_cancelling_many_times_at_any_moment_never_mixes_up_results(worker
 
 
 async def test_closing_stops_a_running_call_and_says_so(tmp_path: Path) -> None:
-    pool = Pool(1)
-    task = asyncio.create_task(call(pool[0], sample.nap, seconds=30, file=str(tmp_path / "effect")))
+    pool = Workers(1)
+    task = asyncio.create_task(call(pool.place((0,)), sample.nap, seconds=30, file=str(tmp_path / "effect")))
     await asyncio.sleep(0.3)
     await pool.close()
     with pytest.raises(CallError, match=r"^nap was stopped: its processor was closed$"):
@@ -524,49 +528,49 @@ async def test_an_idle_process_runs_its_exit_handlers_when_closed(tmp_path: Path
 
         atexit.register(Path(str(file)).touch)
 
-    pool = Pool(1)
-    await call(pool[0], note_the_end)
+    pool = Workers(1)
+    await call(pool.place((0,)), note_the_end)
     await pool.close()
     assert file.exists()
 
 
 async def test_a_pool_that_is_closed_before_it_is_up_leaves_nothing_behind() -> None:
     before = children()
-    pool = Pool(3)
+    pool = Workers(3)
     pool.start()
     await pool.close()
     await pool.close()
     assert children() <= before
 
 
-async def test_killing_a_pool_ends_it_without_an_event_loop(pool: Pool) -> None:
-    another = Pool(2)
-    numbers = [await call(worker, sample.pid) for worker in another.workers]
+async def test_killing_a_pool_ends_it_without_an_event_loop(pool: Workers) -> None:
+    another = Workers(2)
+    numbers = [await call(worker, sample.pid) for worker in each(another)]
     await asyncio.to_thread(another.kill)
     another.kill()
     await another.close()
     assert not any(is_alive(number) for number in numbers)
-    assert await call(pool[0], sample.echo, value=1) == 1
+    assert await call(pool.place((0,)), sample.echo, value=1) == 1
 
 
 async def test_a_pool_that_is_dropped_ends_its_processes() -> None:
-    pool = Pool(1)
-    number = await call(pool[0], sample.pid)
+    pool = Workers(1)
+    number = await call(pool.place((0,)), sample.pid)
     del pool
     gc.collect()
     assert ends(number)
 
 
 def test_one_pool_serves_several_event_loops_in_turn() -> None:
-    pool = Pool(1)
-    numbers = {asyncio.run(call(pool[0], sample.pid)) for _ in range(3)}
+    pool = Workers(1)
+    numbers = {asyncio.run(call(pool.place((0,)), sample.pid)) for _ in range(3)}
     asyncio.run(pool.close())
     assert len(numbers) == 1
 
 
 async def test_a_pool_needs_a_worker() -> None:
-    with pytest.raises(ValueError, match="at least one worker"):
-        Pool(0)
+    with pytest.raises(ValueError, match="at least one processor"):
+        Workers(0)
 
 
 @pytest.mark.parametrize("end", ["pass", "sys.exit(0)", "raise ValueError"])
@@ -582,7 +586,7 @@ def test_a_program_that_never_closes_its_pool_leaves_nothing_behind(end: str, tm
 @linux
 def test_a_program_that_is_killed_leaves_no_worker_however_busy(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    nap = 'await pool[0].execute(declaration_of(sample.nap), {"seconds": 30, "file": os.devnull})'
+    nap = 'await pool.place((0,)).execute(declaration_of(sample.nap), {"seconds": 30, "file": os.devnull})'
     script.write_text(BUSY.replace("END", nap))
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
@@ -596,7 +600,7 @@ def test_interrupting_the_program_does_not_reach_its_workers_first(tmp_path: Pat
     script = tmp_path / "script.py"
     nap = """
     try:
-        await pool[0].execute(declaration_of(sample.nap), {"seconds": 30, "file": os.devnull})
+        await pool.place((0,)).execute(declaration_of(sample.nap), {"seconds": 30, "file": os.devnull})
     except asyncio.CancelledError:
         print("cancelled", flush=True)
         await pool.close()

@@ -35,14 +35,14 @@ N = large.LONG  # 2.4 MB of numbers
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What large results were opened in this process."""
     found = []
-    before = Held.value
+    before = Held.open
 
     def value(held: Held) -> Any:
         if held.closed:
             found.append(held.what)
         return before(held)
 
-    monkeypatch.setattr(Held, "value", value)
+    monkeypatch.setattr(Held, "open", value)
     return found
 
 

@@ -14,8 +14,8 @@ import pytest
 from llmorch import LimitReached, ModelError, Orchestrator, function
 from llmorch.declare.functions import Function
 from llmorch.places import showing
-from llmorch.places.growing import GrowingPool
 from llmorch.places.inline import Inline
+from llmorch.places.workers import Workers
 from llmorch.running import Limit
 from llmorch.testing import ScriptedModel
 
@@ -151,7 +151,7 @@ def long(page: str) -> str:
 
 
 async def test_a_process_says_itself_whether_it_was_in_time_while_the_event_loop_is_held_up() -> None:
-    place = GrowingPool()
+    place = Workers()
 
     async def made(call: Any) -> Any:
         function = Function("look", call, timeout=0.1)

@@ -110,22 +110,20 @@ def reported() -> Iterator[None]:
         raise typer.Exit(NOT_RESOLVED) from None
 
 
-def asked(orchestrator: Orchestrator) -> Usage:
-    """What the last run, or the plan that was made, has asked of the model."""
-    return orchestrator.usage
-
-
 @contextmanager
-def told_as_json(output: TextIO | None, orchestrator: Orchestrator, query: str | None) -> Iterator[None]:
+def told_as_json(
+    output: TextIO | None, orchestrator: Orchestrator, query: str | None, usage: Usage | None = None
+) -> Iterator[None]:
     """An error as the JSON object of an unresolved run, where JSON was asked for."""
     try:
         yield
     except LLMOrchError as error:
         if output is not None:
+            from llmorch.requests import Usage
             from llmorch.result import unplanned
 
             technique = None if query is None else orchestrator.technique
-            run = unplanned(query, technique, error, orchestrator.processors, asked(orchestrator))
+            run = unplanned(query, technique, error, orchestrator.processors, usage or Usage())
             data = run.to_json() if error.result is None else error.result.as_json()
             print_text(output, json.dumps(data, indent=2))
         raise

@@ -1,7 +1,7 @@
 """One call's exchange with a worker process: what it is told first, and what its answer means.
 
 Decides the order of the messages. What becomes of a process that doesn't answer is
-``single.py``'s to say.
+``workers.py``'s to say.
 """
 
 from __future__ import annotations

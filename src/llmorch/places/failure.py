@@ -17,7 +17,7 @@ MAX_KINDS = 20
 """The most classes of one exception that are named."""
 KIND = 200
 """The longest name of a class, in characters."""
-_OURS = __file__.removesuffix("processors/failure.py")
+_OURS = __file__.removesuffix("places/failure.py")
 """The folder of this package: the frames in it that lead to a function are not the function's."""
 
 

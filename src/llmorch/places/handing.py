@@ -7,6 +7,7 @@ import quickly, and must not know who uses a result, nor for how long.
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -51,16 +52,31 @@ class Released:
 
 
 class Held:
-    """A result that is in a file. ``kinds`` are its class and those above it, by name."""
+    """The handle of a result that is in a file. ``kinds`` are its class and those above it, by name."""
 
-    __slots__ = ("__weakref__", "_failure", "_file", "_sizes", "_value", "function", "kinds", "what")
+    __slots__ = (
+        "__weakref__",
+        "_failure",
+        "_file",
+        "_lock",
+        "_sizes",
+        "_value",
+        "function",
+        "kinds",
+        "text",
+        "what",
+        "why",
+    )
 
     def __init__(self, message: Message, function: str) -> None:
         assert message.file is not None
         kinds, what, _ = message.about
         self.kinds = known_kinds(kinds)
         self.what = str(what)
+        self.text: str | None = None
+        self.why = ""
         self.function = function
+        self._lock = Lock()  # it may be asked for on several threads at once
         self._file: File | None = message.file
         self._sizes = message.sizes
         self._value: Any = None
@@ -72,21 +88,32 @@ class Held:
         """Whether its value is in its file and not here."""
         return self._file is not None
 
-    def value(self) -> Any:
-        """The value, which is opened if it isn't yet. Raises ``CallError`` if it can't be."""
-        if self._failure is not None:
-            raise self._failure
-        file = self.let_go()
-        if file is not None:
-            try:
-                self._value = read(file, self._sizes)
-            except Exception as error:
-                text, detail = described(error)
-                self._failure = CallError(
-                    f"{self.function} returned what can't be read here: {text}", detail=detail
-                )
-                raise self._failure from None
-        return self._value
+    @property
+    def here(self) -> bool:
+        """Whether its value is an object of this process."""
+        return self._file is None
+
+    def open(self) -> Any:
+        """The value, which is read if it isn't here yet. Raises ``CallError`` if it can't be."""
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            file = self.let_go()
+            if file is not None:
+                try:
+                    self._value = read(file, self._sizes)
+                except Exception as error:
+                    text, detail = described(error)
+                    self._failure = CallError(
+                        f"{self.function} returned what can't be read here: {text}", detail=detail
+                    )
+                    raise self._failure from None
+            return self._value
+
+    def close(self) -> None:
+        """Free its file: nobody opens it any more."""
+        with self._lock:
+            self.let_go()
 
     def let_go(self) -> File | None:
         """Its file, which ends with the last reference to it: that takes long for much memory."""
@@ -97,14 +124,15 @@ class Held:
     @property
     def reference(self) -> tuple[File, Sequence[int]] | None:
         """Its file and what is where in it, while it is closed."""
-        return None if self._file is None else (self._file, self._sizes)
+        file = self._file
+        return None if file is None else (file, self._sizes)
 
 
 def kept(message: Message, function: str) -> Any:
     """A large result as it arrived, by reference as long as few enough files are open."""
     text = message.about[2]
     held = Held(message, function)
-    result = held if len(_held) <= most_files() else held.value()
+    result = held if len(_held) <= most_files() else held.open()
     return result if text is None else Shown(result, *text)
 
 
@@ -112,7 +140,7 @@ def opened(value: Any) -> Any:
     """The value itself, whether or not it is held. Raises ``CallError`` if it can't be opened."""
     if isinstance(value, Shown):
         return value._replace(result=opened(value.result))
-    return value.value() if isinstance(value, Held) else value
+    return value.open() if isinstance(value, Held) else value
 
 
 class Later:
@@ -163,7 +191,7 @@ class Enclosing:
     def _reduced(self, held: Held) -> tuple[Any, ...]:
         reference = held.reference
         if reference is None:
-            return _itself, (held.value(),)
+            return _itself, (held.open(),)
         file, sizes = reference
         if id(file) not in self._places:
             self._places[id(file)] = len(self.files)

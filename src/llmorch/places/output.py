@@ -12,6 +12,8 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from threading import Thread
 
+from llmorch.places.forks import forgotten_in_children
+
 LIMIT = 64 * 1024
 """Bytes that one call may print."""
 PATIENCE = 0.05
@@ -23,15 +25,16 @@ class Outlet:
     """A pipe that a process prints into, and the thread that reads it to its end."""
 
     def __init__(self) -> None:
-        reading, self.writing = os.pipe()
+        self._reading, self.writing = os.pipe()
         self._left = LIMIT
         self._passed: Future[None] = Future()
-        self._thread = Thread(target=self._pass_on, args=(reading,), name="llmorch-output", daemon=True)
+        self._thread = Thread(target=self._pass_on, name="llmorch-output", daemon=True)
 
     def start(self) -> None:
         """Read from now on. The process has its end; ours is closed."""
         os.close(self.writing)
         self._thread.start()
+        forgotten_in_children(self)
 
     def renew(self) -> None:
         """Another call begins."""
@@ -46,16 +49,21 @@ class Outlet:
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.wrap_future(self._passed), PATIENCE)
 
-    def _pass_on(self, reading: int) -> None:
+    def forget(self) -> None:
+        """Close what a child of this process inherited."""
+        reading, self._reading = self._reading, -1
         with suppress(OSError):
-            while piece := os.read(reading, LIMIT):
+            os.close(reading)
+
+    def _pass_on(self) -> None:
+        with suppress(OSError):
+            while piece := os.read(self._reading, LIMIT):
                 if self._left <= 0:
                     continue
                 shown = piece[: self._left]
                 self._left -= len(piece)
                 with suppress(OSError):  # our own standard error may be closed, or its reader gone
                     os.write(2, shown if self._left > 0 else shown + _DROPPED)
-        with suppress(OSError):
-            os.close(reading)
+        self.forget()
         with suppress(InvalidStateError, RuntimeError):  # nobody waits any more, or the loop is closed
             self._passed.set_result(None)

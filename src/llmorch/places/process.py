@@ -1,7 +1,7 @@
 """One worker process as seen from here: how it is asked, and how it ends.
 
-Decides what is done to a process, not when: that is ``single.py``. Who starts it is in
-``keeping.py``, how values cross in ``wire.py``, and the program on the other side in
+Decides what is done to a process, not when: that is ``workers.py``. Who starts it is in
+``keepers.py``, how values cross in ``wire.py``, and the program on the other side in
 ``worker.py``.
 """
 
@@ -12,8 +12,10 @@ import select
 import socket
 import time
 from contextlib import suppress
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from llmorch.places.forks import forgotten_in_children
 from llmorch.places.keeper import ENDED, LIMIT
 from llmorch.places.told import Told
 from llmorch.places.wire import Inbox, Parcel
@@ -43,8 +45,8 @@ class Process:
 
     ``leash`` leads to its keeper, which kills it with all that it started when the leash
     is let go, and answers when that is done. ``environment`` is what it keeps beside the
-    program's own. ``ask``, ``watch`` and ``release`` belong to the thread of the event
-    loop; ``kill`` and ``reap`` may be called on any.
+    program's own. It is heard on one event loop at a time, that of the call which runs on it, where
+    ``ask``, ``watch`` and ``ended`` belong; ``kill``, ``reap`` and ``release`` may be called anywhere.
     """
 
     def __init__(
@@ -77,15 +79,19 @@ class Process:
         self._inbox = Inbox(connection)
         self._waiter: asyncio.Future[Message | None] | None = None
         self._timer: asyncio.Handle
+        self._lock = Lock()
+        forgotten_in_children(self)
 
-    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Listen on this event loop from now on, and no longer on the one before."""
-        if self.loop is not loop:
-            self._detach()
-            loop.add_reader(self._descriptor, self._readable)
-            self.loop = loop
+    def attach(self) -> None:
+        """Listen on this event loop from now on."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if not self.gone:
+                loop.add_reader(self._descriptor, self._readable)
+                self.loop = loop
 
-    def _detach(self) -> None:
+    def detach(self) -> None:
+        """Listen no more; on the event loop that does, or for one that is over."""
         loop, self.loop = self.loop, None
         if loop is not None and not loop.is_closed():
             loop.remove_reader(self._descriptor)
@@ -150,7 +156,7 @@ class Process:
             message = self._inbox.receive()
         except EOFError as error:
             self.gone = True
-            self._detach()  # or the loop would call this for ever
+            self.detach()  # or the loop would call this for ever
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_exception(error)
             return
@@ -240,11 +246,27 @@ class Process:
         return True
 
     def release(self) -> None:
-        """Give the socket back; whoever still waits for an answer gets ``EOFError``."""
-        self.gone = True
-        self._detach()
+        """Give the sockets back; whoever still waits for an answer gets ``EOFError``."""
+        with self._lock:
+            self.gone = True
+            loop = self.loop
+        if loop is None or loop is asyncio._get_running_loop() or not loop.is_running():
+            self._release()
+        else:
+            with suppress(RuntimeError):  # closed this very moment
+                loop.call_soon_threadsafe(self._release)
+
+    def _release(self) -> None:
+        self.detach()  # or the event loop would hear of whatever has this descriptor next
         self._connection.close()
         self._leash.close()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(EOFError())
         self._waiter = None
+
+    def forget(self) -> None:
+        """Close what a child of this process inherited, and leave the process alone."""
+        self.gone = True
+        self.loop = None  # which the child shares with its parent too
+        self._connection.close()
+        self._leash.close()

@@ -107,9 +107,10 @@ class Awaited:
             task.exception()  # of nobody's interest, which asyncio wants to be told
         self._tell(None, cancelled(self._function))  # if it was cancelled before it began
 
-    def cancel(self) -> None:
+    def cancel(self) -> bool:
         """Stop it; nobody wants what it returns."""
         self._stop(cancelled(self._function))
+        return True
 
     def _expire(self, turns: int = TURNS) -> None:
         assert self._steps is not None

@@ -1,13 +1,31 @@
-"""What users test with: models that need no model, and time that needs no waiting.
+"""What users test with: models that need no model, time that needs no waiting, and what the ports promise.
 
 ``ScriptedModel`` replies from a list. ``RecordedModel`` records real exchanges to a file
-once and replays them. ``simulate`` runs a plan on a virtual clock.
+once and replays them. ``simulate`` runs a plan on a virtual clock. ``llmorch.testing.places``
+holds a place for calls to its port.
 """
 
 from __future__ import annotations
 
-from llmorch.models.recorded import RecordedModel
-from llmorch.models.scripted import ScriptedModel
-from llmorch.runtime.simulate import simulate
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llmorch.models.recorded import RecordedModel
+    from llmorch.models.scripted import ScriptedModel
+    from llmorch.runtime.simulate import simulate
 
 __all__ = ["RecordedModel", "ScriptedModel", "simulate"]
+
+_HOMES = {
+    "RecordedModel": "models.recorded",
+    "ScriptedModel": "models.scripted",
+    "simulate": "runtime.simulate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Another process that calls a function of ``sample`` imports this too, and needs none of it.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'llmorch.testing' has no attribute {name!r}")
+    return getattr(import_module(f"llmorch.{_HOMES[name]}"), name)

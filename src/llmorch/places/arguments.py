@@ -5,36 +5,83 @@ Decides which of them are worked out here, and which in the process that is call
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llmorch.calls import DictOf, ListOf, Reference, Template, references
 from llmorch.errors import CallError, EvaluationError
-from llmorch.places.handing import Later
+from llmorch.places.handing import Held, Later
 from llmorch.plan.arguments import argument
-from llmorch.runtime.results import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from llmorch.calls import CallId, Expression, FunctionCall
     from llmorch.declare.functions import Function
     from llmorch.declare.parameters import Parameter
+    from llmorch.places.port import Handle
+
+
+class Unopened(Protocol):
+    """Results of which some are in files."""
+
+    def closed(self, call: CallId, /) -> Held | None:
+        """A result that is in its file, and that nobody here has opened."""
+
+    def unopened(self, call: CallId, /) -> Any:
+        """A result as it is: in its file, or its value."""
+
+
+class Inputs(Mapping["CallId", Any]):
+    """The values behind handles, by call id. Reading one opens it.
+
+    Raises ``EvaluationError`` if that can't be done.
+    """
+
+    __slots__ = ("_handles",)
+
+    def __init__(self, handles: Mapping[CallId, Handle]) -> None:
+        self._handles = handles
+
+    def __getitem__(self, call: CallId) -> Any:
+        try:
+            return self._handles[call].open()
+        except CallError as error:
+            raise EvaluationError(str(error)) from None
+
+    def __contains__(self, call: object) -> bool:
+        return call in self._handles
+
+    def __iter__(self) -> Iterator[CallId]:
+        return iter(self._handles)
+
+    def __len__(self) -> int:
+        return len(self._handles)
+
+    def closed(self, call: CallId) -> Held | None:
+        """A result that is in its file, and that nobody here has opened."""
+        handle = self._handles.get(call)
+        return handle if isinstance(handle, Held) and handle.closed else None
+
+    def unopened(self, call: CallId) -> Any:
+        """A result as it is: in its file, or its value."""
+        return self.closed(call) or self[call]
 
 
 def arguments(
-    call: FunctionCall, function: Function, results: Mapping[CallId, Any], *, handed: bool = False
+    call: FunctionCall, function: Function, results: Mapping[CallId, Any], *, handed: Unopened | None = None
 ) -> dict[str, Any]:
     """The values of a call's arguments, by name, from the results of earlier calls.
 
-    With ``handed`` the call is made in another process, and what is made of results that are
-    closed is a ``Later``. Raises ``CallError`` for an argument that has no value or doesn't fit.
+    With ``handed``, the same results, the call is made in another process, and what is made of those
+    that are closed is a ``Later``. Raises ``CallError`` for an argument that has no value or doesn't fit.
     """
     args = {}
     for name, expression in call.args.items():
         parameter = function.by_name[name]
         try:
-            if handed and isinstance(results, Results) and _is_closed(expression, results):
-                args[name] = _later(parameter, expression, results)
+            if handed is not None and _is_closed(expression, handed):
+                args[name] = _later(parameter, expression, handed)
             else:
                 args[name] = argument(parameter, expression, results)
         except (EvaluationError, ValueError) as error:
@@ -54,17 +101,17 @@ def _made(parameter: Parameter, function: Function) -> Any:
         raise CallError(f"{parameter.name} of {function.name}: its default can't be made: {reason}") from None
 
 
-def _is_closed(expression: Expression, results: Results) -> bool:
+def _is_closed(expression: Expression, results: Unopened) -> bool:
     return any(results.closed(reference.id) is not None for reference in references(expression))
 
 
-def _later(parameter: Parameter, expression: Expression, results: Results) -> Later:
+def _later(parameter: Parameter, expression: Expression, results: Unopened) -> Later:
     used = {reference.id: results.unopened(reference.id) for reference in references(expression)}
     kinds = _kinds(expression, results)
     return Later(parameter.bare, expression, used, as_it_is=kinds is not None and parameter.takes(kinds))
 
 
-def _kinds(expression: Expression, results: Results) -> Sequence[str] | None:
+def _kinds(expression: Expression, results: Unopened) -> Sequence[str] | None:
     """The classes of an argument that only puts closed results together; ``None`` for any other."""
     match expression:
         case Reference(id_):
@@ -81,5 +128,5 @@ def _kinds(expression: Expression, results: Results) -> Sequence[str] | None:
     return None
 
 
-def _is_put(item: Expression, results: Results) -> bool:
+def _is_put(item: Expression, results: Unopened) -> bool:
     return not _is_closed(item, results) or _kinds(item, results) is not None

@@ -12,6 +12,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from llmorch.places.forks import forgotten_in_children, no_fork
 from llmorch.places.keeper import AGAIN, FIRST
 from llmorch.places.output import Outlet
 from llmorch.places.process import Process
@@ -32,15 +33,24 @@ class Keeper:
     """
 
     def __init__(self, cpus: tuple[int, ...], environment: Mapping[str, str]) -> None:
-        ours, theirs = socket.socketpair()
         self._environment = environment
+        with no_fork():
+            self._control, self._popen = self._begun(cpus, environment)
+            forgotten_in_children(self)
+        self._asks = FIRST
+
+    @staticmethod
+    def _begun(
+        cpus: tuple[int, ...], environment: Mapping[str, str]
+    ) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+        ours, theirs = socket.socketpair()
         program = (
             f"import sys; sys.path[:] = {absolute(sys.path)!r}\n"
             f"from llmorch.places.keeper import main; main({theirs.fileno()}, {os.getpid()}, {cpus!r})"
         )
         try:
             with theirs:
-                self._popen = subprocess.Popen(
+                return ours, subprocess.Popen(
                     [sys.executable, "-c", program],
                     stdin=subprocess.DEVNULL,
                     cwd=None if _has_folder() else "/",
@@ -52,8 +62,6 @@ class Keeper:
         except BaseException:
             ours.close()
             raise
-        self._control = ours
-        self._asks = FIRST
 
     @property
     def ended(self) -> bool:
@@ -62,6 +70,10 @@ class Keeper:
 
     def start(self) -> Process:
         """Start a worker process without waiting for it; first, the one before has to end."""
+        with no_fork():
+            return self._started()
+
+    def _started(self) -> Process:
         ours, theirs = socket.socketpair()
         leash, its_leash = socket.socketpair()
         outlet = Outlet()
@@ -83,13 +95,20 @@ class Keeper:
 
     def hang_up(self) -> None:
         """Let it end, once its worker has ended."""
+        with suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
         self._control.close()
 
     def close(self) -> None:
         """End it and wait for that, which blocks for a moment; after its worker has ended."""
-        self._control.close()
+        self.hang_up()
         with suppress(subprocess.TimeoutExpired):  # its worker is stuck in the kernel
             self._popen.wait(timeout=_PATIENCE)
+
+    def forget(self) -> None:
+        """Close what a child of this process inherited, and leave the keeper alone."""
+        self._control.close()
+        self._popen.returncode = 0  # it is no child of ours
 
 
 def _has_folder() -> bool:
