@@ -229,10 +229,10 @@ def test_every_idle_second_has_one_reason_that_is_true(plan, processors, data) -
                 assert states[cause.call].submitted <= cause.began
                 assert cause.what == "model"
             if cause.reason == "fewer":
-                later = [item for item in states.values() if item.place.processors]
+                later = [item for item in states.values() if item.lease.processors]
                 assert any(item.dispatched >= cause.ended for item in later)
             if cause.reason == "nothing":
-                starts = [item.dispatched for item in states.values() if item.place.processors]
+                starts = [item.dispatched for item in states.values() if item.lease.processors]
                 assert max(starts, default=0.0) <= cause.began
 
 

@@ -76,6 +76,14 @@ class Explanation:
         return sum(item.seconds for item in self.stretches if processor in (None, item.processor))
 
     @property
+    def by_processor(self) -> dict[int, list[Stretch]]:
+        """The stretches of each processor, in time."""
+        found: dict[int, list[Stretch]] = {number: [] for number in range(self.processors)}
+        for stretch in self.stretches:
+            found[stretch.processor].append(stretch)
+        return found
+
+    @property
     def by_reason(self) -> dict[Reason, float]:
         """Idle seconds of all processors by what they waited for, the longest first."""
         found: dict[Reason, float] = {}
