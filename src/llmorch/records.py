@@ -90,6 +90,11 @@ class Call:
         return tuple(call for call in self.group if call != self.id)
 
     @property
+    def before(self) -> tuple[str, ...]:
+        """The calls that had to end before it: those that it uses, and those that it comes after."""
+        return (*self.uses, *(self.after or ()))
+
+    @property
     def processor(self) -> int | None:
         """The processor that it ran on, or the first of several; ``None`` for an inout call."""
         return self.processors[0] if self.processors else None
