@@ -76,6 +76,14 @@ class Explanation:
         return sum(item.seconds for item in self.stretches if processor in (None, item.processor))
 
     @property
+    def by_processor(self) -> dict[int, list[Stretch]]:
+        """The stretches of each processor, in time."""
+        found: dict[int, list[Stretch]] = {number: [] for number in range(self.processors)}
+        for stretch in self.stretches:
+            found[stretch.processor].append(stretch)
+        return found
+
+    @property
     def by_reason(self) -> dict[Reason, float]:
         """Idle seconds of all processors by what they waited for, the longest first."""
         found: dict[Reason, float] = {}
@@ -181,13 +189,13 @@ class _Story:
                 if last - first <= _EPSILON:
                     continue
                 if first - at > _EPSILON:
-                    yield _part(cause, at, first)
+                    yield replace(cause, began=at, ended=first)
                 else:
                     first = at
                 yield Cause(first, last, "plan", what=MODEL)
                 at = last
             if cause.ended - at > _EPSILON or at == cause.began:
-                yield _part(cause, at, cause.ended)
+                yield replace(cause, began=at)
 
     def _causes(self, call: Call, began: float, ended: float) -> list[Cause]:
         """Why a call didn't start before ``ended``: from it back to what had to end first, and so on."""
@@ -227,7 +235,7 @@ class _Story:
         """Of the calls that it came after, the one that ended last."""
         before = [
             other
-            for id_ in (*call.uses, *(call.after or ()))
+            for id_ in call.before
             if (other := self._by_id.get(id_)) is not None
             and other.dispatched is not None
             and other.completed is not None
@@ -269,10 +277,6 @@ class _Story:
         return self.end if call.completed is None else call.completed
 
 
-def _part(cause: Cause, began: float, ended: float) -> Cause:
-    return Cause(began, ended, cause.reason, cause.call, cause.on, cause.what)
-
-
 def _names(call: Call) -> list[str]:
     """What it shares with other calls; processors only where it takes more than the one that is idle."""
     named = [name for name in call.resources if name != _CPU]
@@ -288,7 +292,7 @@ def _longest_chain(calls: Iterable[Call]) -> tuple[tuple[str, ...], float]:
     longest: dict[str, tuple[float, str | None]] = {}
     for call in calls:
         before = max(
-            ((longest[id_][0], id_) for id_ in (*call.uses, *(call.after or ())) if id_ in longest),
+            ((longest[id_][0], id_) for id_ in call.before if id_ in longest),
             default=(0.0, None),
         )
         longest[call.id] = (before[0] + call.seconds, before[1])

@@ -49,7 +49,7 @@ class Call:
     rank: NonNegativeInt
     uses: tuple[Text, ...]
     after: tuple[Text, ...] | None
-    """The earlier calls whose effects it had to come after, but for those that these come after themselves.
+    """The calls whose effects it had to come after: the last to write each thing, for a writer also the readers since.
 
     ``None`` in a plan that has more than ``MAX_PAIRS`` of these: then ``things`` of the run tell.
     """
@@ -88,6 +88,11 @@ class Call:
     def excludes(self) -> tuple[str, ...]:
         """The calls in a control relation with this one."""
         return tuple(call for call in self.group if call != self.id)
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """The calls that had to end before it: those that it uses, and those that it comes after."""
+        return (*self.uses, *(self.after or ()))
 
     @property
     def processor(self) -> int | None:
@@ -190,6 +195,7 @@ class Run:
         groups = {call.group[0]: list(call.group) for call in self.calls if len(call.group) > 1}
         lists = sum(len(group) * (len(group) - 1) for group in groups.values()) <= MAX_PAIRS
         data = {"version": VERSION, **_plain(self), "answer": told(self.answer)}
+        del data["calls"]
         data["groups"] = {"excludes": list(groups.values()), "things": data.pop("things")}
         data["calls"] = [call.to_json(told, lists=lists) for call in self.calls]
         return data

@@ -14,7 +14,7 @@ from llmorch.schedule import Needs
 from llmorch.schedule.room import MODEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from llmorch.calls import CallId, Plan
     from llmorch.declare.functions import Function
@@ -31,7 +31,7 @@ def told_calls(
 ) -> Iterator[dict[str, Any]]:
     """Of each call of the plan, the fields of its record but for what came of it."""
     groups: dict[CallId, tuple[CallId, ...]] = {}
-    for call, after in zip(plan, orders(graph, plan), strict=True):
+    for call, after in zip(plan, orders(graph, plan.by_id), strict=True):
         state, needs = states[call.id], Needs.of(function(call.id))
         alike = graph.exclusive(call.id)
         yield {
@@ -57,15 +57,16 @@ def told_calls(
         }
 
 
-def orders(graph: RelationGraph, plan: Plan) -> list[tuple[CallId, ...] | None]:
+def orders(graph: RelationGraph, calls: Collection[CallId]) -> list[tuple[CallId, ...] | None]:
     """The calls that each of these follows, unless they are too many to be told."""
     found: list[tuple[CallId, ...] | None] = []
     pairs = 0
-    for call in plan:
-        found.append(graph.follows(call.id))
-        pairs += len(found[-1] or ())
+    for call in calls:
+        follows = graph.follows(call)
+        pairs += len(follows)
         if pairs > records.MAX_PAIRS:
-            return [None] * len(plan)
+            return [None] * len(calls)
+        found.append(follows)
     return found
 
 

@@ -8,6 +8,9 @@ import pytest
 
 from llmorch import Orchestrator, function
 from llmorch.cli.progress import Progress
+from llmorch.plan import parse
+from llmorch.relations import NOTHING
+from llmorch.schedule import CallAdded, CallCompleted, Dispatch, Refuse
 from llmorch.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +52,20 @@ async def test_a_repair_is_said_once(capsys) -> None:
     assert said.index("completed: s2") < said.index("the plan is revised")
     assert said.count("the plan is revised") == 1
     assert "; 2 requests to the model took" in said
+
+
+def test_calls_that_are_in_no_plan_are_told_of_too(capsys) -> None:
+    (call, other) = parse("c1 = half(number=4)\nc2 = half(number=6)").calls
+    progress = Progress()
+    for message in (CallAdded(call, NOTHING), Dispatch("c1", 1, None), CallCompleted("c1", 1)):
+        progress.observe(message, 0.0)
+    for message in (CallAdded(other, NOTHING), Refuse("c2", "it needs a camera")):
+        progress.observe(message, 1.5)
+    assert capsys.readouterr().err.splitlines() == [
+        "    0.00 s  started: c1 = half(number=4)",
+        "    0.00 s  completed: c1 after 0.00 s",
+        "    1.50 s  failed: c2: it needs a camera",
+    ]
 
 
 async def test_one_request_is_one(capsys) -> None:

@@ -83,9 +83,10 @@ async def test_json_has_exactly_the_fields_of_the_face() -> None:
     result = await execute('s1 = fetch(name="a")')
     data = result.as_json()
     assert list(data) == [
-        "query", "technique", "status", "answer", "error", "plan", "processors", "makespan",
-        "lower_bound", "usage", "planning", "recoveries", "calls",
+        "version", "query", "technique", "status", "answer", "error", "plan", "processors", "makespan",
+        "lower_bound", "usage", "planning", "recoveries", "notes", "groups", "calls",
     ]  # fmt: skip
+    assert (data["version"], list(data["groups"])) == (1, ["excludes", "things"])
     assert list(data["usage"]) == ["requests", "input_tokens", "output_tokens", "seconds"]
     assert list(data["calls"][0]) == [
         "id", "function", "kind", "rank", "uses", "excludes", "after", "same_as", "status", "attempt",

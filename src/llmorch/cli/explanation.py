@@ -93,11 +93,8 @@ def advice(found: Explanation, run: Run) -> str:
 
 def _rows(found: Explanation) -> Iterator[tuple[str, list[Stretch]]]:
     """A row a processor; those that waited alike all the time are one."""
-    by_processor: dict[int, list[Stretch]] = {number: [] for number in range(found.processors)}
-    for stretch in found.stretches:
-        by_processor[stretch.processor].append(stretch)
     rows: list[tuple[list[int], list[Stretch]]] = []
-    for number, stretches in by_processor.items():
+    for number, stretches in found.by_processor.items():
         alike = rows and [stretch.causes for stretch in rows[-1][1]] == [item.causes for item in stretches]
         if alike and stretches:
             rows[-1][0].append(number)
@@ -158,9 +155,6 @@ def told(cause: Cause, calls: Mapping[str, Call]) -> str:
 
 def _json(found: Explanation, run: Run) -> dict[str, Any]:
     calls = {call.id: call for call in run.calls}
-    by_processor: dict[int, list[Stretch]] = {number: [] for number in range(found.processors)}
-    for stretch in found.stretches:
-        by_processor[stretch.processor].append(stretch)
     return {
         "makespan": found.makespan,
         "processors": [
@@ -176,7 +170,7 @@ def _json(found: Explanation, run: Run) -> dict[str, Any]:
                     for stretch in stretches
                 ],
             }
-            for number, stretches in by_processor.items()
+            for number, stretches in found.by_processor.items()
         ],
         "reasons": {reason: round(seconds, 6) for reason, seconds in found.by_reason.items()},
         "chain": list(found.chain),

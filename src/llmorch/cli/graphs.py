@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.resources import amount_text
 from llmorch.plan import render_call
+from llmorch.records import MAX_PAIRS
+from llmorch.story import orders, things
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from llmorch.calls import CallId
     from llmorch.declare.functions import Function
     from llmorch.relations import RelationGraph
 
 MAX_LABEL = 48
+MOST_PAIRED = 12
+"""Calls that are drawn with a line between every two of them, where they exclude one another."""
 
 
 def as_json(
     graph: RelationGraph, functions: Mapping[str, Function], unused: Collection[CallId] = ()
 ) -> dict[str, Any]:
-    """The graph as one object with a list ``calls``; ``resources`` are what each takes.
+    """The graph as one object with ``calls`` and ``groups``; ``resources`` are what each call takes.
 
-    The ``unused`` calls are those that a run for a query would leave out.
+    Relations are told as a run's record tells them. The ``unused`` calls are those that a run
+    for a query would leave out.
     """
+    groups = _groups(graph)
+    lists = sum(len(group) * (len(group) - 1) for group in groups) <= MAX_PAIRS
     return {
+        "groups": {
+            "excludes": [list(group) for group in groups],
+            "things": [asdict(thing) for thing in things(graph)],
+        },
         "calls": [
             {
                 "id": call,
@@ -33,19 +46,21 @@ def as_json(
                 "kind": graph.kind(call),
                 "rank": graph.rank(call),
                 "uses": list(graph.uses(call)),
-                "excludes": list(graph.excludes(call)),
-                "after": list(graph.after(call)),
+                "excludes": list(graph.excludes(call)) if lists else None,
+                "after": None if after is None else list(after),
                 "same_as": graph.same_as(call),
                 "unused": call in unused,
                 "resources": dict(functions[graph.call(call).function].resources),
             }
-            for call in graph
-        ]
+            for call, after in zip(graph, orders(graph, list(graph)), strict=True)
+        ],
     }
 
 
 def mermaid(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
     """A Mermaid flowchart: arrows are data, thick ones order, dotted lines exclude, boxes compute.
+
+    An order that others imply is left out, and many calls that exclude one another have a node between them.
 
     A line that says "same" leads to a call that isn't made.
     """
@@ -55,9 +70,12 @@ def mermaid(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
         shape = f'["{label}"]' if graph.kind(call) == "compute" else f'("{label}")'
         lines.append(f"    {call}{shape}")
     lines += [f"    {used} --> {call}" for call in graph for used in graph.uses(call)]
-    lines += [f"    {earlier} ==> {call}" for call in graph for earlier in graph.after(call)]
+    lines += [f"    {earlier} ==> {call}" for call in graph for earlier in graph.follows(call)]
     lines += [f"    {call} -- same --- {copy}" for call in graph for copy in graph.copies(call)]
-    lines += [f"    {one} -.- {other}" for one, other in _exclusions(graph)]
+    for number, group in enumerate(_groups(graph), 1):
+        if len(group) > MOST_PAIRED:
+            lines.append(f"    x{number}{{{{one at a time}}}}")
+        lines += [f"    {one} -.- {other}" for one, other in _exclusions(group, f"x{number}")]
     return "\n".join(lines)
 
 
@@ -76,11 +94,17 @@ def dot(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
         ranks.setdefault(graph.rank(call), []).append(call)
     lines += [f"    {{ rank=same; {'; '.join(calls)}; }}" for calls in ranks.values()]
     lines += [f"    {used} -> {call};" for call in graph for used in graph.uses(call)]
-    lines += [f"    {earlier} -> {call} [style=bold];" for call in graph for earlier in graph.after(call)]
+    lines += [f"    {earlier} -> {call} [style=bold];" for call in graph for earlier in graph.follows(call)]
     lines += [
         f"    {call} -> {copy} [dir=none, label=same];" for call in graph for copy in graph.copies(call)
     ]
-    lines += [f"    {one} -> {other} [dir=none, style=dashed];" for one, other in _exclusions(graph)]
+    for number, group in enumerate(_groups(graph), 1):
+        if len(group) > MOST_PAIRED:
+            lines.append(f'    x{number} [label="one at a time", shape=diamond];')
+        lines += [
+            f"    {one} -> {other} [dir=none, style=dashed];"
+            for one, other in _exclusions(group, f"x{number}")
+        ]
     return "\n".join([*lines, "}"])
 
 
@@ -104,9 +128,12 @@ def _label(graph: RelationGraph, call: CallId, functions: Mapping[str, Function]
     return f"{text} takes {', '.join(taken)}" if taken else text
 
 
-def _exclusions(graph: RelationGraph) -> Iterator[tuple[CallId, CallId]]:
-    """Each pair once."""
-    for call in graph:
-        for other in graph.excludes(call):
-            if graph.order(call) < graph.order(other):
-                yield call, other
+def _groups(graph: RelationGraph) -> list[Sequence[CallId]]:
+    """The calls that exclude one another on a processor, where there are several."""
+    groups = {alike[0]: alike for call in graph if len(alike := graph.exclusive(call)) > 1}
+    return list(groups.values())
+
+
+def _exclusions(group: Sequence[CallId], hub: str) -> Iterable[tuple[CallId, CallId]]:
+    """Each pair of few calls; of many, each with a node between them: pairs would hide all else."""
+    return combinations(group, 2) if len(group) <= MOST_PAIRED else ((call, hub) for call in group)

@@ -27,15 +27,10 @@ def orchestrator_for(
     model: str,
     base_url: str | None,
     progress: Any,
-    technique: str = "llmorch",
-    policy: str | None = None,
-    processors: int | None = None,
     resources: list[str] | None = None,
-    examples: Path | None = None,
-    max_recoveries: int | None = None,
-    replan: bool = False,
-    optimize: bool = True,
+    **settings: Any,
 ) -> Orchestrator:
+    """An orchestrator of what the named files and modules declare; ``settings`` are its own arguments."""
     from llmorch.models.named import model_named
     from llmorch.orchestrator import Orchestrator
 
@@ -43,14 +38,8 @@ def orchestrator_for(
         return Orchestrator(
             _offered(functions),
             model=model_named(model, base_url=base_url, progress=progress),
-            technique=technique,
-            policy=policy,
-            processors=processors,
             resources=resources_in(resources),
-            examples=examples,
-            max_recoveries=max_recoveries,
-            replan=replan,
-            optimize=optimize,
+            **settings,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

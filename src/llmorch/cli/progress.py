@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 from llmorch.plan import render, render_call
 from llmorch.schedule import (
     BatchEnded,
+    CallAdded,
     CallCancelled,
     CallCompleted,
     CallFailed,
     Cancel,
-    CancelRequested,
     Dispatch,
     Keep,
     PlanExtended,
     PlanRevised,
+    Refuse,
     Share,
 )
 
@@ -118,6 +119,8 @@ class Progress:
                 for id_ in unused & self._rows.keys():
                     if self._rows[id_].state == "waiting":
                         self._rows[id_].state = "unused"
+            case CallAdded(call):
+                self._rows[call.id] = _Row(_short(render_call(call)))
             case PlanRevised():
                 # Said at the first call that is new: a repair first holds what was lost, and adds nothing.
                 self._before, self._rows, self._draft = self._before | self._rows, {}, ""
@@ -141,9 +144,9 @@ class Progress:
                 again = "" if attempt == 1 else f", attempt {attempt}"
                 self._line(f"{at:8.2f} s  started{where}{again}: {row.text}")
             case Share(id_, same_as):
-                row = self._rows[id_]
-                row.state, row.began, row.ended = "completed", at, at
-                self._line(f"{at:8.2f} s  completed: {id_}, the same as {same_as}")
+                self._never_began(id_, "completed", at, f", the same as {same_as}")
+            case Refuse(id_, error):
+                self._never_began(id_, "failed", at, f": {error}")
             case BatchEnded(ended):
                 for event in ended:
                     self.observe(event, at)
@@ -153,8 +156,11 @@ class Progress:
                 self._end(id_, attempt, "failed", at, f": {error}")
             case Cancel(id_, attempt) | CallCancelled(id_, attempt):
                 self._end(id_, attempt, "stopped", at)
-            case CancelRequested():
-                pass
+
+    def _never_began(self, call: CallId, state: str, at: float, why: str) -> None:
+        row = self._rows[call]
+        row.state, row.began, row.ended = state, at, at
+        self._line(f"{at:8.2f} s  {state}: {call}{why}")
 
     def _end(self, call: CallId, attempt: int, state: str, at: float, why: str = "") -> None:
         rows = (self._rows.get(call), self._before.get(call))

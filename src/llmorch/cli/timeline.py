@@ -6,15 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llmorch.result import CallRecord, Result
+    from typing import TypeAlias
+
+    from llmorch.records import Call, Run
+    from llmorch.result import Result
+
+    Ran: TypeAlias = Run | Result
 
 
 @dataclass(frozen=True)
 class Bar:
     """One call, or all that were made as one: the first stands for them."""
 
-    call: CallRecord
-    calls: tuple[CallRecord, ...]
+    call: Call
+    calls: tuple[Call, ...]
 
     @property
     def label(self) -> str:
@@ -37,9 +42,9 @@ class Bar:
         return max(call.completed or 0.0 for call in self.calls)
 
 
-def rows(result: Result) -> list[tuple[str, list[Bar]]]:
+def rows(result: Ran) -> list[tuple[str, list[Bar]]]:
     """A row a processor, then as many rows as inout calls ran at once."""
-    together: dict[str, list[CallRecord]] = {}
+    together: dict[str, list[Call]] = {}
     for call in result.calls:
         if call.dispatched is not None and call.completed is not None:
             together.setdefault(call.batch or call.id, []).append(call)
@@ -58,7 +63,7 @@ def rows(result: Result) -> list[tuple[str, list[Bar]]]:
     return found + [(f"inout {number}", lane) for number, lane in enumerate(lanes, 1)]
 
 
-def text(result: Result, width: int = 80) -> str:
+def text(result: Ran, width: int = 80) -> str:
     """The timeline in characters: a bar a call, with its id in it."""
     span = max((call.completed or 0.0 for call in result.calls), default=0.0)
     if span <= 0:
@@ -84,7 +89,7 @@ def text(result: Result, width: int = 80) -> str:
     return "\n".join(lines)
 
 
-def chrome_trace(result: Result) -> dict[str, Any]:
+def chrome_trace(result: Ran) -> dict[str, Any]:
     """The Trace Event Format: one row a processor, then rows for inout calls.
 
     Format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU

@@ -151,7 +151,10 @@ class RelationGraph:
         return self._at(self._things.later(self._order[call], self.touch(call)))
 
     def follows(self, call: CallId) -> tuple[CallId, ...]:
-        """Of the calls that this one comes ``after``, those that all others of them come before."""
+        """Of the calls that this one comes ``after``, the last to write each thing; for a writer the readers since.
+
+        All others come before one of these.
+        """
         return self._at(self._things.direct(self._order[call], self.touch(call)))
 
     def spoilers(self, call: CallId) -> tuple[CallId, ...]:

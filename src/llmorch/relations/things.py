@@ -158,9 +158,9 @@ class Things:
         return None if found < 0 else found
 
     def direct(self, at: int, touch: Touch) -> list[int]:
-        """Of the earlier calls that conflict with it, those that all others come before.
+        """Of the earlier calls that conflict with it, the last writer of each name, and for a writer the readers since.
 
-        For each name that is the last writer, and where the call writes, the readers since.
+        All others come before one of these.
         """
         barrier = _last(self._any.writers, at)
         found = {barrier}

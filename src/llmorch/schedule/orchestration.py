@@ -410,7 +410,7 @@ class Orchestration:
             elif self._scheduler.add(call.id):
                 ready.append(call.id)
             elif self._scheduler.stopped(call.id):
-                causes = (*call.uses, *self.graph.after(call.id), state.same_as)
+                causes = (*call.uses, *self.graph.spoilers(call.id), state.same_as)
                 self._skip(state, next(cause for cause in causes if cause and self._scheduler.stopped(cause)))
         if complete:
             commands += [
