@@ -56,7 +56,7 @@ async def test_a_call_that_fails_for_a_moment_is_made_again_until_it_succeeds(pl
     recoveries = result.as_json()["recoveries"]
     assert [recovery["kind"] for recovery in recoveries] == ["retry", "retry"]
     assert [(item["failed"], item["again"], item["changed"]) for item in recoveries] == [
-        (("s1",), ("s1",), {})
+        (["s1"], ["s1"], {})
     ] * 2
     failed = f"s1 ({place.__name__}) failed:"
     assert recoveries[0]["why"].startswith(

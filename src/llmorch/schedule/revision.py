@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llmorch.schedule.state import Attempt, CallState, Status
 
 _USEFUL: tuple[Status, ...] = ("failed", "running", "completed")
-"""How an attempt may stand that a new plan can take over."""
+"""How an attempt may stand that a new plan can take over, the most useful last."""
 
 
 class Earlier:
@@ -60,7 +60,7 @@ class Earlier:
         return call in self._was
 
     def match(self, call: FunctionCall) -> CallState | None:
-        """An attempt of the same story: a failure of the same id, or else the most useful one.
+        """An attempt of the same story: of the same id if there is one, else the most useful.
 
         What the call uses must be kept itself. A failure is only that of the same id: under
         another one the call is meant to be tried again. Else all that it uses has completed: of
@@ -79,11 +79,7 @@ class Earlier:
         ]
         return max(
             alike,
-            key=lambda state: (
-                state.status == "failed",
-                state.status == "completed",
-                state.call.id == call.id,
-            ),
+            key=lambda state: (state.call.id == call.id, _USEFUL.index(state.status)),
             default=None,
         )
 
