@@ -16,11 +16,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.role import serve
-from llmorch.places.failure import Raised, described, raised
+from llmorch.places.failure import described, raised
 from llmorch.places.family import adopt
 from llmorch.places.handing import is_large, label, received
-from llmorch.places.iterators import awaited, awaits, listed
 from llmorch.places.leftovers import Before
+from llmorch.places.portable import called
 from llmorch.places.setting import loaded, others, set_variables
 from llmorch.places.wire import Inbox, Parcel, pack, prepared
 
@@ -170,16 +170,12 @@ class _Program:
             except Exception as error:
                 return pack(UNFIT, (name, " ".join(str(error).split())))
         batch = message.kind == CALL_BATCH
-        began, failure = monotonic(), None
+        began = monotonic()
         try:
             with nullcontext() if memory is None else _bounded(memory):
-                result = self._functions[number](**args)
-                if not awaits(result) and not keeps:
-                    result = listed(result, batch=batch)
-                if awaits(result, batch=batch):
-                    result, failure = _awaited(result, batch=batch, keeps=keeps)
+                result, failure = called(self._functions[number], args, batch=batch, keeps=keeps)
         except BaseException as error:
-            failure = raised(error)
+            result, failure = None, raised(error)
         if timeout is not None and monotonic() - began > timeout:  # nobody was there to stop it
             return Parcel(LATE, b"", [])
         if failure is not None:
@@ -223,21 +219,6 @@ def _bounded(memory: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-
-
-def _awaited(result: Any, *, batch: bool, keeps: bool) -> tuple[Any, Raised | None]:
-    """What an async function returns, or the exception that it raised as text."""
-    import asyncio
-
-    async def wait() -> tuple[Any, Raised | None]:
-        try:
-            found = await awaited(result, batch=batch)
-            found = found if keeps else listed(found, batch=batch)
-            return await awaited(found, batch=batch) if batch else found, None
-        except BaseException as error:  # here, where the traceback holds nothing of asyncio
-            return None, raised(error)
-
-    return asyncio.run(wait())
 
 
 def _unsendable(result: object, error: Exception) -> tuple[str, str]:

@@ -6,15 +6,18 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
-from llmorch.places.batches import Batch
+from llmorch.places.calling import Calling
+from llmorch.places.port import Job
+from llmorch.places.showing import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
-    from llmorch.places.batches import Outcome
+    from llmorch.places.port import End
 
+    Outcome = tuple[Any, CallError | None]
     Execute = Callable[[Function, Mapping[str, Any]], Awaitable[Any]]
 
 
@@ -45,10 +48,16 @@ async def made_as_one(
     execute: Execute,
 ) -> list[Outcome]:
     """What each call came to: its result, or the error of which it failed."""
-    batch = Batch(function, calls, given)
-    if batch.is_empty:
-        return batch.outcomes(None, None)
+    calling = Calling(Job(function, tuple(calls), {}), given)
     try:
-        return batch.outcomes(await execute(batch.function, batch.args), None)
+        made = None if calling.is_empty else await execute(calling.function, calling.args)
+        return [_outcome(end) for end in calling.ends(made)]
     except CallError as error:
-        return batch.outcomes(None, error)
+        return [_outcome(end) for end in calling.ends(error=error)]
+
+
+def _outcome(end: End) -> Outcome:
+    if end.value is None:
+        return None, end.error
+    result, text, why = end.value.open(), end.value.text, end.value.why
+    return result if text is None and not why else Shown(result, text, why), None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from llmorch.declare.functions import Function
     from llmorch.places.inline import Inline
-    from llmorch.places.processor import Handing
+    from llmorch.places.workers import Worker, Workers
     from llmorch.runtime.attempts import Attempt
 
 
@@ -27,8 +27,8 @@ class OpenPlaces:
     """
 
     inline: Inline
-    processes: Handing
-    workers: Callable[[tuple[int, ...], int | None], Handing]
+    processes: Workers | Worker
+    workers: Callable[[tuple[int, ...], int | None], Worker]
 
     async def execute(self, attempt: Attempt, function: Function, args: Mapping[str, Any]) -> Any:
         """Call a function in the attempt's place; a large result may be held."""
