@@ -66,7 +66,7 @@ class Local:
             if job.processors or function.in_process:
                 workers = self._workers
                 place = workers.place(job.processors, job.device) if job.processors else workers
-                begun.work = Task(begun.made(place.hand(function, args)), begun)
+                begun.work = Task(begun.made(place.hand, function, args), begun)
             elif function.show is not None:
                 begun.work = showing = _Showing(self._threads, function, begun)
                 showing.work = self._begin_here(function, args, showing.made)
@@ -128,11 +128,15 @@ class _Begun(Begun):
         """It has failed."""
         self(None, error)
 
-    async def made(self, result: Awaitable[Any]) -> Sequence[End]:
+    async def made(
+        self,
+        hand: Callable[[Function, Mapping[str, Any]], Awaitable[Any]],
+        function: Function,
+        args: Mapping[str, Any],
+    ) -> Sequence[End]:
         """What came of it in a process, where a large result may be in its file."""
-        if self.calling is None:
-            return (end(await result),)
-        return self.calling.ends(opened(await result))
+        result = await hand(function, args)
+        return (end(result),) if self.calling is None else self.calling.ends(opened(result))
 
 
 class _Showing:
