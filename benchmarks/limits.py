@@ -123,12 +123,12 @@ def _held(mix: Mix, run: Simulation) -> Iterator[tuple[str, int, Held]]:
         yield (
             f"processor {processor}",
             1,
-            [times(state, 1) for state in states if processor in state.place.processors],
+            [times(state, 1) for state in states if processor in state.lease.processors],
         )
     for name in ("camera", "server"):
         yield name, mix.resources[name], [times(state, taken(state, name)) for state in states]
     for number, memory in enumerate(mix.resources["gpu_memory"]):
-        on_it = [times(state, taken(state, "gpu_memory")) for state in states if state.place.device == number]
+        on_it = [times(state, taken(state, "gpu_memory")) for state in states if state.lease.device == number]
         yield f"GPU {number}", int(memory.removesuffix("GiB")) * GIB, on_it
     for name, item in mix.functions.items():
         if item.max_concurrency is not None:

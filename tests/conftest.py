@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from weakref import WeakSet
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from llmorch.machine import cache_folder
-from llmorch.schedule import Command, Event, Orchestration, PlanRevised
+from llmorch.schedule import Command, Core, Event, Orchestration
 from llmorch.schedule.verify import verify
 
 # The machines that run this are shared, so that no example is late by its own fault.
@@ -44,22 +43,18 @@ VERIFIED = 80
 
 @pytest.fixture(autouse=True)
 def _the_core_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After every event that any test puts to a core, wherever it runs, until its plan is revised.
+    """After every event that any test puts to a core, wherever it runs."""
+    handle = Core.handle
 
-    A revised plan may keep a call that runs on what another one, the same as the one it used, is yet to bring.
-    """
-    handle = Orchestration.handle
-    revised: WeakSet[Orchestration] = WeakSet()
-
-    def verified(core: Orchestration, event: Event, *, at: float) -> list[Command]:
-        commands = handle(core, event, at=at)
-        if isinstance(event, PlanRevised):
-            revised.add(core)
-        if len(core.states) <= VERIFIED and core not in revised:
+    def verified(
+        core: Core, run: Orchestration, event: Event, *, at: float
+    ) -> list[tuple[Orchestration, list[Command]]]:
+        told = handle(core, run, event, at=at)
+        if sum(len(one.states) for one in core.runs) <= VERIFIED:
             verify(core)
-        return commands
+        return told
 
-    monkeypatch.setattr(Orchestration, "handle", verified)
+    monkeypatch.setattr(Core, "handle", verified)
 
 
 @pytest.fixture(scope="session")

@@ -189,7 +189,7 @@ def saved(plan: Plan, done: Simulation) -> dict[str, Any]:
                 uses=list(item.uses),
                 same_as=state.same_as,
                 kind=function.kind,
-                processors=list(state.place.processors),
+                processors=list(state.lease.processors),
                 limits=["model"] if function.asks_model else [],
                 submitted=state.submitted,
                 known=state.known,
@@ -231,10 +231,10 @@ def test_every_idle_second_has_one_reason_that_is_true(plan, processors, data) -
                 assert states[cause.call].submitted <= cause.began
                 assert cause.what == "model"
             if cause.reason == "fewer":
-                later = [item for item in states.values() if item.place.processors]
+                later = [item for item in states.values() if item.lease.processors]
                 assert any(item.dispatched >= cause.ended for item in later)
             if cause.reason == "nothing":
-                starts = [item.dispatched for item in states.values() if item.place.processors]
+                starts = [item.dispatched for item in states.values() if item.lease.processors]
                 assert max(starts, default=0.0) <= cause.began
 
 

@@ -32,8 +32,8 @@ from annotated_doc import Doc
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
 from llmorch import FunctionError, Orchestrator, PlanError, function
+from llmorch.places.arguments import arguments
 from llmorch.plan.literals import call_from_json
-from llmorch.runtime.arguments import arguments
 from llmorch.testing import ScriptedModel
 
 

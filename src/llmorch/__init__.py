@@ -21,16 +21,19 @@ if TYPE_CHECKING:
         ModelError,
         PlanError,
         UnresolvedQuery,
+        WrongArgument,
     )
     from llmorch.forecast import Forecast
     from llmorch.models.named import model_named
     from llmorch.orchestrator import Orchestrator
-    from llmorch.places.handing import Released
     from llmorch.plan import check, parse, render
+    from llmorch.processors import Processors
     from llmorch.relations import RelationGraph, discover
     from llmorch.result import CallRecord, Result
     from llmorch.running import Run
     from llmorch.runtime.simulate import Simulation, simulate
+    from llmorch.runtime.store import Released
+    from llmorch.session import Session
     from llmorch.techniques import TECHNIQUES
 
 __version__ = "0.1.0"
@@ -48,13 +51,16 @@ _HOMES = {
     "ModelError": "errors",
     "Orchestrator": "orchestrator",
     "Plan": "calls",
+    "Processors": "processors",
     "PlanError": "errors",
     "RelationGraph": "relations",
-    "Released": "places.handing",
+    "Released": "runtime.store",
     "Result": "result",
     "Run": "running",
+    "Session": "session",
     "Simulation": "runtime.simulate",
     "UnresolvedQuery": "errors",
+    "WrongArgument": "errors",
     "check": "plan",
     "discover": "relations",
     "function": "declare.decorator",
@@ -80,12 +86,15 @@ __all__ = [
     "Orchestrator",
     "Plan",
     "PlanError",
+    "Processors",
     "RelationGraph",
     "Released",
     "Result",
     "Run",
+    "Session",
     "Simulation",
     "UnresolvedQuery",
+    "WrongArgument",
     "check",
     "discover",
     "function",

@@ -119,6 +119,10 @@ class CallError(LLMOrchError):
         """
 
 
+class WrongArgument(LLMOrchError, ValueError):
+    """An argument of this package's own functions that can't be: it is refused before anything begins."""
+
+
 class FunctionError(LLMOrchError):
     """A function, or a file of functions, that can't be offered."""
 

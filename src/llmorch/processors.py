@@ -1,85 +1,110 @@
-"""Where the calls of one orchestrator run: threads, and processes that are started once and kept.
+"""The processors that runs share: places where calls run, resources, and limits, kept on one account.
 
 Decides what there is and when it is started. It must not know of plans or models.
 """
 
 from __future__ import annotations
 
+import os
+from threading import Lock
 from typing import TYPE_CHECKING
 
+from llmorch.declare.offered import fitted
 from llmorch.declare.resources import GPU_MEMORY, Supply, supply_of
-from llmorch.machine import device_name, gpus
-from llmorch.runtime.placing import OpenPlaces
-from llmorch.runtime.sharing import leave_running
+from llmorch.errors import WrongArgument
+from llmorch.machine import allowed_processors, device_name, gpus
+from llmorch.runtime.door import Door
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmorch.declare.functions import Function
     from llmorch.declare.resources import Amount
-    from llmorch.places.inline import Inline
-    from llmorch.places.workers import Workers
+    from llmorch.places.local import Local
+    from llmorch.places.port import Place
+
+MOST = 1024
 
 
-class Places:
-    """The processors of one orchestrator: ``count`` of them, and GPUs by what they are called."""
+class Processors:
+    """What any number of orchestrators, runs and sessions share, from any thread and event loop.
 
-    def __init__(self, count: int, devices: Sequence[str]) -> None:
-        self._count = count
-        self._devices = devices
-        self._pool: Workers | None = None
-        self._inline: Inline | None = None
+    ``count`` is how many compute calls may run at once, each in a process of its own; by default as
+    many as this process may use. ``resources`` is what there is of what calls take by name, as in
+    ``{"camera": 1, "gpu_memory": "24GiB"}`` (a list has one amount a GPU); without ``gpu_memory`` the
+    driver is asked for its GPUs where a function needs one. Resources, ``max_concurrency``, ``rate`` and
+    the local model are limits of these processors, held for all runs on them: two ``Processors`` know
+    nothing of each other. ``place`` is where calls run instead (see ``llmorch.places.port``).
 
-    def open(self, functions: Iterable[Function], notes: dict[str, str]) -> OpenPlaces:
-        """All of them; ``notes`` learns by name of functions that compute where calls wait."""
-        workers = self._open_workers(functions)
-        return OpenPlaces(self._open_inline(notes), workers, workers.place)
+    Processes are started when they are first needed; ``close`` ends them, as does the end of
+    ``async with`` and the end of the program. A later run starts them again. A process that is forked
+    from this one begins with an account and processes of its own. Raises ``WrongArgument``.
+    """
 
-    def _open_inline(self, notes: dict[str, str]) -> Inline:
-        """The place for calls that wait."""
-        from llmorch.places.inline import Inline
+    def __init__(
+        self,
+        count: int | None = None,
+        *,
+        resources: Mapping[str, Amount | Sequence[Amount]] | None = None,
+        place: Place | None = None,
+    ) -> None:
+        if count is not None and (
+            isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST
+        ):
+            raise WrongArgument(f"processors is at least 1 and at most {MOST}, not {count!r}")
+        self.count = count or allowed_processors()
+        try:
+            self.supply = supply_of(resources)
+        except ValueError as error:
+            raise WrongArgument(str(error)) from None
+        self._asks_driver = GPU_MEMORY not in (resources or {})
+        self._devices = [device_name(number) for number in range(len(self.supply.gpus))]
+        self._place = place
+        self._lock = Lock()
+        self._door: Door | None = None
+        self._local: Local | None = None
+        self._process = os.getpid()
 
-        if self._inline is None:
-            self._inline = Inline(leave=leave_running)
+    async def __aenter__(self) -> Processors:
+        return self
 
-        def measured(function: Function, cpu: float, share: float) -> None:
-            if not function.declared and cpu > 0.1 and cpu > share / 2:
-                notes[function.name] = (
-                    f"{function.name} spent most of its time on the CPU ({cpu:.1f} s), where it holds up every "
-                    'other call: declare it with @function(kind="compute") to give it a processor'
-                )
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
-        self._inline.measured = measured
-        return self._inline
+    def fitting(self, functions: Mapping[str, Function]) -> dict[str, Function]:
+        """The functions, each told why no call of it can be made with what there is, where that is so."""
+        if self._asks_driver and any(GPU_MEMORY in item.resources for item in functions.values()):
+            self._asks_driver = False
+            found = gpus()
+            self.supply = Supply(self.supply.named, tuple(gpu.memory for gpu in found))
+            self._devices[:] = [gpu.name for gpu in found]
+            with self._lock:
+                if self._door is not None:
+                    self._door.grow(self.supply)
+        return fitted(functions, self.count, self.supply)
 
-    def _open_workers(self, functions: Iterable[Function]) -> Workers:
-        """The processes, started at once if any of these functions needs it."""
-        from llmorch.places.workers import Workers
+    def door(self, functions: Mapping[str, Function]) -> Door:
+        """The way to the account; what these functions need begins to start, without waiting for it."""
+        from llmorch.places.local import Local
 
-        if self._pool is None:
-            self._pool = Workers(self._count, self._devices)
-            if any(item.kind == "compute" and not item.asks_model for item in functions):
-                self._pool.start()
-        return self._pool
+        if self._process != os.getpid():  # forked: all of that is the parent's
+            self._process, self._lock, self._door, self._local = os.getpid(), Lock(), None, None
+        with self._lock:
+            if self._local is None:
+                self._local = Local(self.count, self._devices)
+            if self._door is None:
+                self._door = Door(self.count, self.supply, self._place or self._local, self._local)
+            if self._place is None:
+                self._local.start(functions.values())
+            return self._door
 
     async def close(self) -> None:
-        """End every process and thread; a later call starts them again."""
-        pool, self._pool = self._pool, None
-        inline, self._inline = self._inline, None
-        if pool is not None:
-            await pool.close()
-        if inline is not None:
-            await inline.close()
-
-
-def supplied(
-    said: Mapping[str, Amount | Sequence[Amount]] | None, functions: Iterable[Function]
-) -> tuple[Supply, tuple[str, ...]]:
-    """What there is, and what the GPUs are called."""
-    supply = supply_of(said)
-    if GPU_MEMORY in (said or {}):
-        return supply, tuple(device_name(number) for number in range(len(supply.gpus)))
-    if not any(GPU_MEMORY in item.resources for item in functions):
-        return supply, ()
-    found = gpus()
-    return Supply(supply.named, tuple(gpu.memory for gpu in found)), tuple(gpu.name for gpu in found)
+        """Stop what runs on them, and end every process and thread."""
+        if self._process != os.getpid():
+            return
+        with self._lock:
+            local, self._local, self._door = self._local, None, None
+        if local is not None:
+            await local.close()
+        if self._place is not None:
+            await self._place.close()

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from llmorch.declare.previews import is_long, preview
-from llmorch.places.handing import Released
 from llmorch.plan import render
 from llmorch.relations import lower_bound
+from llmorch.runtime.store import Released
 from llmorch.techniques import Recovery
 
 if TYPE_CHECKING:
@@ -252,8 +252,8 @@ def collect(
                 result=results.get(call.id) if state.status == "completed" else None,
                 error=state.error,
                 _graph=graph,
-                processors=state.place.processors,
-                device=state.place.device,
+                processors=state.lease.processors,
+                device=state.lease.device,
                 resources=core.function(call.id).resources,
                 limits=core.limits(call.id),
                 known=state.known,

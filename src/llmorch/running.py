@@ -9,7 +9,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from llmorch.errors import LimitReached, LLMOrchError
+from llmorch.errors import LimitReached, LLMOrchError, WrongArgument
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId
     from llmorch.result import Result
-    from llmorch.runtime.drive import Execution
+    from llmorch.runtime.driver import Execution
 
     T = TypeVar("T")
 
@@ -79,19 +79,14 @@ class Run:
 
 
 class Limit:
-    """A run's deadline in seconds, which begins when the run is asked for: waiting for its turn counts."""
+    """A run's deadline in seconds, which begins when the run is asked for."""
 
     def __init__(self, deadline: float | None) -> None:
         number = isinstance(deadline, int | float) and not isinstance(deadline, bool)
         if deadline is not None and not (number and deadline > 0):
-            raise ValueError(f"deadline is a positive number of seconds, not {deadline!r}")
+            raise WrongArgument(f"deadline is a positive number of seconds, not {deadline!r}")
         self._deadline = deadline
         self._ends = None if deadline is None else asyncio.get_running_loop().time() + deadline
-
-    async def turn(self, lock: asyncio.Lock) -> None:
-        """Wait for a turn. Raises ``LimitReached`` if it doesn't come until the deadline."""
-        async with self._stopped():
-            await lock.acquire()
 
     async def within(self, work: Awaitable[T]) -> T:
         """What comes of ``work``. Raises ``LimitReached`` once the deadline has passed."""

@@ -130,8 +130,8 @@ async def test_the_model_is_not_asked_about_a_result_that_nothing_uses_unless_th
     plan = "s1 = act(x=1)\ns2 = need(x=2)"
     for said in SAID:
         made = orchestrator(said, plan)
-        await made.run("Do it.")
-        assert made.usage.requests == (2 if said in ("pure", "no effects", "reads") else 1), said
+        result = await made.run("Do it.")
+        assert result.usage.requests == (2 if said in ("pure", "no effects", "reads") else 1), said
 
 
 RECOVERED = "s1 = source(x=1)\ns2 = act(x=s1)\ns3 = need(x=s1)\ns4 = both(x=s3, y=s2)"

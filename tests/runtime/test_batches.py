@@ -16,7 +16,6 @@ from llmorch import Orchestrator, function, stateful
 from llmorch.cli.progress import Progress
 from llmorch.cli.timeline import chrome_trace, text
 from llmorch.requests import ToolCall
-from llmorch.runtime.batching import Part
 from llmorch.schedule import BatchEnded, Cancel, Dispatch
 from llmorch.testing import ScriptedModel
 
@@ -316,37 +315,6 @@ async def test_while_a_plan_streams_each_call_goes_at_once() -> None:
     async with offering(look, replies=(lines(3) + '\ns4 = self(prompt="{s1} {s2} {s3}")', "done")) as made:
         result = await made.run("All?")
     assert (result.answer, seen) == ("done", [])
-
-
-async def test_one_call_of_a_batch_is_dropped_while_the_others_go_on_and_with_the_last_all_is_stopped() -> (
-    None
-):
-    began, stopped = asyncio.Event(), []
-
-    async def work() -> None:
-        try:
-            began.set()
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            stopped.append(True)
-            raise
-
-    wanted = {"s1", "s2"}
-    task = asyncio.create_task(work())
-    share = Part(task, lambda: bool(wanted))
-    await began.wait()
-    wanted.remove("s1")
-    share.cancel()
-    told = asyncio.Event()
-    share.add_done_callback(lambda _: told.set())
-    await told.wait()
-    assert not task.done()
-    wanted.remove("s2")
-    share.cancel()
-    after = asyncio.Event()
-    share.add_done_callback(lambda _: after.set())
-    await after.wait()
-    assert stopped == [True]
 
 
 async def test_a_repaired_plan_that_leaves_a_call_of_a_running_batch_out_drops_it_alone() -> None:

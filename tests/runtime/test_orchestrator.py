@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from llmorch import ModelError, Orchestrator, PlanError, UnresolvedQuery, function
-from llmorch.errors import FunctionError, LLMOrchError
+from llmorch.errors import FunctionError, LLMOrchError, WrongArgument
 from llmorch.runtime.simulate import simulate
 from llmorch.schedule import CallCompleted, Dispatch
 from llmorch.testing import ScriptedModel
@@ -224,6 +224,17 @@ async def test_a_model_that_fails_inside_a_plan_fails_that_call() -> None:
     assert result.answer == "<b>"
 
 
+async def _spent_by_children(seconds: float) -> float:
+    """The CPU seconds that the processes below this one take in a time."""
+
+    def spent() -> float:
+        return sum(sum(child.cpu_times()[:2]) for child in psutil.Process().children(recursive=True))
+
+    before = spent()
+    await asyncio.sleep(seconds)
+    return spent() - before
+
+
 async def test_cancelling_stops_everything_and_says_what_had_finished() -> None:
     orchestrator = scripted()
     plan = (
@@ -237,8 +248,11 @@ async def test_cancelling_stops_everything_and_says_what_had_finished() -> None:
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
     assert time.monotonic() - began < 1
-    assert psutil.Process().children() == []
+    assert await _spent_by_children(0.2) < 0.1
     assert caught.value.__notes__ == ["completed: s1; cancelled: s2, s3, s4"]
+    assert (await orchestrator.execute('s1 = fetch(name="a")')).answer == "<a>"
+    await orchestrator.close()
+    assert psutil.Process().children() == []
 
 
 async def test_two_compute_calls_run_in_two_processes() -> None:
@@ -441,7 +455,7 @@ async def test_inside_a_loop_the_plain_methods_say_what_to_write() -> None:
         ({"policy": "magic"}, ValueError, "critical"),
         ({"model": "magic"}, ModelError, "openai:NAME"),
         ({"model": "openai:"}, ModelError, "openai:NAME"),
-        ({"examples": "/no/such/file"}, FunctionError, "can't be read"),
+        ({"examples": "/no/such/file"}, WrongArgument, "can't be read"),
         ({"functions": [fetch, fetch]}, FunctionError, "two functions are called fetch"),
     ],
 )

@@ -15,16 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmorch import ModelError, Orchestrator, function
+from llmorch import ModelError, Orchestrator, Processors, function
 from llmorch.declare.offered import as_functions, declared_in
-from llmorch.places.inline import Inline
 from llmorch.plan import parse
 from llmorch.runtime import retrying
-from llmorch.runtime.drive import Execution
-from llmorch.runtime.placing import OpenPlaces
 from llmorch.runtime.retrying import MAX_PAUSE, MAX_RETRYING, next_pause, pause_after
-from llmorch.schedule import Orchestration, policy_named
 from llmorch.testing import ScriptedModel
+from tests.runtime.executing import execution_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -315,9 +312,7 @@ async def test_an_attempt_does_not_see_the_results_of_another_plan() -> None:
         raise ConnectionError
 
     functions = as_functions([name, flaky])
-    core = Orchestration(functions, processors=1, policy=policy_named("critical"))
-    places = OpenPlaces(Inline(), Inline(), None)
-    async with Execution(core, functions, places=places, ask=None) as execution:
+    async with Processors(1) as processors, execution_on(processors, functions) as execution:
         execution.extend(parse('s1 = name(text="a")\ns2 = flaky(text=s1)').calls)
         await until(lambda: seen)
         execution.revise()
@@ -326,7 +321,7 @@ async def test_an_attempt_does_not_see_the_results_of_another_plan() -> None:
         execution.extend((), complete=True)
         await execution.finished()
     assert seen == ["a", "a"]
-    assert execution.outcomes.results["s1"] == "b"
+    assert execution.store.results["s1"] == "b"
 
 
 @pytest.mark.anyio

@@ -8,8 +8,7 @@ import time
 
 import pytest
 
-from llmorch import Orchestrator, function
-from llmorch.runtime.ledger import Ledger, Member
+from llmorch import Orchestrator, Processors, function
 from llmorch.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -35,12 +34,12 @@ class Watch:
             self._inside -= 1
 
 
-def offering(*functions, **settings) -> Orchestrator:
-    return Orchestrator(functions, model=ScriptedModel([]), processors=1, optimize=False, **settings)
+def offering(*functions, processors: int | Processors = 1, **settings) -> Orchestrator:
+    return Orchestrator(functions, model=ScriptedModel([]), processors=processors, optimize=False, **settings)
 
 
-async def _executed(work, plan: str, there: dict[str, int]):
-    async with offering(work, resources=there) as orchestrator:
+async def _executed(work, plan: str, processors: Processors):
+    async with offering(work, processors=processors) as orchestrator:
         return await orchestrator.execute(plan)
 
 
@@ -60,7 +59,8 @@ async def test_a_limit_holds_across_orchestrators(said) -> None:
             await asyncio.sleep(0.01)
         return x
 
-    async with offering(work, resources={"desk": 2}) as one, offering(work, resources={"desk": 2}) as two:
+    async with Processors(1, resources={"desk": 2}) as shared:
+        one, two = (offering(work, processors=shared) for _ in range(2))
         results = await asyncio.gather(*(each.execute(plan_of("work", 8)) for each in (one, two)))
     assert [result.answer for result in results] == [8, 8]
     assert (watch.most, len(watch.came)) == (2, 16)
@@ -75,7 +75,8 @@ async def test_neither_of_two_orchestrators_waits_until_the_other_is_done() -> N
         await asyncio.sleep(0.005)
         return x
 
-    async with offering(work, resources={"desk": 1}) as one, offering(work, resources={"desk": 1}) as two:
+    async with Processors(1, resources={"desk": 1}) as shared:
+        one, two = (offering(work, processors=shared) for _ in range(2))
         await asyncio.gather(one.execute(plan_of("work", 10)), two.execute(plan_of("work", 10, seed=100)))
     assert "two" in order[:4]
     assert "one" in order[-4:]
@@ -84,18 +85,19 @@ async def test_neither_of_two_orchestrators_waits_until_the_other_is_done() -> N
 def test_a_limit_holds_across_orchestrators_on_different_threads() -> None:
     watch = Watch()
 
-    @function(max_concurrency=3, resources={"desk": 2})
+    @function(max_concurrency=3, resources={"desk": 1})
     def work(x: int) -> int:
         with watch:
             time.sleep(0.002)
         return x
 
     failed: list[BaseException] = []
+    shared = Processors(1, resources={"desk": 2})
 
     def run() -> None:
         try:
             for _ in range(3):
-                assert asyncio.run(_executed(work, plan_of("work", 12), {"desk": 5})).answer == 12
+                assert asyncio.run(_executed(work, plan_of("work", 12), shared)).answer == 12
         except BaseException as error:
             failed.append(error)
 
@@ -116,8 +118,9 @@ async def test_a_rate_holds_across_runs_one_after_the_other() -> None:
         with watch:
             return x
 
+    shared = Processors(1)
     for count in (3, 3):
-        async with offering(ping) as orchestrator:
+        async with offering(ping, processors=shared) as orchestrator:
             await orchestrator.execute(plan_of("ping", count))
     assert all(later - first > 0.9 for first, later in zip(watch.came, watch.came[4:], strict=False))
     assert len(watch.came) == 6
@@ -150,76 +153,16 @@ async def test_a_thread_that_cant_be_stopped_keeps_what_it_took_until_it_ends() 
                 release.wait(30)
         return x
 
-    run = asyncio.create_task(_executed(film, "s1 = film(x=1)", {"camera": 1}))
+    shared = Processors(1, resources={"camera": 1})
+    run = asyncio.create_task(_executed(film, "s1 = film(x=1)", shared))
     await asyncio.to_thread(inside.wait, 30)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run
-    async with offering(film, resources={"camera": 1}) as two:
+    async with offering(film, processors=shared) as two:
         later = asyncio.create_task(two.execute("s1 = film(x=2)"))
         await asyncio.sleep(0.1)
         assert len(watch.came) == 1
         release.set()
         assert (await later).answer == 2
     assert watch.most == 1
-
-
-async def test_a_run_that_shares_nothing_is_not_in_the_account() -> None:
-    from llmorch.runtime.sharing import shares
-
-    @function(resources={"cpu": 1})
-    def compute() -> None: ...
-
-    @function
-    def plain() -> None: ...
-
-    async with offering(compute, plain) as orchestrator:
-        assert not shares(orchestrator.functions)
-
-
-async def test_nothing_is_left_in_the_account_when_runs_are_over() -> None:
-    from llmorch.runtime.ledger import LEDGER
-
-    @function(resources={"desk": 1}, max_concurrency=1)
-    def fail(x: int) -> int:
-        raise ValueError("no")
-
-    await _executed(fail, plan_of("fail", 3), {"desk": 1})
-    # Calls of other tests may still count to their rates.
-    assert not [
-        key
-        for key in LEDGER.others(Member(lambda: None))
-        if key == "desk" or (isinstance(key, tuple) and fail in key)
-    ]
-
-
-def test_who_wanted_first_is_left_room_first() -> None:
-    ledger = Ledger()
-    first, second, third = (Member(lambda: None) for _ in range(3))
-    for member in (first, second, third):
-        ledger.join(member)
-    ledger.publish(third, {"memory": 4}, {})
-    ledger.publish(first, {}, {"memory": 20})
-    ledger.publish(second, {}, {"memory": 8})
-    assert ledger.others(first) == {"memory": 4}
-    assert ledger.others(second) == {"memory": 24}
-    assert ledger.others(third) == {"memory": 28}
-    ledger.publish(first, {"memory": 20}, {})
-    assert ledger.others(second) == {"memory": 24}
-    ledger.leave(first)
-    assert ledger.others(second) == {"memory": 4}
-
-
-def test_what_began_counts_to_its_rate_for_its_time_and_no_longer() -> None:
-    now = [0.0]
-    ledger = Ledger(clock=lambda: now[0])
-    asking = Member(lambda: None)
-    assert ledger.begin_or_wait("ping", 2, 10.0) == 0.0
-    now[0] = 4.0
-    assert ledger.begin_or_wait("ping", 2, 10.0) == 0.0
-    assert ledger.begin_or_wait("ping", 2, 10.0) == 6.0
-    assert ledger.others(asking) == {"ping": 2}
-    assert ledger.next_return(asking, {"ping": None}) == 10.0
-    now[0] = 10.0
-    assert ledger.others(asking) == {"ping": 1}
-    assert ledger.begin_or_wait("ping", 2, 10.0) == 0.0

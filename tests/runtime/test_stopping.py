@@ -13,17 +13,14 @@ from typing import Any
 
 import pytest
 
-from llmorch import LimitReached, LLMOrchError, Orchestrator, function
+from llmorch import LimitReached, LLMOrchError, Orchestrator, Processors, function
 from llmorch.declare.offered import as_functions
 from llmorch.places import stopping
-from llmorch.places.inline import Inline
-from llmorch.places.workers import Workers
 from llmorch.plan import parse
-from llmorch.runtime.drive import Execution
-from llmorch.runtime.placing import OpenPlaces
-from llmorch.schedule import Dispatch, Orchestration, policy_named
+from llmorch.schedule import Dispatch
 from llmorch.testing import ScriptedModel
 from tests.runtime.counted import MADE, scripted
+from tests.runtime.executing import execution_on
 
 pytestmark = pytest.mark.anyio
 
@@ -473,16 +470,14 @@ def burn_wide(seconds: float) -> float:
 
 async def test_the_processors_of_a_call_that_a_new_plan_leaves_out_are_free_again() -> None:
     functions = as_functions([burn_wide, burn])
-    core = Orchestration(functions, processors=2, policy=policy_named("critical"))
-    pool = Workers(2)
-    execution = Execution(
-        core, functions, places=OpenPlaces(Inline(), pool.place((0,)), pool.place), ask=None
-    )
-    async with asyncio.timeout(20), execution:
+    async with (
+        asyncio.timeout(20),
+        Processors(2) as processors,
+        execution_on(processors, functions) as execution,
+    ):
         execution.extend(parse("s1 = burn_wide(seconds=30)").calls)
         await asyncio.sleep(0.3)
         execution.revise()
         execution.extend(parse("s1 = burn_wide(seconds=0)\ns2 = burn(seconds=0)").calls, complete=True)
         await execution.finished()
-    await pool.close()
-    assert execution.outcomes.results == {"s1": 0.0, "s2": 1}
+    assert execution.store.results == {"s1": 0.0, "s2": 1}

@@ -15,6 +15,7 @@ from llmorch.errors import IllegalEvent
 from llmorch.plan import check, parse
 from llmorch.schedule import (
     POLICIES,
+    Alone,
     BatchEnded,
     CallCompleted,
     CallFailed,
@@ -26,8 +27,8 @@ from llmorch.schedule import (
     Orchestration,
     PlanExtended,
     PlanRevised,
-    RateReturned,
-    ReturnRate,
+    TimePassed,
+    Wake,
     policy_named,
 )
 
@@ -93,9 +94,7 @@ class Played:
 
     def __init__(self, plan: Plan, data: st.DataObject, policy: str, *, failing: bool = False) -> None:
         self.plan, self.data, self.failing = plan, data, failing
-        self.core = Orchestration(
-            FUNCTIONS, processors=2, policy=policy_named(policy), supply=supply_of(THERE)
-        )
+        self.core = Alone(FUNCTIONS, processors=2, policy=policy_named(policy), supply=supply_of(THERE))
         self.running: list[list[tuple[str, int]]] = []
         self.batches: list[list[str]] = []
         self.stopping: list[tuple[str, int]] = []
@@ -157,7 +156,7 @@ class Played:
         states = self.core.states.values()
         running = [state for state in states if state.status == "running"]
         places = {(id(state.shared) if state.shared else state.call.id): state for state in running}
-        taken = [number for state in places.values() for number in state.place.processors]
+        taken = [number for state in places.values() for number in state.lease.processors]
         assert len(taken) == len(set(taken)) <= 2
         assert sum(state.call.function == "film" for state in places.values()) <= 1
 
@@ -203,13 +202,13 @@ def test_a_plan_that_is_revised_gives_every_place_back(plan, data, policy) -> No
         else:
             played.end_one()
     assert played.finished
-    assert played.core.held == {}
-    assert sorted(played.core._coordinator._room._idle) == [0, 1]
+    assert played.core.core.coordinator.held == {}
+    assert played.core.core.coordinator.idle == 2
 
 
 def core_of(plan: str, policy: str = "critical", **functions: Function) -> Orchestration:
     known = functions or FUNCTIONS
-    core = Orchestration(known, processors=1, policy=policy_named(policy), supply=supply_of(THERE))
+    core = Alone(known, processors=1, policy=policy_named(policy), supply=supply_of(THERE))
     core.handle(PlanExtended(check(parse(plan), known).calls, complete=True), at=0.0)
     return core
 
@@ -224,7 +223,7 @@ def test_what_a_batch_makes_ready_is_the_next_batch(policy) -> None:
 
 
 def test_a_call_that_may_change_something_waits_for_the_whole_plan_and_goes_with_the_others() -> None:
-    core = Orchestration(FUNCTIONS, processors=1, policy=policy_named("critical"), supply=supply_of(THERE))
+    core = Alone(FUNCTIONS, processors=1, policy=policy_named("critical"), supply=supply_of(THERE))
     calls = check(parse('s1 = put(name="a")\ns2 = put(name="b")\ns3 = put(name="a")'), FUNCTIONS).calls
     assert [core.handle(PlanExtended((call,)), at=0.0) for call in calls] == [[], [], []]
     assert core.handle(PlanExtended((), complete=True), at=0.0) == [
@@ -253,13 +252,11 @@ def test_a_batch_counts_once_to_a_rate() -> None:
     def ask_many(calls: list[dict[str, Any]]) -> list[str]: ...
 
     functions = as_functions([ask])
-    core = Orchestration(functions, processors=1, policy=policy_named("critical"))
+    core = Alone(functions, processors=1, policy=policy_named("critical"))
     plan = "\n".join(f's{at} = ask(name="a")' for at in range(1, 7))
     commands = core.handle(PlanExtended(check(parse(plan), functions).calls, complete=True), at=0.0)
-    assert [type(command) for command in commands] == [Dispatch, ReturnRate, Dispatch, ReturnRate]
-    (last,) = [
-        command for command in core.handle(RateReturned("ask() 2/s"), at=1.0) if isinstance(command, Dispatch)
-    ]
+    assert [type(command) for command in commands] == [Dispatch, Dispatch, Wake]
+    (last,) = core.handle(TimePassed(), at=1.0)
     assert (last.call, last.together) == ("s5", (("s6", 1),))
 
 

@@ -16,16 +16,16 @@ from llmorch.plan import check, parse
 from llmorch.runtime.simulate import simulate
 from llmorch.schedule import (
     POLICIES,
+    Alone,
     CallCompleted,
     CallStopped,
     Cancel,
     Dispatch,
     Orchestration,
-    OthersHold,
     PlanExtended,
     PlanRevised,
-    RateReturned,
-    ReturnRate,
+    TimePassed,
+    Wake,
     policy_named,
 )
 
@@ -84,7 +84,7 @@ def run_of(lines: list[str], *, processors: int = 8, seconds=None, resources=Non
 
 
 def core_with(lines: list[str], *, processors: int = 2, supply: Supply | None = None) -> Orchestration:
-    core = Orchestration(
+    core = Alone(
         FUNCTIONS,
         processors=processors,
         policy=policy_named("critical"),
@@ -138,7 +138,7 @@ def test_two_small_calls_share_a_gpu_and_a_large_one_has_it_to_itself() -> None:
     run = run_of(["s1 = small()", "s2 = large()", "s3 = small()"])
     begun = {call: state.dispatched for call, state in run.states.items()}
     assert begun["s1"] == begun["s3"] != begun["s2"]
-    assert {state.place.device for state in run.states.values()} == {0}
+    assert {state.lease.device for state in run.states.values()} == {0}
     assert run.makespan == 2.0
 
 
@@ -154,14 +154,14 @@ def test_packing_a_gpu_is_much_faster_than_one_call_at_a_time(seed: int) -> None
 def test_a_call_gets_the_fullest_gpu_with_room_so_that_a_large_one_still_fits() -> None:
     lines = ["s1 = small(x=1)", "s2 = small(x=2)", "s3 = large()"]
     run = run_of(lines, resources={"gpu_memory": ["24GiB", "12GiB"]}, policy="greedy")
-    assert [state.place.device for state in run.states.values()] == [1, 1, 0]
+    assert [state.lease.device for state in run.states.values()] == [1, 1, 0]
     assert run.makespan == 1.0
 
 
 def test_a_call_of_two_processors_takes_both() -> None:
     run = run_of(["s1 = wide()", "s2 = narrow()", "s3 = wide(x=1)"], processors=3)
-    assert run.states["s1"].place.processors == (0, 1)
-    assert run.states["s2"].place.processors == (2,)
+    assert run.states["s1"].lease.processors == (0, 1)
+    assert run.states["s2"].lease.processors == (2,)
     assert run.makespan == 2.0
     assert run.lower_bound == pytest.approx(5 / 3)
 
@@ -181,30 +181,13 @@ def test_a_call_that_needs_more_than_there_is_is_refused(policy: str) -> None:
 
 
 def test_a_rate_comes_back_when_its_time_is_over_however_short_the_call_was() -> None:
-    core = Orchestration(FUNCTIONS, processors=1, policy=policy_named("critical"))
-    plan = check(parse("\n".join(f"s{at} = ping(x={at})" for at in range(1, 5))), FUNCTIONS)
+    core = Alone(FUNCTIONS, processors=1, policy=policy_named("critical"))
+    plan = check(parse("\n".join(f"s{at} = ping(x={at})" for at in range(1, 6))), FUNCTIONS)
     commands = core.handle(PlanExtended(plan.calls, complete=True), at=0.0)
-    back = ReturnRate("ping() 3/s", 1)
-    assert commands == [
-        Dispatch("s1", 1, None),
-        back,
-        Dispatch("s2", 1, None),
-        back,
-        Dispatch("s3", 1, None),
-        back,
-    ]
+    assert commands == [*(Dispatch(f"s{at}", 1, None) for at in (1, 2, 3)), Wake(1.0)]
     assert core.handle(CallCompleted("s1", 1), at=0.1) == []
-    assert core.handle(RateReturned("ping() 3/s"), at=1.0) == [Dispatch("s4", 1, None), back]
-
-
-def test_what_others_hold_is_not_there_and_is_wanted_from_them() -> None:
-    core = core_with(["s1 = narrow()"])
-    assert core.handle(OthersHold({"camera": 1}), at=0.0) == []
-    core.handle(CallCompleted("s1", 1), at=0.5)
-    assert core.handle(PlanExtended(check(parse("s2 = look()"), FUNCTIONS).calls, True), at=1.0) == []
-    assert (core.held, core.wanted) == ({}, {"camera": 1})
-    assert core.handle(OthersHold({}), at=2.0) == [Dispatch("s2", 1, None)]
-    assert (core.held, core.wanted) == ({"camera": 1}, {})
+    assert core.handle(TimePassed(), at=0.75) == [Wake(0.25)]  # too early
+    assert core.handle(TimePassed(), at=1.0) == [Dispatch("s4", 1, None), Dispatch("s5", 1, None)]
 
 
 def test_what_a_cancelled_call_holds_is_free_only_once_it_has_stopped() -> None:

@@ -18,6 +18,7 @@ from llmorch.plan import check, evaluate, parse, render_call
 from llmorch.relations import discover, unused, verify
 from llmorch.schedule import (
     POLICIES,
+    Alone,
     CallCancelled,
     CallCompleted,
     CallFailed,
@@ -26,7 +27,6 @@ from llmorch.schedule import (
     Dispatch,
     Finish,
     Keep,
-    Orchestration,
     PlanExtended,
     PlanRevised,
     Share,
@@ -114,7 +114,7 @@ class Played:
     """A core with values: what each call returned, and what was made."""
 
     def __init__(self, *, optimize: bool, policy: str = "critical", failing: Collection[str] = ()) -> None:
-        self.core = Orchestration(FUNCTIONS, processors=2, policy=policy_named(policy), optimize=optimize)
+        self.core = Alone(FUNCTIONS, processors=2, policy=policy_named(policy), optimize=optimize)
         self.failing = failing
         self.values: dict[str, Any] = {}
         self.attempts: dict[tuple[str, int], Any] = {}

@@ -17,6 +17,7 @@ from llmorch.plan import parse, with_ids
 from llmorch.runtime.simulate import simulate
 from llmorch.schedule import (
     POLICIES,
+    Alone,
     CallCancelled,
     CallCompleted,
     CallFailed,
@@ -39,7 +40,7 @@ policies = st.sampled_from(sorted(POLICIES))
 
 
 def core_for(functions=FUNCTIONS, processors: int = 2, policy: str = "critical") -> Orchestration:
-    return Orchestration(functions, processors=processors, policy=policy_named(policy))
+    return Alone(functions, processors=processors, policy=policy_named(policy))
 
 
 class Watched:

@@ -12,7 +12,7 @@ from llmorch.declare.offered import as_functions
 from llmorch.declare.resources import supply_of
 from llmorch.plan import check, parse
 from llmorch.relations import remaining_path
-from llmorch.schedule import CallCompleted, Dispatch, Orchestration, PlanExtended, policy_named
+from llmorch.schedule import Alone, CallCompleted, Dispatch, PlanExtended, policy_named
 
 if TYPE_CHECKING:
     from llmorch.calls import Plan
@@ -31,9 +31,7 @@ FUNCTIONS = as_functions([look, film])
 
 def core_with_one_camera(plan: Plan, *, pieces: bool = False) -> list[str]:
     """The order in which calls start that all need the same one thing, of unknown durations."""
-    core = Orchestration(
-        FUNCTIONS, processors=2, policy=policy_named("critical"), supply=supply_of({"camera": 1})
-    )
+    core = Alone(FUNCTIONS, processors=2, policy=policy_named("critical"), supply=supply_of({"camera": 1}))
     started: list[str] = []
     known = list(plan.calls)
     parts = [(call,) for call in known] if pieces else [tuple(known)]
@@ -60,7 +58,7 @@ def plans_of_one_camera(draw: st.DrawFn) -> Plan:
 def test_equally_urgent_calls_start_in_the_order_of_what_they_unlock_then_of_the_plan(plan: Plan) -> None:
     started = core_with_one_camera(plan)
     assert sorted(started) == sorted(call.id for call in plan)
-    graph = Orchestration(FUNCTIONS, processors=2, policy=policy_named("critical")).graph
+    graph = Alone(FUNCTIONS, processors=2, policy=policy_named("critical")).graph
     for call in plan:
         graph.add(call, FUNCTIONS[call.function].kind)
     paths = remaining_path(graph, {call.id: 1.0 for call in plan})

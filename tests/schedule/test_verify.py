@@ -9,7 +9,7 @@ import pytest
 from llmorch import function, parse
 from llmorch.declare.offered import as_functions
 from llmorch.errors import IllegalEvent
-from llmorch.schedule import Orchestration, PlanExtended, policy_named
+from llmorch.schedule import Alone, Orchestration, PlanExtended, policy_named
 from llmorch.schedule.verify import verify
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def work(x: Any) -> Any: ...
 
 @pytest.fixture
 def core() -> Orchestration:
-    made = Orchestration(as_functions([work]), processors=2, policy=policy_named("critical"))
+    made = Alone(as_functions([work]), processors=2, policy=policy_named("critical"))
     made.handle(
         PlanExtended(parse("s1 = work(x=1)\ns2 = work(x=2)\ns3 = work(x=s1)").calls, complete=True), at=0.0
     )
@@ -30,26 +30,26 @@ def core() -> Orchestration:
 
 
 def test_a_core_with_running_and_waiting_calls_is_right(core) -> None:
-    verify(core)
+    verify(core.core)
 
 
-def began_early(core: Orchestration) -> None:
+def began_early(core: Alone) -> None:
     core.states["s3"].status, core.states["s3"].submitted, core.states["s3"].dispatched = "running", 0.0, 0.0
 
 
-def never_began(core: Orchestration) -> None:
+def never_began(core: Alone) -> None:
     core.states["s1"].dispatched = None
 
 
-def same_processor(core: Orchestration) -> None:
-    core.states["s2"].place = core.states["s1"].place
+def same_processor(core: Alone) -> None:
+    core.states["s2"].lease = core.states["s1"].lease
 
 
-def miscounted(core: Orchestration) -> None:
+def miscounted(core: Alone) -> None:
     core.states["s3"].status, core.states["s3"].error = "skipped", "s1 failed"
 
 
-def lost(core: Orchestration) -> None:
+def lost(core: Alone) -> None:
     del core.states["s3"]
 
 
@@ -63,9 +63,7 @@ def lost(core: Orchestration) -> None:
         (lost, "the graph has s1, s2, s3, and states are known of s1, s2"),
     ],
 )
-def test_what_contradicts_itself_is_named(
-    core: Orchestration, broken: Callable[[Orchestration], None], says: str
-) -> None:
+def test_what_contradicts_itself_is_named(core: Alone, broken: Callable[[Alone], None], says: str) -> None:
     broken(core)
     with pytest.raises(IllegalEvent, match=says):
-        verify(core)
+        verify(core.core)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from llmorch.orchestrator import Orchestrator
+    from llmorch.requests import Usage
     from llmorch.result import Result
 
 NOT_RESOLVED, USAGE, INTERRUPTED = 1, 2, 130
@@ -110,19 +111,22 @@ def reported() -> Iterator[None]:
 
 
 @contextmanager
-def told_as_json(output: TextIO | None, orchestrator: Orchestrator, query: str | None) -> Iterator[None]:
+def told_as_json(
+    output: TextIO | None, orchestrator: Orchestrator, query: str | None, usage: Usage | None = None
+) -> Iterator[None]:
     """An error as the JSON object of an unresolved run, where JSON was asked for."""
     try:
         yield
     except LLMOrchError as error:
         if output is not None:
+            from llmorch.requests import Usage
             from llmorch.result import unplanned
 
             technique = None if query is None else orchestrator.technique
             if error.result is not None:
                 data = error.result.as_json()
             else:
-                data = unplanned(query, technique, error, orchestrator.processors, orchestrator.usage)
+                data = unplanned(query, technique, error, orchestrator.processors, usage or Usage())
             print_text(output, json.dumps(data, indent=2))
         raise
 

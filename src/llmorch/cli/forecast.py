@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from llmorch.cli.ending import played, print_text
+from llmorch.requests import Usage
 
 if TYPE_CHECKING:
     from typing import TextIO
 
     from llmorch.forecast import Forecast, ForecastCall
     from llmorch.orchestrator import Orchestrator
-    from llmorch.requests import Usage
 
 
 def check_dry_run(technique: str, price: str | None, *, dry_run: bool) -> tuple[float, float] | None:
@@ -55,8 +55,9 @@ def foretell(
     as_json: bool,
 ) -> None:
     """Have the plan made, run nothing, and print the forecast."""
-    plan = played(orchestrator, progress, lambda: orchestrator.plan(query, wrote=progress.wrote))
-    found = orchestrator.forecast(plan, planning=orchestrator.usage, prices=prices)
+    usage = Usage()
+    plan = played(orchestrator, progress, lambda: orchestrator.plan(query, wrote=progress.wrote, usage=usage))
+    found = orchestrator.forecast(plan, planning=usage, prices=prices)
     if as_json:
         print_text(output, json.dumps({"query": query, **found.as_json()}, indent=2))
     else:

@@ -2,7 +2,7 @@
 
 It grows by ``add``, in the plan's order, so that it can be built while the plan is still
 being written. Nothing in it changes, but that less is in the way of a call once it is known
-what exactly another one touches (``narrow``).
+what exactly another one touches (``narrow``), and that calls without users may be forgotten (``remove``).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class RelationGraph:
         self._ranks: dict[CallId, int] = {}
         self._users: dict[CallId, list[CallId]] = {}
         self._order: dict[CallId, int] = {}
+        self._count = 0
         self._compute: dict[int, list[CallId]] = {}
         self._touches: dict[CallId, Touch] = {}
         """Of the calls that touch anything; of all before a barrier."""
@@ -52,7 +53,8 @@ class RelationGraph:
             self._same_as[call.id] = same_as
             self._copies.setdefault(same_as, []).append(call.id)
         rank = 1 + max((self._ranks[id_] for id_ in call.uses), default=0)
-        self._order[call.id] = len(self._calls)
+        self._order[call.id] = self._count
+        self._count += 1
         self._calls[call.id] = call
         self._kinds[call.id] = kind
         self._ranks[call.id] = rank
@@ -84,6 +86,22 @@ class RelationGraph:
                 self._part(call, later)
                 freed.append(later)
         return freed
+
+    def remove(self, call: CallId) -> None:
+        """Forget a call that has ended: nothing uses it, and nothing waits for it any more."""
+        if self._users.pop(call) or self._copies.get(call):
+            raise IllegalEvent(f"{call} can't be removed: other calls use its result")
+        for used in self._calls[call].uses:
+            self._users[used].remove(call)
+        for earlier in self._after.pop(call, ()):
+            self._before[earlier].remove(call)
+        for later in self._before.pop(call, ()):
+            self._after[later].remove(call)
+        if self._touches.pop(call, NOTHING).barrier:
+            self._barriers.remove(call)
+        if self._kinds.pop(call) == "compute" and call not in self._same_as:
+            self._compute[self._ranks[call]].remove(call)
+        del self._calls[call], self._order[call], self._ranks[call]
 
     def _part(self, earlier: CallId, later: CallId) -> None:
         self._after[later].remove(earlier)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId
     from llmorch.declare.functions import Function
-    from llmorch.runtime.attempts import Attempt
-    from llmorch.runtime.outcomes import Outcomes
+    from llmorch.runtime.call import Attempt
+    from llmorch.runtime.store import Store
     from llmorch.schedule import Orchestration
 
 MIN_AHEAD = 60
@@ -30,7 +30,7 @@ MIN_AHEAD = 60
 class ReadingAhead:
     """Has the model read the beginning of the next prompt of ``self``, while nothing computes.
 
-    ``read`` is how it reads, if it can. ``outcomes`` is what is known,
+    ``read`` is how it reads, if it can. ``store`` is what is known,
     ``running`` the attempts of this moment, and ``finished`` is set while nothing more
     can run. Reading is a task of ``group``.
     """
@@ -40,7 +40,7 @@ class ReadingAhead:
         read: Callable[[str], Awaitable[None]] | None,
         core: Orchestration,
         functions: Mapping[str, Function],
-        outcomes: Outcomes,
+        store: Store,
         *,
         running: Mapping[tuple[CallId, int], Attempt],
         finished: asyncio.Event,
@@ -51,7 +51,7 @@ class ReadingAhead:
         self._read = read
         self._core = core
         self._functions = functions
-        self._outcomes = outcomes
+        self._store = store
         self._running = running
         self._finished = finished
         self._group = group
@@ -64,7 +64,7 @@ class ReadingAhead:
         if self._read is None or self.planning or self._task is not None or self._finished.is_set():
             return
         for attempt in self._running.values():
-            if attempt.processors or self._functions[attempt.call.function].asks_model:
+            if attempt.made.processors or self._functions[attempt.call.function].asks_model:
                 return
         states = self._core.states.values()
         call = next(
@@ -72,7 +72,7 @@ class ReadingAhead:
         )
         if call is None:
             return
-        known = beginning(next(iter(call.args.values())), self._outcomes.results, self._outcomes.shown)
+        known = beginning(next(iter(call.args.values())), self._store.results, self._store.texts)
         if len(known) < MIN_AHEAD + (len(self._known) if known.startswith(self._known) else 0):
             return
         self._known = known

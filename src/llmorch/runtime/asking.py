@@ -6,20 +6,29 @@ Decides what counts as its end, and whether that was in time. It must not know h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from llmorch.errors import CallError, EvaluationError
+from llmorch.declare.functions import SELF
+from llmorch.errors import CallError, EvaluationError, ModelError
+from llmorch.places.arguments import Inputs, arguments
 from llmorch.places.failure import late
 from llmorch.places.iterators import awaits, listed
+from llmorch.places.port import End, Here
+from llmorch.places.showing import Shown
 from llmorch.plan.evaluate import as_text
+from llmorch.requests import Usage
+from llmorch.runtime.prompting import prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from llmorch.declare.functions import Function
-    from llmorch.places.inline import Inline
+    from llmorch.places.local import Local
+    from llmorch.places.port import Job, Work
+
+    Ask = Callable[[str, Usage], Awaitable[str]]
 
 MAX_PROMPTS = 20
 """Prompts of one call: a function that never ends asking must not run for ever."""
@@ -35,7 +44,7 @@ class _Left:
 class Asking:
     """One call of a function that asks the model, by ``ask``; the function itself runs ``inline``."""
 
-    def __init__(self, function: Function, inline: Inline, ask: Callable[[str], Awaitable[str]]) -> None:
+    def __init__(self, function: Function, inline: Local, ask: Callable[[str], Awaitable[str]]) -> None:
         self._function = function
         self._plain = replace(function, show=None, timeout=None)
         self._inline = inline
@@ -105,3 +114,60 @@ class Asking:
             return as_text(made)
         except EvaluationError as error:
             raise CallError(f"{self._function.name} made no prompt: {error}") from None
+
+
+class Asked:
+    """The place of functions that ask the model: their own code runs ``inline``, the model is asked by ``ask``."""
+
+    def __init__(self, inline: Local, ask: Ask) -> None:
+        self._inline = inline
+        self._ask = ask
+
+    def begin(self, job: Job, ended: Callable[[Sequence[End]], None]) -> Work:
+        """Start a job, which is one call."""
+        return TaskWork(self._made(job), ended)
+
+    async def _made(self, job: Job) -> End:
+        (call,), function, usage = job.calls, job.function, Usage()
+        values = Inputs(job.inputs)
+        try:
+            if function.name == SELF:
+                texts = {id_: handle.text for id_, handle in job.inputs.items() if handle.text is not None}
+                args: Mapping[str, Any] = {
+                    name: prompt(text, values, texts) for name, text in call.args.items()
+                }
+            else:
+                args = arguments(call, function, values)
+            made = await Asking(function, self._inline, lambda text: self._ask(text, usage)).result(args)
+            shown = await self._inline.shown(function, made)
+        except CallError as error:
+            return End(error=error, usage=usage)
+        except ModelError as error:  # how often a model is asked is its own to say
+            return End(error=CallError(str(error)), usage=usage)
+        value = Here(*shown) if isinstance(shown, Shown) else Here(shown)
+        return End(value, usage=usage)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class TaskWork:
+    """A job that is a task of its event loop, and one call."""
+
+    def __init__(self, made: Coroutine[Any, Any, End], ended: Callable[[Sequence[End]], None]) -> None:
+        self._ended = ended
+        self._task = asyncio.get_running_loop().create_task(made)
+        self._task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[End]) -> None:
+        if task.cancelled():
+            self._ended((End(error=CallError("it was cancelled")),))
+        elif (defect := task.exception()) is not None:
+            raise defect
+        else:
+            self._ended((task.result(),))
+
+    def cancel(self) -> bool:
+        """Stop it."""
+        self._task.cancel()
+        return True

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from llmorch.declare.functions import Function
     from llmorch.models.model import Model
     from llmorch.requests import ModelRequest
-    from llmorch.runtime.drive import Execution
+    from llmorch.runtime.driver import Execution
     from llmorch.techniques import Answer, Conversation
 
 T = TypeVar("T")
@@ -60,9 +60,10 @@ class Conversing:
         *,
         wrote: Callable[[str], None] | None = None,
         max_tokens: int | None = None,
+        usage: Usage | None = None,
     ) -> None:
         self.model = model
-        self.usage = Usage()
+        self.usage = usage or Usage()
         self.planning = Usage()
         """What the technique itself asked before its first plan was run."""
         self.later = Usage()
@@ -304,11 +305,11 @@ def _outcome(plan: Plan, execution: Execution) -> Outcome:
     states = execution.core.states
     return Outcome(
         plan,
-        execution.outcomes.results.as_they_are(),
+        execution.store.as_it_is(),
         {id_: state.error or state.status for id_, state in states.items() if state.status != "completed"},
         tuple(id_ for id_, state in states.items() if state.status == "failed"),
         frozenset(
             id_ for id_, state in states.items() if states[state.same_as or id_].dispatched is not None
         ),
-        dict(execution.outcomes.shown),
+        execution.store.texts,
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from llmorch.runtime.drive import Execution
+    from llmorch.runtime.driver import Execution
 
 FILE = "learned.json"
 EVERY = 1.0
@@ -102,7 +102,7 @@ def taken(execution: Execution, names: Mapping[str, str]) -> dict[str, list[Samp
         samples = found.setdefault(names[state.call.function], [])
         if len(samples) < SAMPLES:
             seconds = state.completed - state.dispatched
-            spent = execution.outcomes.asked.get(state.key)
+            spent = execution.store.asked.get(state.key)
             samples.append(
                 Sample(seconds)
                 if spent is None

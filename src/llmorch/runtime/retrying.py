@@ -1,7 +1,7 @@
 """Whether a call that failed is made again, and after which pause.
 
 Decides by what was declared, what was raised and how much time has passed. It waits for
-nothing and reads no clock: ``drive.py`` does. A call keeps its processor while it pauses,
+nothing and reads no clock: ``call.py`` does. A call keeps its processor while it pauses,
 so that nothing has to be scheduled anew; the core sees one attempt that takes longer.
 """
 

@@ -14,14 +14,14 @@ from llmorch.declare.resources import Supply, supply_of
 from llmorch.plan.check import check_fits
 from llmorch.relations import lower_bound
 from llmorch.schedule import (
+    Alone,
     BatchEnded,
     CallCompleted,
     CallFailed,
     Dispatch,
-    Orchestration,
     PlanExtended,
-    RateReturned,
-    ReturnRate,
+    TimePassed,
+    Wake,
     policy_named,
 )
 
@@ -79,7 +79,7 @@ def simulate(
     for call in plan:
         check_fits(call, known[call.function])
     seconds = {call.id: durations.get(call.id, durations.get(call.function, 0.0)) for call in plan}
-    core = Orchestration(
+    core = Alone(
         functions,
         processors=processors,
         policy=policy_named(policy),
@@ -106,12 +106,12 @@ def simulate(
                 longest = max(seconds[call] for call, _ in made)
                 event = ended[0] if len(ended) == 1 else BatchEnded(ended)
                 heappush(coming, (now + longest, len(history), event))
-            elif isinstance(command, ReturnRate):
-                heappush(coming, (now + command.after, len(history), RateReturned(command.limit)))
+            elif isinstance(command, Wake):
+                heappush(coming, (now + command.after, len(history), TimePassed()))
         if not coming:
             break
         now, _, event = heappop(coming)
-        if not isinstance(event, RateReturned):
+        if not isinstance(event, TimePassed):
             makespan = now
         commands = core.handle(event, at=now)
     taken = {

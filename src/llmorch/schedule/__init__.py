@@ -1,12 +1,9 @@
-"""The core: one plan's execution as a state machine without I/O.
+"""What happens next, for many runs: events in, commands out. The core, in ``core.py``, has its two rules."""
 
-Rule 1: everything that decides what happens next is in this package.
-Rule 2: nothing here waits, reads a clock, starts a thread or calls a model.
-        A driver reports events; the core answers with commands.
-"""
-
+from llmorch.schedule.core import Alone, Core
 from llmorch.schedule.messages import (
     BatchEnded,
+    CallAdded,
     CallCancelled,
     CallCompleted,
     CallFailed,
@@ -21,21 +18,23 @@ from llmorch.schedule.messages import (
     Keep,
     ModelOccupied,
     ModelReleased,
-    OthersHold,
     PlanExtended,
     PlanRevised,
-    RateReturned,
-    ReturnRate,
+    Refuse,
     Share,
+    TimePassed,
+    Wake,
 )
 from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.policy import POLICIES, Policy, policy_named
-from llmorch.schedule.room import Capacity, Needs, Place, rate_name
+from llmorch.schedule.room import Lease, Needs
 from llmorch.schedule.state import CallState, Planning, Status
 
 __all__ = [
     "POLICIES",
+    "Alone",
     "BatchEnded",
+    "CallAdded",
     "CallCancelled",
     "CallCompleted",
     "CallFailed",
@@ -43,27 +42,26 @@ __all__ = [
     "CallStopped",
     "Cancel",
     "CancelRequested",
-    "Capacity",
     "Command",
+    "Core",
     "Dispatch",
     "EffectsKnown",
     "Event",
     "Finish",
     "Keep",
+    "Lease",
     "ModelOccupied",
     "ModelReleased",
     "Needs",
     "Orchestration",
-    "OthersHold",
-    "Place",
     "PlanExtended",
     "PlanRevised",
     "Planning",
     "Policy",
-    "RateReturned",
-    "ReturnRate",
+    "Refuse",
     "Share",
     "Status",
+    "TimePassed",
+    "Wake",
     "policy_named",
-    "rate_name",
 ]

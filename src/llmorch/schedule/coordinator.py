@@ -1,132 +1,386 @@
-"""The execution coordinator: decides where a submitted call runs, and when.
+"""The execution coordinator: decides where and when the submitted calls of all runs are made.
 
 A call starts when all that it needs is free, and takes all of it at once, so that no two
-calls ever wait for each other.
+calls ever wait for each other. Among runs that wait, who has used least goes first (fair
+queueing: A. Demers et al., 1989); within a run, its policy decides.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 from llmorch.schedule.queueing import Queueing
-from llmorch.schedule.room import Needs, Room
+from llmorch.schedule.room import Needs, Room, limits_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 
     from llmorch.calls import CallId
+    from llmorch.declare.functions import Function
+    from llmorch.declare.resources import Supply
     from llmorch.schedule.policy import Policy, Urgency, Waiting
-    from llmorch.schedule.room import Capacity, Place
+    from llmorch.schedule.room import Capacity, Lease
+    from llmorch.schedule.state import Attempt
 
 _PLANNING = Needs(model=1)
 
 
+@dataclass(slots=True)
+class _Named:
+    """A function whose calls are limited, by the name of its limits, and how many runs offer it."""
+
+    name: str
+    call: Callable[..., object]
+    runs: int = 0
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}#{number}" for number in count(2))
+
+
+Order = tuple[float, float, int]
+
+
+class Account:
+    """One run's part: the calls that wait, in its policy's order, and what the run has had.
+
+    ``used`` is what its calls have occupied, in seconds of a processor (or of whatever else they
+    share), divided by the run's priority.
+    """
+
+    __slots__ = (
+        "active",
+        "limited",
+        "number",
+        "offered",
+        "planning",
+        "policy",
+        "running",
+        "since",
+        "started",
+        "used",
+        "waiting",
+        "wakes",
+        "weight",
+        "width",
+    )  # fmt: skip
+
+    def __init__(self, policy: Policy, priority: float, number: int) -> None:
+        self.policy = policy
+        self.weight = priority
+        self.number = number
+        self.waiting = 0
+        self.running = 0
+        self.width = 0
+        """How much of what is counted its calls occupy now."""
+        self.used = 0.0
+        self.since = 0.0
+        """Until when ``used`` is added up."""
+        self.started = 0
+        self.active = False
+        """Whether it wants something of what runs share, or has it."""
+        self.limited: dict[Hashable, None] = {}
+        """The functions whose calls are limited."""
+        self.offered: tuple[Needs, ...] = ()
+        self.wakes: float | None = None
+        """When it will be woken, since a rate lets one more of its calls begin."""
+        self.planning: Lease | None = None
+        """What the model holds while it works on the plan, which is no call."""
+
+    def order(self, at: float) -> Order:
+        """Who goes first: the smallest."""
+        used = self.used + self.width * (at - self.since) / self.weight
+        return used, self.started / self.weight, self.number
+
+
 class Coordinator:
-    """Gives submitted calls their place, in the policy's order as far as they fit.
+    """Gives the submitted calls of all runs their places, as far as they fit.
 
     A compute call gets processors of its own until it ends; an inout call takes none. Calls
     that ask a local model take turns at it.
     """
 
-    def __init__(self, capacity: Capacity, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, capacity: Capacity) -> None:
+        self.capacity = capacity
         self._room = Room(capacity)
         self._queueing = Queueing(self._room)
-        self._mixed = False
-        """Whether any call ever needed more than a processor; in most plans none does."""
-        self._running = 0
-        self._planning: Place | None = None
-        """What the model holds while it works on the plan, which is no call."""
+        self._waiting: dict[Account, None] = {}
+        """The runs that have calls which wait."""
+        self._lines: dict[Needs, dict[Account, None]] = {}
+        """The runs that offer a call of these needs."""
+        self._mixed = 0
+        """The lines whose calls need more than a processor."""
+        self._changed: dict[Account, None] = {}
+        """The runs that may offer other calls than they did."""
+        self._stopping: dict[tuple[Account, Attempt], tuple[Needs, Lease]] = {}
+        """What attempts that were cancelled hold until nothing of them runs any more."""
+        self._named: dict[Hashable, _Named] = {}
+        self._count = 0
+        self._planning = 0
+        self._at = 0.0
+        self._width = 0
+        self._weight = 0.0
+        self._fair = 0.0
+        """What a run has used by now that wanted something all the time."""
 
-    @property
-    def held(self) -> Mapping[str, int]:
-        """What calls hold of what is shared with other runs."""
-        return {name: amount for name, amount in self._room.held.items() if amount}
+    def grow(self, supply: Supply) -> None:
+        """Know of GPUs that there are beside what there was."""
+        self.capacity = replace(self.capacity, supply=supply)
+        self._room.grow(supply)
 
-    @property
-    def alone(self) -> bool:
-        """Whether nothing is held but by calls of this run: neither by others nor for the plan."""
-        return self._planning is None and self._room.alone
+    def open(self, policy: Policy, *, priority: float = 1.0) -> Account:
+        """Take part from now on."""
+        self._count += 1
+        return Account(policy, priority, self._count)
 
-    @property
-    def wanted(self) -> Mapping[str, int]:
-        """What is set aside, of what is shared with other runs, for calls that wait too long."""
-        return self._queueing.wanted
+    def close(self, account: Account) -> None:
+        """Take no part any more. What still has to stop goes on holding what it holds."""
+        self.withdraw(account)
+        if account.planning is not None:
+            self.vacate(account)
+        self._changed.pop(account, None)
+        self._offers(account, ())
+        for key in account.limited:
+            self._named[key].runs -= 1
+        account.limited.clear()
+        for key in [key for key, named in self._named.items() if not named.runs]:
+            if not self._room.counts(self._named[key].name):
+                del self._named[key]
 
-    def submit(self, calls: Sequence[Waiting]) -> None:
-        """Take a set of calls that became ready together."""
-        if calls:
-            self._mixed = self._mixed or any(not call.needs.simple or call.needs.limits for call in calls)
-            self._policy.push(calls)
+    def needs(self, account: Account, function: Function) -> Needs:
+        """What a call of a function needs: of the same limits as those of the same callable in other runs."""
+        if not limits_of(function, ""):
+            return Needs.of(function)
+        call = function.call if function.batch is None else function.batch.call  # of both forms the same
+        key: Hashable = call
+        try:
+            hash(call)
+        except TypeError:
+            key = id(call)
+        if key not in self._named:
+            taken = {named.name for named in self._named.values()}
+            name = next(name for name in _numbered(function.name) if name not in taken)
+            self._named[key] = _Named(name, call)
+        if key not in account.limited:
+            account.limited[key] = None
+            self._named[key].runs += 1
+        return Needs.of(function, self._named[key].name)
 
-    def dispatch(self) -> list[tuple[tuple[CallId, ...], Place]]:
-        """The calls to start now, each with its place, or several with one that they share."""
-        started = []
+    def pass_to(self, at: float) -> None:
+        """Know the time, in seconds, which never goes back."""
+        passed = max(0.0, at - self._at)
+        self._at = at
+        self._room.pass_to(at)
+        if passed and self._weight:
+            self._fair += passed * self._width / self._weight
+
+    def submit(self, account: Account, calls: Sequence[Waiting]) -> None:
+        """Take a set of calls of a run that became ready together."""
+        if not calls:
+            return
+        account.waiting += len(calls)
+        self._waiting[account] = None
+        self._activity(account)
+        account.policy.push(calls)
+        self._changed[account] = None
+
+    def dispatch(self) -> Iterator[tuple[Account, tuple[CallId, ...], Lease]]:
+        """The calls to start now, each with what it is given, or several with what they share."""
         while (found := self._next()) is not None:
-            call, place = found
+            account, call, lease = found
             calls = [call]
             if call.needs.batch:
-                calls += self._policy.along(call.needs, call.needs.size - 1)
+                calls += account.policy.along(call.needs, call.needs.size - 1)
                 calls.sort(key=lambda waiting: waiting.order)
-            started.append((tuple([waiting.id for waiting in calls]), place))
-            self._running += 1
-        return started
+            account.running += 1
+            account.started += 1
+            self._occupies(account, call.needs, 1)
+            self._left(account, len(calls))
+            yield account, tuple([waiting.id for waiting in calls]), lease
 
-    def drop(self, call: CallId) -> None:
-        """Forget one call that waits."""
-        self._policy.drop(call)
-
-    def _next(self) -> tuple[Waiting, Place] | None:
-        if not self._mixed:
-            call = self._policy.pop(self._room.fits, self._running)
-            return None if call is None else (call, self._room.take(call.needs))
-        queueing, room = self._queueing, self._room
-        offered = self._policy.offered(self._running)
-        queueing.renew(offered)
-        turn = queueing.next()
-        call = self._policy.pop(
-            lambda needs: needs == turn if turn else room.fits(needs, queueing.spare(needs)), self._running
-        )
-        if call is None:
+    def _next(self) -> tuple[Account, Waiting, Lease] | None:
+        if not self._waiting:
             return None
-        overtaken = queueing.waiting(offered)
-        place = room.take(call.needs, queueing.spare(call.needs))
-        queueing.served(call.needs)
-        queueing.overtaken([needs for needs in overtaken if needs != call.needs], call.needs.amounts)
-        return call, place
+        if len(self._waiting) == 1:
+            (account,) = self._waiting
+            if not self._mixed and all(
+                self._plain(needs) for needs in account.policy.offered(account.running)
+            ):
+                call = account.policy.pop(self._room.fits, account.running)
+                return None if call is None else (account, call, self._room.take(call.needs))
+        self._renew()
+        spare: dict[Needs, Mapping[str, int]] = {}
+        if self._mixed:
+            self._queueing.renew(self._lines)
+            turn = self._queueing.next()
+            spare = {needs: self._queueing.spare(needs) for needs in ([turn] if turn else self._lines)}
+        fitting = [needs for needs in spare or self._lines if self._room.fits(needs, spare.get(needs, {}))]
+        while fitting:
+            lines = {account for needs in fitting for account in self._lines[needs]}
+            account = min(lines, key=lambda one: one.order(self._at)) if len(lines) > 1 else lines.pop()
+            call = account.policy.pop(set(fitting).__contains__, account.running)
+            if call is not None:
+                return account, call, self._taken(call.needs, spare.get(call.needs, {}))
+            for needs in fitting:  # it offers what it doesn't hand out
+                self._lines[needs].pop(account, None)
+            fitting = [needs for needs in fitting if self._lines[needs]]
+        return None
 
-    def release(self, needs: Needs, place: Place) -> None:
+    def _taken(self, needs: Needs, spare: Mapping[str, int]) -> Lease:
+        if not self._mixed:
+            return self._room.take(needs)
+        overtaken = self._queueing.waiting(self._lines)
+        lease = self._room.take(needs, spare)
+        self._queueing.served(needs)
+        self._queueing.overtaken([line for line in overtaken if line != needs], needs.amounts)
+        return lease
+
+    @staticmethod
+    def _plain(needs: Needs) -> bool:
+        return needs.simple and not needs.limits
+
+    def _renew(self) -> None:
+        """Ask those runs anew what they offer."""
+        for account in self._changed:
+            self._offers(account, account.policy.offered(account.running) if account.waiting else ())
+        self._changed.clear()
+
+    def _offers(self, account: Account, offered: Collection[Needs]) -> None:
+        for needs in account.offered:
+            line = self._lines.get(needs, {})
+            line.pop(account, None)
+            if not line and self._lines.pop(needs, None) is not None:
+                self._mixed -= not self._plain(needs)
+        for needs in offered:
+            if needs not in self._lines:
+                self._lines[needs] = {}
+                self._mixed += not self._plain(needs)
+            self._lines[needs][account] = None
+        account.offered = tuple(offered)
+
+    def _left(self, account: Account, count: int) -> None:
+        """Take note that so many calls of a run don't wait any more."""
+        account.waiting -= count
+        if not account.waiting:
+            self._waiting.pop(account, None)
+            self._activity(account)
+        self._changed[account] = None
+
+    def _occupies(self, account: Account, needs: Needs, sign: int) -> None:
+        """Take note that a call begins or ends to occupy what runs share."""
+        if not needs.nothing:
+            account.used += account.width * (self._at - account.since) / account.weight
+            account.since = self._at
+            width = sign * max(1, needs.processors)
+            account.width += width
+            self._width += width
+            self._activity(account)
+
+    def _activity(self, account: Account) -> None:
+        active = bool(account.waiting or account.width)
+        if active != account.active:
+            account.active = active
+            self._weight += account.weight if active else -account.weight
+            if active:  # it has nothing to catch up with
+                account.used = max(account.used, self._fair)
+                account.since = self._at
+
+    def release(self, account: Account, needs: Needs, lease: Lease) -> None:
         """Give back what a call held, or all calls of a batch together."""
-        self._running -= 1
-        self._room.give_back(needs, place)
+        account.running -= 1
+        self._occupies(account, needs, -1)
+        self._room.give_back(needs, lease)
+        if account.waiting:
+            self._changed[account] = None
 
-    def returned(self, limit: str) -> None:
-        """Take note that a call which began a while ago no longer counts to its rate."""
-        self._room.returned(limit)
+    def stop(self, account: Account, attempt: Attempt, needs: Needs, lease: Lease) -> None:
+        """Go on holding what a call holds that was given up, until ``stopped``."""
+        if needs.simple and not needs.limits:  # whoever has its processor next waits for its end there
+            self.release(account, needs, lease)
+        else:
+            self._stopping[account, attempt] = (needs, lease)
 
-    def others(self, held: Mapping[str, int]) -> None:
-        """Take note of what runs beside this one hold of what they share."""
-        self._room.others(held)
+    def stopped(self, account: Account, attempt: Attempt) -> None:
+        """Take note that nothing of an attempt runs any more, maybe after its run was closed."""
+        if (held := self._stopping.pop((account, attempt), None)) is not None:
+            self.release(account, *held)
 
-    def occupy(self) -> Place:
-        """Set a processor and the model aside while the model writes the plan; which processor that is.
+    def again(self, needs: Needs) -> float:
+        """Count one more attempt of a call that runs to its rate: 0, or the seconds until it is worth asking again."""
+        rates = [limit for limit in needs.limits if limit.seconds]
+        only = Needs(limits=tuple(rates))
+        if (returns := self._room.returns(only)) is not None:
+            return max(returns - self._at, 0.001)
+        for rate in rates:
+            self._room.begin(rate)
+        return 0.0
+
+    def wakes(self) -> Iterator[tuple[Account, float]]:
+        """The runs whose calls wait for a rate, each with the seconds until one more may begin; once for each time."""
+        if self._mixed and self._changed:
+            self._renew()
+        for needs, line in self._lines.items() if self._mixed else ():
+            returns = self._room.returns(needs)
+            for account in line if returns is not None else ():
+                assert returns is not None
+                if account.wakes is None or returns < account.wakes:
+                    account.wakes = returns
+                    yield account, returns - self._at
+
+    def woken(self, account: Account) -> None:
+        """Take note that the time came for which a run was to be woken."""
+        account.wakes = None
+
+    def drop(self, account: Account, call: CallId) -> None:
+        """Forget one call that waits."""
+        account.policy.drop(call)
+        self._left(account, 1)
+
+    def withdraw(self, account: Account) -> None:
+        """Forget every call of a run that waits."""
+        account.policy.clear()
+        self._left(account, account.waiting)
+
+    def reorder(self, account: Account, urgency: Mapping[CallId, Urgency]) -> None:
+        """Hand better estimates to a run's policy."""
+        account.policy.reorder(urgency)
+        self._changed[account] = None
+
+    def occupy(self, account: Account) -> Lease:
+        """Set a processor and the model aside while the model writes a run's plan; which processor that is.
 
         Where every processor is busy the model has to share one: the plan comes first.
         """
-        self._planning = self._room.set_aside()
-        return self._planning
+        self._planning += 1
+        account.planning = self._room.set_aside()
+        return account.planning
 
-    def vacate(self) -> None:
+    def vacate(self, account: Account) -> None:
         """Take back what ``occupy`` set aside."""
-        assert self._planning is not None
-        self._room.give_back(_PLANNING, self._planning)
-        self._planning = None
+        assert account.planning is not None
+        self._room.give_back(_PLANNING, account.planning)
+        account.planning = None
+        self._planning -= 1
 
-    def withdraw(self) -> None:
-        """Forget every call that waits."""
-        self._policy.clear()
-        self._queueing.renew(())
+    @property
+    def planning(self) -> bool:
+        """Whether a model works on a plan."""
+        return self._planning > 0
 
-    def reorder(self, urgency: Mapping[CallId, Urgency]) -> None:
-        """Hand better estimates to the policy."""
-        self._policy.reorder(urgency)
+    @property
+    def stopping(self) -> Collection[tuple[Needs, Lease]]:
+        """What is held by attempts that have to stop."""
+        return self._stopping.values()
+
+    @property
+    def idle(self) -> int:
+        """How many processors are free."""
+        return self._room.idle
+
+    @property
+    def held(self) -> Mapping[str, int]:
+        """What is held of what calls share, but for processors, the model and rates."""
+        return self._room.held

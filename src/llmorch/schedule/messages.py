@@ -1,4 +1,4 @@
-"""What goes into the core (events, past tense) and what comes out (commands, imperative)."""
+"""What goes into the core (events, past tense) and what comes out (commands, imperative), each of one run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from llmorch.calls import CallId, FunctionCall
     from llmorch.relations import Touch
 
@@ -24,6 +22,18 @@ class PlanExtended:
     calls: tuple[FunctionCall, ...]
     complete: bool = False
     unused: frozenset[CallId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class CallAdded:
+    """A call that is no part of a plan: it is made as soon as nothing that came before is in its way.
+
+    ``touch`` is what it reads and writes. One that is ``alone`` is made together with no other.
+    """
+
+    call: FunctionCall
+    touch: Touch
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +107,8 @@ class CallStopped:
 
 
 @dataclass(frozen=True, slots=True)
-class RateReturned:
-    """The time is over that ``ReturnRate`` named: one call more may begin."""
-
-    limit: str
-
-
-@dataclass(frozen=True, slots=True)
-class OthersHold:
-    """What the runs beside this one hold, now, of what all of them share: amounts by name.
-
-    What has to be left free for a call that waits there counts as held.
-    """
-
-    amounts: Mapping[str, int]
+class TimePassed:
+    """The time is over that ``Wake`` named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +118,7 @@ class CancelRequested:
 
 Event: TypeAlias = (
     PlanExtended
+    | CallAdded
     | PlanRevised
     | CallCompleted
     | CallFailed
@@ -129,8 +128,7 @@ Event: TypeAlias = (
     | ModelOccupied
     | ModelReleased
     | CallStopped
-    | RateReturned
-    | OthersHold
+    | TimePassed
     | CancelRequested
 )
 
@@ -161,11 +159,10 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnRate:
-    """A call of a limited rate begins: say ``RateReturned`` after so many seconds."""
+class Wake:
+    """A call waits for its rate: say ``TimePassed`` after so many seconds, since nothing else may happen until then."""
 
-    limit: str
-    after: int
+    after: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +184,16 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Refuse:
+    """A call has failed without being made: what it needs never becomes free for it."""
+
+    call: CallId
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Nothing runs and nothing more can: tell the caller."""
 
 
-Command: TypeAlias = Dispatch | Cancel | ReturnRate | Keep | Share | Finish
+Command: TypeAlias = Dispatch | Cancel | Wake | Keep | Share | Refuse | Finish

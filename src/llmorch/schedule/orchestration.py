@@ -1,16 +1,19 @@
-"""One plan's execution: scheduler and coordinator behind one ``handle``."""
+"""One run's scheduler: its graph, the states of its calls, and what is ready to be made.
+
+Decides what a run submits, and what every event makes of it. Who of all runs gets a place is
+the coordinator's to say; both are put together in ``core.py``.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
-from llmorch.declare.resources import Supply
 from llmorch.errors import IllegalEvent
 from llmorch.relations import RelationGraph, named_by, remaining_path, touches, unlocking
-from llmorch.schedule.ahead import foreseen
-from llmorch.schedule.coordinator import Coordinator
 from llmorch.schedule.messages import (
     BatchEnded,
+    CallAdded,
     CallCancelled,
     CallCompleted,
     CallFailed,
@@ -24,28 +27,28 @@ from llmorch.schedule.messages import (
     Keep,
     ModelOccupied,
     ModelReleased,
-    OthersHold,
     PlanExtended,
     PlanRevised,
-    RateReturned,
-    ReturnRate,
+    Refuse,
     Share,
+    TimePassed,
 )
 from llmorch.schedule.once import Once, left_out
-from llmorch.schedule.policy import CriticalPath, Waiting
-from llmorch.schedule.room import MODEL, Capacity, Needs
+from llmorch.schedule.policy import Waiting
+from llmorch.schedule.revision import Earlier, Unwanted, Void
+from llmorch.schedule.room import MODEL
 from llmorch.schedule.scheduler import Scheduler
-from llmorch.schedule.state import OPEN, CallState, Earlier, Planning, Shared, Unwanted, written
+from llmorch.schedule.state import OPEN, CallState, Planning, Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
-    from llmorch.relations import Touch
+    from llmorch.schedule.coordinator import Coordinator
     from llmorch.schedule.messages import Event
     from llmorch.schedule.policy import Policy, Urgency
-    from llmorch.schedule.room import Place
+    from llmorch.schedule.room import Lease, Needs
     from llmorch.schedule.state import Attempt, Status
 
 
@@ -54,110 +57,123 @@ CANCELLED = "cancelled by the caller"
 
 
 class Orchestration:
-    """The state of one execution.
+    """The state of one run.
 
-    ``functions`` are the declarations behind the plan's names; ``supply`` is what there is
-    of what their calls share, and every call has to fit it; ``durations`` are expected
-    seconds by call id or function name, for policies that look ahead. With ``optimize``
-    pure calls that are the same are made once.
+    ``functions`` are the declarations behind the plan's names, whose calls have to fit what the
+    coordinator gives; ``durations`` are expected seconds by call id or function name, for
+    policies that look ahead. With ``optimize`` pure calls that are the same are made once.
+    ``above`` is what calls hold that wait for this run: what they have never becomes free for it.
+    ``began`` is when the run did, in the driver's time: all times in it are from then on.
     """
 
     def __init__(
         self,
         functions: Mapping[str, Function],
         *,
-        processors: int,
+        coordinator: Coordinator,
         policy: Policy,
-        supply: Supply | None = None,
+        priority: float = 1.0,
         durations: Mapping[str, float] | None = None,
         optimize: bool = False,
+        above: Sequence[Needs] = (),
     ) -> None:
         self.states: dict[CallId, CallState] = {}
         self.graph = RelationGraph()
         self.planning: list[Planning] = []
+        self.began = 0.0
+        self.complete = False
+        """Whether all of the plan is known."""
+        self.cancelled = False
+        """Whether all of it was cancelled."""
+        self.capacity = coordinator.capacity
+        self.account = coordinator.open(policy, priority=priority)
+        self._coordinator = coordinator
+        self._above = tuple(above)
         self._functions = functions
         self._durations = durations or {}
         self._scheduler = Scheduler(self.graph)
-        self.capacity = Capacity.of(functions, processors, supply or Supply())
-        self._coordinator = Coordinator(self.capacity, policy)
-        self._stopping: dict[Attempt, tuple[Needs, Place]] = {}
-        """What attempts that were cancelled hold until nothing of them runs any more."""
-        self._known_needs = {name: Needs.of(function) for name, function in functions.items()}
-        self._looks_ahead = policy.name == CriticalPath.name
+        self._known_needs = {
+            name: coordinator.needs(self.account, function) for name, function in functions.items()
+        }
         self._earlier = Earlier(functions)
-        self._once = Once(functions, optimize=optimize)
-        self._spent: dict[str, CallState] = {}
-        """Calls of plans before a revision that were started and may not be made again."""
-        self._touches: dict[tuple[str, tuple[Attempt, ...]], Touch] = {}
-        """What calls of plans before a revision touch, as far as results had told."""
+        self._void = Void(functions)
         self._unwanted = Unwanted(functions)
-        self._held: list[CallId] = []
+        self._once = Once(functions, optimize=optimize)
+        self._withheld: list[CallId] = []
         """Calls that do more than look, as far as anybody said, ready before the whole plan is known."""
+        self._added: dict[CallId, bool] = {}
+        """Calls that are no part of a plan, and whether each is made alone."""
         self._attempts: dict[CallId, int] = {}
         self._urgencies: Mapping[CallId, Urgency] = {}
         self._open = 0
-        self._complete = False
-        self._cancelled = False
-        self._shared: list[Share] = []
-        """What is complete since the last command, for being the same as another call."""
+        self._finished = False
+        """Whether ``Finish`` was said, and the plan hasn't gone on since."""
 
-    def handle(self, event: Event, *, at: float) -> list[Command]:
-        """Account for one event and say what to do about it.
+    def take(self, event: Event, at: float) -> list[Command]:
+        """Account for one event; what it lets begin is the coordinator's to say, then ``end``'s.
 
-        ``at`` is the driver's time in seconds; the core only copies it into the story.
         An event that the state rules out changes nothing and raises ``IllegalEvent``;
         one about an attempt that was given up is dropped.
         """
-        if self._cancelled:
+        if self.cancelled and not isinstance(event, CallStopped):
             if not isinstance(event, PlanExtended | PlanRevised | ModelOccupied | EffectsKnown):
                 return []
             raise IllegalEvent(f"{event} after the end")
-        commands: list[Command] = []
-        finished = self._complete and self._open == 0
         match event:
             case CallCompleted() | CallFailed():
-                self._account((event,), at)
+                return self._account((event,), at)
             case BatchEnded(events):
-                self._account(events, at)
+                return self._account(events, at)
             case CallCancelled(call, attempt):
-                self._give_up(call, attempt, at)
+                return self._give_up(call, attempt, at)
+            case CallStopped(call, attempt):
+                self._coordinator.stopped(self.account, (call, attempt))
             case EffectsKnown(call, touch):
                 if call in self.graph:
-                    self._submit(self._scheduler.narrowed(self.graph.narrow(call, touch)), at)
+                    return self._submit(self._scheduler.narrowed(self.graph.narrow(call, touch)), at)
             case PlanExtended(calls, complete, unused):
-                if (self._complete and not finished) or any(call.id in self.graph for call in calls):
+                if (self.complete and not self._finished) or any(call.id in self.graph for call in calls):
                     raise IllegalEvent(
                         f"{', '.join(call.id for call in calls)}: there already, or after the end"
                     )
-                finished = self._complete = False
-                commands += self._extend(calls, complete, unused, at)
+                self._finished = self.complete = False
+                return self._extend(calls, complete, unused, at)
+            case CallAdded():
+                return self._take_call(event, at)
             case PlanRevised():
-                finished = self._complete = False
+                self._finished = self.complete = False
                 self._revise()
             case ModelOccupied():
-                self.planning.append(Planning(at, self._coordinator.occupy().processors))
+                self.planning.append(Planning(at, self._coordinator.occupy(self.account).processors))
             case ModelReleased():
-                self._end_planning(at)
-            case CallStopped(call, attempt):
-                if (held := self._stopping.pop((call, attempt), None)) is not None:
-                    self._coordinator.release(*held)
-            case RateReturned(limit):
-                self._coordinator.returned(limit)
-            case OthersHold(amounts):
-                self._coordinator.others(amounts)
+                self._coordinator.vacate(self.account)
+                self.planning[-1].ended = at
+            case TimePassed():
+                self._coordinator.woken(self.account)
             case CancelRequested():
                 return self._cancel_all(at)
             case _:
                 assert_never(event)
-        commands += [*self._shared, *self._dispatch(at)]
-        self._shared.clear()
-        if self._complete and self._open == 0 and not finished:
-            commands.append(Finish())
-        return commands
+        return []
 
-    def _end_planning(self, at: float) -> None:
-        self._coordinator.vacate()
-        self.planning[-1].ended = at
+    def begin(self, calls: tuple[CallId, ...], lease: Lease, at: float) -> Dispatch:
+        """Take note that calls are made now, and with what; several are made as one."""
+        states = tuple([self.states[call] for call in calls])
+        shared = Shared(len(states)) if len(states) > 1 else None
+        for state in states:
+            self._become(state, "running", at)
+            state.lease, state.shared = lease, shared
+            self._attempts[state.call.id] = state.attempt
+        first, *others = states
+        together = tuple([state.key for state in others])
+        return Dispatch(*first.key, first.processor, lease.processors[1:], lease.device, together)
+
+    def end(self) -> list[Command]:
+        """``Finish``, once, when nothing runs and nothing more can."""
+        if self.complete and not self._open and not self._finished:
+            self._finished = True
+            return [Finish()]
+        return []
 
     def abandon(self, calls: Iterable[FunctionCall]) -> None:
         """Know, after the end, of calls of the plan that were held back: they count as cancelled."""
@@ -167,7 +183,19 @@ class Orchestration:
                 self.graph.add(call, function.kind, touches(function, call))
                 self.states[call.id] = CallState(call, status="cancelled")
 
-    def _account(self, events: tuple[CallCompleted | CallFailed, ...], at: float) -> None:
+    def forget(self, call: CallId) -> None:
+        """Drop all that is known of a call that was added and has ended: none uses it, and none waits for it."""
+        self.graph.remove(call)
+        self._scheduler.forget(call)
+        self._attempts.pop(call, None)
+        self._added.pop(call, None)
+        del self.states[call]
+
+    def close(self) -> None:
+        """Take no part any more."""
+        self._coordinator.close(self.account)
+
+    def _account(self, events: tuple[CallCompleted | CallFailed, ...], at: float) -> list[Command]:
         """Take note of calls that ended at once; an event that can't be is found before any counts."""
         ended = [(event, self._running(event, event.call, event.attempt)) for event in events]
         ready: list[CallId] = []
@@ -178,11 +206,10 @@ class Orchestration:
             self._end(state, "completed" if error is None else "failed", at, error)
             if state is not self.states.get(event.call):
                 continue
-            if error is None:
-                ready += self._scheduler.complete(event.call)
-                continue
-            ready += self._stop_descendants(event.call)
-        self._submit(ready if len(events) == 1 else sorted(ready, key=self.graph.order), at)
+            ready += (
+                self._scheduler.complete(event.call) if error is None else self._stop_descendants(event.call)
+            )
+        return self._submit(ready if len(events) == 1 else sorted(ready, key=self.graph.order), at)
 
     def _running(self, event: Event, call: CallId, attempt: int) -> CallState | None:
         """The running attempt that an event is about; ``None`` for one that was given up."""
@@ -208,7 +235,7 @@ class Orchestration:
     def _end(self, state: CallState, status: Status, at: float, error: str | None = None) -> None:
         self._become(state, status, at, error)
         if state.leave():
-            self._coordinator.release(self._needs(state.call), state.place)
+            self._coordinator.release(self.account, self._needs(state.call), state.lease)
 
     def _add(self, call: CallId, state: CallState) -> None:
         """Make this the state of a call of the plan."""
@@ -226,6 +253,8 @@ class Orchestration:
 
     def _stop_descendants(self, call: CallId) -> list[CallId]:
         """Skip what depends on a call that came to nothing; return what only waited for its turn."""
+        if call in self._added:  # whoever added the others hears of this one's failure, and decides
+            return self._scheduler.complete(call)
         stopped = self._scheduler.fail(call)
         for other in stopped:
             self._skip(self.states[other], call)
@@ -237,106 +266,73 @@ class Orchestration:
         error = before.error if before.status == "skipped" else f"{cause} {how}"
         self._become(state, "skipped", error=error)
 
-    def _give_up(self, call: CallId, attempt: int, at: float) -> None:
+    def _give_up(self, call: CallId, attempt: int, at: float) -> list[Command]:
         """Account for a call that the caller doesn't want; one that has ended stays as it is."""
         known = self._known(call, attempt)
-        state = next((one for one in known if one.status in ("planned", "submitted", "running")), None)
+        state = next((one for one in known if one.status in OPEN), None)
         if state is None:
-            return
-        self._unwanted.add(state.call)
+            return []
+        if call not in self._added:
+            self._unwanted.add(state.call)
+        commands: list[Command] = []
         if state.status == "running":
-            self._end(state, "cancelled", at, CANCELLED)
+            self._cancel(state, at, CANCELLED)
         else:
-            if call in self._held:
-                self._held.remove(call)
+            if call in self._withheld:
+                self._withheld.remove(call)
             elif state.status == "submitted":
-                self._coordinator.drop(call)
+                self._coordinator.drop(self.account, call)
             self._become(state, "cancelled", error=CANCELLED)
         if state is self.states.get(call):
             self._scheduler.begun(call)
-            self._submit(self._stop_descendants(call), at)
+            commands += self._submit(self._stop_descendants(call), at)
+        return commands
 
-    def _submit(self, calls: list[CallId], at: float) -> None:
+    def _submit(self, calls: list[CallId], at: float) -> list[Command]:
         """Hand on what is ready to be made, and complete what another call was made for."""
         waiting = []
+        never: list[CallId] = []
+        told: list[Command] = []
         made, copies = self._scheduler.settle(calls)
         for call in made:
             state = self.states[call]
-            if not self._complete and not self._functions[state.call.function].only_looks:
-                self._held.append(call)
+            if self._above and (lack := self.capacity.lacks(self._needs(state.call), self._above)):
+                error = f"{state.call.function} would wait for ever: {lack}"
+                self._become(state, "failed", at, error)
+                told.append(Refuse(call, error))
+                never += self._stop_descendants(call)
+                continue
+            if not (self.complete or call in self._added or self._functions[state.call.function].only_looks):
+                self._withheld.append(call)
                 continue
             self._become(state, "submitted", at)
             waiting.append(
                 Waiting(call, self.graph.order(call), self._needs(state.call), self._urgency(call))
             )
-        self._coordinator.submit(waiting)
+        self._coordinator.submit(self.account, waiting)
         for copy in copies:
             state = self.states[copy]
             assert state.same_as is not None
             self._become(state, "completed", at)
-            self._shared.append(Share(copy, state.same_as))
-
-    def _dispatch(self, at: float) -> list[Command]:
-        commands: list[Command] = []
-        for calls, place in self._coordinator.dispatch():
-            states = tuple([self.states[call] for call in calls])
-            shared = Shared(len(states)) if len(states) > 1 else None
-            for state in states:
-                self._become(state, "running", at)
-                state.place, state.shared = place, shared
-                self._attempts[state.call.id] = state.attempt
-            first, *others = states
-            together = tuple([state.key for state in others])
-            commands.append(
-                Dispatch(*first.key, first.processor, place.processors[1:], place.device, together)
-            )
-            if periods := self.capacity.periods:
-                limits = self._needs(first.call).limits
-                commands += [ReturnRate(limit, periods[limit]) for limit in limits if limit in periods]
-        return commands
-
-    @property
-    def complete(self) -> bool:
-        """Whether all of the plan is known."""
-        return self._complete
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether all of it was cancelled."""
-        return self._cancelled
+            told.append(Share(copy, state.same_as))
+        return told + (self._submit(never, at) if never else [])
 
     @property
     def open(self) -> int:
         """How many calls of the plan have not ended, as it is counted."""
         return self._open
 
-    @property
-    def alone(self) -> bool:
-        """Whether only calls of this run hold anything."""
-        return self._coordinator.alone
-
     def keeps(self, call: CallId) -> bool:
         """Whether a call had begun in a plan before this one."""
         return self._earlier.kept(call)
 
-    def holders(self) -> Iterator[tuple[Needs, Place]]:
-        """What each call holds that runs or has to stop; one for those that are made as one."""
+    def leases(self) -> Iterator[tuple[Needs, Lease]]:
+        """What each call holds that runs; one for those that are made as one."""
         batches = set()
         for state in (*self._earlier, *self.states.values()):
             if state.status == "running" and (state.shared is None or id(state.shared) not in batches):
                 batches.add(id(state.shared))
-                yield self._needs(state.call), state.place
-        yield from self._stopping.values()
-
-    @property
-    def held(self) -> Mapping[str, int]:
-        """What calls hold of what is shared with other runs, by name; rates aren't among it."""
-        return self._coordinator.held
-
-    @property
-    def wanted(self) -> Mapping[str, int]:
-        """What other runs should leave for a call here that was overtaken too often."""
-        return self._coordinator.wanted
+                yield self._needs(state.call), state.lease
 
     def function(self, call: CallId) -> Function:
         """The declaration of the function that a call makes."""
@@ -354,10 +350,15 @@ class Orchestration:
     def limits(self, call: CallId) -> tuple[str, ...]:
         """What a call waits for beside processors and resources: its function's limits, and the model."""
         needs = self._needs(self.graph.call(call))
-        return (*needs.limits, *([MODEL] if needs.model else []))
+        return (*(limit.name for limit in needs.limits), *([MODEL] if needs.model else []))
+
+    def needs(self, function: Function) -> Needs:
+        """What a call of a function takes."""
+        return self._known_needs[function.name]
 
     def _needs(self, call: FunctionCall) -> Needs:
-        return self._known_needs[call.function]
+        needs = self._known_needs[call.function]
+        return replace(needs, batch="", size=1) if needs.batch and self._added.get(call.id) else needs
 
     def expected(self, call: CallId) -> float | None:
         """The seconds that a call is expected to take, if anything is known of that."""
@@ -371,20 +372,13 @@ class Orchestration:
 
     def _urgency(self, call: CallId) -> Urgency:
         """How urgent a call is, as far as the plan is known."""
-        return self._urgencies[call] if self._complete else (self._expected(call), False)
+        known = self._urgencies.get(call) if self.complete else None
+        return (self._expected(call), False) if known is None else known
 
     def _ordered(self) -> Mapping[CallId, Urgency]:
         expected = {call: self._expected(call) for call in self.graph if self.states[call].status != "unused"}
         unlocks = unlocking(self.graph)
-        paths = {call: (path, call in unlocks) for call, path in remaining_path(self.graph, expected).items()}
-        if not self._looks_ahead or any(
-            state.status != "planned" or self.expected(call) is None
-            for call, state in self.states.items()
-            if self.makes(call)
-        ):
-            return paths
-        needs = {call: self._needs(state.call) for call, state in self.states.items() if self.makes(call)}
-        return foreseen(self.graph, needs, expected, self.capacity, paths)
+        return {call: (path, call in unlocks) for call, path in remaining_path(self.graph, expected).items()}
 
     def _extend(
         self, calls: tuple[FunctionCall, ...], complete: bool, unused: Collection[CallId], at: float
@@ -394,11 +388,9 @@ class Orchestration:
         for call in calls:
             function = self._functions[call.function]
             unwanted = call in self._unwanted
-            original = self._once.original(call, self.states)
-            if unwanted:
-                original = None
+            original = None if unwanted else self._once.original(call, self.states)
             same = None if unwanted or original is not None else self._earlier.match(call)
-            touch = self._touches.get(self._touch_key(call)) if same is None else same.touch
+            touch = self._void.touch(call, self._named_by(call)) if same is None else same.touch
             touch = touches(function, call) if touch is None else touch
             self.graph.add(call, function.kind, touch, same_as=original)
             if same is not None and (not function.repeatable or not self._spoilt(call.id)):
@@ -409,16 +401,12 @@ class Orchestration:
             if original is not None:
                 state.same_as = original
                 self._earlier.share(call.id, original)
-            if spent := self._spent.get(written(call, function)):
+            if spent := self._void.spent(call):
                 self._refuse(state, spent)
-                continue
-            if unwanted:
+            elif unwanted:
                 self._become(state, "cancelled", error=CANCELLED)
-                self._scheduler.add(call.id)
-                self._scheduler.begun(call.id)
-                self._scheduler.fail(call.id)
-                continue
-            if self._scheduler.add(call.id):
+                self._scheduler.in_vain(call.id)
+            elif self._scheduler.add(call.id):
                 ready.append(call.id)
             elif self._scheduler.stopped(call.id):
                 causes = (*call.uses, *self.graph.after(call.id), state.same_as)
@@ -427,12 +415,19 @@ class Orchestration:
             commands += [
                 self._cancel(state, at) for state in self._earlier.drop() if state.status == "running"
             ]
-            self._complete = True
-            ready, self._held = [*self._held, *self._leave_out(unused, ready)], []
+            self.complete = True
+            ready, self._withheld = [*self._withheld, *self._leave_out(unused, ready)], []
             self._urgencies = self._ordered()
-            self._coordinator.reorder(self._urgencies)
-        self._submit(ready, at)
-        return commands
+            self._coordinator.reorder(self.account, self._urgencies)
+        return commands + self._submit(ready, at)
+
+    def _take_call(self, added: CallAdded, at: float) -> list[Command]:
+        """Take a call that is no part of a plan."""
+        call = added.call
+        self.graph.add(call, self._functions[call.function].kind, added.touch)
+        self._add(call.id, CallState(call, known=at))
+        self._added[call.id] = added.alone
+        return self._submit([call.id], at) if self._scheduler.add(call.id) else []
 
     def _leave_out(self, unused: Collection[CallId], ready: list[CallId]) -> list[CallId]:
         """Leave out what nobody wants; return what is ready then, of what was and beside it."""
@@ -442,7 +437,7 @@ class Orchestration:
         for call in left:
             state = self.states[call]
             if state.status == "submitted":
-                self._coordinator.drop(call)
+                self._coordinator.drop(self.account, call)
             self._become(state, "unused")
         wanted = [call for call in ready if self.states[call].status != "unused"]
         return [*wanted, *self._scheduler.drop(left)]
@@ -452,20 +447,17 @@ class Orchestration:
         states = self.states
         return tuple(states[states[call].same_as or call].key for call in calls)
 
+    def _named_by(self, call: FunctionCall) -> tuple[Attempt, ...]:
+        """The attempts whose results decide what a call touches."""
+        return self._keys(named_by(self._functions[call.function], call))
+
     def _refuse(self, state: CallState, spent: CallState) -> None:
         """Fail a call whose effect is made already: on other inputs it would be made again."""
         function = self._functions[state.call.function]
         error = f"{function.name} was made already, and {function.once_for_all}"
         self._become(state, "failed", spent.completed, error)
         state.attempt, state.dispatched = spent.attempt, spent.dispatched
-        self._scheduler.add(state.call.id)
-        self._scheduler.begun(state.call.id)
-        self._scheduler.fail(state.call.id)
-
-    def _touch_key(self, call: FunctionCall) -> tuple[str, tuple[Attempt, ...]]:
-        """What decides what a call touches: its text, and the results that name it."""
-        function = self._functions[call.function]
-        return written(call, function), self._keys(named_by(function, call))
+        self._scheduler.in_vain(state.call.id)
 
     def _spoilt(self, call: CallId) -> bool:
         """Whether something that is made anew changes what a call of the plan before has found."""
@@ -478,19 +470,15 @@ class Orchestration:
     def _revise(self) -> None:
         self._unwanted.revised(self.states)
         # What runs keeps its processor until the new plan is known to make it or not.
-        self._coordinator.withdraw()
+        self._coordinator.withdraw(self.account)
         for call, state in self.states.items():
             state.touch = self.graph.touch(call)
-            self._touches[self._touch_key(state.call)] = state.touch
-            function = self._functions[state.call.function]
-            again = function.retryable if state.status == "failed" else function.repeatable
-            if state.dispatched is not None and not again:
-                self._spent[written(state.call, function)] = state
+            self._void.add(state, self._named_by(state.call))
         self._earlier.add(self.states.values())
         self._once.revise(self.states)
         self.states, self.graph = {}, RelationGraph()
         self._scheduler = Scheduler(self.graph)
-        self._held = []
+        self._withheld = []
         self._open = 0
 
     def _keep(self, call: FunctionCall, state: CallState) -> Keep:
@@ -510,7 +498,7 @@ class Orchestration:
             self._scheduler.fail(call.id)
         return Keep(call.id, state.attempt, before, before_attempt)
 
-    def _keep_finished(self, state: CallState) -> list[Keep | Share]:
+    def _keep_finished(self, state: CallState) -> list[Command]:
         """At the end, what had ended before a revision, if nothing has taken its place."""
         call = state.call
         current = self._keys(used for used in call.uses if used in self.states)
@@ -526,27 +514,22 @@ class Orchestration:
         self.graph.add(call, self._functions[call.function].kind, state.touch)
         return [self._keep(call, state)]
 
-    def _cancel(self, state: CallState, at: float) -> Cancel:
+    def _cancel(self, state: CallState, at: float, why: str | None = None) -> Cancel:
         """Give up a call that runs. What others could miss is free only once it has stopped."""
-        self._become(state, "cancelled", at)
-        if not state.leave():
-            return Cancel(*state.key)
-        needs = self._needs(state.call)
-        if needs.simple and not needs.limits:
-            self._coordinator.release(needs, state.place)
-        else:
-            self._stopping[state.key] = (needs, state.place)
+        self._become(state, "cancelled", at, why)
+        if state.leave():
+            self._coordinator.stop(self.account, state.key, self._needs(state.call), state.lease)
         return Cancel(*state.key)
 
     def _cancel_all(self, at: float) -> list[Command]:
-        self._coordinator.withdraw()
+        self._coordinator.withdraw(self.account)
         commands: list[Command] = []
         for state in list(self._earlier):
             commands += self._keep_finished(state)
         for state in (*self._earlier, *self.states.values()):
             if state.status == "running":
                 commands.append(self._cancel(state, at))
-            elif state.status in ("planned", "submitted"):
+            elif state.status in OPEN:
                 self._become(state, "cancelled")
-        self._cancelled = True
+        self.cancelled = self._finished = True
         return [*commands, Finish()]

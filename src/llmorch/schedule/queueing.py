@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmorch.declare.resources import CPU, GPU_MEMORY
-from llmorch.schedule.room import MODEL, Needs, device
+from llmorch.declare.resources import GPU_MEMORY
+from llmorch.schedule.room import device
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from llmorch.schedule.room import Room
+    from llmorch.schedule.room import Needs, Room
 
-_ANYWHERE = Needs()
 PATIENCE = 8
 """How often calls of the same needs are overtaken before something is set aside for them."""
 
@@ -25,13 +24,10 @@ PATIENCE = 8
 class Queueing:
     """What is set aside for calls that were overtaken too often, longest first.
 
-    Calls of the same needs stand in one line, whose order is the policy's, so it is enough
+    Calls of the same needs stand in one line, whichever run's they are, so it is enough
     to know lines by their needs. Things are set aside one after the other: while the first
     that a line lacks is still in use, all else is too. What was set aside stays so, what runs
     ends, and there are few things, so the first line always comes to its turn.
-
-    A line that waits for what other runs hold has it set aside at once: how often it is
-    overtaken there can't be seen from here.
     """
 
     def __init__(self, room: Room) -> None:
@@ -44,11 +40,6 @@ class Queueing:
         gone = {*self._overtaken, *self._aside}.difference(offered)
         for needs in gone:
             self.served(needs)
-        for needs in offered:
-            if needs in self._aside or needs == _ANYWHERE:
-                continue
-            if self._room.others_have([*self._room.limited(needs), *self._room.lacks(needs)]):
-                self._aside[needs] = {}
         for needs, aside in self._aside.items():
             self._set_aside(needs, aside)
 
@@ -102,16 +93,6 @@ class Queueing:
         """Take note that a line moved on, or is gone: its next call begins to count anew."""
         self._overtaken.pop(needs, None)
         self._aside.pop(needs, None)
-
-    @property
-    def wanted(self) -> Mapping[str, int]:
-        """What is set aside of what other runs take too, the most of each."""
-        wanted: dict[str, int] = {}
-        for line, aside in self._aside.items():
-            limited = self._room.limited(line)
-            shared = {name: amount for name, amount in aside.items() if name not in (CPU, MODEL)}
-            _raise(wanted, dict.fromkeys(limited, 1) if limited else shared)
-        return wanted
 
 
 def _raise(amounts: dict[str, int], other: Mapping[str, int]) -> None:

@@ -1,25 +1,33 @@
-"""What there is, what a call needs of it, and what is free: accounting, nothing else.
+"""The account of one set of processors: what there is, what a call needs of it, and what is free.
 
-Processors and the model belong to one run. All else is shared with the runs beside it:
-resources by name, GPUs, and the limits on the calls of a function. This module must not
-know who comes first.
+Accounting, nothing else: this module must not know who comes first.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 from llmorch.declare.resources import CPU, GPU_MEMORY, Supply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from llmorch.declare.functions import Function
 
 MODEL = "model"
 NOTHING: Mapping[str, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit on the calls of one function: so many at once, or so many in any ``seconds``."""
+
+    name: str
+    most: int
+    seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +43,13 @@ class Needs:
     model: int = 0
     gpu_memory: int = 0
     shared: tuple[tuple[str, int], ...] = ()
-    limits: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
     batch: str = ""
     size: int = 1
 
     @classmethod
-    def of(cls, function: Function) -> Needs:
-        """What every call of a function needs."""
+    def of(cls, function: Function, name: str | None = None) -> Needs:
+        """What every call of a function needs; ``name`` tells its limits from those of others."""
         compute = function.kind == "compute"
         taken = function.resources
         return cls(
@@ -49,8 +57,8 @@ class Needs:
             model=int(compute and function.asks_model),
             gpu_memory=taken.get(GPU_MEMORY, 0),
             shared=tuple(sorted((n, amount) for n, amount in taken.items() if n not in (CPU, GPU_MEMORY))),
-            limits=tuple(slots_and_rate(function)),
-            batch="" if function.batch is None else function.name,
+            limits=limits_of(function, name or function.name),
+            batch="" if function.batch is None else name or function.name,
             size=1 if function.batch is None else function.batch.size,
         )
 
@@ -60,25 +68,32 @@ class Needs:
         return self.processors <= 1 and not self.shared and not self.gpu_memory
 
     @property
+    def nothing(self) -> bool:
+        """Whether it always fits."""
+        return not (self.processors or self.model or self.gpu_memory or self.shared or self.limits)
+
+    @property
     def amounts(self) -> dict[str, int]:
         """What it takes of what calls of other functions take too, by name."""
         named = {CPU: self.processors, MODEL: self.model, GPU_MEMORY: self.gpu_memory, **dict(self.shared)}
         return {name: amount for name, amount in named.items() if amount}
 
+    def held(self, lease: Lease) -> dict[str, int]:
+        """What it holds by name, with that lease, but for processors, the model, and rates."""
+        amounts = dict(self.shared)
+        if lease.device is not None:
+            amounts[device(lease.device)] = self.gpu_memory
+        return amounts | {limit.name: 1 for limit in self.limits if not limit.seconds}
 
-def slots_and_rate(function: Function) -> dict[str, int]:
-    """The limits on the calls of a function, by a name that no resource has: how many there may be."""
-    limits = {}
+
+def limits_of(function: Function, name: str) -> tuple[Limit, ...]:
+    """The limits on the calls of a function, by a name that no resource has."""
+    limits = []
     if function.max_concurrency is not None:
-        limits[f"{function.name}()"] = function.max_concurrency
+        limits.append(Limit(f"{name}()", function.max_concurrency))
     if function.rate is not None:
-        limits[rate_name(function)] = function.rate.calls
-    return limits
-
-
-def rate_name(function: Function) -> str:
-    """The name of the limit that a function's rate is."""
-    return f"{function.name}() {function.rate}"
+        limits.append(Limit(f"{name}() {function.rate}", function.rate.calls, function.rate.seconds))
+    return tuple(limits)
 
 
 def device(number: int) -> str:
@@ -88,23 +103,10 @@ def device(number: int) -> str:
 
 @dataclass(frozen=True)
 class Capacity:
-    """What there is in all. ``periods`` are the seconds that a rate's one is taken for."""
+    """What there is in all."""
 
     processors: int
     supply: Supply = field(default_factory=Supply)
-    limits: Mapping[str, int] = field(default_factory=dict)
-    periods: Mapping[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, functions: Mapping[str, Function], processors: int, supply: Supply) -> Capacity:
-        """What there is for calls of these functions."""
-        limits: dict[str, int] = {}
-        periods = {}
-        for function in functions.values():
-            limits |= slots_and_rate(function)
-            if function.rate is not None:
-                periods[rate_name(function)] = function.rate.seconds
-        return cls(processors, supply, limits, periods)
 
     def parts(self, needs: Needs) -> dict[str, tuple[int, int]]:
         """How much a call takes of each thing it needs, and how much there is in all.
@@ -115,16 +117,29 @@ class Capacity:
             return {}
         there = {**self.supply.named, CPU: self.processors, MODEL: 1, GPU_MEMORY: sum(self.supply.gpus)}
         parts = {name: (amount, there[name]) for name, amount in needs.amounts.items() if there.get(name)}
-        slots = {limit: (1, self.limits[limit]) for limit in needs.limits if limit not in self.periods}
-        return parts | slots
+        return parts | {limit.name: (1, limit.most) for limit in needs.limits if not limit.seconds}
+
+    def lacks(self, needs: Needs, above: Sequence[Needs]) -> str:
+        """Why a call can never begin beside calls that wait for it and hold what is ``above``; empty where it can."""
+        held = Counter[str]()
+        for one in above:
+            held.update(one.amounts)
+            held.update({limit.name: 1 for limit in one.limits if not limit.seconds})
+        for name, (amount, there) in self.parts(replace(needs, batch="")).items():
+            if held[name] and held[name] + amount > there:
+                return f"the call that waits for it holds {held[name]} of {name}, and there is no more than {there}"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a call runs: the processors it occupies, lowest first, and its GPU."""
+class Lease:
+    """What of the machine a call was given until it ends: processors, lowest first, and its GPU."""
 
     processors: tuple[int, ...] = ()
     device: int | None = None
+
+
+NO_LEASE = Lease()
 
 
 class Room:
@@ -137,13 +152,30 @@ class Room:
     def __init__(self, capacity: Capacity) -> None:
         self._idle = list(range(capacity.processors))
         self._model = 1
-        self._periods = capacity.periods
-        self._gpus = capacity.supply.gpus
-        memory = {device(number): size for number, size in enumerate(self._gpus)}
-        self._free: dict[str, int] = {**capacity.supply.named, **memory, **capacity.limits}
-        self._others: Mapping[str, int] = NOTHING
-        self.held: dict[str, int] = {}
-        """What this run holds of what is shared with others, but for rates."""
+        self._gpus: tuple[int, ...] = ()
+        self._all: dict[str, int] = dict(capacity.supply.named)
+        self._free = dict(self._all)
+        self.grow(capacity.supply)
+        self._used: dict[str, int] = {}
+        """How many calls there are of a function whose number is limited, by the limit's name."""
+        self._begun: dict[str, deque[float]] = {}
+        """By rate, until when each call that began counts."""
+        self._at = 0.0
+
+    def grow(self, supply: Supply) -> None:
+        """Know of the GPUs that there are."""
+        self._gpus = supply.gpus
+        for number, size in enumerate(supply.gpus):
+            self._all[device(number)] = self._free[device(number)] = size
+
+    def pass_to(self, at: float) -> None:
+        """Know the time: what began long enough ago no longer counts to its rate."""
+        self._at = at
+        for name, begun in list(self._begun.items()):
+            while begun and begun[0] <= at:
+                begun.popleft()
+            if not begun:
+                del self._begun[name]
 
     def fits(self, needs: Needs, spare: Mapping[str, int] = NOTHING) -> bool:
         """Whether all of this is free at once."""
@@ -156,62 +188,82 @@ class Room:
         free = self._free
         return (
             all(free.get(name, 0) - spare.get(name, 0) >= amount for name, amount in needs.shared)
-            and all(free[limit] > 0 for limit in needs.limits)
+            and not self.limited(needs)
             and (not needs.gpu_memory or self._device(needs.gpu_memory, spare) is not None)
         )
 
-    def take(self, needs: Needs, spare: Mapping[str, int] = NOTHING) -> Place:
+    def take(self, needs: Needs, spare: Mapping[str, int] = NOTHING) -> Lease:
         """Take all of it, which fits: the lowest processors, and the fullest GPU with room."""
-        processors = tuple([heappop(self._idle) for _ in range(needs.processors)])
         self._model -= needs.model
+        processors = tuple([heappop(self._idle) for _ in range(needs.processors)]) if needs.processors else ()
         if not (needs.shared or needs.limits or needs.gpu_memory):
-            return Place(processors)
+            return Lease(processors) if processors else NO_LEASE
         gpu = self._device(needs.gpu_memory, spare) if needs.gpu_memory else None
+        lease = Lease(processors, gpu)
         for limit in needs.limits:
-            self._free[limit] -= 1
-        self._hold(needs, gpu, 1)
-        return Place(processors, gpu)
+            if limit.seconds:
+                self.begin(limit)
+        self._hold(needs, lease, 1)
+        return lease
 
-    def give_back(self, needs: Needs, place: Place) -> None:
-        """Take back what a call held; a rate's share comes back by ``returned``."""
-        for processor in place.processors:
+    def give_back(self, needs: Needs, lease: Lease) -> None:
+        """Take back what a call held; what it began counts to its rate until the time is over."""
+        for processor in lease.processors:
             heappush(self._idle, processor)
         self._model += needs.model
-        for limit in needs.limits:
-            if limit not in self._periods:
-                self._free[limit] += 1
-        self._hold(needs, place.device, -1)
+        if needs.shared or needs.limits or lease.device is not None:
+            self._hold(needs, lease, -1)
 
-    def _hold(self, needs: Needs, gpu: int | None, sign: int) -> None:
-        for name, amount in needs.shared:
-            self._free[name] -= sign * amount
-            self.held[name] = self.held.get(name, 0) + sign * amount
-        if gpu is not None:
-            self._free[device(gpu)] -= sign * needs.gpu_memory
-            self.held[device(gpu)] = self.held.get(device(gpu), 0) + sign * needs.gpu_memory
-        for limit in needs.limits:
-            if limit not in self._periods:
-                self.held[limit] = self.held.get(limit, 0) + sign
+    def _hold(self, needs: Needs, lease: Lease, sign: int) -> None:
+        for name, amount in needs.held(lease).items():
+            if name in self._free:
+                self._free[name] -= sign * amount
+            else:
+                self._used[name] = self._used.get(name, 0) + sign * amount
+                if not self._used[name]:
+                    del self._used[name]
 
-    def returned(self, limit: str) -> None:
-        """Take note that the time of one call of a rate is over."""
-        self._free[limit] += 1
+    def begin(self, rate: Limit) -> None:
+        """Count a call that begins now to its rate."""
+        self._begun.setdefault(rate.name, deque()).append(self._at + rate.seconds)
 
-    def others(self, held: Mapping[str, int]) -> None:
-        """Take note of what other runs hold."""
-        before, self._others = self._others, held
-        for name in {*before, *held} & self._free.keys():
-            self._free[name] += before.get(name, 0) - held.get(name, 0)
+    def limited(self, needs: Needs) -> list[str]:
+        """The limits by which it waits for calls of its own function, or for the clock."""
+        return [limit.name for limit in needs.limits if self._full(limit)]
 
-    def set_aside(self) -> Place:
+    def _full(self, limit: Limit) -> bool:
+        count = len(self._begun.get(limit.name, ())) if limit.seconds else self._used.get(limit.name, 0)
+        return count >= limit.most
+
+    def returns(self, needs: Needs) -> float | None:
+        """When the last of the rates by which it waits lets one more call begin; ``None`` if it waits for none."""
+        full = [limit for limit in needs.limits if limit.seconds and self._full(limit)]
+        return max((self._begun[limit.name][-limit.most] for limit in full), default=None)
+
+    def counts(self, name: str) -> bool:
+        """Whether any call counts to a limit of the function of this name."""
+        return any(limit.startswith(f"{name}()") for limit in (*self._used, *self._begun))
+
+    @property
+    def idle(self) -> int:
+        """How many processors are free."""
+        return len(self._idle)
+
+    @property
+    def held(self) -> dict[str, int]:
+        """What is held by name, but for processors, the model, and rates."""
+        taken = {name: amount - self._free[name] for name, amount in self._all.items()}
+        return {name: amount for name, amount in taken.items() if amount} | self._used
+
+    def set_aside(self) -> Lease:
         """Take the model and the highest free processor, if any is, for the plan itself."""
         self._model -= 1
         if not self._idle:
-            return Place()
+            return NO_LEASE
         processor = max(self._idle)
         self._idle.remove(processor)
         heapify(self._idle)
-        return Place((processor,))
+        return Lease((processor,))
 
     def lacks(self, needs: Needs) -> list[str]:
         """What of this there isn't enough of, by name, what most calls take last."""
@@ -223,20 +275,6 @@ class Room:
         if needs.processors > len(self._idle):
             lacking.append(CPU)
         return lacking
-
-    def limited(self, needs: Needs) -> list[str]:
-        """The limits by which it waits for calls of its own function, or for the clock."""
-        return [limit for limit in needs.limits if self._free[limit] < 1]
-
-    @property
-    def alone(self) -> bool:
-        """Whether nobody else holds any of it."""
-        return not any(self._others.values())
-
-    def others_have(self, names: Iterable[str]) -> bool:
-        """Whether other runs hold any of these."""
-        held = {name.partition("/")[0] for name, amount in self._others.items() if amount > 0}
-        return not held.isdisjoint(names)
 
     def emptiest(self, memory: int) -> int:
         """The GPU on which that much memory will be free soonest: of those that have it, the emptiest."""

@@ -80,6 +80,17 @@ class Scheduler:
         self._behind.pop(call, None)
         self._stopped.discard(call)
 
+    def in_vain(self, call: CallId) -> None:
+        """Note that a call that was just added comes to nothing, whatever it waits for."""
+        self.add(call)
+        self.begun(call)
+        self.fail(call)
+
+    def forget(self, call: CallId) -> None:
+        """Drop what is noted of a call that has ended."""
+        self._completed.discard(call)
+        self._stopped.discard(call)
+
     def stopped(self, call: CallId) -> bool:
         """Whether something this call depends on has failed."""
         return call in self._stopped

@@ -10,34 +10,36 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from llmorch.errors import IllegalEvent
-from llmorch.schedule.room import device
 from llmorch.schedule.state import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmorch.calls import CallId
+    from llmorch.schedule.core import Core
     from llmorch.schedule.orchestration import Orchestration
-    from llmorch.schedule.room import Needs, Place
     from llmorch.schedule.state import CallState
 
 _IN_VAIN = ("failed", "skipped", "cancelled")
 
 
-def verify(core: Orchestration) -> None:
+def verify(core: Core) -> None:
     """Raise ``IllegalEvent`` for a core that contradicts itself."""
     for problem in _problems(core):
         raise IllegalEvent(f"the core contradicts itself: {problem}")
 
 
-def _problems(core: Orchestration) -> Iterator[str]:
-    if list(core.graph) != list(core.states):
-        yield f"the graph has {', '.join(core.graph)}, and states are known of {', '.join(core.states)}"
-    for call, state in core.states.items():
-        yield from _of_itself(call, state)
-        yield from _beside_others(core, call, state)
-    if not core.cancelled:
-        yield from _of_all(core)
+def _problems(core: Core) -> Iterator[str]:
+    for run in core.runs:
+        if list(run.graph) != list(run.states):
+            yield f"the graph has {', '.join(run.graph)}, and states are known of {', '.join(run.states)}"
+        for call, state in run.states.items():
+            yield from _of_itself(call, state)
+            yield from _beside_others(run, call, state)
+        found = sum(state.status in OPEN for state in run.states.values())
+        if found != run.open and not run.cancelled:
+            yield f"{run.open} calls are counted that have not ended, and there are {found}"
+    yield from _of_all(core)
     yield from _of_the_account(core)
 
 
@@ -67,10 +69,10 @@ def _of_itself(call: CallId, state: CallState) -> Iterator[str]:
         yield f"{call} is made, though {state.same_as} is made for it"
 
 
-def _beside_others(core: Orchestration, call: CallId, state: CallState) -> Iterator[str]:
+def _beside_others(run: Orchestration, call: CallId, state: CallState) -> Iterator[str]:
     """What a call needs is there before it begins, and what it can't have ends it."""
-    states = core.states
-    used = [(one, states[one].status) for one in core.graph.uses(call)]
+    states = run.states
+    used = [(one, states[one].status) for one in run.graph.uses(call)]
     if state.status in ("submitted", "running", "completed"):
         yield from (
             f"{call} is {state.status}, and uses {one}, which is {how}"
@@ -83,14 +85,14 @@ def _beside_others(core: Orchestration, call: CallId, state: CallState) -> Itera
             for one, how in used
             if how in _IN_VAIN
         )
-    if state.status in ("submitted", "running") and not core.keeps(call):
-        before = ((one, states[one].status) for one in core.graph.after(call))
+    if state.status in ("submitted", "running") and not run.keeps(call):
+        before = ((one, states[one].status) for one in run.graph.after(call))
         yield from (
             f"{call} is {state.status} before {one}, which is {how}" for one, how in before if how in OPEN
         )
-    if state.status == "submitted" and not core.complete and not core.function(call).only_looks:
+    if state.status == "submitted" and not run.complete and not run.function(call).only_looks:
         yield f"{call} is submitted while the plan is written, and does more than look"
-    if state.status == "unused" and not core.function(call).pure:
+    if state.status == "unused" and not run.function(call).pure:
         yield f"{call} is left out, and is not declared pure"
     if (
         state.same_as is not None
@@ -100,34 +102,27 @@ def _beside_others(core: Orchestration, call: CallId, state: CallState) -> Itera
         yield f"{call} is complete, and {state.same_as}, which is made for it, is {states[state.same_as].status}"
 
 
-def _of_all(core: Orchestration) -> Iterator[str]:
-    """Calls are counted, and none waits for nothing."""
-    found = sum(state.status in OPEN for state in core.states.values())
-    if found != core.open:
-        yield f"{core.open} calls are counted that have not ended, and there are {found}"
-    alone = core.alone and not core.capacity.periods
-    if alone and core.complete and found and not any(True for _ in core.holders()):
-        waiting = [call for call, state in core.states.items() if state.status in OPEN]
-        yield f"{', '.join(waiting)} wait, and nothing runs"
+def _of_all(core: Core) -> Iterator[str]:
+    """No call waits for nothing."""
+    leases = [*core.coordinator.stopping, *(lease for run in core.runs for lease in run.leases())]
+    if leases or core.coordinator.planning:
+        return
+    for run in core.runs:
+        waiting = [call for call, state in run.states.items() if state.status in OPEN]
+        if run.complete and not run.cancelled and waiting and run.account.wakes is None:
+            yield f"{', '.join(waiting)} wait, and nothing runs"
 
 
-def _of_the_account(core: Orchestration) -> Iterator[str]:
+def _of_the_account(core: Core) -> Iterator[str]:
     """No processor has two calls, and what is held is what calls were given."""
     held: Counter[str] = Counter()
     processors: Counter[int] = Counter()
-    for needs, place in core.holders():
-        processors.update(place.processors)
-        held.update(_shared(core, needs, place))
-        if len(place.processors) != needs.processors:
-            yield f"a call has {len(place.processors)} processors and needs {needs.processors}"
+    leases = [*core.coordinator.stopping, *(lease for run in core.runs for lease in run.leases())]
+    for needs, lease in leases:
+        processors.update(lease.processors)
+        held.update(needs.held(lease))
+        if len(lease.processors) != needs.processors:
+            yield f"a call has {len(lease.processors)} processors and needs {needs.processors}"
     yield from (f"processor {one} has {times} calls" for one, times in processors.items() if times > 1)
-    told = {name: amount for name, amount in core.held.items() if amount}
-    if told != dict(held):
-        yield f"calls hold {dict(held)}, and the account says {told}"
-
-
-def _shared(core: Orchestration, needs: Needs, place: Place) -> dict[str, int]:
-    amounts = dict(needs.shared)
-    if place.device is not None:
-        amounts[device(place.device)] = needs.gpu_memory
-    return amounts | {limit: 1 for limit in needs.limits if limit not in core.capacity.periods}
+    if core.coordinator.held != dict(held):
+        yield f"calls hold {dict(held)}, and the account says {core.coordinator.held}"

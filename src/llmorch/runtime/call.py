@@ -1,0 +1,170 @@
+"""One dispatch: a call, or several as one, from the first attempt to what is told of its end.
+
+Decides when a call that failed is made again (a call keeps its processor while it pauses, so
+that nothing has to be scheduled anew), and what is told of one that was stopped. It must not
+know where a call runs, nor what happens next.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from llmorch.errors import CallError
+from llmorch.places.port import End, Job
+from llmorch.runtime.retrying import Retried, in_time, next_pause
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping, Sequence
+
+    from llmorch.calls import CallId, FunctionCall
+    from llmorch.declare.functions import Function
+    from llmorch.places.port import Handle, Place, Work
+    from llmorch.runtime.driver import Execution
+    from llmorch.schedule import Dispatch
+
+_CHANCE = Random()
+
+
+class Attempt:
+    """One call of a dispatch, as long as it runs. A revised plan may give it another id meanwhile."""
+
+    __slots__ = ("call", "given_up", "made", "number", "unwanted")
+
+    def __init__(self, call: FunctionCall, number: int, made: Made) -> None:
+        self.call = call
+        self.number = number
+        self.made = made
+        self.unwanted = False
+        """Whether the caller cancelled it, and it hasn't ended yet."""
+        self.given_up = False
+        """Whether the core cancelled it."""
+
+    @property
+    def key(self) -> tuple[CallId, int]:
+        """What tells it from every other attempt now."""
+        return self.call.id, self.number
+
+    def cancel(self) -> None:
+        """Stop it, if no call that is made with it is wanted."""
+        self.made.cancel()
+
+
+class Made:
+    """What was dispatched together, in one place."""
+
+    __slots__ = ("_began", "_current", "_execution", "_inputs", "_number", "_place", "_timer", "_work",
+                 "attempts", "device", "function", "over", "processors", "stops")  # fmt: skip
+
+    def __init__(
+        self,
+        execution: Execution,
+        function: Function,
+        place: Place,
+        calls: Sequence[tuple[FunctionCall, int]],
+        inputs: Mapping[CallId, Handle],
+        command: Dispatch,
+    ) -> None:
+        self.function = function
+        self.attempts = [Attempt(call, number, self) for call, number in calls]
+        self.processors = () if command.processor is None else (command.processor, *command.beside)
+        self.device = command.device
+        self.stops = True
+        """Whether it ends soon when it is cancelled: a thread doesn't."""
+        self.over = False
+        self._execution = execution
+        self._place = place
+        self._inputs = inputs
+        self._current = self.attempts
+        self._number = 1
+        self._began = execution.clock()
+        self._timer: asyncio.TimerHandle | None = None
+        self._work: Work | None = None
+
+    def begin(self) -> None:
+        """Make what is still to be made; how that ended comes to ``_ended``, on the event loop."""
+        calls = tuple([attempt.call for attempt in self._current])
+        self._work = self._place.begin(
+            Job(self.function, calls, self._inputs, self.processors, self.device), self._ended
+        )
+
+    def _ended(self, ends: Sequence[End]) -> None:
+        if self.over:
+            return
+        self._work = None
+        if not self.stops:  # nobody waits any more: this may be any thread
+            self._finish()
+            return
+        told = []
+        again: list[tuple[Attempt, End, float]] = []
+        since = self._execution.clock() - self._began if self.function.retries else 0.0
+        for attempt, end in zip(self._current, ends, strict=True):
+            if attempt.given_up or attempt.unwanted:
+                continue
+            pause = self._pause(end, since)
+            if pause is None:
+                told.append((attempt, self._counted(end)))
+            else:
+                again.append((attempt, end, pause))
+        if not again:
+            self._finish(told)
+            return
+        self._execution.ended(told)
+        longest = max(pause for _, _, pause in again)
+        self._timer = self._execution.loop.call_later(
+            longest, self._execution.guard, self._again, again, longest
+        )
+
+    def _pause(self, end: End, since: float) -> float | None:
+        if end.error is None or not self.function.retries:
+            return None
+        kinds = end.error.kinds if isinstance(end.error, CallError) else ()
+        return next_pause(self.function, kinds, attempt=self._number, since=since, chance=_CHANCE)
+
+    def _again(self, failed: list[tuple[Attempt, End, float]], pause: float) -> None:
+        """Make once more what failed, unless it has become too late, or its rate is used up."""
+        wanted = [(attempt, end) for attempt, end, _ in failed if not (attempt.given_up or attempt.unwanted)]
+        if not wanted or not in_time(self._execution.clock() - self._began):  # a pause may have lasted longer
+            self._finish([(attempt, self._counted(end)) for attempt, end in wanted])
+            return
+        if wait := self._execution.again(self.function):
+            self._timer = self._execution.loop.call_later(
+                wait, self._execution.guard, self._again, failed, pause
+            )
+            return
+        self._timer = None
+        for attempt, end in wanted:
+            self._execution.retried.append(
+                Retried(attempt.call.id, self.function.name, self._number, str(end.error), pause)
+            )
+        self._number += 1
+        self._current = [attempt for attempt, _ in wanted]
+        self.begin()
+
+    def _counted(self, end: End) -> End:
+        """The last failure of a call, with the number of attempts."""
+        if end.error is None or self._number == 1:
+            return end
+        text = f"{end.error} (after {self._number} attempts)"
+        return End(error=CallError(text, detail=end.error.detail, kinds=end.error.kinds), usage=end.usage)
+
+    def _finish(self, told: Sequence[tuple[Attempt, End]] = ()) -> None:
+        self.over = True
+        self._execution.finish(self, told)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody wants what comes of any of its calls."""
+        return any(not (attempt.given_up or attempt.unwanted) for attempt in self.attempts)
+
+    def cancel(self) -> None:
+        """Stop it, unless something of it is wanted."""
+        if self.over or self.wanted:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._execution.loop.call_soon(self._execution.guard, self._finish)
+        elif self._work is not None:
+            self.stops = self._work.cancel()

@@ -1,0 +1,93 @@
+"""The one door to the core of a set of processors: every event passes it in order, every command leaves by it.
+
+Runs may be on different event loops of different threads. An account of all is kept behind one
+lock, which is held for microseconds; what comes of an event for another run is handed to that run's
+event loop. This module must not decide any order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from llmorch.schedule import CallAdded, Core, PlanExtended
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from llmorch.declare.functions import Function
+    from llmorch.declare.resources import Supply
+    from llmorch.places.local import Local
+    from llmorch.places.port import Place
+    from llmorch.runtime.driver import Execution
+    from llmorch.schedule import Event, Needs, Orchestration
+
+
+class Door:
+    """A core, the place where its calls run, and the runs that are open.
+
+    ``inline`` runs the own code of functions that ask a model, whatever the place is.
+    """
+
+    def __init__(self, processors: int, supply: Supply, place: Place, inline: Local) -> None:
+        self.place = place
+        self.inline = inline
+        self._core = Core(processors, supply)
+        self._lock = Lock()
+        self._executions: dict[Orchestration, Execution] = {}
+
+    def grow(self, supply: Supply) -> None:
+        """Know of GPUs that the driver told of meanwhile."""
+        with self._lock:
+            self._core.coordinator.grow(supply)
+
+    def open(self, execution: Execution, functions: Mapping[str, Function], **said: Any) -> Orchestration:
+        """Let a run take part from now on; ``said`` is what ``Core.open`` takes."""
+        with self._lock:
+            run = self._core.open(functions, **said)
+            self._executions[run] = execution
+        return run
+
+    def close(self, run: Orchestration) -> None:
+        """Forget a run that has ended; what still has to stop is told of all the same."""
+        with self._lock:
+            self._core.close(run)
+            del self._executions[run]
+
+    def handle(self, execution: Execution, event: Event) -> None:
+        """Put an event to the core, and its commands into the inboxes of the runs that they are for."""
+        run = execution.core
+        others = []
+        with self._lock:
+            at = execution.clock()
+            if not execution.has_begun:
+                run.began = at
+                execution.has_begun = isinstance(event, CallAdded) or (
+                    isinstance(event, PlanExtended) and bool(event.calls)
+                )
+            for other, commands in self._core.handle(run, event, at=at):
+                found = self._executions.get(other)
+                if found is not None and (commands or found is execution):
+                    told = event if found is execution else None
+                    found.inbox.append((told, commands, at - other.began))
+                    if found is not execution:
+                        others.append(found)
+        for other_execution in others:
+            other_execution.call()
+        if asyncio._get_running_loop() is execution.loop:
+            execution.follow()
+        elif execution.inbox:
+            execution.call()
+
+    def again(self, needs: Needs, at: float) -> float:
+        """Count one more attempt to its rate; or the seconds until it is worth asking again."""
+        with self._lock:
+            self._core.coordinator.pass_to(at)
+            return self._core.coordinator.again(needs)
+
+    @property
+    def runs(self) -> int:
+        """How many runs are open."""
+        return len(self._executions)

@@ -1,0 +1,444 @@
+"""The asyncio driver of one run: events from its calls to the core, and commands of the core to its calls.
+
+Every call that runs is known here until nothing of it runs any more, every function's exception
+becomes an event, and what happens next is the core's to say. This module must not decide any order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from contextlib import suppress
+from contextvars import ContextVar
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
+
+from llmorch.errors import CallError
+from llmorch.places.port import End
+from llmorch.relations import touches
+from llmorch.runtime.ahead import ReadingAhead
+from llmorch.runtime.call import Made
+from llmorch.runtime.store import Store
+from llmorch.schedule import (
+    BatchEnded,
+    CallCancelled,
+    CallCompleted,
+    CallFailed,
+    CallStopped,
+    Cancel,
+    CancelRequested,
+    Dispatch,
+    EffectsKnown,
+    Finish,
+    Keep,
+    ModelOccupied,
+    ModelReleased,
+    PlanExtended,
+    PlanRevised,
+    Refuse,
+    Share,
+    TimePassed,
+    Wake,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from llmorch.calls import CallId, FunctionCall
+    from llmorch.declare.functions import Function
+    from llmorch.places.port import Handle, Place
+    from llmorch.runtime.call import Attempt
+    from llmorch.runtime.door import Door
+    from llmorch.runtime.retrying import Retried
+    from llmorch.schedule import Command, Event, Needs
+
+_log = logging.getLogger("llmorch")
+CALLING: ContextVar[tuple[tuple[Door, Needs], ...]] = ContextVar("llmorch_calling", default=())
+"""What the call holds in which this code runs, if it does, after what those hold that wait for that call."""
+
+
+class Observer(Protocol):
+    """Sees every event and command of a run, as it happens. What it raises is logged, and ends nothing."""
+
+    def __call__(self, message: Event | Command, at: float) -> Awaitable[None] | None:
+        """``at`` is in seconds from the start of execution. What is returned is awaited, one after the other."""
+
+
+class Execution:
+    """The calls of one run.
+
+    ``places`` says by function where its calls are made. ``ahead`` has an idle model read the
+    beginning of a prompt that it will be asked, where it can. ``only`` says that nothing is planned
+    in the light of this plan's results: they are freed after their last use. ``said`` is what
+    ``Core.open`` takes.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        functions: Mapping[str, Function],
+        *,
+        places: Callable[[Function], Place],
+        ahead: Callable[[str], Awaitable[None]] | None = None,
+        observer: Observer | None = None,
+        only: bool = False,
+        **said: Any,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.clock = self.loop.time
+        self.store = Store()
+        self.makespan = 0.0
+        self.has_begun = False
+        self.held: tuple[FunctionCall, ...] = ()
+        """Calls of the plan that a technique holds back while it asks."""
+        self.inbox: deque[tuple[Event | None, list[Command], float]] = deque()
+        """What the core has said to this run, in order, and at which event of its own."""
+        self.retried: list[Retried] = []
+        """The attempts that failed and were followed by another, as that one began."""
+        self.core = door.open(self, functions, **said)
+        self.notes: list[str] = []
+        """What there is to say of the places where calls ran."""
+        self._door = door
+        self._within = CALLING.get()
+        self._functions = functions
+        self._places = places
+        self._observer = observer
+        self._only = only
+        self._running: dict[tuple[CallId, int], Attempt] = {}
+        self._stopping: set[Made] = set()
+        """What runs, also of calls that nobody wants any more, but for what can't be stopped."""
+        self._stopped = asyncio.Event()
+        self._following = False
+        self._group = asyncio.TaskGroup()
+        self._telling: asyncio.Queue[Awaitable[None] | None] | None = None
+        self._finished = asyncio.Event()
+        self._failed_lately = False
+        self._news = asyncio.Event()
+        self._wakes: asyncio.TimerHandle | None = None
+        # These refer to nothing here, so that large results end with the last reference to this.
+        self._ahead = ReadingAhead(
+            ahead,
+            self.core,
+            functions,
+            self.store,
+            running=self._running,
+            finished=self._finished,
+            group=self._group,
+        )
+
+    async def __aenter__(self) -> Execution:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not self._finished.is_set():
+            self.handle(CancelRequested())
+        while self._stopping:  # not for long: they are stopped
+            self._stopped.clear()
+            try:
+                await self._stopped.wait()
+            except asyncio.CancelledError as cancelled:
+                kind, error = type(cancelled), cancelled
+        self._ahead.stop()
+        if self._wakes is not None:
+            self._wakes.cancel()
+        if self._telling is not None:
+            self._telling.put_nowait(None)
+        try:
+            await self._group.__aexit__(kind, error, trace)
+        except BaseExceptionGroup as group:
+            # A defect of ours, or the caller's own exception: no group around it.
+            raise group.exceptions[0] from None
+        finally:
+            self._door.close(self.core)
+            closing = self.store.settle(self.core)
+            if closing:
+                await asyncio.to_thread(_close, closing)
+
+    def extend(
+        self,
+        calls: tuple[FunctionCall, ...],
+        *,
+        complete: bool = False,
+        unused: frozenset[CallId] = frozenset(),
+    ) -> None:
+        """More of the plan is known; calls that are ready start before this returns."""
+        self._finished.clear()
+        self.handle(PlanExtended(calls, complete, unused))
+        self._narrow(call.id for call in calls if call.uses)
+        if complete:
+            self.store.drop_others(self.core)
+
+    def revise(self) -> None:
+        """The plan so far is void; ``extend`` tells the new one."""
+        self._finished.clear()
+        self.store.revise()
+        self.handle(PlanRevised())
+
+    def occupy(self) -> None:
+        """The model works on the plan from now on, on one of these processors."""
+        self._ahead.planning = True
+        self.handle(ModelOccupied())
+
+    def vacate(self) -> None:
+        """The model is free for the plan's own calls."""
+        self._ahead.planning = False
+        self.handle(ModelReleased())
+        self._ahead.look()
+
+    async def finished(self, *, or_failure: bool = False) -> bool:
+        """Wait until nothing runs and nothing more can, unless the plan goes on.
+
+        With ``or_failure`` also until a call fails, or has failed since the last time that
+        this was asked; then this returns false.
+        """
+        while not (or_failure and self._failed_lately):
+            if self._finished.is_set():
+                return True
+            self._news.clear()
+            await self._news.wait()
+        self._failed_lately = False
+        return False
+
+    def cancel(self, call: CallId) -> None:
+        """Stop one call; nothing happens if it has ended.
+
+        It counts as cancelled as soon as nothing of it runs any more, or nobody can stop it.
+        """
+        state = self.core.states[call]
+        attempt = self._running.get(state.key)
+        if attempt is None:
+            if state.status in ("planned", "submitted"):
+                self.handle(CallCancelled(*state.key))
+            return
+        if attempt.unwanted:
+            return
+        attempt.unwanted = True
+        attempt.cancel()
+        if attempt.made.wanted or not attempt.made.stops:
+            self._unwanted(attempt)
+            self._leave(attempt.made)
+
+    def _unwanted(self, attempt: Attempt) -> None:
+        if self._running.pop(attempt.key, None) is not None:
+            self.handle(CallCancelled(*attempt.key))
+
+    def guard(self, step: Callable[..., None], *args: Any) -> None:
+        """Take a step in a callback of the event loop, where nobody would hear of a defect."""
+        try:
+            step(*args)
+        except Exception as defect:
+            self._group.create_task(_raised(defect))
+
+    def call(self) -> None:
+        """Have the inbox read soon, from any thread."""
+        with suppress(RuntimeError):  # the loop is closed: this run has ended
+            self.loop.call_soon_threadsafe(self.guard, self.follow)
+
+    def follow(self) -> None:
+        """Do what is in the inbox."""
+        if self._following:
+            return
+        self._following = True
+        try:
+            while self.inbox:
+                event, commands, at = self.inbox.popleft()
+                if self._observer is not None:
+                    for message in (event, *commands):
+                        if message is not None:
+                            self._tell(message, at)
+                for command in commands:
+                    self._follow(command, at)
+        finally:
+            self._following = False
+
+    def again(self, function: Function) -> float:
+        """Seconds until one more attempt of a call may begin; it is counted to its rate if that is 0."""
+        return 0.0 if function.rate is None else self._door.again(self.core.needs(function), self.clock())
+
+    def handle(self, event: Event) -> None:
+        """Put an event to the core, and do what it says."""
+        self._door.handle(self, event)
+
+    def _tell(self, message: Event | Command, at: float) -> None:
+        """Tell the observer; one that is async is awaited, in order, beside the run."""
+        assert self._observer is not None
+        try:
+            told = self._observer(message, at)
+        except Exception:
+            _log.exception("an observer raised at %s", type(message).__name__)
+            return
+        if isawaitable(told):
+            if self._telling is None:
+                self._telling = asyncio.Queue()
+                self._group.create_task(_awaited(self._telling))
+            self._telling.put_nowait(told)
+
+    def _follow(self, command: Command, at: float) -> None:
+        match command:
+            case Dispatch():
+                self._start(command)
+            case Keep():
+                self._keep(command)
+            case Share(call, same_as):
+                self.store.share(call, same_as)
+            case Refuse(call, error):
+                self.refused(call, error)
+            case Cancel(call, number):
+                attempt = self._running.pop((call, number), None)
+                if attempt is not None:
+                    attempt.given_up = True
+                    attempt.cancel()
+                    self._leave(attempt.made)
+            case Wake(after):
+                if self._wakes is not None:
+                    self._wakes.cancel()
+                self._wakes = self.loop.call_later(after, self.guard, self.handle, TimePassed())
+            case Finish():
+                self.makespan = at
+                self._finished.set()
+                self._news.set()
+                self._ahead.stop()
+            case _:
+                assert_never(command)
+
+    def refused(self, call: CallId, error: str) -> None:
+        """Take note that a call failed without being made."""
+        self._failed_lately = True
+        self._news.set()
+
+    def _keep(self, kept: Keep) -> None:
+        self.store.keep(kept)
+        attempt = self._running.pop((kept.before, kept.before_attempt), None)
+        if attempt is not None:
+            attempt.call, attempt.number = self.core.graph.call(kept.call), kept.attempt
+            self._running[attempt.key] = attempt
+
+    def _start(self, command: Dispatch) -> None:
+        """Start what was dispatched, with what it uses as it is now: the plan may be revised meanwhile."""
+        ids = ((command.call, command.attempt), *command.together)
+        calls = [(self.given(id_), number) for id_, number in ids]
+        inputs = {used: handle for call, _ in calls for used, handle in self.inputs(call).items()}
+        function, place = self.place(calls[0][0])
+        started = Made(self, function, place, calls, inputs, command)
+        for attempt in started.attempts:
+            self._running[attempt.key] = attempt
+        self._stopping.add(started)
+        # Not the call itself: a context outlives it, in a handle of the event loop.
+        token = CALLING.set((*self._within, (self._door, self.core.needs(function))))
+        try:
+            started.begin()
+        finally:
+            CALLING.reset(token)
+
+    def given(self, call: CallId) -> FunctionCall:
+        """A call as it is made."""
+        return self.core.graph.call(call)
+
+    def inputs(self, call: FunctionCall) -> Mapping[CallId, Handle]:
+        """What a call uses."""
+        return {used: self.store.handles[used] for used in call.uses}
+
+    def place(self, call: FunctionCall) -> tuple[Function, Place]:
+        """What is called, and where."""
+        function = self._functions[call.function]
+        return function, self._places(function)
+
+    def _leave(self, made: Made) -> None:
+        """Wait no longer for what can't be stopped."""
+        if not made.stops:
+            self._stopping.discard(made)
+
+    def finish(self, made: Made, told: Sequence[tuple[Attempt, End]]) -> None:
+        """Take note that nothing of this runs any more, maybe on another thread if it could not be stopped."""
+        if told:
+            self.ended(told)
+        for attempt in made.attempts:
+            if attempt.unwanted and made.stops:
+                self._unwanted(attempt)
+            if attempt.unwanted or attempt.given_up:
+                self.handle(CallStopped(*attempt.key))
+        if made.stops:
+            self._stopping.discard(made)
+            if not self._stopping:
+                self._stopped.set()
+
+    def ended(self, ended: Iterable[tuple[Attempt, End]]) -> None:
+        """Tell the core of calls that ended at once, and what is known now of those that use their results."""
+        events: list[CallCompleted | CallFailed] = []
+        known: list[CallId] = []
+        for attempt, came in ended:
+            if self._running.pop(attempt.key, None) is None:
+                continue
+            end = self._opened(attempt, came)
+            current = (state := self.core.states.get(attempt.call.id)) is not None and (
+                state.attempt == attempt.number
+            )
+            self.store.take(attempt.key, attempt.made.function, end, current=current)
+            if end.error is not None:
+                events.append(CallFailed(*attempt.key, str(end.error)))
+            else:
+                events.append(CallCompleted(*attempt.key))
+                if current:
+                    known.append(attempt.call.id)
+        if events:
+            self.handle(events[0] if len(events) == 1 else BatchEnded(tuple(events)))
+        if known and self._only and self.core.complete:
+            self._free(used for call in known for used in self.core.graph.call(call).uses)
+        if len(known) < len(events):
+            self._failed_lately = True
+            self._news.set()
+        if known:
+            graph = self.core.graph
+            self._narrow(user for call in known for same in graph.alike(call) for user in graph.users(same))
+            self._ahead.look()
+
+    def _opened(self, attempt: Attempt, end: End) -> End:
+        """What no call can use is opened while it still is this call that fails if it can't be."""
+        if end.value is None or end.value.here:
+            return end
+        graph = self.core.graph
+        if not self.core.complete or attempt.call.id not in graph:
+            return end
+        if any(graph.users(same) for same in graph.alike(attempt.call.id)):
+            return end
+        try:
+            end.value.open()
+        except CallError as error:
+            return End(error=error, usage=end.usage)
+        return end
+
+    def _free(self, calls: Iterable[CallId]) -> None:
+        """Free large results that every call which uses them is done with."""
+        closing = self.store.release(calls, self.core)
+        if closing:  # on a thread: giving much memory back takes long
+            self._group.create_task(asyncio.to_thread(_close, closing))
+
+    def _narrow(self, calls: Iterable[CallId]) -> None:
+        """Tell the core what calls touch, where results that came in say more than the plan did."""
+        for id_ in calls:
+            call = self.core.graph.call(id_)
+            function = self._functions[call.function]
+            if function.reads or function.writes:
+                touch = touches(function, call, self.store.results)
+                if touch != self.core.graph.touch(id_):
+                    self.handle(EffectsKnown(id_, touch))
+
+
+async def _raised(defect: Exception) -> None:
+    raise defect
+
+
+async def _awaited(telling: asyncio.Queue[Awaitable[None] | None]) -> None:
+    """Await what async observers return, one after the other."""
+    while (told := await telling.get()) is not None:
+        try:
+            await told
+        except Exception:
+            _log.exception("an observer raised")
+
+
+def _close(handles: Iterable[Handle]) -> None:
+    for handle in handles:
+        handle.close()

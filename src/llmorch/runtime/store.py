@@ -1,0 +1,181 @@
+"""What the calls of one run came to: values by handle, tracebacks, what they asked of a model.
+
+Decides what a changed plan keeps, which values are freed when, and which are still there when a
+run has ended. It must not know when or where anything runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from llmorch.errors import CallError, EvaluationError
+from llmorch.places.port import Here
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from llmorch.calls import CallId
+    from llmorch.declare.functions import Function
+    from llmorch.places.port import End, Handle
+    from llmorch.requests import Usage
+    from llmorch.schedule import Keep, Orchestration
+
+    Key = tuple[CallId, int]
+
+_DONE = ("completed", "unused")
+
+
+class Released:
+    """Stands in a result for a large value that only calls in other processes used: it was freed after them.
+
+    ``what`` describes it. To keep a value, have the last call return it, or use it in a call that
+    isn't a compute call.
+    """
+
+    __slots__ = ("what",)
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __repr__(self) -> str:
+        return f"<released after its last use: {self.what}>"
+
+
+class Results(Mapping["CallId", Any]):
+    """Values by call id. Reading one opens it; raises ``EvaluationError`` if that can't be done."""
+
+    def __init__(self, handles: Mapping[CallId, Handle]) -> None:
+        self._handles = handles
+
+    def __getitem__(self, call: CallId) -> Any:
+        try:
+            return self._handles[call].open()
+        except CallError as error:
+            raise EvaluationError(str(error)) from None
+
+    def __contains__(self, call: object) -> bool:
+        return call in self._handles
+
+    def __iter__(self) -> Iterator[CallId]:
+        return iter(self._handles)
+
+    def __len__(self) -> int:
+        return len(self._handles)
+
+
+class Store:
+    """What the calls of the plan came to, and those of the plan that it revises."""
+
+    def __init__(self) -> None:
+        self.handles: dict[CallId, Handle] = {}
+        self.results: Mapping[CallId, Any] = Results(self.handles)
+        self.notes: dict[str, str] = {}
+        """By function, why its results could not be shown as it says."""
+        self.asked: dict[Key, Usage] = {}
+        """What each call asked of the model, if it did."""
+        self.errors: dict[Key, CallError] = {}
+        """How calls failed in their functions. No model sees the tracebacks."""
+        self._kept: dict[Key, Handle] = {}
+        """Every value that the plan, or the one that it revises, may still use."""
+
+    @property
+    def texts(self) -> dict[CallId, str]:
+        """What a model sees in the place of values, where functions say so."""
+        return {call: handle.text for call, handle in self.handles.items() if handle.text is not None}
+
+    @property
+    def tracebacks(self) -> dict[Key, str]:
+        """By call that failed in its function, the function's traceback."""
+        return {key: error.detail for key, error in self.errors.items() if error.detail}
+
+    def as_it_is(self) -> Mapping[CallId, Any]:
+        """The results of this moment, whatever comes later; none is opened."""
+        return Results(dict(self.handles))
+
+    def take(self, key: Key, function: Function, end: End, *, current: bool) -> None:
+        """Take what an attempt came to; ``current`` says that the plan still makes this call."""
+        if end.usage is not None:
+            self.asked[key] = end.usage
+        if end.error is not None:
+            self.errors[key] = end.error
+        if end.value is None:
+            return
+        self._kept[key] = end.value
+        if end.value.why:
+            self.notes[function.name] = (
+                f"show of {function.name} failed, so the model was shown the result as if it had none: "
+                f"{end.value.why}"
+            )
+        if current:
+            self.handles[key[0]] = end.value
+
+    def share(self, call: CallId, same_as: CallId) -> None:
+        """Take what another call came to for what this one did."""
+        self.handles[call] = self.handles[same_as]
+
+    def forget(self, key: Key) -> None:
+        """Drop what one call came to."""
+        for known in (self._kept, self.asked, self.errors):
+            known.pop(key, None)
+        self.handles.pop(key[0], None)
+
+    def revise(self) -> None:
+        """The plan is void: know nothing until the new one keeps a call."""
+        self.handles.clear()
+
+    def keep(self, kept: Keep) -> None:
+        """Take what a call of the plan before came to, if it has ended, for what one of this plan did."""
+        before, now = (kept.before, kept.before_attempt), (kept.call, kept.attempt)
+        if before in self._kept:
+            self.handles[kept.call] = self._kept[now] = self._kept.pop(before)
+        if before in self.asked:
+            self.asked[now] = self.asked.pop(before)
+        if before in self.errors:
+            self.errors[now] = self.errors.pop(before)
+
+    def drop_others(self, run: Orchestration) -> None:
+        """The plan is complete: nothing can use the results of calls that it leaves out."""
+        if len(self._kept) > len(self.handles):
+            current = {state.key for state in run.states.values()}
+            self._kept = {key: value for key, value in self._kept.items() if key in current}
+
+    def release(self, calls: Iterable[CallId], run: Orchestration) -> list[Handle]:
+        """Let go of large results among these that every call which uses them is done with.
+
+        What is returned is to be closed, which may take long.
+        """
+        closing = []
+        for call in _spent(calls, run):
+            handle = self.handles.get(call)
+            if handle is not None and not handle.here:
+                self.handles[call] = Here(Released(handle.what))
+                if not any(other is handle for other in self.handles.values()):
+                    closing.append(handle)
+        return closing
+
+    def settle(self, run: Orchestration) -> list[Handle]:
+        """At the end: release what was used, or is no result of the plan; open all else.
+
+        One that can't be opened is described.
+        """
+        closing = self.release(list(self.handles), run)
+        for call, handle in self.handles.items():
+            try:
+                handle.open()
+            except CallError as error:
+                self.handles[call] = Here(Released(f"{handle.what}; {error}"))
+        closing += [handle for handle in self._kept.values() if not handle.here]
+        self._kept.clear()
+        return closing
+
+
+def _spent(calls: Iterable[CallId], run: Orchestration) -> Sequence[CallId]:
+    """The calls among these whose results were used, by calls that are all done with them."""
+    found: dict[CallId, None] = {}
+    for call in calls:
+        alike = run.graph.alike(call) if call in run.graph else ()
+        users = [run.graph.users(same) for same in alike]
+        if alike and all(users) and all(run.states[user].status in _DONE for some in users for user in some):
+            found |= dict.fromkeys(alike)
+    return list(found)

@@ -1,0 +1,113 @@
+"""The core: the runs on one set of processors as a state machine without I/O.
+
+Rule 1: everything that decides what happens next is in this package.
+Rule 2: nothing here waits, reads a clock, starts a thread or calls a model.
+        A driver reports events, each of one run; the core answers with commands for all of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmorch.declare.resources import Supply
+from llmorch.schedule.coordinator import Coordinator
+from llmorch.schedule.messages import Wake
+from llmorch.schedule.orchestration import Orchestration
+from llmorch.schedule.room import Capacity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from llmorch.declare.functions import Function
+    from llmorch.schedule.coordinator import Account
+    from llmorch.schedule.messages import Command, Event
+    from llmorch.schedule.policy import Policy
+    from llmorch.schedule.room import Needs
+
+
+class Core:
+    """Many runs, each with its own scheduler, and the coordinator that they share."""
+
+    def __init__(self, processors: int, supply: Supply | None = None) -> None:
+        self.coordinator = Coordinator(Capacity(processors, supply or Supply()))
+        self._runs: dict[Account, Orchestration] = {}
+
+    def open(
+        self,
+        functions: Mapping[str, Function],
+        *,
+        policy: Policy,
+        priority: float = 1.0,
+        durations: Mapping[str, float] | None = None,
+        optimize: bool = False,
+        above: Sequence[Needs] = (),
+    ) -> Orchestration:
+        """A new run. Every call of its functions has to fit what there is."""
+        run = Orchestration(
+            functions,
+            coordinator=self.coordinator,
+            policy=policy,
+            priority=priority,
+            durations=durations,
+            optimize=optimize,
+            above=above,
+        )
+        self._runs[run.account] = run
+        return run
+
+    def close(self, run: Orchestration) -> None:
+        """Forget a run that has ended; what still has to stop goes on holding what it holds."""
+        run.close()
+        self._runs.pop(run.account, None)
+
+    @property
+    def runs(self) -> Iterable[Orchestration]:
+        """The runs that are open."""
+        return self._runs.values()
+
+    def handle(
+        self, run: Orchestration, event: Event, *, at: float
+    ) -> list[tuple[Orchestration, list[Command]]]:
+        """Account for one event of a run, and say what to do about it: what this run has to do first.
+
+        ``at`` is the driver's time in seconds, the same for all runs; the core only copies it
+        into the story. An event that the state rules out changes nothing and raises ``IllegalEvent``.
+        """
+        self.coordinator.pass_to(at)
+        told = {run: run.take(event, at - run.began)}
+        for account, calls, lease in self.coordinator.dispatch():
+            other = self._runs[account]
+            told.setdefault(other, []).append(other.begin(calls, lease, at - other.began))
+        for account, seconds in self.coordinator.wakes():
+            told.setdefault(self._runs[account], []).append(Wake(seconds))
+        told[run] += run.end()
+        return list(told.items())
+
+
+class Alone(Orchestration):
+    """One run that has all processors to itself, as simulations and tests play it."""
+
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        *,
+        processors: int,
+        policy: Policy,
+        supply: Supply | None = None,
+        durations: Mapping[str, float] | None = None,
+        optimize: bool = False,
+    ) -> None:
+        self.core = Core(processors, supply)
+        super().__init__(
+            functions,
+            coordinator=self.core.coordinator,
+            policy=policy,
+            durations=durations,
+            optimize=optimize,
+        )
+        self.core._runs[self.account] = self
+
+    def handle(self, event: Event, *, at: float) -> list[Command]:
+        """Account for one event and say what to do about it."""
+        ((_, commands),) = self.core.handle(self, event, at=at)
+        return commands

@@ -1,0 +1,226 @@
+"""A session: calls that are added one by one while others run, each awaited by itself.
+
+Decides what a call is checked for, and what its caller gets. It must not know where or in which
+order calls run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from llmorch.calls import FunctionCall, Reference
+from llmorch.errors import CallError, InvalidArgument, LLMOrchError
+from llmorch.places.failure import raised
+from llmorch.places.port import End, Here
+from llmorch.plan import Checker
+from llmorch.relations import touches
+from llmorch.runtime.asking import TaskWork
+from llmorch.runtime.driver import Execution
+from llmorch.runtime.store import Results
+from llmorch.schedule import CallAdded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from llmorch.calls import CallId
+    from llmorch.declare.functions import Function
+    from llmorch.places.port import Handle, Job, Place, Work
+    from llmorch.runtime.call import Attempt, Made
+
+    Handler = Callable[[], Any]
+
+
+class Session:
+    """Calls of one orchestrator's functions, added as they come: see ``Orchestrator.session``.
+
+    It belongs to the event loop on which it was entered.
+    """
+
+    def __init__(self, execution: Callable[[type[Calls]], Calls], functions: Mapping[str, Function]) -> None:
+        self._begin = execution
+        self._functions = functions
+        self._checker = Checker(functions)
+        self._calls: Calls | None = None
+        self._count = 0
+
+    async def __aenter__(self) -> Session:
+        if self._calls is not None:
+            raise LLMOrchError("a session is entered once; ask the orchestrator for another one")
+        self._calls = self._begin(Calls)
+        await self._calls.__aenter__()
+        return self
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        assert self._calls is not None
+        await self._calls.__aexit__(kind, error, trace)
+
+    async def call(
+        self, function: str, args: Mapping[str, Any] | None = None, *, via: Handler | None = None
+    ) -> Any:
+        """Make a call as soon as nothing that came before is in its way, and return what it came to.
+
+        ``args`` are values by parameter. Calls whose effects conflict are made in the order in
+        which they were added, every limit of the processors holds, and all else runs together. To cancel
+        the task that waits stops the call. With ``via``, a callable without arguments, sync or async, that
+        is what is made once the call's turn has come, on this event loop; what it raises comes back
+        as it is, and the function's timeout and retries are its own to keep.
+
+        Raises ``PlanError`` for a function or an argument that can't be, before anything is made, and
+        ``CallError`` for a call that failed, with the function's traceback in its ``detail``.
+        """
+        calls = self._calls
+        if calls is None or calls.closed:
+            raise LLMOrchError("the session is not open; write: async with orchestrator.session() as session")
+        if asyncio._get_running_loop() is not calls.loop:
+            raise LLMOrchError("a session belongs to one event loop; open another session on this one")
+        self._count += 1
+        id_ = f"c{self._count}"
+        values = {} if args is None else args
+        call = FunctionCall(id_, function, {name: Reference(f"{id_}.{name}") for name in values})
+        self._checker.check(call)
+        if via is None:
+            self._check(self._functions[function], values)
+        end = await calls.made(call, {f"{id_}.{name}": Here(value) for name, value in values.items()}, via)
+        if end.error is not None:
+            raise end.error if via is None or end.error.__cause__ is None else end.error.__cause__
+        assert end.value is not None
+        return end.value.open()
+
+    def _check(self, function: Function, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            try:
+                function.by_name[name].accept(value)
+            except ValueError as error:
+                hint = f"it is {function.signature}"
+                raise InvalidArgument(f"{name} of {function.name}: {error}", hint=hint) from None
+
+
+class _Added:
+    """One call of a session until it has ended."""
+
+    __slots__ = ("call", "end", "inputs", "over", "via")
+
+    def __init__(
+        self,
+        call: FunctionCall,
+        inputs: Mapping[CallId, Handle],
+        via: Handler | None,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.call = call
+        self.inputs = inputs
+        self.via = via
+        self.end: asyncio.Future[End] = loop.create_future()
+        """What it came to."""
+        self.over = asyncio.Event()
+        """Set when nothing of it runs any more, or nobody can stop it."""
+
+
+class Calls(Execution):
+    """The calls of a session: each is forgotten once it has ended."""
+
+    closed = False
+
+    def __init__(self, *args: Any, **said: Any) -> None:
+        super().__init__(*args, **said)
+        self._added: dict[CallId, _Added] = {}
+        self._gated: dict[str, Function] = {}
+
+    async def made(self, call: FunctionCall, inputs: Mapping[CallId, Handle], via: Handler | None) -> End:
+        """Add a call, and wait for its end."""
+        added = self._added[call.id] = _Added(call, inputs, via, self.loop)
+        touch = touches(self._functions[call.function], call, Results(inputs))
+        # The core knows no values: of what the call is given it sees nothing.
+        self.handle(CallAdded(FunctionCall(call.id, call.function, {}), touch, via is not None))
+        try:
+            return await added.end
+        except asyncio.CancelledError:
+            if call.id in self.core.states:
+                self.cancel(call.id)
+                await added.over.wait()
+            raise
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.closed = True
+        try:
+            await super().__aexit__(kind, error, trace)
+        finally:
+            for id_ in list(self._added):
+                self._over(id_, "it was stopped: the session has ended")
+
+    def given(self, call: CallId) -> FunctionCall:
+        return self._added[call].call
+
+    def inputs(self, call: FunctionCall) -> Mapping[CallId, Handle]:
+        return self._added[call.id].inputs
+
+    def place(self, call: FunctionCall) -> tuple[Function, Place]:
+        via = self._added[call.id].via
+        if via is None:
+            return super().place(call)
+        if call.function not in self._gated:
+            self._gated[call.function] = replace(self._functions[call.function], retries=0)
+        return self._gated[call.function], _Via(via)
+
+    def ended(self, ended: Iterable[tuple[Attempt, End]]) -> None:
+        ended = list(ended)
+        super().ended(ended)
+        for attempt, end in ended:
+            added = self._added.get(attempt.call.id)
+            if added is not None and not added.end.done():
+                added.end.set_result(end)
+            self._over(attempt.call.id)
+
+    def refused(self, call: CallId, error: str) -> None:
+        self._over(call, error)
+
+    def cancel(self, call: CallId) -> None:
+        super().cancel(call)
+        if self.core.states[call].status == "cancelled":
+            self._over(call)
+
+    def finish(self, made: Made, told: Sequence[tuple[Attempt, End]]) -> None:
+        super().finish(made, told)
+        if made.stops:
+            for attempt in made.attempts:
+                self._over(attempt.call.id)
+
+    def _over(self, call: CallId, why: str = "") -> None:
+        """Forget a call that has ended."""
+        added = self._added.pop(call, None)
+        if added is None:
+            return
+        if why and not added.end.done():
+            added.end.set_result(End(error=CallError(f"{added.call.function}: {why}")))
+        added.over.set()
+        state = self.core.states.get(call)
+        if state is not None and not self.closed:
+            self.store.forget(state.key)
+            self.core.forget(call)
+
+
+class _Via:
+    """The place of one call that its caller makes."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+
+    def begin(self, job: Job, ended: Callable[[Sequence[End]], None]) -> Work:
+        """Start it."""
+        return TaskWork(self._made(), ended)
+
+    async def _made(self) -> End:
+        try:
+            made = self._handler()
+            return End(Here(await made if isawaitable(made) else made))
+        except Exception as error:
+            failed = raised(error)
+            told = CallError(failed.message, detail=failed.detail, kinds=failed.kinds)
+            told.__cause__ = error
+            return End(error=told)
+
+    async def close(self) -> None:
+        """Nothing is held."""
