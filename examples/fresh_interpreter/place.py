@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from llmorch import CallError
-from llmorch.places.calling import Calling
+from llmorch.places.as_one import Calling
 from llmorch.places.failure import late
 from llmorch.places.jobs import Jobs
 from llmorch.places.portable import packed, unpacked

@@ -13,7 +13,7 @@ import pytest
 
 from llmorch import CallError, LimitReached, ModelError, Orchestrator, function
 from llmorch.declare.functions import Function
-from llmorch.places import showing
+from llmorch.places import shown
 from llmorch.places.local import Local
 from llmorch.places.workers import Workers
 from llmorch.running import Limit
@@ -231,7 +231,7 @@ async def test_a_generator_that_ended_in_time_on_its_thread_is_not_late_for_what
 async def test_a_result_is_shown_in_time_also_while_the_event_loop_is_held_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(showing, "SECONDS", 0.1)
+    monkeypatch.setattr(shown, "SECONDS", 0.1)
     monkeypatch.setattr("llmorch.places.local.SECONDS", 0.1)
     loop = asyncio.get_running_loop()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from llmorch.calls import DictOf, ListOf, Reference, Template, references
 from llmorch.errors import CallError, EvaluationError
-from llmorch.places.handing import Held, Later
+from llmorch.places.handles import Held, Later
 from llmorch.plan.arguments import argument
 
 if TYPE_CHECKING:

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 from llmorch.declare.functions import Function
 from llmorch.errors import CallError
 from llmorch.places.arguments import Inputs, arguments
-from llmorch.places.calling import Calling, end
-from llmorch.places.handing import opened
+from llmorch.places.as_one import Calling, end
+from llmorch.places.coroutines import Awaited, cancelled
+from llmorch.places.handles import opened
 from llmorch.places.jobs import Begun, Jobs, Task
-from llmorch.places.showing import SECONDS, late, shown
-from llmorch.places.stopping import Awaited, cancelled
+from llmorch.places.shown import SECONDS, late, shown
 from llmorch.places.threads import Threads, end_of
 from llmorch.places.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+    from llmorch.places.coroutines import Done
     from llmorch.places.port import End, Job, Work
-    from llmorch.places.stopping import Done
     from llmorch.places.threads import Measured
 
 

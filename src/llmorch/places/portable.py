@@ -47,7 +47,7 @@ def made(sent: bytes) -> bytes:
     if batch and isinstance(result, list | tuple):
         result = [raised(item) if isinstance(item, BaseException) else item for item in result]
     if failure is None and show is not None:
-        from llmorch.places.showing import shown
+        from llmorch.places.shown import shown
 
         result = shown(result, show, batch=batch)
     try:
@@ -58,7 +58,7 @@ def made(sent: bytes) -> bytes:
 
 def unpacked(came: bytes) -> Any:
     """What the function returned. Raises ``CallError`` for what it raised, or what can't be read here."""
-    from llmorch.places.calling import error_of
+    from llmorch.places.as_one import error_of
 
     try:
         result, failure = pickle.loads(came)

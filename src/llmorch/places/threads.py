@@ -15,15 +15,15 @@ from time import perf_counter, process_time, thread_time
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
+from llmorch.places.coroutines import Awaited, cancelled, failed
 from llmorch.places.forks import forgotten_in_children
 from llmorch.places.iterators import PLAIN, awaits, listed
-from llmorch.places.stopping import Awaited, cancelled, failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from llmorch.declare.functions import Function
-    from llmorch.places.stopping import Done
+    from llmorch.places.coroutines import Done
 
     Measured = Callable[[Function, float, float], None]
 

@@ -21,7 +21,7 @@ from llmorch.machine import allowed_processors
 from llmorch.places.exchange import exchange, outgrown
 from llmorch.places.failure import CRASHED, late
 from llmorch.places.forks import forgotten_in_children
-from llmorch.places.handing import opened
+from llmorch.places.handles import opened
 from llmorch.places.keeper import MEMORY
 from llmorch.places.keepers import Keeper
 from llmorch.places.process import LateError, Process, UnsentError

@@ -13,9 +13,8 @@ from weakref import WeakSet
 
 from llmorch.errors import CallError
 from llmorch.places.anonymous import most_files
-from llmorch.places.causes import shortened
-from llmorch.places.failure import described, kinds_of, known_kinds
-from llmorch.places.showing import Shown
+from llmorch.places.failure import described, kinds_of, known_kinds, shortened
+from llmorch.places.shown import Shown
 from llmorch.places.wire import read
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from llmorch.errors import CallError
 from llmorch.places.arguments import Inputs, arguments
 from llmorch.places.failure import Raised, raised
-from llmorch.places.handing import Held
+from llmorch.places.handles import Held
 from llmorch.places.port import End, Here
-from llmorch.places.showing import Shown
+from llmorch.places.shown import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
