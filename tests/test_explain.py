@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmorch import Orchestrator, function
-from llmorch.explain import Explanation, explain, saved_run
+from llmorch.explain import Explanation, explain
+from llmorch.records import Run
 from llmorch.runtime.simulate import simulate
+from llmorch.story import simulated
 from llmorch.testing import ScriptedModel
 from tests.strategies import FUNCTIONS, plans
 
@@ -28,9 +30,14 @@ def call(
         "id": id_,
         "function": function,
         "kind": "compute" if processors else "inout",
+        "rank": 1,
         "uses": [],
+        "excludes": [],
         "after": [],
         "same_as": None,
+        "status": "running" if ended is None else "completed",
+        "attempt": 1,
+        "processor": processors[0] if processors else None,
         "batch": None,
         "processors": list(processors),
         "resources": {},
@@ -39,16 +46,30 @@ def call(
         "submitted": began,
         "dispatched": began,
         "completed": ended,
+        "result": None,
+        "error": None,
     } | more
 
 
 def run(makespan: float, *calls: dict[str, Any], processors: int = 2, **more: Any) -> dict[str, Any]:
-    return {"makespan": makespan, "processors": processors, "planning": [], "calls": list(calls)} | more
+    return {
+        "query": None,
+        "technique": None,
+        "status": "answered",
+        "answer": None,
+        "error": None,
+        "plan": None,
+        "processors": processors,
+        "makespan": makespan,
+        "lower_bound": makespan,
+        "planning": [],
+        "calls": list(calls),
+    } | more
 
 
 def causes(data: dict[str, Any], processor: int) -> list[tuple[Any, ...]]:
     """Began, ended, reason, and of which calls and what, of one processor."""
-    found = explain(saved_run(data))
+    found = explain(Run.from_json(data))
     return [
         (cause.began, cause.ended, cause.reason, *filter(None, (cause.call, cause.on, cause.what)))
         for stretch in found.stretches
@@ -98,7 +119,7 @@ def test_what_waits_for_a_copy_of_a_call_waits_for_that_call() -> None:
         call("s3", "train", 2.0, 5.0, 0, uses=["s2"]),
     )
     assert causes(data, 0) == [(0.0, 2.0, "result", "s3", "s1")]
-    assert explain(saved_run(data)).chain == ("s1", "s3")
+    assert explain(Run.from_json(data)).chain == ("s1", "s3")
 
 
 def test_calls_that_were_made_as_one_are_one_piece_of_work() -> None:
@@ -109,7 +130,7 @@ def test_calls_that_were_made_as_one_are_one_piece_of_work() -> None:
         call("s3", "train", 3.0, 4.0, 0),
         processors=1,
     )
-    assert explain(saved_run(data)).work_seconds == 4.0
+    assert explain(Run.from_json(data)).work_seconds == 4.0
 
 
 def test_a_call_that_was_never_made_is_in_no_chain() -> None:
@@ -119,7 +140,7 @@ def test_a_call_that_was_never_made_is_in_no_chain() -> None:
         call("s2", "read", None, None, uses=["s1"]),
         call("s3", "write", 0.0, 1.0, after=["s2"]),
     )
-    found = explain(saved_run(data))
+    found = explain(Run.from_json(data))
     assert (found.chain, found.chain_seconds) == (("s1",), 3.0)
 
 
@@ -172,34 +193,11 @@ def test_calls_that_failed_or_were_never_made_are_part_of_the_story() -> None:
     )
     assert causes(data, 0) == [(2.0, 4.0, "nothing", "s3")]
     assert causes(data, 1) == []
-    assert explain(saved_run(run(0.0))).stretches == ()
-
-
-def saved(plan: Plan, done: Simulation) -> dict[str, Any]:
-    """A simulated run, as it would have been saved."""
-    calls = []
-    for item in plan:
-        state, function = done.states[item.id], FUNCTIONS[item.function]
-        calls.append(
-            call(
-                item.id,
-                item.function,
-                state.dispatched,
-                state.completed,
-                uses=list(item.uses),
-                same_as=state.same_as,
-                kind=function.kind,
-                processors=list(state.lease.processors),
-                limits=["model"] if function.asks_model else [],
-                submitted=state.submitted,
-                known=state.known,
-            )
-        )
-    return run(done.makespan, *calls, processors=done.processors)
+    assert explain(Run.from_json(run(0.0))).stretches == ()
 
 
 def explained(plan: Plan, done: Simulation) -> Explanation:
-    return explain(saved_run(saved(plan, done)))
+    return explain(simulated(plan, FUNCTIONS, done))
 
 
 @settings(max_examples=300)
@@ -231,10 +229,10 @@ def test_every_idle_second_has_one_reason_that_is_true(plan, processors, data) -
                 assert states[cause.call].submitted <= cause.began
                 assert cause.what == "model"
             if cause.reason == "fewer":
-                later = [item for item in states.values() if item.lease.processors]
+                later = [item for item in states.values() if item.place.processors]
                 assert any(item.dispatched >= cause.ended for item in later)
             if cause.reason == "nothing":
-                starts = [item.dispatched for item in states.values() if item.lease.processors]
+                starts = [item.dispatched for item in states.values() if item.place.processors]
                 assert max(starts, default=0.0) <= cause.began
 
 
@@ -248,7 +246,7 @@ def test_ten_thousand_calls_are_explained_in_a_few_seconds() -> None:
         )
     data = run(10_000.0, *lines)
     began = time.process_time()
-    found = explain(saved_run(data))
+    found = explain(Run.from_json(data))
     assert time.process_time() - began < 5
     assert found.idle() == pytest.approx(10_001.0)
     assert len(found.chain) == 10_000
@@ -270,7 +268,7 @@ def test_ten_thousand_calls_are_explained_in_a_few_seconds() -> None:
 def test_what_is_no_run_is_told_in_one_line(change, says) -> None:
     data = run(1.0) | change if isinstance(change, dict) and "runs" not in change else change
     with pytest.raises(ValueError, match="^") as caught:
-        saved_run(data)
+        Run.from_json(data)
     assert str(caught.value).startswith(says)
     assert "\n" not in str(caught.value)
 
@@ -282,7 +280,7 @@ def test_calls_that_use_one_another_in_a_circle_are_no_hang() -> None:
         call("s2", "f", 1.0, 1.0, uses=["s1"]),
         call("s3", "f", 2.5, 3.0, 0, uses=["s3"]),
     )
-    assert explain(saved_run(data)).idle(0) == pytest.approx(1.5)
+    assert explain(Run.from_json(data)).idle(0) == pytest.approx(1.5)
 
 
 @function(kind="compute")
@@ -302,7 +300,7 @@ async def test_a_run_whose_plan_a_local_model_writes_tells_when_and_where_that_w
     assert 0.1 <= planning.ended <= result.makespan
     assert result.calls["s1"].known == pytest.approx(0.0, abs=0.01)
     assert result.calls["s2"].known >= 0.09
-    found = explain(saved_run(result.as_json()))
+    found = explain(Run.from_json(result.as_json()))
     there = [cause for stretch in found.stretches for cause in stretch.causes if cause.what == "model"]
     assert {cause.reason for cause in there} == {"plan"}
     assert sum(cause.seconds for cause in there) == pytest.approx(planning.ended, abs=1e-4)

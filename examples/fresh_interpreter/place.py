@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from llmorch import CallError
-from llmorch.places.as_one import Calling
+from llmorch.places.as_one import AsOne
 from llmorch.places.failure import late
 from llmorch.places.jobs import Jobs
 from llmorch.places.portable import packed, unpacked
@@ -49,14 +49,14 @@ class FreshInterpreter:
 
     async def _made(self, job: Job) -> Sequence[End]:
         """What the calls of a job came to."""
-        calling = Calling(job)
-        if calling.is_empty:
-            return calling.ends()
+        as_one = AsOne(job)
+        if as_one.is_empty:
+            return as_one.ends()
         try:
-            answer = await _answer(job, packed(calling.function, calling.args))
-            return calling.ends(unpacked(answer))
+            answer = await _answer(job, packed(as_one.function, as_one.args))
+            return as_one.ends(unpacked(answer))
         except CallError as error:
-            return calling.ends(error=error)
+            return as_one.ends(error=error)
 
 
 async def _answer(job: Job, question: bytes) -> bytes:

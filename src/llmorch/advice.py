@@ -77,7 +77,7 @@ def _waited(call: CallRecord, ended: Mapping[CallId, float]) -> float:
     """How long a call waited for nothing but the rest of the plan, in seconds."""
     if call.known is None or call.submitted is None:
         return 0.0
-    before = (*call.uses, *call.after)
+    before = (*call.uses, *(call.after or ()))
     return call.submitted - max(call.known, *(ended.get(id_, 0.0) for id_ in before), 0.0)
 
 

@@ -1,21 +1,19 @@
 """Why processors were idle: what each idle stretch of a saved run waited for.
 
 It must not know how a run is made: only when each call was known, free to start, started and
-ended, which is what ``saved.py`` reads.
+ended, which is what its record tells.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
-
-from llmorch.saved import SavedCall, SavedRun, saved_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Cause", "Explanation", "Reason", "SavedCall", "SavedRun", "Stretch", "explain", "saved_run"]
+    from llmorch.records import Call, Run
 
 Reason = Literal["plan", "result", "order", "limit", "start", "fewer", "nothing"]
 """What a processor can wait for."""
@@ -87,10 +85,10 @@ class Explanation:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def explain(run: SavedRun) -> Explanation:
+def explain(run: Run) -> Explanation:
     """What each idle stretch of each processor waited for."""
     calls = _made(run.calls)
-    story = _Story(run.model_copy(update={"calls": calls}))
+    story = _Story(replace(run, calls=calls))
     stretches = [stretch for number in range(run.processors) for stretch in story.stretches(number)]
     chain, seconds = _longest_chain(call for call in calls if call.dispatched is not None)
     return Explanation(
@@ -98,7 +96,7 @@ def explain(run: SavedRun) -> Explanation:
     )
 
 
-def _work(calls: Iterable[SavedCall]) -> float:
+def _work(calls: Iterable[Call]) -> float:
     """Seconds of processors; calls that were made as one had theirs together."""
     taken: dict[str, float] = {}
     for call in calls:
@@ -107,15 +105,14 @@ def _work(calls: Iterable[SavedCall]) -> float:
     return sum(taken.values())
 
 
-def _made(calls: tuple[SavedCall, ...]) -> tuple[SavedCall, ...]:
+def _made(calls: tuple[Call, ...]) -> tuple[Call, ...]:
     """The calls without those that another one was made for, which takes their place."""
     made_for = {call.id: call.same_as for call in calls if call.same_as is not None}
     return tuple(
-        call.model_copy(
-            update={
-                "uses": tuple(made_for.get(id_, id_) for id_ in call.uses),
-                "after": tuple(made_for.get(id_, id_) for id_ in call.after),
-            }
+        replace(
+            call,
+            uses=tuple(made_for.get(id_, id_) for id_ in call.uses),
+            after=tuple(made_for.get(id_, id_) for id_ in call.after or ()),
         )
         for call in calls
         if call.same_as is None
@@ -125,11 +122,11 @@ def _made(calls: tuple[SavedCall, ...]) -> tuple[SavedCall, ...]:
 class _Story:
     """One run, with what is asked of it again and again."""
 
-    def __init__(self, run: SavedRun) -> None:
+    def __init__(self, run: Run) -> None:
         ran = [call for call in run.calls if call.dispatched is not None]
         self.end = max([run.makespan, *(call.completed or 0.0 for call in ran)])
         self._by_id = {call.id: call for call in run.calls}
-        self._on: dict[int, list[SavedCall]] = {number: [] for number in range(run.processors)}
+        self._on: dict[int, list[Call]] = {number: [] for number in range(run.processors)}
         self._planning: dict[int, list[tuple[float, float]]] = {}
         for planning in run.planning:
             span = (planning.began, self.end if planning.ended is None else planning.ended)
@@ -141,7 +138,7 @@ class _Story:
         computing = [call for call in ran if call.processors]
         self._last_start = max(map(_began, computing), default=0.0)
         self._last = max(ran, key=self._ended, default=None)
-        self._holders: dict[str, list[SavedCall]] = {}
+        self._holders: dict[str, list[Call]] = {}
         for call in sorted(ran, key=self._ended):
             for name in {*_names(call), *([_CPU] if call.processors else [])}:
                 self._holders.setdefault(name, []).append(call)
@@ -160,7 +157,7 @@ class _Story:
         if self.end - free > _EPSILON:
             yield self._stretch(processor, free, self.end, None)
 
-    def _stretch(self, processor: int, began: float, ended: float, next_call: SavedCall | None) -> Stretch:
+    def _stretch(self, processor: int, began: float, ended: float, next_call: Call | None) -> Stretch:
         causes: list[Cause] = []
         if next_call is not None:
             causes = self._causes(next_call, began, ended)
@@ -192,7 +189,7 @@ class _Story:
             if cause.ended - at > _EPSILON or at == cause.began:
                 yield _part(cause, at, cause.ended)
 
-    def _causes(self, call: SavedCall, began: float, ended: float) -> list[Cause]:
+    def _causes(self, call: Call, began: float, ended: float) -> list[Cause]:
         """Why a call didn't start before ``ended``: from it back to what had to end first, and so on."""
         causes: list[Cause] = []
         at = ended
@@ -226,11 +223,11 @@ class _Story:
         because(began, "start", call=call.id)
         return causes[::-1]
 
-    def _binding(self, call: SavedCall, by: float) -> SavedCall | None:
+    def _binding(self, call: Call, by: float) -> Call | None:
         """Of the calls that it came after, the one that ended last."""
         before = [
             other
-            for id_ in (*call.uses, *call.after)
+            for id_ in (*call.uses, *(call.after or ()))
             if (other := self._by_id.get(id_)) is not None
             and other.dispatched is not None
             and other.completed is not None
@@ -238,7 +235,7 @@ class _Story:
         ]
         return max(before, key=self._ended, default=None)
 
-    def _place(self, call: SavedCall, since: float) -> Iterable[tuple[float, Reason, dict[str, Any]]]:
+    def _place(self, call: Call, since: float) -> Iterable[tuple[float, Reason, dict[str, Any]]]:
         """What a call waited for that could have started, from the last moment back, and since when."""
         names = _names(call)
         until = _began(call)
@@ -258,7 +255,7 @@ class _Story:
         shared = ", ".join(name for name in names if name != _CPU)
         yield since, ("limit" if shared else "start"), ({"what": shared} if shared else {})
 
-    def _holder(self, name: str, call: SavedCall, since: float, until: float) -> SavedCall | None:
+    def _holder(self, name: str, call: Call, since: float, until: float) -> Call | None:
         """The last call to end by ``until``, and after ``since``, of those that had this."""
         holders, ends = self._holders[name], self._ends[name]
         for place in range(bisect_right(ends, until + _EPSILON) - 1, -1, -1):
@@ -268,7 +265,7 @@ class _Story:
                 return holders[place]
         return None
 
-    def _ended(self, call: SavedCall) -> float:
+    def _ended(self, call: Call) -> float:
         return self.end if call.completed is None else call.completed
 
 
@@ -276,22 +273,22 @@ def _part(cause: Cause, began: float, ended: float) -> Cause:
     return Cause(began, ended, cause.reason, cause.call, cause.on, cause.what)
 
 
-def _names(call: SavedCall) -> list[str]:
+def _names(call: Call) -> list[str]:
     """What it shares with other calls; processors only where it takes more than the one that is idle."""
     named = [name for name in call.resources if name != _CPU]
     return [*call.limits, *named, *([_CPU] if len(call.processors) > 1 else [])]
 
 
-def _began(call: SavedCall) -> float:
+def _began(call: Call) -> float:
     return call.dispatched or 0.0
 
 
-def _longest_chain(calls: Iterable[SavedCall]) -> tuple[tuple[str, ...], float]:
+def _longest_chain(calls: Iterable[Call]) -> tuple[tuple[str, ...], float]:
     """The calls that waited for one another and took longest together, and how long that was."""
     longest: dict[str, tuple[float, str | None]] = {}
     for call in calls:
         before = max(
-            ((longest[id_][0], id_) for id_ in (*call.uses, *call.after) if id_ in longest),
+            ((longest[id_][0], id_) for id_ in (*call.uses, *(call.after or ())) if id_ in longest),
             default=(0.0, None),
         )
         longest[call.id] = (before[0] + call.seconds, before[1])

@@ -23,7 +23,7 @@ from llmorch.runtime.store import Results
 from llmorch.schedule import CallAdded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from llmorch.calls import CallId
     from llmorch.declare.functions import Function
@@ -165,8 +165,7 @@ class Calls(Execution):
             self._gated[call.function] = replace(self._functions[call.function], retries=0)
         return self._gated[call.function], _Via(via)
 
-    def ended(self, ended: Iterable[tuple[Attempt, End]]) -> None:
-        ended = list(ended)
+    def ended(self, ended: Sequence[tuple[Attempt, End]]) -> None:
         super().ended(ended)
         for attempt, end in ended:
             added = self._added.get(attempt.call.id)

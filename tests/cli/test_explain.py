@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llmorch.cli.explaining import advice
-from llmorch.explain import explain, saved_run
+from llmorch.cli.explanation import advice
+from llmorch.explain import explain
+from llmorch.records import Run
 from tests.cli.test_cli import FUNCTIONS, llmorch
 from tests.test_explain import call, run
 
@@ -41,7 +42,7 @@ def test_a_saved_run_is_explained(tmp_path: Path) -> None:
 
 
 def told_of(data: dict[str, Any]) -> str:
-    saved = saved_run(data)
+    saved = Run.from_json(data)
     return advice(explain(saved), saved)
 
 
@@ -96,16 +97,14 @@ def test_an_unresolved_run_without_calls_has_nothing_to_explain() -> None:
         ("[" * 100_000, "nested too deeply"),
         ("[]", "it is no run"),
         ('{"runs": []}', "it is no run"),
-        ('{"calls": [{"id": "s1"}], "makespan": 1, "processors": 1, "planning": []}', "another version"),
+        (json.dumps(run(1.0) | {"calls": [{"id": "s1"}]}), "another version"),
+        ('{"calls": [], "makespan": 1, "processors": 1}', "query is missing: the run was saved by another"),
+        (json.dumps(run(1.0) | {"makespan": float("nan")}), "makespan: "),
+        (json.dumps(run(1.0) | {"processors": 99_999_999}), "processors: "),
+        ('{"calls": [], "makespan": 1' + "0" * 5000 + ', "processors": 1}', "Exceeds the limit"),
         (
-            '{"calls": [], "makespan": 1, "processors": 1}',
-            "planning is missing: the run was saved by another",
-        ),
-        ('{"calls": [], "makespan": NaN, "processors": 1, "planning": []}', "makespan: "),
-        ('{"calls": [], "makespan": 1, "processors": 99999999, "planning": []}', "processors: "),
-        (
-            '{"calls": [], "makespan": 1' + "0" * 5000 + ', "processors": 1, "planning": []}',
-            "Exceeds the limit",
+            json.dumps(run(1.0) | {"version": 2}),
+            "version: it is of version 2, and this llmorch reads up to 1",
         ),
     ],
 )

@@ -66,11 +66,13 @@ class Loopback:
 
 
 @contextmanager
-def serving() -> Iterator[Loopback]:
-    """The endpoint, served by threads that end with the block."""
+def serving(*, keeps: bool = False) -> Iterator[Loopback]:
+    """The endpoint, served by threads that end with the block. ``keeps``: whole answers, on kept connections."""
     endpoint, closing = Loopback(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1" if keeps else "HTTP/1.0"
+
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             endpoint.asked.append(body | {"authorization": self.headers["Authorization"], "path": self.path})
@@ -90,6 +92,9 @@ def serving() -> Iterator[Loopback]:
         def _send(self, answer: Answer) -> None:
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
+            if keeps:
+                answer = Answer(body=answer.body + "".join(f"{line}\n\n" for line in answer.lines))
+                answer.promised = len(answer.body.encode())
             if answer.promised is not None:
                 self.send_header("Content-Length", str(answer.promised))
             self.end_headers()
@@ -107,7 +112,10 @@ def serving() -> Iterator[Loopback]:
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 256  # more than a test opens at once
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = False  # so that closing waits for them
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

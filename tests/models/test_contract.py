@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
-from llmorch.declare.functions import Kind
 from llmorch.errors import ModelError
-from llmorch.models.model import Finished, Message, ModelRequest, Text
+from llmorch.models import child
+from llmorch.models.local import LocalModel
 from llmorch.models.openai import OpenAIModel
 from llmorch.models.recorded import RecordedModel
 from llmorch.models.scripted import ScriptedModel
+from llmorch.testing.models import ModelContract
 from tests.models.loopback import Answer, event, refusal, reply, serving
+from tests.models.replies import number_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
-    from llmorch.models.model import Model
-    from tests.models.loopback import Loopback
-
-pytestmark = pytest.mark.anyio
-
-PIECES = ("s1 = se", "arch(", 'query="ä\n")')
-
-
-HI = ModelRequest((Message("system", "Be brief."), Message("user", "Hi?")), max_tokens=16)
+    from llmorch.models.model import Model, ModelRequest
 
 
 @dataclass
@@ -54,123 +45,157 @@ class Endless(Sequence[str]):
         return self.taken == before
 
 
-@dataclass
-class Place:
-    """An implementation: one model that replies, one that fails, one whose reply has no end."""
+class Known(ModelContract):
+    """Models whose replies are known."""
 
-    replies: Model
-    fails: Model
-    endless: Model
-    stopped: Callable[[], bool]
-    """Whether the reply without an end is no longer made; may wait."""
+    threads = 40
+    forks = 40
 
+    def reply(self, number: int) -> str | None:
+        return number_of(str(number))
 
-def scripted(tmp_path: Path, endpoint: Loopback) -> Place:
-    endless = Endless()
-    return Place(
-        ScriptedModel(lambda _: PIECES),
-        ScriptedModel([ModelError("scripted: out of order")]),
-        ScriptedModel([endless]),
-        endless.stopped,
-    )
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
 
 
-def recording(tmp_path: Path, endpoint: Loopback) -> Place:
-    place = scripted(tmp_path, endpoint)
-    return Place(
-        RecordedModel(tmp_path / "replies", record=place.replies),
-        RecordedModel(tmp_path / "failing", record=place.fails),
-        RecordedModel(tmp_path / "endless", record=place.endless),
-        place.stopped,
-    )
+class TestScripted(Known):
+    """Prepared replies."""
+
+    def model(self) -> Model:
+        return ScriptedModel(lambda request: number_of(request.messages[-1].text), chunk=3)
+
+    def failing(self) -> Model:
+        return ScriptedModel([ModelError("scripted: out of order")])
+
+    def endless(self) -> Model:
+        self.reply_without_end = Endless()
+        return ScriptedModel([self.reply_without_end])
+
+    def stopped(self) -> bool:
+        return self.reply_without_end.stopped()
 
 
-def recorded(tmp_path: Path, endpoint: Loopback) -> Place:
-    replies, many = tmp_path / "recorded", tmp_path / "many"
-    asyncio.run(collect(RecordedModel(replies, record=ScriptedModel([PIECES]))))
-    asyncio.run(collect(RecordedModel(many, record=ScriptedModel(["x" * 1000], chunk=1))))
-    return Place(
-        RecordedModel(replies), RecordedModel(tmp_path / "missing"), RecordedModel(many), lambda: True
-    )
+class TestRecording(TestScripted):
+    """The same, while they are recorded."""
+
+    def model(self) -> Model:
+        return RecordedModel(self.folder / "replies", record=super().model())
+
+    def failing(self) -> Model:
+        return RecordedModel(self.folder / "failing", record=super().failing())
+
+    def endless(self) -> Model:
+        return RecordedModel(self.folder / "endless", record=super().endless())
 
 
-def openai(tmp_path: Path, endpoint: Loopback) -> Place:
-    answers = {
-        "replies": reply(*PIECES),
-        "fails": refusal(500, "the model\nburst"),
-        "endless": Answer(lines=[event("x")], endless=True),
-    }
-    endpoint.answer = lambda body: answers[body["model"]]
-    models = [OpenAIModel(name, endpoint.url, retries=0) for name in answers]
-    return Place(*models, lambda: endpoint.hung_up.wait(5))
+class TestRecorded(Known):
+    """The same, as they were recorded."""
+
+    def request(self, number: int) -> ModelRequest:
+        return super().request(number % 20)
+
+    def reply(self, number: int) -> str | None:
+        return super().reply(number % 20)
+
+    def model(self) -> Model:
+        recording = ScriptedModel(lambda request: number_of(request.messages[-1].text), chunk=3)
+        return self._recorded(recording, range(20))
+
+    def failing(self) -> Model:
+        return RecordedModel(self.folder / "missing")
+
+    def endless(self) -> Model | None:
+        return None if self._closing else self._recorded(ScriptedModel(["x" * 1000], chunk=1), [0])
+
+    @pytest.fixture(autouse=True)
+    def _what(self, request: pytest.FixtureRequest) -> None:
+        self._closing = "another_loop" in request.node.name  # a file has nothing to close
+
+    def _recorded(self, model: Model, numbers: Sequence[int]) -> Model:
+        for number in numbers:
+            self._run(self._ask(RecordedModel(self.folder / "recorded", record=model), number))
+        return RecordedModel(self.folder / "recorded")
 
 
-@pytest.fixture
-def endpoint() -> Iterator[Loopback]:
-    with serving() as endpoint:
-        yield endpoint
+class TestOpenAI(Known):
+    """An endpoint of that kind on the loopback."""
+
+    @pytest.fixture(autouse=True)
+    def _endpoint(self) -> Iterator[None]:
+        answers = {
+            "fails": refusal(500, "the model\nburst"),
+            "endless": Answer(lines=[event("x")], endless=True),
+        }
+
+        def answer(body: dict[str, Any]) -> Answer:
+            said = number_of(body["messages"][-1]["content"])
+            return answers.get(body["model"]) or reply(said[:4], said[4:])
+
+        with serving() as self.endpoint:
+            self.endpoint.answer = answer
+            yield
+
+    def model(self) -> Model:
+        return OpenAIModel("replies", self.endpoint.url, retries=0)
+
+    def failing(self) -> Model:
+        return OpenAIModel("fails", self.endpoint.url, retries=0)
+
+    def endless(self) -> Model:
+        return OpenAIModel("endless", self.endpoint.url, retries=0)
+
+    def stopped(self) -> bool:
+        return self.endpoint.hung_up.wait(5)
 
 
-@pytest.fixture(params=[scripted, recording, recorded, openai], ids=lambda made: made.__name__)
-async def place(request: pytest.FixtureRequest, tmp_path: Path, endpoint: Loopback) -> AsyncIterator[Place]:
-    made: Place = await asyncio.to_thread(request.param, tmp_path, endpoint)
-    yield made
-    for model in (made.replies, made.fails, made.endless):
-        await model.close()
+class TestOpenAIWithKeptConnections(Known):
+    """An endpoint that isn't known to be on this machine: connections to it are kept for the next request."""
+
+    @pytest.fixture(autouse=True)
+    def _endpoint(self) -> Iterator[None]:
+        with serving(keeps=True) as self.endpoint:
+            self.endpoint.answer = lambda body: reply(number_of(body["messages"][-1]["content"]))
+            yield
+
+    def model(self) -> Model:
+        return OpenAIModel("replies", self.endpoint.url.replace("127.0.0.1", "127.1"), retries=0)
 
 
-async def collect(model: Model) -> list[Text | Finished]:
-    return [piece async for piece in model.stream(HI)]
+class TestLocal(Known):
+    """The local model with a stand-in for llama.cpp, so without weights."""
 
+    threads = 30
+    forks = 8
 
-def text(pieces: list[Text | Finished]) -> str:
-    return "".join(piece.text for piece in pieces if isinstance(piece, Text))
+    @pytest.fixture(autouse=True)
+    def _stand_in(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        pytest.importorskip("xllamacpp")
+        root = str(Path(__file__).parents[2])
+        monkeypatch.setattr(
+            child,
+            "_COMMAND",
+            f"import sys; sys.path[:0] = [{root!r}]; from tests.models.stand_in import main; main()",
+        )
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
+    def model(self) -> Model:
+        return self._local("replies")
 
-async def test_a_stream_yields_texts_and_then_one_finished(place: Place) -> None:
-    *texts, finished = await collect(place.replies)
-    assert texts == [Text(piece) for piece in PIECES]
-    assert isinstance(finished, Finished)
-    assert finished.reason == "stop"
+    def failing(self) -> Model:
+        return self._local("fails")
 
+    def endless(self) -> Model:
+        return self._local("endless")
 
-async def test_a_model_answers_again_and_two_at_once(place: Place) -> None:
-    first, second = await asyncio.gather(collect(place.replies), collect(place.replies))
-    assert text(first) == text(second) == text(await collect(place.replies)) == "".join(PIECES)
+    def stopped(self) -> bool:
+        for _ in range(100):
+            if (self.folder / "endless.hung_up").exists():
+                return True
+            time.sleep(0.05)
+        return False
 
-
-async def test_a_failure_is_a_model_error_of_one_line(place: Place) -> None:
-    with pytest.raises(ModelError) as raised:
-        await collect(place.fails)
-    assert len(str(raised.value).splitlines()) == 1
-
-
-async def test_closing_the_iterator_early_stops_the_generation(place: Place) -> None:
-    async with aclosing(place.endless.stream(HI)) as pieces:  # type: ignore[type-var]
-        assert await anext(pieces) == Text("x")
-    assert await asyncio.to_thread(place.stopped)
-
-
-async def test_cancelling_the_reader_stops_the_generation(place: Place) -> None:
-    reader = asyncio.ensure_future(collect(place.endless))
-    await asyncio.sleep(0.1)
-    reader.cancel()
-    await asyncio.wait([reader])
-    assert await asyncio.to_thread(place.stopped)
-
-
-async def test_close_may_be_called_twice_leaves_no_process_and_a_later_stream_starts_again(
-    place: Place,
-) -> None:
-    before = psutil.Process().children(recursive=True)
-    await collect(place.replies)
-    await place.replies.close()
-    await place.replies.close()
-    assert psutil.Process().children(recursive=True) == before
-    assert text(await collect(place.replies)) == "".join(PIECES)
-
-
-async def test_a_model_has_a_name_of_one_line_and_a_kind(place: Place) -> None:
-    assert len(place.replies.name.splitlines()) == 1
-    assert place.replies.kind in get_args(Kind)
-    assert place.replies.constrains in (True, False)
+    def _local(self, name: str) -> LocalModel:
+        weights = self.folder / f"{name}.gguf"
+        weights.write_bytes(b"GGUF")
+        return LocalModel(f"local:{weights}")

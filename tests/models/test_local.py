@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmorch.errors import ModelError
-from llmorch.models.fitting import cut, fit
+from llmorch.models.context import cut, fit
 from llmorch.models.local import LocalModel
 from llmorch.models.model import Finished, Message, ModelRequest, Text
 from llmorch.models.openai import OpenAIModel
@@ -95,15 +95,15 @@ def test_the_slot_files_used_longest_ago_are_removed(tmp_path: Path) -> None:
     slots.prepare()
     assert (tmp_path / "slots").stat().st_mode & 0o077 == 0
     for number in range(14):
-        (slots.folder / slots.temporary(str(number))).write_text("state")
-        slots.keep(str(number))
+        (slots.folder / slots.temporary(str(number), 1)).write_text("state")
+        slots.keep(str(number), 1)
         os.utime(slots.folder / f"{number}.bin", (number, number))
         if number == 3:
             assert slots.file("0") == "0.bin"  # used now, so the newest of all
     kept = [0, *range(3, 14)]
     assert {path.name for path in slots.folder.iterdir()} == {f"{number}.bin" for number in kept}
-    slots.drop("3")
-    slots.drop("3")
+    slots.drop("3", 1)
+    slots.drop("3", 1)
     assert slots.file("3") is None
 
 
@@ -185,10 +185,10 @@ def test_one_process_serves_several_event_loops_until_it_is_killed(
     assert (model.kind, model.constrains) == ("compute", True)
     request = ModelRequest((Message("user", "Say hello in one word."),), max_tokens=8)
     first = asyncio.run(_ask(model, request))[0]
-    assert model._child is not None
-    pid = model._child.pid
+    assert model._service.child is not None
+    pid = model._service.child.pid
     assert asyncio.run(_ask(model, request))[0] == first
-    assert model._child.pid == pid
+    assert model._service.child.pid == pid
     model.kill()
     model.kill()
     assert _gone(pid)
@@ -218,8 +218,8 @@ async def test_a_slot_is_saved_and_restored_by_the_next_start(model: LocalModel)
 @pytest.mark.parametrize("when", ["while it reads the prompt", "while it writes"])
 async def test_a_closed_iterator_leaves_the_processors_idle(model: LocalModel, when: str) -> None:
     await model.start()
-    assert model._child is not None
-    pid = model._child.pid
+    assert model._service.child is not None
+    pid = model._service.child.pid
     if when == "while it writes":
         async with aclosing(model.stream(_asking("Count from 1 to 500.", max_tokens=300))) as pieces:
             await anext(pieces)
@@ -245,8 +245,8 @@ async def test_a_closed_iterator_leaves_the_processors_idle(model: LocalModel, w
 async def test_a_killed_process_is_an_error_and_the_next_request_starts_another(model: LocalModel) -> None:
     pieces = model.stream(_asking("Count from 1 to 500.", max_tokens=300))
     await anext(pieces)
-    assert model._child is not None
-    os.kill(model._child.pid, signal.SIGKILL)
+    assert model._service.child is not None
+    os.kill(model._service.child.pid, signal.SIGKILL)
     with pytest.raises(ModelError, match="killed by signal 9 while answering") as caught:
         assert [piece async for piece in pieces]
     assert "\n" not in str(caught.value)
@@ -268,13 +268,13 @@ async def test_two_requests_at_once_are_both_answered_and_a_long_one_is_cut(mode
 @needs_weights
 async def test_its_server_is_an_openai_compatible_endpoint(model: LocalModel) -> None:
     await model.start()
-    assert model._child is not None
-    remote = OpenAIModel("any", f"{model._child.address()}/v1", model._child.key)
+    assert model._service.child is not None
+    remote = OpenAIModel("any", f"{model._service.child.address()}/v1", model._service.child.key)
     text, end, _ = await _ask(remote, _asking("What is the capital of France?", max_tokens=20))
     assert "Paris" in text
     assert end.output_tokens > 0
     with pytest.raises(ModelError, match="refuses the key"):
-        await _ask(OpenAIModel("any", f"{model._child.address()}/v1", "wrong"), _asking("Hello?"))
+        await _ask(OpenAIModel("any", f"{model._service.child.address()}/v1", "wrong"), _asking("Hello?"))
 
 
 @pytest.mark.local
@@ -291,8 +291,8 @@ if {thread}:
     runner = threading.Thread(target=run); runner.start(); runner.join()
 else:
     run()
-assert model._child.alive
-print(model._child.pid, flush=True)
+assert model._service.child.alive
+print(model._service.child.pid, flush=True)
 input()
 """
     with subprocess.Popen(

@@ -68,11 +68,7 @@ async def test_a_conversation_with_calls_is_worded_as_the_protocol_has_it(endpoi
             "role": "assistant",
             "content": "",
             "tool_calls": [
-                {
-                    "id": "a",
-                    "type": "function",
-                    "function": {"name": "search", "arguments": '{"query": "A"}'},
-                }
+                {"id": "a", "type": "function", "function": {"name": "search", "arguments": '{"query": "A"}'}}
             ],
         },
         {"role": "tool", "content": "page", "tool_call_id": "a"},

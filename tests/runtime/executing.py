@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmorch import Processors
 from llmorch.runtime.driver import Execution
 from llmorch.schedule import policy_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmorch import Function
+    from llmorch import Function, Processors
 
 
 def execution_on(processors: Processors, functions: Mapping[str, Function]) -> Execution:

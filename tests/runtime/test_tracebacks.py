@@ -10,7 +10,7 @@ import pytest
 
 from llmorch import Orchestrator, function
 from llmorch.explain import explain
-from llmorch.saved import saved_run
+from llmorch.records import Run
 from llmorch.testing import ScriptedModel
 from tests.cli.test_cli import llmorch
 
@@ -177,8 +177,8 @@ async def test_a_saved_run_loads_with_it_and_without_it() -> None:
     data = json.loads(json.dumps(result.as_json()))
     for call in data["calls"]:
         assert call.pop("traceback")
-        explain(saved_run(data))
-        explain(saved_run(result.as_json()))
+        explain(Run.from_json(data))
+        explain(Run.from_json(result.as_json()))
 
 
 def test_the_command_line_prints_it_in_json_alone(tmp_path: Any) -> None:

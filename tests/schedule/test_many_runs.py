@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from llmorch import check, function, parse
 from llmorch.declare.offered import as_functions
 from llmorch.declare.resources import Supply, supply_of
+from llmorch.relations import touches
 from llmorch.schedule import (
     POLICIES,
     CallAdded,
@@ -308,7 +309,7 @@ def added(
     core: Core, run: Orchestration, name: str, text: str, functions: Mapping[str, Function]
 ) -> list[Any]:
     (call,) = check(parse(f"{name} = {text}"), functions).calls
-    return core.handle(run, CallAdded(call), at=0.0)
+    return core.handle(run, CallAdded(call, touches(functions[call.function], call)), at=0.0)
 
 
 @function(writes=["thing:{name}"])

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmorch.cli.ending import clean_output, finish, played, print_text, reported, told_as_json
-from llmorch.cli.explaining import explain
+from llmorch.cli.end import clean_output, finish, played, print_text, reported, told_as_json
+from llmorch.cli.explanation import explain
 from llmorch.cli.inputs import (
     check_policy,
     check_query,

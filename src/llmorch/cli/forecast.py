@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from llmorch.cli.ending import played, print_text
+from llmorch.cli.end import played, print_text
 from llmorch.requests import Usage
 
 if TYPE_CHECKING:

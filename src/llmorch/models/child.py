@@ -34,7 +34,9 @@ class Child:
         self.waiting = 0
         """How many tasks wait for ``address``; whoever counts decides what that means."""
         self._label = label
+        self._killed = False
         self._address: str | None = None
+        self._failure: str | None = None
         self._answering = threading.Lock()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the process
         self._process = subprocess.Popen(
@@ -49,16 +51,15 @@ class Child:
         )
         # Also at the interpreter's exit. The process can't be forgotten while this object is alive.
         self._end = weakref.finalize(self, _end, self._process, self._log, os.getpid())
-        # Linux ends a child with the thread that started it, so only the main thread asks for that;
-        # for others the end of standard input must do.
-        main = threading.current_thread() is threading.main_thread()
         settings = {
             "path": str(path),
             "context": context,
             "threads": threads,
             "key": self.key,
             "slots": str(slots),
-            "parent": os.getpid() if main else None,
+            "parent": os.getpid(),
+            # Linux ends a child with the thread that started it, so only the main thread asks for that.
+            "at_once": threading.current_thread() is threading.main_thread(),
         }
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # it ended already: ``address`` will say why
@@ -76,19 +77,27 @@ class Child:
     def address(self) -> str:
         """Where it serves; waits until it has loaded the weights."""
         with self._answering:
+            if self._failure is not None:
+                raise ModelError(self._failure)
             if self._address is None:
                 assert self._process.stdout is not None
                 try:
                     answer = json.loads(self._process.stdout.readline())
                 except ValueError:  # none, or half of one
-                    raise self.ended("loading") from None
+                    answer = {"error": None}
                 if "error" in answer:
-                    raise ModelError(f"{self._label}: {' '.join([answer['error'], *self._last()])}")
+                    said = answer["error"]
+                    failed = said and ModelError(f"{self._label}: {' '.join([*said.split(), *self._last()])}")
+                    error = failed or self.ended("loading")
+                    self._failure = str(error)
+                    raise error
                 self._address = str(answer["address"])
             return self._address
 
     def ended(self, while_: str) -> ModelError:
         """The error for a process that is no more: how it ended and the last it said."""
+        if self._killed:
+            return ModelError(f"{self._label}: the model was closed while {while_}; ask again")
         code = self._process.poll() or 0
         how = f"was killed by signal {-code}" if code < 0 else "ended"
         advice = "is there enough memory?" if code == -signal.SIGKILL else "try again"
@@ -97,6 +106,7 @@ class Child:
 
     def kill(self) -> None:
         """End the process, now; may be called twice."""
+        self._killed = True
         self._end()
 
     def _last(self) -> list[str]:
@@ -111,7 +121,8 @@ class Child:
 
 
 def _end(process: subprocess.Popen[bytes], log: IO[bytes], owner: int) -> None:
-    if os.getpid() != owner:  # a fork's copy of this object
+    if os.getpid() != owner:  # a fork's copy of this object: the process is its parent's
+        process.returncode = 0  # so that nobody waits for it, or warns that nobody has
         return
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -24,11 +24,7 @@ def worded(message: Message) -> dict[str, Any]:
         worded["tool_call_id"] = message.answers
     if message.calls:
         worded["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in message.calls
         ]
     return worded

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
 import threading
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from llmorch.errors import ModelError
 from llmorch.machine import allowed_processors, cache_folder
 from llmorch.models.child import Child
-from llmorch.models.fitting import fit
+from llmorch.models.context import fit
 from llmorch.models.model import Finished, ModelRequest, Piece
 from llmorch.models.openai import OpenAIModel, package
 from llmorch.models.slots import Slots
+from llmorch.models.turn import Turn
 from llmorch.models.weights import Weights, choose, fetch, present
 
 if TYPE_CHECKING:
@@ -35,12 +36,36 @@ _TIMEOUT = 900.0  # seconds without a byte: a full context takes two cores minut
 _SMALL = 60.0  # seconds for what llama.cpp answers at once, unless it is still reading a prompt
 
 
+@dataclass(eq=False)
+class _Service:
+    """What one process has of a model, from the first request until it is closed."""
+
+    turn: Turn = field(default_factory=Turn)
+    account: threading.Lock = field(default_factory=threading.Lock)
+    """Held by whoever starts or ends the child, for a moment."""
+    child: Child | None = None
+    served: tuple[Child, OpenAIModel] | None = None
+    """The child once it has loaded the weights, and the way to ask it."""
+    warm: dict[int, set[str]] = field(default_factory=dict)
+    """Slot keys of the prompts that the child has in its memory, by its places."""
+    closed: bool = False
+
+    def end(self) -> None:
+        with self.account:
+            self.closed = True
+        if self.child is not None:
+            self.child.kill()
+
+
 class LocalModel:
     """A model on this machine's processors.
 
     ``spec`` is ``local``, ``local:0.5b`` or ``local:/path/file.gguf``; ``threads`` defaults to
     the processors that this process may use. ``progress(done, total, source)`` is told, from
     another thread, how far the weights have arrived where they must be fetched.
+
+    All that asks in one process, in whatever thread, is served by one child process. A forked
+    process starts its own when it asks, and leaves its parent's alone.
     """
 
     def __init__(
@@ -61,12 +86,8 @@ class LocalModel:
         self._context = context
         self._progress = progress
         self._slots = Slots(cache_folder() / "slots", identity, context)
-        self._child: Child | None = None
-        self._served: tuple[Child, OpenAIModel] | None = None
-        self._starting = threading.Lock()  # two event loops may use one model
-        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-        self._warm: dict[int, set[str]] = {}
-        """Slot keys of the prompts that the process has in its memory, by its places."""
+        self._services: dict[int, _Service] = {}
+        """What each process has of the model: a forked child begins anew."""
 
     @property
     def name(self) -> str:
@@ -90,22 +111,23 @@ class LocalModel:
         ``stream`` does this by itself. Whoever knows that a request will come saves its
         waiting by starting early.
         """
-        await self._started()
+        await self._started(self._service)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Reply to ``request``, piece by piece; a second request waits for the first."""
+        service = self._service
         # Two at once would each take twice as long, and push each other's prompt out of memory.
-        async with self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            child, model = await self._started()
+        async with service.turn.taken():
+            child, model = await self._started(service)
             try:
                 request = await fit(request, self._context, lambda text: _count(child, text))
                 key = self._slots.key(request.messages[: request.cached])
-                if not await self._recall(child, key, _place(request)):
-                    child, model = await self._started()  # the slot file may have ended it
+                if not await self._recall(service, child, key, _place(request)):
+                    child, model = await self._started(service)  # the slot file may have ended it
                 async with aclosing(model.stream(request)) as pieces:
                     async for piece in pieces:
                         if isinstance(piece, Finished):
-                            await self._remember(child, key, _place(request))
+                            await self._remember(service, child, key, _place(request))
                         yield piece
             except ModelError as error:
                 await asyncio.sleep(0.1)  # a broken connection shows before the end of the process
@@ -123,52 +145,58 @@ class LocalModel:
 
     async def close(self) -> None:
         """End the process; a later ``stream`` starts another."""
-        served, child = self._served, self._child
-        self._served = self._child = None
-        if served is not None:
-            await served[1].close()
-        if child is not None:
-            await asyncio.to_thread(child.kill)
+        service = self._services.pop(os.getpid(), None)
+        if service is not None:
+            await asyncio.to_thread(service.end)
+            if service.served is not None:
+                await service.served[1].close()
 
     def kill(self) -> None:
         """End the process from outside an event loop. It ends with the interpreter in any case."""
-        child = self._child
-        self._served = self._child = None
-        if child is not None:
-            child.kill()
+        service = self._services.pop(os.getpid(), None)
+        if service is not None:
+            service.end()
 
-    async def _started(self) -> tuple[Child, OpenAIModel]:
+    @property
+    def _service(self) -> _Service:
+        # Without a lock, which a fork could leave locked: what is there already is never replaced.
+        return self._services.get(os.getpid()) or self._services.setdefault(os.getpid(), _Service())
+
+    async def _started(self, service: _Service) -> tuple[Child, OpenAIModel]:
         """The process, ready to be asked, and the way to ask it."""
-        served = self._served
+        served = service.served
         if served is not None and served[0].alive:
             return served
         path = await self._weights()
-        with self._starting:
-            child = self._child
+        with service.account:
+            if service.closed:
+                raise ModelError(f"{self._name}: the model was closed while the request waited; ask again")
+            child = service.child
             if child is None or not child.alive:
                 self._slots.prepare()
-                self._warm.clear()
-                child = self._child = Child(
+                child = service.child = Child(
                     self._name, path, context=self._context, threads=self._threads, slots=self._slots.folder
                 )
-        child.waiting += 1
+                service.served = None
+                service.warm.clear()
+            child.waiting += 1
+        served = None
         try:
             await package()  # slow to import, so while the weights are loaded
             address = await asyncio.to_thread(child.address)
-        except ModelError:
-            child.kill()
-            raise
-        except asyncio.CancelledError:
-            if child.waiting == 1:  # or the thread would keep the event loop from ending
-                child.kill()
-            raise
+            model = OpenAIModel(
+                self._name, f"{address}/v1", child.key, _TIMEOUT, retries=0, extra=_extra, label=self._name
+            )
+            served = child, model
         finally:
-            child.waiting -= 1
-        model = OpenAIModel(
-            self._name, f"{address}/v1", child.key, _TIMEOUT, retries=0, extra=_extra, label=self._name
-        )
-        self._served = child, model
-        return child, model
+            with service.account:
+                child.waiting -= 1
+                if service.child is child:
+                    service.served = served = service.served or served
+                unwanted = served is None and not child.waiting
+            if unwanted:  # or the thread that waits for it would keep the event loop from ending
+                child.kill()
+        return served
 
     async def _weights(self) -> Path:
         if importlib.util.find_spec("xllamacpp") is None:
@@ -191,37 +219,33 @@ class LocalModel:
         finally:
             cancelled.set()  # the thread goes on by itself if this task was cancelled
 
-    async def _recall(self, child: Child, key: str | None, place: int) -> bool:
+    async def _recall(self, service: _Service, child: Child, key: str | None, place: int) -> bool:
         """Take up what was computed for this prompt earlier; false if that ended the process."""
-        name = None if key is None or key in self._warm.get(place, ()) else self._slots.file(key)
+        name = None if key is None or key in service.warm.get(place, ()) else self._slots.file(key)
         if key is None or name is None:
             return True
-        import httpx2
-
         try:
             await _post(child, f"/slots/{place}?action=restore", {"filename": name})
-        except (httpx2.HTTPError, ValueError) as error:
-            if isinstance(error, httpx2.HTTPStatusError) or not child.alive:
-                self._slots.drop(key)
+        except ModelError:
+            self._slots.drop(key, child.pid)
         else:
-            self._warm[place] = {key}  # whatever was there is gone
+            service.warm[place] = {key}  # whatever was there is gone
         return child.alive
 
-    async def _remember(self, child: Child, key: str | None, place: int) -> None:
+    async def _remember(self, service: _Service, child: Child, key: str | None, place: int) -> None:
         """Keep what was computed for this prompt, unless that has been done."""
         if key is None:
             return
-        self._warm.setdefault(place, set()).add(key)
+        service.warm.setdefault(place, set()).add(key)
         if self._slots.file(key) is not None:
             return
-        import httpx2
-
         try:
-            await _post(child, f"/slots/{place}?action=save", {"filename": self._slots.temporary(key)})
-        except (httpx2.HTTPError, ValueError):
-            self._slots.drop(key)
+            saving = {"filename": self._slots.temporary(key, child.pid)}
+            await _post(child, f"/slots/{place}?action=save", saving)
+        except ModelError:
+            self._slots.drop(key, child.pid)
         else:
-            self._slots.keep(key)
+            self._slots.keep(key, child.pid)
 
 
 class _CancelledError(Exception):
@@ -244,22 +268,19 @@ def _place(request: ModelRequest) -> int:
 
 
 async def _count(child: Child, text: str) -> int:
-    import httpx2
-
-    try:
-        return len((await _post(child, "/tokenize", {"content": text}))["tokens"])
-    except (httpx2.HTTPError, ValueError, LookupError) as error:
-        raise ModelError(f"can't count the prompt's tokens ({error})") from error
+    return len((await _post(child, "/tokenize", {"content": text}))["tokens"])
 
 
 async def _post(child: Child, path: str, body: Mapping[str, object]) -> Any:
     import httpx2  # what the openai package runs on
 
-    # trust_env: a proxy can't reach this machine's loopback. verify: plain http; without it no
-    # certificates are read.
-    async with httpx2.AsyncClient(trust_env=False, verify=False, timeout=_SMALL) as client:
-        response = await client.post(
-            child.address() + path, json=body, headers={"Authorization": f"Bearer {child.key}"}
-        )
-        response.raise_for_status()
-        return response.json()
+    key = {"Authorization": f"Bearer {child.key}"}
+    try:
+        # trust_env: a proxy can't reach this machine's loopback. verify: plain http; without it no
+        # certificates are read.
+        async with httpx2.AsyncClient(trust_env=False, verify=False, timeout=_SMALL) as client:
+            response = await client.post(child.address() + path, json=body, headers=key)
+            response.raise_for_status()
+            return response.json()
+    except (httpx2.HTTPError, ValueError) as error:
+        raise ModelError(f"the model's process can't do {path} ({' '.join(str(error).split())})") from error

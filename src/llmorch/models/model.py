@@ -42,14 +42,18 @@ Piece: TypeAlias = Text | ToolCall | Finished
 class Model(Protocol):
     """A language model.
 
-    An implementation promises four things, and ``tests/models`` holds every
+    An implementation promises five things, and ``llmorch.testing.models`` holds anybody's
     implementation to them:
 
     * ``stream`` yields any number of ``Text`` and ``ToolCall`` and then one ``Finished``;
     * whatever goes wrong is a ``ModelError`` with a message of one line, ``ToolsRefused``
       where it is only that this model takes no tools;
     * closing the iterator early stops the generation, not only the reading;
-    * ``close`` may be called twice, and leaves no process behind.
+    * ``close`` may be called twice and from any event loop, and leaves no process behind; who
+      is being answered meanwhile gets all of the reply or a ``ModelError``, and isn't left waiting;
+    * many event loops, of many threads, may ask at once, and each gets the reply to its own
+      request; what a forked process asks is answered, or is a ``ModelError``, and neither it nor
+      its end disturbs what its parent has.
     """
 
     @property

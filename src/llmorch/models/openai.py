@@ -11,22 +11,25 @@ import asyncio
 import importlib
 import os
 import sys
+import threading
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 from llmorch.errors import ModelError, ToolsRefused
 from llmorch.models.chunks import extend, says_something, worded
+from llmorch.models.clients import Clients, ClosedMeanwhile
 from llmorch.models.model import Finished, ModelRequest, Piece, Text, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
+    from ssl import SSLContext
 
-    from openai import AsyncOpenAI, AsyncStream, OpenAIError
+    from openai import AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk
 
     from llmorch.declare.functions import Kind
+    from llmorch.models.clients import Client
 
     Extra = Callable[[ModelRequest], Mapping[str, object]]
 
@@ -45,8 +48,11 @@ class OpenAIModel:
     ``base_url`` and ``api_key`` default to OPENAI_BASE_URL and OPENAI_API_KEY, as in the
     openai package; an endpoint other than OpenAI's own needs no key. ``timeout`` is how many
     seconds may pass in which a reply doesn't go on. ``extra`` adds fields
-    to the request's body, for endpoints that take more than OpenAI's. Connections belong
-    to the event loop that opened them: call ``close`` before it ends.
+    to the request's body, for endpoints that take more than OpenAI's.
+
+    Any number of event loops may ask at once. Each has connections of its own, which end with
+    it, as ``asyncio.run`` ends a loop: where you close one yourself, call its
+    ``shutdown_asyncgens`` before. A forked child opens its own.
     """
 
     def __init__(
@@ -70,7 +76,9 @@ class OpenAIModel:
         self._extra = extra
         self._limit = "max_tokens"
         self._refused: set[str] = set()
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = WeakKeyDictionary()
+        self._tls: SSLContext | None = None
+        self._reading: dict[int, threading.Lock] = {}
+        self._clients = Clients(self._client)
 
     @property
     def name(self) -> str:
@@ -90,49 +98,32 @@ class OpenAIModel:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Reply to ``request``, piece by piece."""
-        openai = await package()
-        import httpx2  # what the openai package itself runs on
-
+        await package()
         begun = False
         try:
-            async with await self._ask(request) as chunks, aclosing(self._read(request, chunks)) as pieces:
+            client = await self._clients.mine()
+            async with client.waiting():
+                chunks = await self._ask(request, client)
+            async with chunks, aclosing(self._read(request, chunks, client)) as pieces:
                 begun = True
                 async for piece in pieces:
                     yield piece
-        except openai.APITimeoutError as error:
-            raise (self._stalled() if begun else self._error(error)) from error
-        except openai.APIConnectionError as error:
-            cause = _line(error.__cause__ or error)
-            broke_off = self._failed(f"the reply broke off ({cause})", "try again")
-            raise (broke_off if begun else self._error(error)) from error
-        except openai.OpenAIError as error:
-            raise self._error(error) from error
-        except httpx2.HTTPError as error:  # what the package lets through while a reply is read
-            raise self._failed(f"the reply broke off ({_line(error)})", "try again") from error
-        except httpx2.InvalidURL as error:
-            raise self._failed(
-                f"{self._base_url!a} is no address ({_line(error)})", "check --base-url"
-            ) from error
-        except (ValueError, TypeError, AttributeError, LookupError) as error:
-            raise self._failed(
-                f"the reply can't be read ({_line(error)})", self._is_it_compatible()
-            ) from error
+        except ModelError:
+            raise
+        except Exception as error:
+            raise self._told(error, begun=begun) from error
 
     async def close(self) -> None:
-        """End the connections of this event loop; a later ``stream`` opens new ones."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.close()
+        """End the connections of all event loops; a later ``stream`` opens new ones."""
+        await self._clients.close()
 
-    async def _ask(self, request: ModelRequest) -> AsyncStream[ChatCompletionChunk]:
+    async def _ask(self, request: ModelRequest, client: Client) -> AsyncStream[ChatCompletionChunk]:
         """Send the request, and again without what the endpoint turns out to refuse."""
         openai = await package()
-        client = await self._client()
         while True:
+            body = self._body(request)
             try:
-                stream: AsyncStream[ChatCompletionChunk] = await client.chat.completions.create(
-                    **self._body(request)
-                )
+                stream: AsyncStream[ChatCompletionChunk] = await client.api.chat.completions.create(**body)
             except openai.APIStatusError as error:
                 reason = _reason(error)
                 # Endpoints say so with 400, 404, 422 or 500, and all of them name the tools.
@@ -141,7 +132,7 @@ class OpenAIModel:
                 if request.tools and not unrelated and "tool" in reason.lower():
                     self._refused.add("tools")
                     raise ToolsRefused(f"{self._label}: takes no tools ({reason})") from error
-                if error.status_code not in (400, 422) or not self._adapt(reason):
+                if error.status_code not in (400, 422) or not self._adapt(reason, body):
                     raise
             else:
                 return stream
@@ -174,25 +165,28 @@ class OpenAIModel:
             "extra_body": dict(self._extra(request)) if self._extra else None,
         } | {field: value for field, value in optional.items() if field not in self._refused}
 
-    def _adapt(self, reason: str) -> bool:
-        """Whether a refusal named something that can be worded otherwise from now on."""
+    def _adapt(self, reason: str, body: Mapping[str, object]) -> bool:
+        """Whether a refusal named something of the request that is worded otherwise from now on.
+
+        Another request may have learned it meanwhile: what counts is what this one had sent.
+        """
         # "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
-        if self._limit == "max_tokens" and "max_completion_tokens" in reason:
+        if "max_tokens" in body and "max_completion_tokens" in reason:
             self._limit = "max_completion_tokens"
             return True
-        named = {field for field in _OPTIONAL if field in reason} - self._refused
+        named = {field for field in _OPTIONAL if field in reason and field in body}
         self._refused |= named
         return bool(named)
 
     async def _read(
-        self, request: ModelRequest, chunks: AsyncStream[ChatCompletionChunk]
+        self, request: ModelRequest, chunks: AsyncStream[ChatCompletionChunk], client: Client
     ) -> AsyncGenerator[Piece, None]:
         calls: dict[int, ToolCall] = {}
         reason: str | None = None
         usage: tuple[int, int] | None = None
         refusal, length, heard, mute = "", 0, False, 0
         chunk: ChatCompletionChunk
-        async for chunk in self._going_on(chunks):
+        async for chunk in self._going_on(chunks, client):
             heard = True
             mute += 1
             if mute > request.max_tokens * _MUTE_A_TOKEN:
@@ -228,7 +222,9 @@ class OpenAIModel:
             usage = (sum(len(message.text) for message in request.messages) // 4, length // 4)
         yield Finished("length" if reason == "length" else "stop", *usage)
 
-    async def _going_on(self, chunks: AsyncStream[ChatCompletionChunk]) -> AsyncGenerator[Any, None]:
+    async def _going_on(
+        self, chunks: AsyncStream[ChatCompletionChunk], client: Client
+    ) -> AsyncGenerator[ChatCompletionChunk, None]:
         """The chunks, for as long as they bring something in time.
 
         An endpoint, or a proxy before it, may keep a connection alive for ever.
@@ -237,74 +233,81 @@ class OpenAIModel:
         deadline = clock() + self._timeout
         while True:
             try:
-                async with asyncio.timeout_at(deadline):
+                async with client.waiting(deadline):
                     chunk = await anext(arriving)
             except StopAsyncIteration:
                 return
-            except TimeoutError as error:
-                raise self._stalled() from error
             yield chunk
             if says_something(chunk):
                 deadline = clock() + self._timeout
 
-    async def _client(self) -> AsyncOpenAI:
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            openai = await package()
-            # Else the error would be about a header, and show the key.
-            if self._api_key and not (self._api_key.isascii() and self._api_key.isprintable()):
-                raise self._failed("the key has a character that no key has", "check OPENAI_API_KEY")
+    def _client(self) -> AsyncOpenAI:
+        """A client for one event loop. The openai package is imported by now."""
+        import httpx2
+        import openai
+
+        # Else the error would be about a header, and show the key.
+        if self._api_key and not (self._api_key.isascii() and self._api_key.isprintable()):
+            raise self._failed("the key has a character that no key has", "check OPENAI_API_KEY")
+        # To read the certificates takes longer than all else, so one thread does it for all; a lock
+        # that was held when a process was forked is not this process's.
+        with self._reading.setdefault(os.getpid(), threading.Lock()):
+            self._tls = self._tls or httpx2.create_ssl_context()
+        options: dict[str, Any] = {"verify": self._tls}
+        if urlsplit(self._base_url or "").hostname in ("127.0.0.1", "localhost", "::1"):
+            # A proxy can't reach this machine's loopback; and a connection there costs nothing to
+            # open, so none is kept.
+            options |= {"trust_env": False, "limits": httpx2.Limits(max_keepalive_connections=0)}
+        return openai.AsyncOpenAI(
             # An endpoint on one's own machine rarely has a key, but the package insists on one.
-            key = self._api_key or ("none" if self._base_url else None)
-            options: dict[str, Any] = {"api_key": key, "base_url": self._base_url}
-            if urlsplit(self._base_url or "").hostname in ("127.0.0.1", "localhost", "::1"):
-                # A proxy can't reach this machine's loopback; and a connection there costs nothing
-                # to open, so none is kept that would outlive its event loop.
-                import httpx2
+            api_key=self._api_key or ("none" if self._base_url else None),
+            base_url=self._base_url,
+            timeout=self._timeout,
+            max_retries=self._retries,
+            http_client=openai.DefaultAsyncHttpxClient(**options),
+        )
 
-                limits = httpx2.Limits(max_keepalive_connections=0)
-                options["http_client"] = openai.DefaultAsyncHttpxClient(trust_env=False, limits=limits)
-            client = openai.AsyncOpenAI(timeout=self._timeout, max_retries=self._retries, **options)
-            self._clients[loop] = client
-        return client
+    def _told(self, error: Exception, *, begun: bool) -> ModelError:
+        """What went wrong and what to do about it, in one line. ``begun``: amid the reply."""
+        import httpx2  # what the openai package itself runs on
+        import openai
 
-    def _error(self, error: OpenAIError) -> ModelError:
-        """What went wrong and what to do about it, in one line."""
-        openai = importlib.import_module("openai")
         where = self._base_url or "OpenAI"
         reason = _reason(error)
         match error:
+            case ClosedMeanwhile():
+                what, advice = "was closed before the reply had ended", "ask again"
+            case TimeoutError() | openai.APITimeoutError() if begun:
+                what = f"the reply broke off (nothing more in {self._timeout:g} s)"
+                advice = "try again or allow more time"
             case openai.APITimeoutError():
-                return self._failed(
-                    f"no answer from {where} in {self._timeout:g} s", "try again or allow more time"
-                )
+                what = f"no answer from {where} in {self._timeout:g} s"
+                advice = "try again or allow more time"
             case openai.APIConnectionError():
                 cause = _line(error.__cause__ or error)
-                return self._failed(f"can't reach {where} ({cause})", "check the network and --base-url")
+                what, advice = f"can't reach {where} ({cause})", "check the network and --base-url"
+                if begun:
+                    what, advice = f"the reply broke off ({cause})", "try again"
             case openai.AuthenticationError() | openai.PermissionDeniedError():
-                return self._failed(f"{where} refuses the key ({reason})", "check OPENAI_API_KEY")
+                what, advice = f"{where} refuses the key ({reason})", "check OPENAI_API_KEY"
             case openai.NotFoundError():
-                return self._failed(
-                    f"not found at {where} ({reason})", "check the model's name and --base-url"
-                )
+                what, advice = f"not found at {where} ({reason})", "check the model's name and --base-url"
             case openai.RateLimitError():
-                return self._failed(
-                    f"{where} limits requests ({reason})", "wait, or check the account's quota"
-                )
+                what, advice = f"{where} limits requests ({reason})", "wait, or check the account's quota"
             case openai.APIStatusError(status_code=status):
+                what = f"{where} answers {status} ({reason})"
                 advice = "try again later" if status >= 500 else "check the request and the model's limits"
-                return self._failed(f"{where} answers {status} ({reason})", advice)
-            case openai.APIError():
-                return self._failed(f"the reply broke off ({reason})", "try again")
-        if "Missing credentials" in reason or "api_key" in reason:
-            return self._failed("no key", "set OPENAI_API_KEY, or --base-url for an endpoint that needs none")
-        return self._failed(reason, "check OPENAI_API_KEY and --base-url")
-
-    def _stalled(self) -> ModelError:
-        return self._failed(
-            f"the reply broke off (nothing more in {self._timeout:g} s)", "try again or allow more time"
-        )
+            case openai.APIError() | httpx2.HTTPError():  # the latter is let through while a reply is read
+                what, advice = f"the reply broke off ({reason})", "try again"
+            case openai.OpenAIError() if "Missing credentials" in reason or "api_key" in reason:
+                what, advice = "no key", "set OPENAI_API_KEY, or --base-url for an endpoint that needs none"
+            case openai.OpenAIError():
+                what, advice = reason, "check OPENAI_API_KEY and --base-url"
+            case httpx2.InvalidURL():
+                what, advice = f"{self._base_url!a} is no address ({reason})", "check --base-url"
+            case _:
+                what, advice = f"the reply can't be read ({reason})", self._is_it_compatible()
+        return self._failed(what, advice)
 
     def _is_it_compatible(self) -> str:
         return f"check that {self._base_url or 'the endpoint'} is OpenAI-compatible (--base-url)"
@@ -321,7 +324,7 @@ async def package() -> Any:
     return importlib.import_module("openai")
 
 
-def _reason(error: OpenAIError) -> str:
+def _reason(error: Exception) -> str:
     """What the endpoint said, without the package's words around it."""
     body = getattr(error, "body", None)
     said = body.get("message") if isinstance(body, dict) else None

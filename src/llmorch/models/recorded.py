@@ -6,19 +6,21 @@ request is about, except that its numbers may differ from run to run.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import re
-from contextlib import aclosing
-from dataclasses import dataclass
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from llmorch.errors import ModelError
 from llmorch.models.model import Finished, Message, Model, ModelRequest, Piece, Text, ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Iterator
 
     from llmorch.declare.functions import Kind
 
@@ -26,10 +28,18 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
-class _Exchange:
-    chunks: tuple[str, ...]
-    calls: tuple[ToolCall, ...]
-    finished: Finished
+class _Kept:
+    """A file's content: what the model is, and the replies by the digests of their requests."""
+
+    head: dict[str, Any]
+    exact: dict[str, list[Piece]] = field(default_factory=dict)
+    loose: dict[str, list[Piece]] = field(default_factory=dict)
+
+    def add(self, line: dict[str, Any]) -> None:
+        finished = Finished(line["reason"], line["input_tokens"], line["output_tokens"])
+        calls = [ToolCall(*call) for call in line.get("calls", ())]
+        reply: list[Piece] = [*map(Text, line["chunks"]), *calls, finished]
+        self.exact[line["exact"]] = self.loose[line["loose"]] = reply
 
 
 class RecordedModel:
@@ -40,6 +50,9 @@ class RecordedModel:
     numbers in them: measured times differ from run to run. With ``record`` only the same
     will do. An exchange may be used any number of times.
 
+    Several threads, event loops and processes may play a file and record to it at once: each
+    exchange is appended whole. What another process recorded meanwhile is asked for again.
+
     The file has one JSON object a line: first what the model is, then each exchange. Of a
     request it keeps two digests and the beginning of its last message, not its text: that
     is long, and may not be ours to keep.
@@ -48,35 +61,41 @@ class RecordedModel:
     def __init__(self, path: str | Path, record: Model | None = None) -> None:
         self._path = Path(path)
         self._record = record
-        self._head: dict[str, Any] | None = None
-        self._exact: dict[str, _Exchange] = {}
-        self._loose: dict[str, _Exchange] = {}
+        # At most one. No lock, which a fork could leave locked: a dict keeps the first that is put there.
+        self._kept: dict[Path, _Kept] = {}
 
     @property
     def name(self) -> str:
-        return self._record.name if self._record else str(self._read()["model"])
+        return self._record.name if self._record else str(self._read().head["model"])
 
     @property
     def kind(self) -> Kind:
-        return self._record.kind if self._record else cast("Kind", self._read()["kind"])
+        return self._record.kind if self._record else cast("Kind", self._read().head["kind"])
 
     @property
     def constrains(self) -> bool:
-        return self._record.constrains if self._record else bool(self._read()["constrains"])
+        return self._record.constrains if self._record else bool(self._read().head["constrains"])
 
     @property
     def calls_tools(self) -> bool:
-        return self._record.calls_tools if self._record else bool(self._read().get("calls_tools"))
+        return self._record.calls_tools if self._record else bool(self._read().head["calls_tools"])
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Reply to ``request``, piece by piece."""
-        if self._record is not None and not self._known(request):
-            playing = self._pass_on(self._record, request)
-        else:
-            playing = self._play(request)
-        async with aclosing(playing) as pieces:
-            async for piece in pieces:
+        if self._record is None or self._known(request):
+            for piece in self._reply(request):
                 yield piece
+            return
+        reply: list[Piece] = []
+        try:
+            async with aclosing(cast("AsyncGenerator[Piece, None]", self._record.stream(request))) as pieces:
+                async for piece in pieces:
+                    reply.append(piece)
+                    yield piece
+        except GeneratorExit:  # a caller that has what it wants; a replay must serve it as well
+            self._append(request, reply)
+            raise
+        self._append(request, reply)
 
     async def close(self) -> None:
         """Close the model that is being recorded."""
@@ -86,106 +105,84 @@ class RecordedModel:
     def _known(self, request: ModelRequest) -> bool:
         """Whether the file has an exchange with this very request; there may be no file yet."""
         try:
-            empty = not self._path.stat().st_size
+            if not self._path.stat().st_size:
+                return False
         except OSError:
             return False
-        if empty:
-            return False
-        self._read()
-        return _exact(request) in self._exact
+        return _exact(request) in self._read().exact
 
-    async def _play(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        self._read()
-        exchange = self._exact.get(_exact(request)) or self._loose.get(_loose(request))
-        if exchange is None:
+    def _reply(self, request: ModelRequest) -> list[Piece]:
+        kept = self._read()
+        reply = kept.exact.get(_exact(request)) or kept.loose.get(_loose(request))
+        if reply is None:
             raise ModelError(
                 f"{self._path} has no reply to the request {_asked(request, 80)!r}: "
                 "record it with RecordedModel(path, record=another_model)"
             )
-        for chunk in exchange.chunks:
-            yield Text(chunk)
-        for call in exchange.calls:
-            yield call
-        yield exchange.finished
+        return reply
 
-    async def _pass_on(self, model: Model, request: ModelRequest) -> AsyncGenerator[Piece, None]:
-        chunks: list[str] = []
-        calls: list[ToolCall] = []
-        # A caller that has what it wants closes the iterator; a replay must serve it as well.
-        finished = Finished("length", 0, 0)
-        try:
-            async with aclosing(cast("AsyncGenerator[Piece, None]", model.stream(request))) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, Text):
-                        chunks.append(piece.text)
-                    elif isinstance(piece, ToolCall):
-                        calls.append(piece)
-                    else:
-                        finished = piece
-                    yield piece
-        except GeneratorExit:
-            raise
-        except BaseException:  # it failed, or its reader was cancelled: nothing to serve a replay
-            chunks.clear()
-            raise
-        finally:
-            if chunks or finished.reason == "stop":
-                self._append(request, chunks, calls, finished)
-
-    def _append(
-        self, request: ModelRequest, chunks: Sequence[str], calls: Sequence[ToolCall], finished: Finished
-    ) -> None:
+    def _append(self, request: ModelRequest, reply: list[Piece]) -> None:
+        chunks = [piece.text for piece in reply if isinstance(piece, Text)]
+        calls = [[piece.id, piece.name, piece.arguments] for piece in reply if isinstance(piece, ToolCall)]
+        ended = [piece for piece in reply if isinstance(piece, Finished)]
+        finished = ended[-1] if ended else Finished("length", 0, 0)
+        if not chunks and finished.reason != "stop":
+            return
         exchange = {
             "exact": _exact(request),
             "loose": _loose(request),
             "asked": _asked(request, 60),
             "chunks": chunks,
-            "calls": [[call.id, call.name, call.arguments] for call in calls],
+            "calls": calls,
             "reason": finished.reason,
             "input_tokens": finished.input_tokens,
             "output_tokens": finished.output_tokens,
         }
-        lines: list[dict[str, Any]] = [exchange]
+        head = {
+            "model": self.name,
+            "kind": self.kind,
+            "constrains": self.constrains,
+            "calls_tools": self.calls_tools,
+        }
         try:
-            if not self._path.exists() or not self._path.stat().st_size:
-                lines.insert(
-                    0,
-                    {
-                        "model": self.name,
-                        "kind": self.kind,
-                        "constrains": self.constrains,
-                        "calls_tools": self.calls_tools,
-                    },
-                )
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write("".join(json.dumps(line) + "\n" for line in lines))
-            if self._head is not None:
-                self._add(exchange)
+            with self._path.open("ab") as file, _locked(file, fcntl.LOCK_EX):
+                lines = [exchange] if file.seek(0, os.SEEK_END) else [head, exchange]
+                file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
+                file.flush()
         except OSError as error:
             raise ModelError(f"can't record to {self._path}: {error.strerror}") from error
+        self._read().add(exchange)
 
-    def _read(self) -> dict[str, Any]:
-        """The file's first line; reads the whole file the first time."""
-        if self._head is None:
-            try:
-                # Not splitlines: a reply may hold other line separators than this one.
-                first, *rest = self._path.read_text(encoding="utf-8").rstrip("\n").split("\n")
-                head = json.loads(first)
-                for line in rest:
-                    self._add(json.loads(line))
-                self._head = {name: head[name] for name in ("model", "kind", "constrains")}
-                self._head["calls_tools"] = head.get("calls_tools", False)
-            except OSError as error:
-                raise ModelError(f"can't read the recorded replies {self._path}: {error.strerror}") from error
-            except (ValueError, TypeError, LookupError) as error:
-                raise ModelError(f"{self._path} is not a file of recorded replies ({error})") from error
-        return self._head
+    def _read(self) -> _Kept:
+        """What the file holds; reads it the first time."""
+        kept = self._kept.get(self._path)
+        if kept is not None:
+            return kept
+        try:
+            with self._path.open("rb") as file, _locked(file, fcntl.LOCK_SH):
+                text = file.read().decode()
+            # Not splitlines: a reply may hold other line separators than this one.
+            first, *rest = text.rstrip("\n").split("\n")
+            head = json.loads(first)
+            kept = _Kept({name: head[name] for name in ("model", "kind", "constrains")})
+            kept.head["calls_tools"] = head.get("calls_tools", False)
+            for line in rest:
+                kept.add(json.loads(line))
+        except OSError as error:
+            raise ModelError(f"can't read the recorded replies {self._path}: {error.strerror}") from error
+        except (ValueError, TypeError, LookupError) as error:
+            raise ModelError(f"{self._path} is not a file of recorded replies ({error})") from error
+        return self._kept.setdefault(self._path, kept)
 
-    def _add(self, line: dict[str, Any]) -> None:
-        finished = Finished(line["reason"], line["input_tokens"], line["output_tokens"])
-        calls = tuple(ToolCall(*call) for call in line.get("calls", ()))
-        exchange = _Exchange(tuple(line["chunks"]), calls, finished)
-        self._exact[line["exact"]] = self._loose[line["loose"]] = exchange
+
+@contextmanager
+def _locked(file: IO[bytes], how: int) -> Iterator[None]:
+    """Hold the lock of a file, for a moment, against threads and processes alike."""
+    fcntl.flock(file, how)
+    try:
+        yield
+    finally:  # said, and not left to the end of the file: a fork may have a copy of it
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _asked(request: ModelRequest, length: int) -> str:

@@ -27,6 +27,9 @@ class ScriptedModel:
     ``replies`` holds one reply a request, or is a function from request to reply.
     ``delay`` is the seconds before each piece, ``chunk`` the characters in a piece, and
     ``requests`` has every request so far. ``calls_tools`` says that it may be offered tools.
+
+    Several threads and event loops may ask at once: each reply is given once. A forked process
+    goes on with a copy, so that parent and child each give the replies that were left.
     """
 
     def __init__(
@@ -39,7 +42,11 @@ class ScriptedModel:
         calls_tools: bool = False,
     ) -> None:
         self.requests: list[ModelRequest] = []
-        self._replies = replies
+        self._replies = replies if callable(replies) else None
+        # The next reply is the last: to take it from there is done at once, whatever threads there are.
+        self._left: list[Reply] = [] if callable(replies) else [*replies][::-1]
+        self._count = len(self._left)
+        self._closed = 0
         self._delay = delay
         self._kind = kind
         self._chunk = chunk
@@ -64,9 +71,11 @@ class ScriptedModel:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Play the next reply, piece by piece."""
         self.requests.append(request)
-        length = 0
-        for piece in self._pieces(request, len(self.requests)):
+        length, closed = 0, self._closed
+        for piece in self._pieces(request):
             await asyncio.sleep(self._delay)
+            if self._closed != closed:
+                raise ModelError("scripted: was closed before the reply had ended; ask again")
             if isinstance(piece, Exception):
                 raise piece
             if isinstance(piece, ToolCall):
@@ -79,19 +88,21 @@ class ScriptedModel:
         yield Finished("stop", asked // 4, length // 4)
 
     async def close(self) -> None:
-        """Nothing to end."""
+        """End the replies that are being given."""
+        self._closed += 1
 
-    def _pieces(self, request: ModelRequest, number: int) -> Sequence[str | Exception | ToolCall]:
-        if callable(self._replies):
+    def _pieces(self, request: ModelRequest) -> Sequence[str | Exception | ToolCall]:
+        if self._replies is not None:
             reply = self._replies(request)
-        elif number <= len(self._replies):
-            reply = self._replies[number - 1]
         else:
-            last = " ".join(request.messages[-1].text.split())[:80] if request.messages else ""
-            raise ModelError(
-                f"scripted: no reply left: {len(self._replies)} were scripted "
-                f"and this is request {number}, {last!r}"
-            )
+            try:
+                reply = self._left.pop()
+            except IndexError:
+                last = " ".join(request.messages[-1].text.split())[:80] if request.messages else ""
+                raise ModelError(
+                    f"scripted: no reply left: {self._count} were scripted "
+                    f"and this is request {len(self.requests)}, {last!r}"
+                ) from None
         if isinstance(reply, str):
             return [reply[i : i + self._chunk] for i in range(0, len(reply), self._chunk)]
         return [reply] if isinstance(reply, Exception | ToolCall) else reply

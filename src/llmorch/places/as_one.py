@@ -19,24 +19,23 @@ from llmorch.places.shown import Shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmorch.calls import CallId
     from llmorch.declare.functions import Function
-    from llmorch.places.port import Handle, Job
+    from llmorch.places.port import Job
 
 
-class Calling:
+class AsOne:
     """What is to be called for a job: ``function`` with ``args``, or nothing where no call's arguments fit.
 
     The function is the batch form for several calls, and itself where one is left.
     """
 
-    def __init__(self, job: Job, results: Mapping[CallId, Any] | None = None) -> None:
+    def __init__(self, job: Job) -> None:
         self.function = job.function
         self.args: Mapping[str, Any] = {}
         self._ends: list[End] = []
         self._fitting: list[int] = []
         fitting = []
-        results = Inputs(job.inputs) if results is None else results
+        results = Inputs(job.inputs)
         for place, call in enumerate(job.calls):
             try:
                 fitting.append(arguments(call, job.function, results))
@@ -86,14 +85,9 @@ def end(result: Any, error: CallError | None = None) -> End:
     """What a call came to."""
     if error is not None:
         return End(error=error)
-    if not isinstance(result, Held | Shown):
-        return End(Here(result))
-    text, why = None, ""
-    if isinstance(result, Shown):
-        result, text, why = result
-    handle: Handle = result if isinstance(result, Held) else Here(result)
-    handle.text, handle.why = text, why
-    return End(handle)
+    if isinstance(result, Held):
+        return End(result)
+    return End(Here(*result) if isinstance(result, Shown) else Here(result))
 
 
 def _form(function: Function) -> Any:

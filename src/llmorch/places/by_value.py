@@ -24,7 +24,7 @@ import cloudpickle
 from cloudpickle import cloudpickle as inner
 
 from llmorch.places import classes
-from llmorch.places.wire import reduced
+from llmorch.places.members import reduced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

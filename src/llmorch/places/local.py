@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch.declare.functions import Function
 from llmorch.errors import CallError
 from llmorch.places.arguments import Inputs, arguments
-from llmorch.places.as_one import Calling, end
+from llmorch.places.as_one import AsOne, end
 from llmorch.places.coroutines import Awaited, cancelled
 from llmorch.places.handles import opened
 from llmorch.places.jobs import Begun, Jobs, Task
@@ -54,15 +54,15 @@ class Local:
         try:
             self._jobs.refuse(function.name)
             if len(job.calls) > 1:
-                begun.calling = calling = Calling(job)
-                function, args = calling.function, calling.args
-                if calling.is_empty:
+                begun.as_one = as_one = AsOne(job)
+                function, args = as_one.function, as_one.args
+                if as_one.is_empty:
                     begun.loop.call_soon(begun, None, None)
                     return begun
             else:
                 results = Inputs(job.inputs)
-                handed = results if job.processors or function.in_process else None
-                args = arguments(job.calls[0], function, results, handed=handed)
+                elsewhere = bool(job.processors) or function.in_process
+                args = arguments(job.calls[0], function, results, handed=elsewhere)
             if job.processors or function.in_process:
                 workers = self._workers
                 place = workers.place(job.processors, job.device) if job.processors else workers
@@ -114,15 +114,15 @@ class Local:
 class _Begun(Begun):
     """A job that hears how the function ended that was called for it."""
 
-    __slots__ = ("calling",)
+    __slots__ = ("as_one",)
 
     def __init__(self, jobs: Jobs, job: Job, ended: Callable[[Sequence[End]], None]) -> None:
         super().__init__(jobs, job, ended)
-        self.calling: Calling | None = None
+        self.as_one: AsOne | None = None
 
     def __call__(self, result: Any, error: CallError | None) -> None:
         """Take how it ended."""
-        self.tell((end(result, error),) if self.calling is None else self.calling.ends(result, error))
+        self.tell((end(result, error),) if self.as_one is None else self.as_one.ends(result, error))
 
     def fail(self, error: CallError) -> None:
         """It has failed."""
@@ -136,7 +136,7 @@ class _Begun(Begun):
     ) -> Sequence[End]:
         """What came of it in a process, where a large result may be in its file."""
         result = await hand(function, args)
-        return (end(result),) if self.calling is None else self.calling.ends(opened(result))
+        return (end(result),) if self.as_one is None else self.as_one.ends(opened(result))
 
 
 class _Showing:

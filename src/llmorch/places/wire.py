@@ -15,10 +15,10 @@ import pickle
 import socket
 import struct
 from collections import ChainMap
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from llmorch.places.anonymous import FILES, File, anonymous_file, mapped, write
+from llmorch.places.members import reduced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -256,14 +256,3 @@ class Inbox:
                 return message
         self._received = received
         return None
-
-
-def reduced(value: Any) -> Any:
-    """How a member is pickled; anything else, such as a combination of flags, as it is."""
-    if isinstance(value, Enum) and type(value).__members__.get(value._name_) is value:
-        return _member, (type(value), value._name_)
-    return NotImplemented
-
-
-def _member(cls: type[Enum], name: str) -> Enum:
-    return cls[name]

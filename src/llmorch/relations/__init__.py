@@ -5,6 +5,7 @@ from llmorch.relations.discover import discover
 from llmorch.relations.effects import NOTHING, Touch, named_by, touches
 from llmorch.relations.graph import RelationGraph
 from llmorch.relations.same import SameCalls, in_one_form
+from llmorch.relations.things import Things
 from llmorch.relations.unused import unused
 from llmorch.relations.verify import verify
 
@@ -12,6 +13,7 @@ __all__ = [
     "NOTHING",
     "RelationGraph",
     "SameCalls",
+    "Things",
     "Touch",
     "critical_path",
     "discover",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llmorch.relations.things import Largest
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,26 +19,32 @@ def remaining_path(graph: RelationGraph, durations: Mapping[CallId, float]) -> d
     A call without a duration isn't made, and nothing waits for it.
     """
     paths: dict[CallId, float] = {}
+    ordered = Largest(graph.things)
     for call in reversed(list(graph)):
         if call not in durations:
             paths[call] = 0.0
             continue
-        following = (*graph.users(call), *graph.copies(call), *graph.before(call))
-        after = max((paths[later] for later in following), default=0.0)
-        paths[call] = durations[call] + after
+        touch = graph.touch(call)
+        following = (paths[later] for later in (*graph.users(call), *graph.copies(call)))
+        paths[call] = durations[call] + max(ordered.of(touch), *following, 0.0)
+        ordered.take(touch, paths[call])
     return paths
 
 
 def unlocking(graph: RelationGraph) -> frozenset[CallId]:
     """The inout calls that some compute call comes after, directly or not."""
     found: set[CallId] = set()
-    before_compute: set[CallId] = set()
+    computing: set[CallId] = set()
+    """The compute calls, and those that one comes after."""
+    ordered = Largest(graph.things)
     for call in reversed(list(graph)):
-        following = (*graph.users(call), *graph.before(call))
-        if any(graph.kind(later) == "compute" or later in before_compute for later in following):
-            before_compute.add(call)
-            if graph.kind(call) == "inout":
-                found.add(call)
+        touch = graph.touch(call)
+        before = ordered.of(touch) > 0 or not computing.isdisjoint(graph.users(call))
+        if before or graph.kind(call) == "compute":
+            computing.add(call)
+            ordered.take(touch, 1.0)
+        if before and graph.kind(call) == "inout":
+            found.add(call)
     return frozenset(found)
 
 

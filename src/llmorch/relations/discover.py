@@ -22,10 +22,9 @@ def discover(
     *,
     optimize: bool = True,
 ) -> RelationGraph:
-    """The relation graph of a checked plan: linear in its calls and their uses.
+    """The relation graph of a checked plan: linear in its calls, their uses and the names that they touch.
 
-    Calls with effects are compared with each other, so in those it is quadratic. Results
-    that are known say what exactly a call touches. With ``optimize`` it tells which calls are
+    Results that are known say what exactly a call touches. With ``optimize`` it tells which calls are
     the same.
     """
     graph = RelationGraph()

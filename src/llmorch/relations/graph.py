@@ -7,13 +7,15 @@ what exactly another one touches (``narrow``), and that calls without users may 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from llmorch.errors import IllegalEvent
 from llmorch.relations.effects import NOTHING
+from llmorch.relations.things import Things
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Kind
@@ -32,13 +34,10 @@ class RelationGraph:
         self._ranks: dict[CallId, int] = {}
         self._users: dict[CallId, list[CallId]] = {}
         self._order: dict[CallId, int] = {}
+        self._ids: dict[int, CallId] = {}
         self._count = 0
         self._compute: dict[int, list[CallId]] = {}
-        self._touches: dict[CallId, Touch] = {}
-        """Of the calls that touch anything; of all before a barrier."""
-        self._barriers: list[CallId] = []
-        self._after: dict[CallId, list[CallId]] = {}
-        self._before: dict[CallId, list[CallId]] = {}
+        self._things = Things()
         self._same_as: dict[CallId, CallId] = {}
         self._copies: dict[CallId, list[CallId]] = {}
 
@@ -54,6 +53,7 @@ class RelationGraph:
             self._copies.setdefault(same_as, []).append(call.id)
         rank = 1 + max((self._ranks[id_] for id_ in call.uses), default=0)
         self._order[call.id] = self._count
+        self._ids[self._count] = call.id
         self._count += 1
         self._calls[call.id] = call
         self._kinds[call.id] = kind
@@ -63,49 +63,27 @@ class RelationGraph:
             self._users[id_].append(call.id)
         if kind == "compute" and same_as is None:
             self._compute.setdefault(rank, []).append(call.id)
-        if touch.barrier:
-            self._touches = {id_: self._touches.get(id_, NOTHING) for id_ in self._calls if id_ != call.id}
-        if touch != NOTHING or self._barriers:
-            for earlier in self._barriers if touch == NOTHING else self._touches:
-                if touch.conflicts(self._touches[earlier]):
-                    self._after.setdefault(call.id, []).append(earlier)
-                    self._before.setdefault(earlier, []).append(call.id)
-            self._touches[call.id] = touch
-        if touch.barrier:
-            self._barriers.append(call.id)
+        self._things.add(self._order[call.id], touch)
 
-    def narrow(self, call: CallId, touch: Touch) -> list[CallId]:
-        """Take note of what a call touches, of what it could have; return the calls that it let go."""
-        self._touches[call] = touch
-        for earlier in list(self._after.get(call, ())):
-            if not touch.conflicts(self._touches[earlier]):
-                self._part(earlier, call)
-        freed = [call]
-        for later in list(self._before.get(call, ())):
-            if not touch.conflicts(self._touches[later]):
-                self._part(call, later)
-                freed.append(later)
-        return freed
+    def narrow(self, call: CallId, touch: Touch) -> None:
+        """Take note of what a call touches, of what it could have: later calls may come after it no more."""
+        self._things.remove(self._order[call])
+        self._things.add(self._order[call], touch)
 
     def remove(self, call: CallId) -> None:
         """Forget a call that has ended: nothing uses it, and nothing waits for it any more."""
-        if self._users.pop(call) or self._copies.get(call):
+        if self._users[call] or self._copies.get(call):
             raise IllegalEvent(f"{call} can't be removed: other calls use its result")
         for used in self._calls[call].uses:
             self._users[used].remove(call)
-        for earlier in self._after.pop(call, ()):
-            self._before[earlier].remove(call)
-        for later in self._before.pop(call, ()):
-            self._after[later].remove(call)
-        if self._touches.pop(call, NOTHING).barrier:
-            self._barriers.remove(call)
-        if self._kinds.pop(call) == "compute" and call not in self._same_as:
+        original = self._same_as.pop(call, None)
+        if original is not None:
+            self._copies[original].remove(call)
+        if self._kinds.pop(call) == "compute" and original is None:
             self._compute[self._ranks[call]].remove(call)
-        del self._calls[call], self._order[call], self._ranks[call]
-
-    def _part(self, earlier: CallId, later: CallId) -> None:
-        self._after[later].remove(earlier)
-        self._before[earlier].remove(later)
+        place = self._order.pop(call)
+        self._things.remove(place)
+        del self._calls[call], self._ids[place], self._ranks[call], self._users[call]
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -140,6 +118,12 @@ class RelationGraph:
         """The calls that need this call's result, in the plan's order."""
         return tuple(self._users[call])
 
+    def exclusive(self, call: CallId) -> Sequence[CallId]:
+        """This call and those that it ``excludes``, in the plan's order: one list, which is theirs too."""
+        if self._kinds[call] != "compute" or call in self._same_as:
+            return ()
+        return self._compute[self._ranks[call]]
+
     def excludes(self, call: CallId) -> tuple[CallId, ...]:
         """The calls that can't share a processor with this one at the time it is ready.
 
@@ -147,21 +131,39 @@ class RelationGraph:
         calls of any ranks are ever on one processor follows from their kind, and is the
         coordinator's doing. A call that is the same as another takes no processor.
         """
-        if self._kinds[call] != "compute" or call in self._same_as:
-            return ()
-        return tuple(other for other in self._compute[self._ranks[call]] if other != call)
+        return tuple(other for other in self.exclusive(call) if other != call)
+
+    @property
+    def things(self) -> Things:
+        """What is touched, and by which calls: these by their places in the plan."""
+        return self._things
 
     def touch(self, call: CallId) -> Touch:
         """What a call touches, as far as it is known."""
-        return self._touches.get(call, NOTHING)
+        return self._things.touch(self._order[call])
 
     def after(self, call: CallId) -> tuple[CallId, ...]:
-        """The order relation: earlier calls that this one must not overtake, in the plan's order."""
-        return tuple(self._after.get(call, ()))
+        """The order relation: all earlier calls that this one must not overtake, in the plan's order."""
+        return self._at(self._things.earlier(self._order[call], self.touch(call)))
 
     def before(self, call: CallId) -> tuple[CallId, ...]:
-        """The later calls that must not overtake this one."""
-        return tuple(self._before.get(call, ()))
+        """All later calls that must not overtake this one."""
+        return self._at(self._things.later(self._order[call], self.touch(call)))
+
+    def follows(self, call: CallId) -> tuple[CallId, ...]:
+        """Of the calls that this one comes ``after``, those that all others of them come before."""
+        return self._at(self._things.direct(self._order[call], self.touch(call)))
+
+    def spoilers(self, call: CallId) -> tuple[CallId, ...]:
+        """The earlier calls without which this one would find something else."""
+        return self._at(self._things.spoilers(self._order[call], self.touch(call)))
+
+    def at(self, place: int) -> CallId:
+        """The call with this ``order``."""
+        return self._ids[place]
+
+    def _at(self, places: Iterable[int]) -> tuple[CallId, ...]:
+        return tuple([self._ids[place] for place in places])
 
     def same_as(self, call: CallId) -> CallId | None:
         """The earlier call that this one repeats, which repeats none itself."""
@@ -187,11 +189,16 @@ class RelationGraph:
         """
         found: set[CallId] = set()
         stack = [call]
+        seen: dict[int, int] = {}
+        """Of each list of calls that may be spoilt, the place from which on all have been looked at."""
         while stack:
             at = stack.pop()
-            touch = self.touch(at)
-            spoilt = [later for later in self._before.get(at, ()) if touch.spoils(self.touch(later))]
             same = self._copies.get(at, ()) if copies else ()
+            spoilt: list[CallId] = []
+            for places in self._things.spoilt(self.touch(at)):
+                since = bisect_right(places, self._order[at])
+                spoilt += self._at(places[since : seen.get(id(places))])
+                seen[id(places)] = min(since, seen.get(id(places), since))
             for user in (*self._users[at], *same, *spoilt):
                 if user not in found and (among is None or user in among):
                     found.add(user)

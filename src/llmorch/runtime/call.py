@@ -8,7 +8,7 @@ know where a call runs, nor what happens next.
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from llmorch.errors import CallError
 from llmorch.places.port import End, Job
@@ -16,15 +16,36 @@ from llmorch.runtime.retrying import Retried, in_time, next_pause
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
     from llmorch.places.port import Handle, Place, Work
-    from llmorch.runtime.driver import Execution
     from llmorch.schedule import Dispatch
 
 _CHANCE = Random()
+
+
+class Driver(Protocol):
+    """The driver of the run, as far as a dispatch needs it."""
+
+    loop: asyncio.AbstractEventLoop
+    clock: Callable[[], float]
+    retried: list[Retried]
+    """The attempts that failed and were followed by another, as that one began."""
+
+    def guard(self, step: Callable[..., None], *args: Any) -> None:
+        """Take a step in a callback of the event loop."""
+
+    def again(self, function: Function) -> float:
+        """Seconds until one more attempt of a call may begin; it is counted to its rate if that is 0."""
+
+    def ended(self, ended: Sequence[tuple[Attempt, End]]) -> None:
+        """Take what calls came to."""
+
+    def finish(self, made: Made, told: Sequence[tuple[Attempt, End]]) -> None:
+        """Take note that nothing of a dispatch runs any more, and what its last calls came to."""
 
 
 class Attempt:
@@ -54,12 +75,12 @@ class Attempt:
 class Made:
     """What was dispatched together, in one place."""
 
-    __slots__ = ("_began", "_current", "_execution", "_inputs", "_number", "_place", "_timer", "_work",
+    __slots__ = ("_began", "_current", "_driver", "_inputs", "_number", "_place", "_timer", "_work",
                  "attempts", "device", "function", "over", "processors", "stops")  # fmt: skip
 
     def __init__(
         self,
-        execution: Execution,
+        driver: Driver,
         function: Function,
         place: Place,
         calls: Sequence[tuple[FunctionCall, int]],
@@ -73,12 +94,12 @@ class Made:
         self.stops = True
         """Whether it ends soon when it is cancelled: a thread doesn't."""
         self.over = False
-        self._execution = execution
+        self._driver = driver
         self._place = place
         self._inputs = inputs
         self._current = self.attempts
         self._number = 1
-        self._began = execution.clock()
+        self._began = driver.clock()
         self._timer: asyncio.TimerHandle | None = None
         self._work: Work | None = None
 
@@ -98,7 +119,7 @@ class Made:
             return
         told = []
         again: list[tuple[Attempt, End, float]] = []
-        since = self._execution.clock() - self._began if self.function.retries else 0.0
+        since = self._driver.clock() - self._began if self.function.retries else 0.0
         for attempt, end in zip(self._current, ends, strict=True):
             if attempt.given_up or attempt.unwanted:
                 continue
@@ -110,11 +131,9 @@ class Made:
         if not again:
             self._finish(told)
             return
-        self._execution.ended(told)
+        self._driver.ended(told)
         longest = max(pause for _, _, pause in again)
-        self._timer = self._execution.loop.call_later(
-            longest, self._execution.guard, self._again, again, longest
-        )
+        self._timer = self._driver.loop.call_later(longest, self._driver.guard, self._again, again, longest)
 
     def _pause(self, end: End, since: float) -> float | None:
         if end.error is None or not self.function.retries:
@@ -125,17 +144,15 @@ class Made:
     def _again(self, failed: list[tuple[Attempt, End, float]], pause: float) -> None:
         """Make once more what failed, unless it has become too late, or its rate is used up."""
         wanted = [(attempt, end) for attempt, end, _ in failed if not (attempt.given_up or attempt.unwanted)]
-        if not wanted or not in_time(self._execution.clock() - self._began):  # a pause may have lasted longer
+        if not wanted or not in_time(self._driver.clock() - self._began):  # a pause may have lasted longer
             self._finish([(attempt, self._counted(end)) for attempt, end in wanted])
             return
-        if wait := self._execution.again(self.function):
-            self._timer = self._execution.loop.call_later(
-                wait, self._execution.guard, self._again, failed, pause
-            )
+        if wait := self._driver.again(self.function):
+            self._timer = self._driver.loop.call_later(wait, self._driver.guard, self._again, failed, pause)
             return
         self._timer = None
         for attempt, end in wanted:
-            self._execution.retried.append(
+            self._driver.retried.append(
                 Retried(attempt.call.id, self.function.name, self._number, str(end.error), pause)
             )
         self._number += 1
@@ -151,7 +168,7 @@ class Made:
 
     def _finish(self, told: Sequence[tuple[Attempt, End]] = ()) -> None:
         self.over = True
-        self._execution.finish(self, told)
+        self._driver.finish(self, told)
 
     @property
     def wanted(self) -> bool:
@@ -165,6 +182,6 @@ class Made:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._execution.loop.call_soon(self._execution.guard, self._finish)
+            self._driver.loop.call_soon(self._driver.guard, self._finish)
         elif self._work is not None:
             self.stops = self._work.cancel()

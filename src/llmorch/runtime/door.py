@@ -9,20 +9,36 @@ from __future__ import annotations
 
 import asyncio
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from llmorch.schedule import CallAdded, Core, PlanExtended
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections import deque
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from llmorch.declare.functions import Function
     from llmorch.declare.resources import Supply
     from llmorch.places.local import Local
     from llmorch.places.port import Place
-    from llmorch.runtime.driver import Execution
-    from llmorch.schedule import Event, Needs, Orchestration
+    from llmorch.schedule import Command, Event, Needs, Orchestration
+
+
+class Driver(Protocol):
+    """The driver of one run, as far as the door needs it."""
+
+    core: Orchestration
+    loop: asyncio.AbstractEventLoop
+    clock: Callable[[], float]
+    has_begun: bool
+    inbox: deque[tuple[Event | None, list[Command], float]]
+
+    def follow(self) -> None:
+        """Do what is in the inbox."""
+
+    def call(self) -> None:
+        """Have the inbox read soon, from any thread."""
 
 
 class Door:
@@ -36,50 +52,50 @@ class Door:
         self.inline = inline
         self._core = Core(processors, supply)
         self._lock = Lock()
-        self._executions: dict[Orchestration, Execution] = {}
+        self._drivers: dict[Orchestration, Driver] = {}
 
     def grow(self, supply: Supply) -> None:
         """Know of GPUs that the driver told of meanwhile."""
         with self._lock:
             self._core.coordinator.grow(supply)
 
-    def open(self, execution: Execution, functions: Mapping[str, Function], **said: Any) -> Orchestration:
+    def open(self, driver: Driver, functions: Mapping[str, Function], **said: Any) -> Orchestration:
         """Let a run take part from now on; ``said`` is what ``Core.open`` takes."""
         with self._lock:
             run = self._core.open(functions, **said)
-            self._executions[run] = execution
+            self._drivers[run] = driver
         return run
 
     def close(self, run: Orchestration) -> None:
         """Forget a run that has ended; what still has to stop is told of all the same."""
         with self._lock:
             self._core.close(run)
-            del self._executions[run]
+            del self._drivers[run]
 
-    def handle(self, execution: Execution, event: Event) -> None:
+    def handle(self, driver: Driver, event: Event) -> None:
         """Put an event to the core, and its commands into the inboxes of the runs that they are for."""
-        run = execution.core
+        run = driver.core
         others = []
         with self._lock:
-            at = execution.clock()
-            if not execution.has_begun:
+            at = driver.clock()
+            if not driver.has_begun:
                 run.began = at
-                execution.has_begun = isinstance(event, CallAdded) or (
+                driver.has_begun = isinstance(event, CallAdded) or (
                     isinstance(event, PlanExtended) and bool(event.calls)
                 )
             for other, commands in self._core.handle(run, event, at=at):
-                found = self._executions.get(other)
-                if found is not None and (commands or found is execution):
-                    told = event if found is execution else None
+                found = self._drivers.get(other)
+                if found is not None and (commands or found is driver):
+                    told = event if found is driver else None
                     found.inbox.append((told, commands, at - other.began))
-                    if found is not execution:
+                    if found is not driver:
                         others.append(found)
-        for other_execution in others:
-            other_execution.call()
-        if asyncio._get_running_loop() is execution.loop:
-            execution.follow()
-        elif execution.inbox:
-            execution.call()
+        for other_driver in others:
+            other_driver.call()
+        if asyncio._get_running_loop() is driver.loop:
+            driver.follow()
+        elif driver.inbox:
+            driver.call()
 
     def again(self, needs: Needs, at: float) -> float:
         """Count one more attempt to its rate; or the seconds until it is worth asking again."""
@@ -90,4 +106,4 @@ class Door:
     @property
     def runs(self) -> int:
         """How many runs are open."""
-        return len(self._executions)
+        return len(self._drivers)

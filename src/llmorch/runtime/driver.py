@@ -364,7 +364,7 @@ class Execution:
             if not self._stopping:
                 self._stopped.set()
 
-    def ended(self, ended: Iterable[tuple[Attempt, End]]) -> None:
+    def ended(self, ended: Sequence[tuple[Attempt, End]]) -> None:
         """Tell the core of calls that ended at once, and what is known now of those that use their results."""
         events: list[CallCompleted | CallFailed] = []
         known: list[CallId] = []

@@ -130,7 +130,8 @@ class Orchestration:
                 self._coordinator.stopped(self.account, (call, attempt))
             case EffectsKnown(call, touch):
                 if call in self.graph:
-                    return self._submit(self._scheduler.narrowed(self.graph.narrow(call, touch)), at)
+                    self.graph.narrow(call, touch)
+                    return self._submit(self._scheduler.narrowed(call), at)
             case PlanExtended(calls, complete, unused):
                 if (self.complete and not self._finished) or any(call.id in self.graph for call in calls):
                     raise IllegalEvent(
@@ -461,11 +462,7 @@ class Orchestration:
 
     def _spoilt(self, call: CallId) -> bool:
         """Whether something that is made anew changes what a call of the plan before has found."""
-        touch = self.graph.touch(call)
-        return any(
-            not self._earlier.kept(earlier) and self.graph.touch(earlier).spoils(touch)
-            for earlier in self.graph.after(call)
-        )
+        return not all(map(self._earlier.kept, self.graph.spoilers(call)))
 
     def _revise(self) -> None:
         self._unwanted.revised(self.states)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llmorch.relations import Things
+
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from llmorch.calls import CallId
     from llmorch.relations import RelationGraph
@@ -24,27 +26,26 @@ class Scheduler:
         self._graph = graph
         self._missing: dict[CallId, int] = {}
         """How many results each waiting call still needs."""
-        self._behind: dict[CallId, set[CallId]] = {}
-        """The calls that one must not overtake, and which have not ended."""
+        self._open = Things()
+        """The calls that have not ended, by their order in the graph."""
+        self._behind: set[CallId] = set()
+        """The calls that must not overtake one that has not ended."""
+        self._next: dict[CallId, list[CallId]] = {}
+        """Those of them, each by the last call that it must not overtake: it is looked at again after that."""
         self._completed: set[CallId] = set()
-        self._stopped: set[CallId] = set()
+        self._stopped: dict[CallId, int] = {}
+        """Their order in the graph, for ``_in_vain``."""
+        self._in_vain = Things()
 
     def add(self, call: CallId) -> bool:
         """Take a call that was just added to the graph; tell whether it is ready."""
-        uses, after = self._needed(call), self._graph.after(call)
-        touch = self._graph.touch(call)
-        if any(used in self._stopped for used in uses) or any(
-            earlier in self._stopped and self._graph.touch(earlier).spoils(touch) for earlier in after
-        ):
-            self._stopped.add(call)
+        uses, place, touch = self._needed(call), self._graph.order(call), self._graph.touch(call)
+        if any(used in self._stopped for used in uses) or self._in_vain.spoiled(place, touch):
+            self._stop([call])
             return False
         self._missing[call] = sum(used not in self._completed for used in uses)
-        if after:
-            self._behind[call] = {
-                earlier
-                for earlier in after
-                if earlier not in self._completed and earlier not in self._stopped
-            }
+        self._open.add(place, touch)
+        self._wait(call)
         return self._ready(call)
 
     def _needed(self, call: CallId) -> tuple[CallId, ...]:
@@ -68,17 +69,16 @@ class Scheduler:
 
     def drop(self, calls: Collection[CallId]) -> list[CallId]:
         """Note that calls are never made; return those that only waited for their turn."""
-        self._stopped.update(calls)
-        for call in calls:
-            self._missing.pop(call, None)
-            self._behind.pop(call, None)
+        self._stop(calls)
         return self.passed(calls)
 
     def begun(self, call: CallId) -> None:
         """Note that a call that was just added has been started before: it waits for nothing."""
         self._missing.pop(call, None)
-        self._behind.pop(call, None)
-        self._stopped.discard(call)
+        self._behind.discard(call)
+        if call in self._stopped:
+            self.forget(call)
+            self._open.add(self._graph.order(call), self._graph.touch(call))
 
     def in_vain(self, call: CallId) -> None:
         """Note that a call that was just added comes to nothing, whatever it waits for."""
@@ -89,7 +89,9 @@ class Scheduler:
     def forget(self, call: CallId) -> None:
         """Drop what is noted of a call that has ended."""
         self._completed.discard(call)
-        self._stopped.discard(call)
+        place = self._stopped.pop(call, None)
+        if place is not None:
+            self._in_vain.remove(place)
 
     def stopped(self, call: CallId) -> bool:
         """Whether something this call depends on has failed."""
@@ -98,6 +100,7 @@ class Scheduler:
     def complete(self, call: CallId) -> list[CallId]:
         """Note a completion; return the calls that it made ready, in the plan's order."""
         self._completed.add(call)
+        self._close(call)
         ready = []
         copies = self._graph.copies(call)
         for user in (*self._graph.users(call), *copies):
@@ -110,42 +113,64 @@ class Scheduler:
 
     def fail(self, call: CallId) -> list[CallId]:
         """Note a failure; return the calls that can't run because of it."""
-        self._stopped.add(call)
         # Not what a revised plan has from the one before: that had begun in time.
         stopped = self._graph.descendants(call, copies=True, among=self._missing)
-        self._stopped.update(stopped)
-        for other in stopped:
-            self._missing.pop(other, None)
-            self._behind.pop(other, None)
+        self._stop([call, *stopped])
         return stopped
 
     def passed(self, calls: Collection[CallId]) -> list[CallId]:
         """Note that calls have failed or will not run; return those that only waited for their turn."""
         return [freed for call in calls for freed in self._let_by(call)]
 
-    def narrowed(self, calls: list[CallId]) -> list[CallId]:
-        """Note that less is in the way of these calls; return those that are ready now."""
-        ready = []
+    def narrowed(self, call: CallId) -> list[CallId]:
+        """Note that a call touches less than it seemed; return those that are ready now, itself perhaps."""
+        place = self._graph.order(call)
+        for things in (self._open, self._in_vain):
+            if place in things:
+                things.remove(place)
+                things.add(place, self._graph.touch(call))
+        return self._let([call, *self._next.pop(call, ())])
+
+    def _stop(self, calls: Collection[CallId]) -> None:
+        """Know calls as never made, or made in vain."""
         for call in calls:
+            self._close(call)
+            self._missing.pop(call, None)
+            self._behind.discard(call)
+            if call not in self._stopped:
+                self._stopped[call] = self._graph.order(call)
+                self._in_vain.add(self._stopped[call], self._graph.touch(call))
+
+    def _close(self, call: CallId) -> None:
+        place = self._graph.order(call)
+        if place in self._open:
+            self._open.remove(place)
+
+    def _wait(self, call: CallId) -> None:
+        """Find the last call that has not ended and that this one must not overtake."""
+        last = self._open.last(self._graph.order(call), self._graph.touch(call))
+        if last is None:
+            self._behind.discard(call)
+        else:
+            self._behind.add(call)
+            self._next.setdefault(self._graph.at(last), []).append(call)
+
+    def _let_by(self, call: CallId) -> list[CallId]:
+        return self._let(self._next.pop(call, ()))
+
+    def _let(self, calls: Iterable[CallId]) -> list[CallId]:
+        """Look at calls again that may have waited for their turn; return those that are ready now."""
+        ready = []
+        for call in sorted(calls, key=self._graph.order):
             if call in self._behind:
-                self._behind[call] &= set(self._graph.after(call))
+                self._wait(call)
                 if self._ready(call):
                     ready.append(call)
         return ready
 
-    def _let_by(self, call: CallId) -> list[CallId]:
-        ready = []
-        for later in self._graph.before(call):
-            if later in self._behind and call in self._behind[later]:
-                self._behind[later].discard(call)
-                if self._ready(later):
-                    ready.append(later)
-        return ready
-
     def _ready(self, call: CallId) -> bool:
         """Whether nothing holds a call any more; true once."""
-        if self._missing.get(call) or self._behind.get(call) or call not in self._missing:
+        if self._missing.get(call) or call in self._behind or call not in self._missing:
             return False
         del self._missing[call]
-        self._behind.pop(call, None)
         return True

@@ -123,10 +123,8 @@ def told_as_json(
             from llmorch.result import unplanned
 
             technique = None if query is None else orchestrator.technique
-            if error.result is not None:
-                data = error.result.as_json()
-            else:
-                data = unplanned(query, technique, error, orchestrator.processors, usage or Usage())
+            run = unplanned(query, technique, error, orchestrator.processors, usage or Usage())
+            data = run.to_json() if error.result is None else error.result.as_json()
             print_text(output, json.dumps(data, indent=2))
         raise
 

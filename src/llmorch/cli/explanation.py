@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from llmorch.cli.ending import print_text, reported
+from llmorch.cli.end import print_text, reported
 from llmorch.cli.inputs import read
 from llmorch.cli.options import Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from llmorch.explain import Cause, Explanation, SavedCall, SavedRun, Stretch
+    from llmorch.explain import Cause, Explanation, Stretch
+    from llmorch.records import Call, Run
 
 MOST_STRETCHES, MOST_CAUSES, MOST_CHAIN = 20, 6, 8
 SHORT = 0.001
@@ -26,10 +27,10 @@ def explain(runfile: str, as_json: Json = False) -> None:
     """Say what the processors of a run waited for: RUNFILE (- for standard input) is what --json printed."""
     with reported():
         from llmorch.explain import explain as explained
-        from llmorch.explain import saved_run
+        from llmorch.records import Run
 
         try:
-            run = saved_run(json.loads(read(runfile)))
+            run = Run.from_json(json.loads(read(runfile)))
         except RecursionError:
             raise typer.BadParameter(f"{runfile} is not JSON of a run: it is nested too deeply") from None
         except json.JSONDecodeError as error:
@@ -40,7 +41,7 @@ def explain(runfile: str, as_json: Json = False) -> None:
         print_text(sys.stdout, json.dumps(_json(found, run), indent=2) if as_json else text(found, run))
 
 
-def text(found: Explanation, run: SavedRun) -> str:
+def text(found: Explanation, run: Run) -> str:
     """The explanation for people, the longest stretches of each processor."""
     if not run.calls:
         return "no call was made"
@@ -60,7 +61,7 @@ def text(found: Explanation, run: SavedRun) -> str:
     return "\n".join(lines)
 
 
-def advice(found: Explanation, run: SavedRun) -> str:
+def advice(found: Explanation, run: Run) -> str:
     """One line: what bounds the run, and which calls to look at."""
     calls = {call.id: call for call in run.calls}
     bound = max(found.chain_seconds, found.work_seconds)
@@ -107,7 +108,7 @@ def _rows(found: Explanation) -> Iterator[tuple[str, list[Stretch]]]:
         yield (one if len(numbers) == 1 else f"each of processors {numbers[0]}-{numbers[-1]}"), stretches
 
 
-def _listed(stretches: list[Stretch], calls: Mapping[str, SavedCall], makespan: float) -> list[str]:
+def _listed(stretches: list[Stretch], calls: Mapping[str, Call], makespan: float) -> list[str]:
     shown = [stretch for stretch in stretches if stretch.seconds >= SHORT * makespan]
     shown = sorted(
         sorted(shown, key=lambda item: -item.seconds)[:MOST_STRETCHES], key=lambda item: item.began
@@ -126,7 +127,7 @@ def _listed(stretches: list[Stretch], calls: Mapping[str, SavedCall], makespan: 
     return lines
 
 
-def told(cause: Cause, calls: Mapping[str, SavedCall]) -> str:
+def told(cause: Cause, calls: Mapping[str, Call]) -> str:
     """What one cause was, in words."""
     on = calls.get(cause.on or "")
     who = ""
@@ -155,7 +156,7 @@ def told(cause: Cause, calls: Mapping[str, SavedCall]) -> str:
     return f"{cause.call} starts"
 
 
-def _json(found: Explanation, run: SavedRun) -> dict[str, Any]:
+def _json(found: Explanation, run: Run) -> dict[str, Any]:
     calls = {call.id: call for call in run.calls}
     by_processor: dict[int, list[Stretch]] = {number: [] for number in range(found.processors)}
     for stretch in found.stretches:

@@ -1,0 +1,125 @@
+"""Clients of an endpoint: one for each event loop of each process, ended with its loop.
+
+This module decides who uses whose connections: a loop its own, and a forked child none of its
+parent's. It must not know what is sent over them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from openai import AsyncOpenAI
+
+
+class ClosedMeanwhile(Exception):
+    """The client was closed while somebody waited for something from it."""
+
+
+class Client:
+    """One event loop's client, and the deadlines of all who wait for something from it."""
+
+    def __init__(self, api: AsyncOpenAI, among: _Open) -> None:
+        self.api = api
+        self._among = among
+        self.closed = False
+        self._waiting: set[asyncio.Timeout] = set()
+        self._life = self._live()
+        self._closing: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Tie the client to the running loop: one that ends, ends its asynchronous generators."""
+        await anext(self._life)
+
+    @asynccontextmanager
+    async def waiting(self, deadline: float | None = None) -> AsyncGenerator[None, None]:
+        """Wait until ``deadline``, which is a ``TimeoutError``, but not past the client's end."""
+        if self.closed:
+            raise ClosedMeanwhile
+        try:
+            async with asyncio.timeout_at(deadline) as limit:
+                self._waiting.add(limit)
+                try:
+                    yield
+                finally:
+                    self._waiting.discard(limit)
+        except TimeoutError:
+            if self.closed:
+                raise ClosedMeanwhile from None
+            raise
+
+    def end(self) -> None:
+        """Let those who wait know, and begin to close the connections; for the client's own loop."""
+        if not self.closed:
+            self._closing = asyncio.get_running_loop().create_task(self.close())
+
+    async def close(self) -> None:
+        """Let those who wait know, and close the connections; for the client's own loop."""
+        if not self.closed:
+            self._tell()
+            await self._life.aclose()
+
+    def _tell(self) -> None:
+        self.closed = True
+        for known, client in list(self._among.items()):
+            if client is self:
+                self._among.pop(known, None)
+        for limit in self._waiting:
+            if not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time())
+
+    async def _live(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self._tell()
+            await self.api.close()
+
+
+_Open: TypeAlias = "dict[tuple[int, asyncio.AbstractEventLoop], Client]"
+_inherited: set[Client] = set()
+"""Those of a parent whose model is no more: for to close them would disturb what it has open."""
+
+
+class Clients:
+    """The clients of one model, by process and event loop. They end with it, too."""
+
+    def __init__(self, make: Callable[[], AsyncOpenAI]) -> None:
+        self._make = make
+        # No lock, which a fork could leave locked: what is done to this is done at once.
+        self._open: _Open = {}
+        weakref.finalize(self, _end, self._open).atexit = False
+
+    async def mine(self) -> Client:
+        """The client of the running loop."""
+        at = os.getpid(), asyncio.get_running_loop()
+        client = self._open.get(at)
+        if client is None:
+            for known in list(self._open):
+                if known[0] == at[0] and known[1].is_closed():  # by hand, with its generators unended
+                    self._open.pop(known, None)
+            client = self._open[at] = Client(self._make(), self._open)
+            await client.begin()
+        return client
+
+    async def close(self) -> None:
+        """End the clients of all loops of this process, those of other loops by their own loops."""
+        client = self._open.get((os.getpid(), asyncio.get_running_loop()))
+        if client is not None:
+            await client.close()
+        _end(self._open)
+
+
+def _end(clients: _Open) -> None:
+    for (process, loop), client in list(clients.items()):
+        if process != os.getpid():
+            _inherited.add(client)
+        else:
+            with suppress(RuntimeError):  # that loop has ended
+                loop.call_soon_threadsafe(client.end)

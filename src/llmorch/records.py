@@ -1,0 +1,292 @@
+"""What is kept of a run: one schema, which the result, ``--json``, saved runs, the explanation, the
+timeline and a simulation write or read; and of the messages to and from the core.
+
+Records are values, and go to JSON and back without loss. What a function returned may be anything:
+who makes a record of it has made it a JSON value before, or gives ``told``, which does.
+This module must not know what happened to get there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+from pydantic import Field, FiniteFloat, InstanceOf, NonNegativeInt, TypeAdapter, ValidationError
+
+T = TypeVar("T")
+
+VERSION = 1
+"""Of the schema. A run without one is of version 0, which had neither ``notes`` nor ``groups``."""
+MAX_PAIRS = 50_000
+"""Pairs of calls beyond which a relation is not listed call by call: it would grow with the square of the plan."""
+
+Text: TypeAlias = InstanceOf[str]
+"""Any text, also one that is no Unicode text, such as the name of a file may be."""
+Seconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
+"""From the start of execution, to the microsecond: no clock here is finer."""
+Processor: TypeAlias = Annotated[int, Field(ge=0, lt=1_000_000)]
+Told: TypeAlias = Callable[[Any], Any]
+"""Makes a JSON value of any."""
+
+
+def rounded(seconds: float | None) -> float | None:
+    """A time as records have it."""
+    return None if seconds is None else round(seconds, 6)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call as it went."""
+
+    id: Text
+    function: Text
+    kind: Literal["inout", "compute"]
+    rank: NonNegativeInt
+    uses: tuple[Text, ...]
+    after: tuple[Text, ...] | None
+    """The earlier calls whose effects it had to come after, but for those that these come after themselves.
+
+    ``None`` in a plan that has more than ``MAX_PAIRS`` of these: then ``things`` of the run tell.
+    """
+    same_as: Text | None = None
+    """The earlier call that was made for this one too: this one has no time and place of its own."""
+    status: Text
+    attempt: NonNegativeInt
+    processors: tuple[Processor, ...] = ()
+    """All the processors that it occupied."""
+    device: NonNegativeInt | None = None
+    """The number of the GPU that it was given."""
+    resources: dict[Text, NonNegativeInt] = field(default_factory=dict)
+    """What was declared that it takes while it runs."""
+    limits: tuple[Text, ...] = ()
+    """The limits on its function's calls, and ``model`` if it takes its turn at a local one."""
+    known: Seconds | None
+    """When it was in the plan; ``submitted`` is when nothing that it comes after held it any more."""
+    batch: Text | None = None
+    """The first of the calls that were made as one with this, itself perhaps; ``None`` for a call made alone."""
+    submitted: Seconds | None
+    dispatched: Seconds | None
+    completed: Seconds | None
+    expected: Seconds | None = None
+    """The seconds that it was expected to take, from calls of the function before this run."""
+    result: Any
+    error: Text | None
+    traceback: Text | None = field(default=None, repr=False)
+    """Where its function failed, as Python prints it; ``None`` where it didn't, or the call failed before it.
+
+    It is for who wrote the function: neither ``error`` nor anything that a model reads has it.
+    """
+    group: tuple[Text, ...] = field(default=(), repr=False)
+    """This call and those that it ``excludes``: one value, which is theirs too."""
+
+    @property
+    def excludes(self) -> tuple[str, ...]:
+        """The calls in a control relation with this one."""
+        return tuple(call for call in self.group if call != self.id)
+
+    @property
+    def processor(self) -> int | None:
+        """The processor that it ran on, or the first of several; ``None`` for an inout call."""
+        return self.processors[0] if self.processors else None
+
+    @property
+    def seconds(self) -> float:
+        """How long it ran."""
+        if self.dispatched is None or self.completed is None:
+            return 0.0
+        return max(0.0, self.completed - self.dispatched)
+
+    def to_json(self, told: Told = _same, *, lists: bool = True) -> dict[str, Any]:
+        """The record as JSON has it; ``lists`` says whether it lists what it excludes."""
+        excludes = list(self.excludes) if lists else None
+        data = {**_plain(self), "excludes": excludes, "processor": self.processor}
+        data["result"] = told(self.result)
+        return {name: data[name] for name in _ORDER}
+
+
+_ORDER = (
+    *("id", "function", "kind", "rank", "uses", "excludes", "after", "same_as", "status", "attempt"),
+    *("processor", "processors", "device", "resources", "limits", "known", "batch", "submitted"),
+    *("dispatched", "completed", "expected", "result", "error", "traceback"),
+)
+"""The fields of a call in JSON."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What was asked of the model; ``seconds`` is the time spent waiting for it."""
+
+    requests: NonNegativeInt = 0
+    input_tokens: NonNegativeInt = 0
+    output_tokens: NonNegativeInt = 0
+    seconds: Seconds = 0.0
+
+
+@dataclass(frozen=True)
+class Planning:
+    """When a local model worked on the plan, and on which processor."""
+
+    began: Seconds
+    ended: Seconds | None
+    processors: tuple[Processor, ...]
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """One attempt to go on after something went wrong; ``changed`` has the new text of calls by their ids."""
+
+    kind: Literal["retry", "repair", "recover", "replan"]
+    why: Text
+    failed: tuple[Text, ...] = ()
+    changed: dict[Text, Text] = field(default_factory=dict)
+    again: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A name that calls touch, with a star at its end if it stands for all that begins so."""
+
+    name: Text
+    readers: tuple[Text, ...]
+    writers: tuple[Text, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a run came to; times in seconds from the start of execution.
+
+    ``lower_bound`` is the larger of the critical path and the compute work shared by all
+    processors, by the durations that were measured. ``things`` are what calls with effects touch.
+    """
+
+    query: Text | None
+    technique: Text | None
+    status: Literal["answered", "unresolved"]
+    answer: Any
+    error: Text | None
+    plan: Text | None
+    processors: Annotated[int, Field(ge=1, le=1_000_000)]
+    makespan: Seconds
+    lower_bound: Seconds
+    usage: Usage = Usage()
+    planning: Annotated[tuple[Planning, ...], Field(max_length=100_000)] = ()
+    recoveries: tuple[Recovery, ...] = ()
+    notes: tuple[Text, ...] = ()
+    things: tuple[Thing, ...] = ()
+    calls: Annotated[tuple[Call, ...], Field(max_length=100_000)] = ()
+
+    def to_json(self, told: Told = _same) -> dict[str, Any]:
+        """The run as the command line's ``--json`` prints it.
+
+        ``groups`` tell each relation once, however large: calls that exclude one another, and
+        who touches what. Each call lists those that it excludes in a plan of few such pairs.
+        """
+        # A call is in one group, so its first member tells the groups apart.
+        groups = {call.group[0]: list(call.group) for call in self.calls if len(call.group) > 1}
+        lists = sum(len(group) * (len(group) - 1) for group in groups.values()) <= MAX_PAIRS
+        data = {"version": VERSION, **_plain(self), "answer": told(self.answer)}
+        data["groups"] = {"excludes": list(groups.values()), "things": data.pop("things")}
+        data["calls"] = [call.to_json(told, lists=lists) for call in self.calls]
+        return data
+
+    @classmethod
+    def from_json(cls, data: object) -> Run:
+        """The run that ``to_json`` gave. Raises ``ValueError``, whose one line says what is missing or wrong."""
+        if not isinstance(data, dict) or not {"calls", "processors", "makespan"} <= data.keys():
+            raise ValueError("it is no run: a run is the object that llmorch run --json prints")
+        version = _known_version(data, least=0)
+        told = _read(_Groups, data.get("groups", {}), "groups.")
+        run = _read(cls, {**data, "things": ()})
+        groups = told.excludes if version else _by_rank(run.calls)
+        of = {call: group for group in groups for call in group}
+        calls = tuple(replace(call, group=of.get(call.id, ())) for call in run.calls)
+        return replace(run, calls=calls, things=told.things)
+
+
+@dataclass(frozen=True)
+class _Groups:
+    excludes: tuple[tuple[Text, ...], ...] = ()
+    things: tuple[Thing, ...] = ()
+
+
+@dataclass(frozen=True)
+class Message:
+    """An event or a command: its name, the run that it is of, when it was, and its fields as JSON values."""
+
+    name: Text
+    run: Text
+    at: Seconds
+    fields: dict[Text, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The message as a journal keeps it."""
+        return {"version": VERSION, **_plain(self)}
+
+    @classmethod
+    def from_json(cls, data: object) -> Message:
+        """The message that ``to_json`` gave. Raises ``ValueError``, in one line."""
+        if not isinstance(data, dict) or not {"name", "run", "at", "fields"} <= data.keys():
+            raise ValueError("it is no message: a message has a name, a run, at and fields")
+        _known_version(data, least=1)
+        return _read(cls, data)
+
+
+def _by_rank(calls: tuple[Call, ...]) -> list[tuple[str, ...]]:
+    """The groups of version 0, which lists pairs: compute calls of equal rank that are made."""
+    found: dict[int, list[str]] = {}
+    for call in calls:
+        if call.kind == "compute" and call.same_as is None:
+            found.setdefault(call.rank, []).append(call.id)
+    return [tuple(group) for group in found.values()]
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    """The fields as JSON has them, without what ``to_json`` makes itself."""
+    return {
+        item.name: None if item.name in _OWN else _of(getattr(record, item.name)) for item in fields(record)
+    }
+
+
+_OWN = ("calls", "group", "result", "answer")
+
+
+def _of(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_of(item) for item in value]
+    if isinstance(value, Usage | Planning | Recovery | Thing):
+        return _plain(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _known_version(data: Mapping[str, Any], *, least: int) -> int:
+    version = data.get("version", 0)
+    if not isinstance(version, int) or version < least:
+        raise ValueError(f"version: {version!r} is no version of llmorch's records")
+    if version > VERSION:
+        raise ValueError(
+            f"version: it is of version {version}, and this llmorch reads up to {VERSION}: use a newer llmorch"
+        )
+    return version
+
+
+_READERS: dict[type[Any], TypeAdapter[Any]] = {}
+"""Made when they are first needed, which takes a while."""
+
+
+def _read(kind: type[T], data: object, within: str = "") -> T:
+    if kind not in _READERS:
+        _READERS[kind] = TypeAdapter(kind)
+    try:
+        read: T = _READERS[kind].validate_python(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = within + ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            raise ValueError(f"{where} is missing: the run was saved by another version of llmorch") from None
+        raise ValueError(f"{where}: {first['msg']}") from None
+    return read
