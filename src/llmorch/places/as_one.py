@@ -13,6 +13,7 @@ from llmorch.errors import CallError
 from llmorch.places.arguments import Inputs, arguments
 from llmorch.places.failure import Raised, raised
 from llmorch.places.handles import Held
+from llmorch.places.jobs import failure
 from llmorch.places.port import End, Here
 from llmorch.places.shown import Shown
 
@@ -42,7 +43,7 @@ class AsOne:
                 self._fitting.append(place)
                 self._ends.append(End())
             except CallError as error:
-                self._ends.append(End(error=error))
+                self._ends.append(failure(error))
         self._alone = len(fitting) == 1
         self.is_empty = not fitting
         if self._alone:
@@ -61,7 +62,7 @@ class AsOne:
                 f"return a list of {count}: one result for each call, in their order"
             )
         if error is not None:
-            made = [End(error=error)] * count
+            made = [failure(error)] * count
         else:
             made = [end(result)] if self._alone else [_item(item) for item in result or ()]
         for place, one in zip(self._fitting, made, strict=True):
@@ -73,7 +74,7 @@ def _item(result: Any) -> End:
     """What one call of a batch came to."""
     if isinstance(result, BaseException):  # gather has one for what was cancelled
         result = raised(result)
-    return End(error=error_of(result)) if isinstance(result, Raised) else end(result)
+    return failure(error_of(result)) if isinstance(result, Raised) else end(result)
 
 
 def error_of(raised: Raised) -> CallError:
@@ -84,7 +85,7 @@ def error_of(raised: Raised) -> CallError:
 def end(result: Any, error: CallError | None = None) -> End:
     """What a call came to."""
     if error is not None:
-        return End(error=error)
+        return failure(error)
     if isinstance(result, Held):
         return End(result)
     return End(Here(*result) if isinstance(result, Shown) else Here(result))

@@ -49,7 +49,7 @@ class Begun:
 
     def fail(self, error: CallError) -> None:
         """All of its calls have failed."""
-        self.tell([End(error=error)] * len(self.job.calls))
+        self.tell([failure(error)] * len(self.job.calls))
 
     def cancel(self) -> bool:
         """Stop the work; false where that can't be done."""
@@ -143,6 +143,12 @@ class Task:
             self._cancelled = True
             self._task.cancel()
         return True
+
+
+def failure(error: CallError) -> End:
+    """The end of a call that failed, without the frames that the error came through: they hold arguments."""
+    error.__traceback__ = error.__context__ = None
+    return End(error=error)
 
 
 def closed(name: str) -> CallError:
