@@ -125,7 +125,7 @@ def outside_loop(work: Coroutine[Any, Any, T], name: str) -> T:
         raise LLMOrchError(f"an event loop runs already; write: await orchestrator.{name}(...)")
 
     async def alone() -> T:
-        from llmorch.places.stopping import end_tasks
+        from llmorch.places.coroutines import end_tasks
 
         try:
             return await work

@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from llmorch.places import pages
+from llmorch.places import anonymous
 from llmorch.places.anonymous import anonymous_file, mapped, most_files, write
 
 MANY = 8 * 1024 * 1024
@@ -16,7 +16,7 @@ MANY = 8 * 1024 * 1024
 @pytest.mark.parametrize("granted", [True, False])
 @pytest.mark.parametrize("size", [MANY - 1, MANY, MANY + 1, MANY + 3_000_001])
 def test_what_is_written_is_what_is_mapped(size: int, granted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "_granted", granted and pages._granted)
+    monkeypatch.setattr(anonymous, "_granted", granted and anonymous._granted)
     first, second = os.urandom(1000), os.urandom(size - 4096)
     file = anonymous_file()
     write(file, size, [(0, first), (4096, memoryview(second))])
@@ -30,11 +30,11 @@ def test_what_is_written_is_what_is_mapped(size: int, granted: bool, monkeypatch
 
 
 def test_a_kernel_that_gives_no_large_pages_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "_COLLAPSE", 12_345)  # no advice that there is
-    monkeypatch.setattr(pages, "_granted", True)
+    monkeypatch.setattr(anonymous, "_COLLAPSE", 12_345)  # no advice that there is
+    monkeypatch.setattr(anonymous, "_granted", True)
     file = anonymous_file()
     write(file, MANY, [(0, b"x" * MANY)])
-    assert pages._granted is False
+    assert anonymous._granted is False
     assert os.pread(file.descriptor, 3, MANY - 3) == b"xxx"
 
 

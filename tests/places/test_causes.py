@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llmorch.places.causes import MESSAGE, one_line
-from llmorch.places.failure import DETAIL, described
+from llmorch.places.failure import DETAIL, MESSAGE, described, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,15 +14,13 @@ from llmorch.declare.functions import Function
 from llmorch.errors import CallError
 from llmorch.places import iterators
 from llmorch.places.failure import LATE
-from llmorch.places.inline import Inline
 from llmorch.places.iterators import MAX_ITEMS
+from llmorch.places.local import Local
 from llmorch.places.workers import Worker
 from tests.places import iterating
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from llmorch.places.processor import Processor
 
 pytestmark = pytest.mark.anyio
 
@@ -35,11 +33,11 @@ async def worker() -> AsyncIterator[Worker]:
 
 
 @pytest.fixture(params=["inline", "worker"])
-async def place(request: pytest.FixtureRequest, worker: Worker) -> AsyncIterator[Processor]:
+async def place(request: pytest.FixtureRequest, worker: Worker) -> AsyncIterator[Local | Worker]:
     if request.param == "worker":
         yield worker
         return
-    made = Inline()
+    made = Local(1)
     yield made
     await made.close()
 
@@ -50,17 +48,17 @@ def offered(call: Any, **said: Any) -> Function:
 
 @pytest.mark.parametrize("kind", iterating.ALL)
 @pytest.mark.parametrize("call", [iterating.returned, iterating.async_returned])
-async def test_an_iterator_is_a_list_of_its_items(place: Processor, call: Any, kind: str) -> None:
+async def test_an_iterator_is_a_list_of_its_items(place: Local | Worker, call: Any, kind: str) -> None:
     assert await place.execute(offered(call), {"kind": kind}) == iterating.ALL[kind][1]
 
 
 @pytest.mark.parametrize("call", [iterating.rows, iterating.async_rows])
-async def test_what_a_generator_function_yields_is_its_result(place: Processor, call: Any) -> None:
+async def test_what_a_generator_function_yields_is_its_result(place: Local | Worker, call: Any) -> None:
     assert await place.execute(offered(call), {"n": 3}) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("call", [iterating.failing, iterating.async_failing])
-async def test_what_an_iterator_raises_is_the_failure_of_the_call(place: Processor, call: Any) -> None:
+async def test_what_an_iterator_raises_is_the_failure_of_the_call(place: Local | Worker, call: Any) -> None:
     with pytest.raises(CallError, match=r"^ValueError: row 2 is broken$") as caught:
         await place.execute(offered(call), {"n": 2})
     assert caught.value.kinds[0] == "builtins.ValueError"
@@ -73,27 +71,27 @@ async def test_what_an_iterator_raises_is_the_failure_of_the_call(place: Process
     [iterating.endless, iterating.returned_endless, iterating.async_endless],
     ids=lambda call: call.__name__,
 )
-async def test_one_that_never_ends_is_a_failure_that_says_so(place: Processor, call: Any) -> None:
+async def test_one_that_never_ends_is_a_failure_that_says_so(place: Local | Worker, call: Any) -> None:
     with pytest.raises(CallError, match=f"^Endless: more than {MAX_ITEMS:,} items come of the iterator"):
         await place.execute(offered(call), {})
 
 
 async def test_an_open_file_stays_one(tmp_path: Any) -> None:
-    with await Inline().execute(offered(iterating.file), {"path": str(tmp_path / "file")}) as file:
+    with await Local(1).execute(offered(iterating.file), {"path": str(tmp_path / "file")}) as file:
         assert file.read() == "a\nb\n"
 
 
-async def test_a_range_can_be_used_again_and_stays_one(place: Processor) -> None:
+async def test_a_range_can_be_used_again_and_stays_one(place: Local | Worker) -> None:
     assert await place.execute(offered(iterating.range_of), {"n": 2}) == range(2)
 
 
-async def test_a_coroutine_that_an_async_function_returns_is_awaited(place: Processor) -> None:
+async def test_a_coroutine_that_an_async_function_returns_is_awaited(place: Local | Worker) -> None:
     assert await place.execute(offered(iterating.coroutine_in_coroutine), {}) == 7
 
 
 @pytest.mark.parametrize("form", [iterating.batch, iterating.async_batch])
 async def test_of_a_batch_each_result_is_a_list_and_one_that_fails_fails_alone(
-    place: Processor, form: Any
+    place: Local | Worker, form: Any
 ) -> None:
     function = offered(iterating.rows, batch=Batch(form, "calls")).together
     made = await place.execute(function, {"calls": [{"n": n} for n in (0, 1, 2, 3)]})
@@ -102,7 +100,7 @@ async def test_of_a_batch_each_result_is_a_list_and_one_that_fails_fails_alone(
 
 
 async def test_a_slow_iterator_of_an_async_function_doesnt_hold_up_the_event_loop() -> None:
-    place = Inline()
+    place = Local(1)
     work = asyncio.create_task(place.execute(offered(iterating.async_returned_slow), {"n": 3}))
     longest, before = 0.0, time.perf_counter()
     while not work.done():
@@ -124,14 +122,14 @@ async def test_an_async_generator_that_never_waits_lets_others_have_their_turn()
 
     counting = asyncio.create_task(count())
     with pytest.raises(CallError):
-        await Inline().execute(offered(iterating.async_endless), {})
+        await Local(1).execute(offered(iterating.async_endless), {})
     counting.cancel()
     assert turns > 100
 
 
 @pytest.mark.parametrize("call", [iterating.slow, iterating.async_returned_slow])
-async def test_drawing_counts_to_the_timeout_of_the_call(place: Processor, call: Any) -> None:
-    if call is iterating.slow and isinstance(place, Inline):
+async def test_drawing_counts_to_the_timeout_of_the_call(place: Local | Worker, call: Any) -> None:
+    if call is iterating.slow and isinstance(place, Local):
         pytest.skip("a thread can't be stopped: a function with a timeout runs in a process")
     began = time.perf_counter()
     with pytest.raises(CallError, match="took longer than its timeout of 0.2 s") as caught:
@@ -152,7 +150,7 @@ async def test_a_thread_stops_drawing_once_nobody_wants_the_result() -> None:
         finally:
             over.set()
 
-    place = Inline()
+    place = Local(1)
     work = asyncio.create_task(place.execute(Function("items", items), {}))
     await began.wait()
     work.cancel()
@@ -167,7 +165,7 @@ async def test_iterators_in_one_another_without_end_are_a_failure() -> None:
         yield nest()
 
     with pytest.raises(CallError, match="iterators in iterators"):
-        await Inline().execute(Function("nest", nest), {})
+        await Local(1).execute(Function("nest", nest), {})
 
 
 def test_the_items_of_iterators_in_one_another_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -511,12 +511,35 @@ async def test_cancelling_many_times_at_any_moment_never_mixes_up_results(worker
 
 async def test_closing_stops_a_running_call_and_says_so(tmp_path: Path) -> None:
     pool = Workers(1)
+    await call(pool.place((0,)), sample.pid)
     task = asyncio.create_task(call(pool.place((0,)), sample.nap, seconds=30, file=str(tmp_path / "effect")))
     await asyncio.sleep(0.3)
     await pool.close()
     with pytest.raises(CallError, match=r"^nap was stopped: its processor was closed$"):
         async with asyncio.timeout(3):  # it hears of that at once
             await task
+
+
+def test_a_worker_is_heard_where_its_call_is_while_the_event_loop_before_is_held_up() -> None:
+    pool = Workers(1)
+    worker = pool.place((0,))
+    called, go_on, found = threading.Event(), threading.Event(), []
+
+    async def first() -> None:
+        found.append(await call(worker, sample.echo, value=0))
+        called.set()
+        go_on.wait(30)  # not even the event loop goes on
+        found.append(await call(worker, sample.echo, value=4))
+
+    thread = threading.Thread(target=lambda: asyncio.run(first()))
+    thread.start()
+    called.wait(30)
+    for value in (1, 2, 3):
+        found.append(asyncio.run(asyncio.wait_for(call(worker, sample.echo, value=value), 20)))
+    go_on.set()
+    thread.join()
+    asyncio.run(pool.close())
+    assert found == [0, 1, 2, 3, 4]
 
 
 async def test_an_idle_process_runs_its_exit_handlers_when_closed(tmp_path: Path) -> None:

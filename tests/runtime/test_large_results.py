@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmorch import Orchestrator, Released, function
-from llmorch.places.handing import Held
+from llmorch.places.handles import Held
 from llmorch.testing import ScriptedModel
 from tests.runtime import large
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from llmorch import LimitReached, ModelError, Orchestrator, function
+from llmorch import CallError, LimitReached, ModelError, Orchestrator, function
 from llmorch.declare.functions import Function
-from llmorch.places import showing
-from llmorch.places.inline import Inline
+from llmorch.places import shown
+from llmorch.places.local import Local
 from llmorch.places.workers import Workers
 from llmorch.running import Limit
 from llmorch.testing import ScriptedModel
@@ -70,11 +70,10 @@ BLOCKING = [at_once, after_waiting, in_parts, then_raises, whatever_happens, in_
 @pytest.mark.parametrize("call", BLOCKING)
 async def test_a_call_that_holds_up_the_event_loop_past_its_timeout_is_late(call: Any) -> None:
     look = Function("look", call, timeout=0.1)
-    ended: asyncio.Future[tuple[Any, Any]] = asyncio.get_running_loop().create_future()
-    place = Inline()
-    place.begin(look, {"page": "a"}, lambda *came: ended.set_result(came))
-    result, error = await ended
-    assert (result, str(error)) == (None, LATE)
+    place = Local(1)
+    with pytest.raises(CallError) as failed:
+        await place.execute(look, {"page": "a"})
+    assert str(failed.value) == LATE
     await place.close()
 
 
@@ -170,7 +169,7 @@ async def test_a_process_says_itself_whether_it_was_in_time_while_the_event_loop
 
 async def test_a_call_that_ended_in_time_is_not_late_because_another_blocks_after_it() -> None:
     look = Function("look", in_time, timeout=0.1)
-    place = Inline()
+    place = Local(1)
     began = asyncio.Event()
 
     async def neighbour() -> None:
@@ -211,7 +210,7 @@ async def test_a_call_that_was_done_while_another_blocked_is_not_late_and_one_th
 
 async def test_what_blocks_before_a_call_begins_is_no_time_of_its_own() -> None:
     look = Function("look", in_time, timeout=0.1)
-    place = Inline()
+    place = Local(1)
     asyncio.get_running_loop().call_soon(time.sleep, 0.2)
     assert await place.execute(look, {"began": asyncio.Event()}) == "a"
     await place.close()
@@ -232,15 +231,15 @@ async def test_a_generator_that_ended_in_time_on_its_thread_is_not_late_for_what
 async def test_a_result_is_shown_in_time_also_while_the_event_loop_is_held_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(showing, "SECONDS", 0.1)
-    monkeypatch.setattr("llmorch.places.inline.SECONDS", 0.1)
+    monkeypatch.setattr(shown, "SECONDS", 0.1)
+    monkeypatch.setattr("llmorch.places.local.SECONDS", 0.1)
     loop = asyncio.get_running_loop()
 
     def show(value: str) -> str:
         loop.call_soon_threadsafe(time.sleep, 0.3)
         return "shown"
 
-    made = await Inline().execute(Function("look", quick, show=show), {"page": "a"})
+    made = await Local(1).execute(Function("look", quick, show=show), {"page": "a"})
     assert (made.result, made.text, made.why) == ("a", "shown", "")
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from llmorch import LimitReached, LLMOrchError, Orchestrator, Processors, function
 from llmorch.declare.offered import as_functions
-from llmorch.places import stopping
+from llmorch.places import coroutines
 from llmorch.plan import parse
 from llmorch.schedule import CallCancelled, CallCompleted, Dispatch
 from llmorch.testing import ScriptedModel
@@ -363,7 +363,7 @@ async def test_a_function_that_asks_the_model_has_a_timeout_for_all_its_prompts(
 async def test_an_async_function_that_ignores_its_cancellation_holds_nothing_up(
     way: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stopping, "PATIENCE", 0.2)
+    monkeypatch.setattr(coroutines, "PATIENCE", 0.2)
     before = asyncio.all_tasks()
 
     @function(timeout=0.2)

@@ -6,11 +6,11 @@ Decides which of them are worked out here, and which in the process that is call
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import DictOf, ListOf, Reference, Template, references
 from llmorch.errors import CallError, EvaluationError
-from llmorch.places.handing import Held, Later
+from llmorch.places.handles import Held, Later
 from llmorch.plan.arguments import argument
 
 if TYPE_CHECKING:
@@ -20,16 +20,6 @@ if TYPE_CHECKING:
     from llmorch.declare.functions import Function
     from llmorch.declare.parameters import Parameter
     from llmorch.places.port import Handle
-
-
-class Unopened(Protocol):
-    """Results of which some are in files."""
-
-    def closed(self, call: CallId, /) -> Held | None:
-        """A result that is in its file, and that nobody here has opened."""
-
-    def unopened(self, call: CallId, /) -> Any:
-        """A result as it is: in its file, or its value."""
 
 
 class Inputs(Mapping["CallId", Any]):
@@ -69,19 +59,19 @@ class Inputs(Mapping["CallId", Any]):
 
 
 def arguments(
-    call: FunctionCall, function: Function, results: Mapping[CallId, Any], *, handed: Unopened | None = None
+    call: FunctionCall, function: Function, results: Inputs, *, handed: bool = False
 ) -> dict[str, Any]:
     """The values of a call's arguments, by name, from the results of earlier calls.
 
-    With ``handed``, the same results, the call is made in another process, and what is made of those
-    that are closed is a ``Later``. Raises ``CallError`` for an argument that has no value or doesn't fit.
+    With ``handed`` the call is made in another process, and what is made of results that are closed is
+    a ``Later``. Raises ``CallError`` for an argument that has no value or doesn't fit.
     """
     args = {}
     for name, expression in call.args.items():
         parameter = function.by_name[name]
         try:
-            if handed is not None and _is_closed(expression, handed):
-                args[name] = _later(parameter, expression, handed)
+            if handed and _is_closed(expression, results):
+                args[name] = _later(parameter, expression, results)
             else:
                 args[name] = argument(parameter, expression, results)
         except (EvaluationError, ValueError) as error:
@@ -101,17 +91,17 @@ def _made(parameter: Parameter, function: Function) -> Any:
         raise CallError(f"{parameter.name} of {function.name}: its default can't be made: {reason}") from None
 
 
-def _is_closed(expression: Expression, results: Unopened) -> bool:
+def _is_closed(expression: Expression, results: Inputs) -> bool:
     return any(results.closed(reference.id) is not None for reference in references(expression))
 
 
-def _later(parameter: Parameter, expression: Expression, results: Unopened) -> Later:
+def _later(parameter: Parameter, expression: Expression, results: Inputs) -> Later:
     used = {reference.id: results.unopened(reference.id) for reference in references(expression)}
     kinds = _kinds(expression, results)
     return Later(parameter.bare, expression, used, as_it_is=kinds is not None and parameter.takes(kinds))
 
 
-def _kinds(expression: Expression, results: Unopened) -> Sequence[str] | None:
+def _kinds(expression: Expression, results: Inputs) -> Sequence[str] | None:
     """The classes of an argument that only puts closed results together; ``None`` for any other."""
     match expression:
         case Reference(id_):
@@ -128,5 +118,5 @@ def _kinds(expression: Expression, results: Unopened) -> Sequence[str] | None:
     return None
 
 
-def _is_put(item: Expression, results: Unopened) -> bool:
+def _is_put(item: Expression, results: Inputs) -> bool:
     return not _is_closed(item, results) or _kinds(item, results) is not None

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 from cloudpickle import cloudpickle as inner
 
-from llmorch.places import classes, members, typed
+from llmorch.places import classes
+from llmorch.places.members import reduced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,7 +86,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(obj, type):
             return self._class_reduced(obj)
         if isinstance(obj, enum.Enum):
-            return members.reduced(obj)
+            return reduced(obj)
         if isinstance(obj, types.FunctionType):
             if self._is_home(obj) or not inner._should_pickle_by_reference(obj):
                 return self._function_reduced(obj)
@@ -94,13 +95,13 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _cached, (obj.__wrapped__, obj.cache_parameters())
         if type(obj).__module__ == "llmorch.declare.functions" and type(obj).__name__ == "Function":
             return type(None), ()  # what ``@function`` noted on a function is of no use over there
-        if typed.is_alias(obj) and not _importable(obj, obj.__name__):
+        if classes.is_alias(obj) and not _importable(obj, obj.__name__):
             if id(obj) in self._aliases:  # it is in itself
                 return str, (obj.__name__,)
             self._aliases.add(id(obj))
-            return typed.alias_reduced(obj)
-        if typed.is_validating(obj):
-            return typed.validating_reduced(obj)
+            return classes.alias_reduced(obj)
+        if classes.is_validating(obj):
+            return classes.validating_reduced(obj)
         return super().reducer_override(obj)
 
     def _is_home(self, function: Any) -> bool:
@@ -223,13 +224,13 @@ def _property(function: Any, name: str | None) -> functools.cached_property[Any]
 def _new_type_reduced(made: Any) -> Any:
     if _importable(made, made.__qualname__):
         return made.__qualname__
-    return typed.new_type, (made.__name__, made.__supertype__, made.__module__)
+    return classes.new_type, (made.__name__, made.__supertype__, made.__module__)
 
 
 def _parameter_reduced(parameter: Any) -> Any:
     if _importable(parameter, parameter.__name__):
         return parameter.__name__
-    return typed.parameter_reduced(parameter)
+    return classes.parameter_reduced(parameter)
 
 
 def _weak_reduced(mapping: Any) -> Any:

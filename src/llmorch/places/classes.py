@@ -1,9 +1,9 @@
-"""Taking apart a class that can't be imported on the other side, and building it there.
+"""Taking apart what can't be imported on the other side, and building it there: classes, aliases, parameters of types.
 
 Decides how each kind of class is made anew: with its slots, with the members of an
 enumeration as they are, and without running again what ran when it was defined: its
 metaclass's own code, ``__init_subclass__``, ``__init__`` of members. A class is made once
-in a process and known by its number from then on.
+in a process and known by its number from then on. It must not know how they are pickled.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import abc
 import enum
 import types
+import typing
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     Reduced = tuple[Any, ...]
+
 
 _CREATED = ("__module__", "__qualname__", "__slots__")
 """Given to a class when it is made; everything else is set afterwards, when it may be referred to."""
@@ -237,3 +240,61 @@ def _completed(cls: type, state: tuple[Mapping[str, Any], Sequence[type], Mappin
     if keep:
         kept[cls.__qualname__] = cls
     return cls
+
+
+_ALIASES = (("typing", "TypeAliasType"), ("typing_extensions", "TypeAliasType"))
+_VALIDATING = ("pydantic._internal._validate_call", "ValidateCallWrapper")
+
+
+def is_alias(value: Any) -> bool:
+    """Whether it is what ``type Name = ...`` makes."""
+    return _named(value) in _ALIASES
+
+
+def alias_reduced(alias: Any) -> Reduced:
+    """How an alias is made anew."""
+    return _alias, (type(alias), alias.__name__, alias.__value__, alias.__type_params__)
+
+
+def _alias(kind: Any, name: str, value: Any, parameters: tuple[Any, ...]) -> Any:
+    return kind(name, value, type_params=parameters)
+
+
+def new_type(name: str, supertype: Any, module: str) -> Any:
+    """``NewType`` of this process."""
+    made: Any = typing.NewType(name, supertype)  # type: ignore[misc]  # its name isn't written here
+    made.__module__ = module
+    return made
+
+
+def parameter_reduced(parameter: Any) -> Reduced:
+    """How a ``ParamSpec`` or a ``TypeVarTuple`` is made anew."""
+    return type(parameter), (parameter.__name__,)
+
+
+def is_validating(value: Any) -> bool:
+    """Whether it is what stands before a function that is decorated with ``validate_call``."""
+    return _named(value) == _VALIDATING
+
+
+def validating_reduced(wrapper: Any) -> Reduced:
+    """How it is made anew: from the types as they are here, since texts can't be looked up over there."""
+    function = wrapper.schema_type
+    hints = None
+    with suppress(Exception):  # a name that is known nowhere: it fails over there as it would here
+        spaces = wrapper.ns_resolver.types_namespace
+        hints = typing.get_type_hints(function, spaces.globals, spaces.locals, include_extras=True)
+    config = wrapper.config_wrapper.config_dict
+    return _validating, (type(wrapper), wrapper.function, function, hints, config, wrapper.validate_return)
+
+
+def _validating(
+    kind: Any, called: Any, function: Any, hints: dict[str, Any] | None, config: Any, returns: bool
+) -> Any:
+    if hints is not None:
+        function.__annotations__ = hints
+    return kind(called, config, returns, None)
+
+
+def _named(value: Any) -> tuple[str, str]:
+    return type(value).__module__, type(value).__name__

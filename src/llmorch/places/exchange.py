@@ -1,7 +1,7 @@
-"""One call's exchange with a worker process: what it is told first, and what its answer means.
+"""One call's exchange with a worker process: what it is told first, what is sent, and what its answer means.
 
-Decides the order of the messages. What becomes of a process that doesn't answer is
-``workers.py``'s to say.
+Decides the order of the messages, and the error for arguments that can't be sent. What becomes of a
+process that doesn't answer is ``workers.py``'s to say.
 """
 
 from __future__ import annotations
@@ -9,20 +9,31 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from llmorch.errors import CallError
+from llmorch.errors import CallError, EvaluationError
 from llmorch.places.failure import OUTGROWN, described, known_kinds, late
-from llmorch.places.handing import Later, kept
-from llmorch.places.sending import calling, opened_arguments, unfit, write
+from llmorch.places.handles import Enclosing, Later, kept
+from llmorch.places.known import tell
 from llmorch.places.surroundings import current
-from llmorch.places.telling import tell
-from llmorch.places.wire import pack
-from llmorch.places.worker import LARGE, LATE, LOAD, RAISED, REFUSED, SURROUNDINGS, UNFIT, UNREAD
+from llmorch.places.wire import Parcel, pack
+from llmorch.places.worker import (
+    CALL,
+    CALL_BATCH,
+    LARGE,
+    LATE,
+    LOAD,
+    RAISED,
+    REFUSED,
+    SURROUNDINGS,
+    UNFIT,
+    UNREAD,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmorch.declare.functions import Function
     from llmorch.places.process import Process
+    from llmorch.places.told import Told
     from llmorch.places.wire import Message
 
 ON_LOOP = 1024 * 1024
@@ -112,3 +123,61 @@ def outgrown(function: Function, detail: str = "") -> CallError:
     return CallError(
         f"{function.name} took more memory than its limit of {size}", detail=detail, kinds=OUTGROWN
     )
+
+
+def calling(function: Function, args: Mapping[str, Any], told: Told) -> Parcel:
+    """The message that makes a worker call a function that it remembers."""
+    told.begin()
+    enclosing = Enclosing()
+    values = {name: value.sent() if isinstance(value, Later) else value for name, value in args.items()}
+    late = [name for name, value in values.items() if isinstance(value, Later)]
+    reducers = enclosing.reducers if any(isinstance(value, Later) for value in args.values()) else None
+    try:
+        show = None if function.show is None else id(function.show)
+        kind = CALL_BATCH if function.is_batch else CALL
+        limits = (function.memory, function.timeout)
+        asked = (id(function.call), values, late, *limits, show, function.keeps_iterator)
+        parcel = pack(kind, asked, reducers=reducers, unsent=told.unsent)
+    except Exception as error:
+        text, detail = described(error)
+    else:
+        parcel.enclosed = enclosing.files
+        return parcel
+    for name, value in values.items():
+        try:
+            pack(CALL, value, reducers=reducers)
+        except Exception as error:
+            text, detail = described(error)
+            what = f"its argument {name}, a value of type {type(value).__name__}"
+            text = f"{what}, can't be sent to another process ({text})"
+            break
+    raise CallError(f"{function.name} can't be called: {text}; pass plain data", detail=detail)
+
+
+def opened_arguments(function: Function, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments that are worked out here after all, their held results opened.
+
+    Raises ``CallError`` for one that has no value, or of a result that can't be read here either.
+    """
+    found = {}
+    for name, value in args.items():
+        try:
+            found[name] = value.value() if isinstance(value, Later) else value
+        except (EvaluationError, ValueError) as error:
+            raise unfit(function, name, str(error)) from None
+        except CallError as error:
+            raise CallError(f"{function.name} can't be called: {error}", detail=error.detail) from None
+    return found
+
+
+def unfit(function: Function, name: str, reason: str) -> CallError:
+    """The failure of a call whose argument has no value, or one that doesn't fit."""
+    return CallError(f"{name} of {function.name}: {reason}")
+
+
+def write(parcel: Parcel, function: Function) -> None:
+    """Write a message's file; on any thread."""
+    try:
+        parcel.write()
+    except OSError as error:
+        raise CallError(f"{function.name} can't be called: its arguments can't be written: {error}") from None

@@ -1,15 +1,21 @@
 """How a function's exception becomes text: one bounded line, its traceback, and its kinds.
 
-Exceptions never travel as objects, so one that can't be pickled, or whose ``__str__``
-raises, is as good as any other. This module must not know where the function ran.
+The line has its message, its notes, the members of a group, and what it came of. Exceptions never
+travel as objects, so one that can't be pickled, or whose ``__str__`` raises, is as good as any
+other: it may override whatever is read of it here, and its causes may be many or lead back to it. This
+module must not know where the function ran, and must import quickly.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmorch.errors import CallError
-from llmorch.places.causes import one_line, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 DETAIL = 20_000
 """The longest traceback, in characters."""
@@ -87,3 +93,176 @@ OUTGROWN = kinds_of(MemoryError())
 """What a call past its limit of memory counts as."""
 CRASHED = kinds_of(Exception())
 """What the end of a call's process counts as: no exception in particular."""
+
+
+MESSAGE = 2_000
+"""The longest line, in characters."""
+MAX_TOLD = 50
+"""The most exceptions that one line tells of."""
+MAX_NOTES = 10
+"""The most notes of one exception that are told."""
+MAX_MEMBERS = 10
+"""The most different members of one group that are told."""
+MAX_CAUSES = 8
+"""The most exceptions of one chain that are told: half of them its last, where it began."""
+
+_MAX_CHAIN = 1_000
+_BEGINNING = slice(4 * MESSAGE)
+_SHORTEST = 24
+_SILENT = ("CancelledError", "GeneratorExit")
+"""How a coroutine is stopped: what an exception was raised for in the end says nothing by these."""
+
+
+def one_line(error: BaseException) -> str:
+    """The line ``type: message``, with all else that the exception tells."""
+    line = _Line()
+    with suppress(BaseException):  # else what was told until then
+        line.tell("", error)
+    return line.text() or "an exception that can't be read"
+
+
+def shortened(text: str, limit: int) -> str:
+    """A text of at most ``limit`` characters: its beginning and, past the gap, its end."""
+    if len(text) <= limit:
+        return text
+    head = limit * 3 // 4
+    return f"{text[:head]} ... {text[len(text) - (limit - head - 5) :]}"
+
+
+class _Line:
+    """A line as it is written: pieces of text, each with what joins it to the one before."""
+
+    def __init__(self) -> None:
+        self._pieces: list[tuple[str, str]] = []
+        self._left = MAX_TOLD
+
+    def text(self) -> str:
+        """The line, of which each piece is shortened so that all of them are in it."""
+        joints = sum(len(joint) for joint, _ in self._pieces)
+        limit = _fair([len(piece) for _, piece in self._pieces], MESSAGE - joints)
+        line = "".join(joint + shortened(piece, limit) for joint, piece in self._pieces)
+        return shortened(line, MESSAGE)
+
+    def tell(self, joint: str, error: BaseException) -> None:
+        """Tell an exception, then what it came of."""
+        self._tell_one(joint, error)
+        for before, cause in _causes(error):
+            if self._left > 0:
+                self._tell_one(before, cause, told=self._says(_text(cause) or _name(cause)))
+
+    def _tell_one(self, joint: str, error: BaseException, *, told: bool = False) -> None:
+        """Tell an exception without what it came of; ``told`` says that its message is in the line."""
+        self._left -= 1
+        members = _members(error)
+        if not told or members:
+            name, message = _name(error), _text(error)
+            self._pieces.append((joint, f"{name}: {message}" if message else name))
+        for note in _notes(error):
+            if not self._says(note):
+                self._pieces.append(("; ", note))
+        if members:
+            self._tell_members(members)
+
+    def _tell_members(self, members: Sequence[BaseException]) -> None:
+        different: set[str] = set()
+        seen = 0
+        for member in members:
+            if self._left <= 0 or len(different) == MAX_MEMBERS:
+                break
+            start = len(self._pieces)
+            self.tell(" | " if different else ": [", member)
+            told = "".join(
+                joint * (place > 0) + piece for place, (joint, piece) in enumerate(self._pieces[start:])
+            )
+            if told in different:
+                del self._pieces[start:]
+            different.add(told)
+            seen += 1
+        if seen < len(members):
+            self._pieces.append((" | " if different else ": [", f"and {len(members) - seen:,} more"))
+        self._pieces.append(("]", ""))
+
+    def _says(self, text: str) -> bool:
+        """Whether the line has this text already, and not only in the middle of a word."""
+        text = text.strip("'\"") or text  # a KeyError's message is in quotes
+        line = "".join(joint + piece for joint, piece in self._pieces)
+        at = line.find(text)
+        while at >= 0:
+            end = at + len(text)
+            inside = (line[at - 1 : at] + text[0]).isalnum() if at else False
+            if not inside and not (end < len(line) and (text[-1] + line[end]).isalnum()):
+                return True
+            at = line.find(text, at + 1)
+        return False
+
+
+def _causes(error: BaseException) -> list[tuple[str, BaseException]]:
+    """What an exception came of, the nearest first, each with how it is joined to the one before."""
+    found: list[tuple[str, BaseException]] = []
+    known = {id(error)}
+    while len(found) < _MAX_CHAIN:
+        cause, joint = _attribute(error, "__cause__"), "; caused by "
+        if cause is None and not _attribute(error, "__suppress_context__"):
+            cause, joint = _attribute(error, "__context__"), "; while handling "
+        if not _is_error(cause) or id(cause) in known:
+            break
+        known.add(id(cause))
+        if _name(cause) not in _SILENT:
+            found.append((joint, cause))
+        error = cause
+    half = MAX_CAUSES // 2
+    if len(found) <= MAX_CAUSES:
+        return found
+    joint, cause = found[-half]
+    return [*found[:half], (f"; ...{joint}", cause), *found[-half + 1 :]]
+
+
+def _members(error: BaseException) -> Sequence[BaseException]:
+    """The members of a group; nothing for any other exception."""
+    if not issubclass(type(error), BaseExceptionGroup):
+        return ()
+    members = _attribute(error, "exceptions")
+    return members if type(members) is tuple and all(map(_is_error, members)) else ()
+
+
+def _notes(error: BaseException) -> list[str]:
+    notes = _attribute(error, "__notes__")
+    some: Iterable[Any] = islice(notes, MAX_NOTES) if type(notes) is list else ()
+    return [text for note in some if (text := _text(note))]
+
+
+def _name(error: BaseException) -> str:
+    try:
+        return str(type(error).__name__)[:200]
+    except BaseException:  # a metaclass may override it
+        return "Exception"
+
+
+def _text(value: object) -> str:
+    """What is written with a value, on one line."""
+    try:
+        text = str.__getitem__(str(value), _BEGINNING)  # a subclass of str may override the rest
+    except BaseException:
+        return "(its message can't be read)"
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _attribute(error: BaseException, name: str) -> Any:
+    try:
+        return getattr(error, name, None)
+    except BaseException:  # an exception may override it
+        return None
+
+
+def _is_error(value: object) -> bool:
+    return issubclass(type(value), BaseException)
+
+
+def _fair(lengths: Sequence[int], room: int) -> int:
+    """The length to which each piece may go, so that all of them fit into the room together."""
+    for place, length in enumerate(sorted(lengths)):
+        share = room // (len(lengths) - place)
+        if length > share:
+            return max(share, _SHORTEST)
+        room -= length
+    return max(lengths, default=0) or _SHORTEST

@@ -7,27 +7,25 @@ models or order.
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.functions import Function
 from llmorch.errors import CallError
 from llmorch.places.arguments import Inputs, arguments
-from llmorch.places.batches import Batch
-from llmorch.places.forks import forgotten_in_children
-from llmorch.places.handing import Held, opened
-from llmorch.places.port import End, Here
-from llmorch.places.showing import SECONDS, Shown, late, shown
-from llmorch.places.stopping import PATIENCE, Awaited, cancelled, failed
+from llmorch.places.as_one import AsOne, end
+from llmorch.places.coroutines import Awaited, cancelled
+from llmorch.places.handles import opened
+from llmorch.places.jobs import Begun, Jobs, Task
+from llmorch.places.shown import SECONDS, late, shown
 from llmorch.places.threads import Threads, end_of
 from llmorch.places.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-    from llmorch.places.port import Handle, Job, Work
-    from llmorch.places.stopping import Done
+    from llmorch.places.coroutines import Done
+    from llmorch.places.port import End, Job, Work
     from llmorch.places.threads import Measured
 
 
@@ -42,13 +40,7 @@ class Local:
     def __init__(self, count: int, devices: Sequence[str] = (), measured: Measured | None = None) -> None:
         self._threads = Threads(measured)
         self._workers = Workers(count, devices)
-        self._running: set[_Call] = set()
-        self._closed = False
-        forgotten_in_children(self)
-
-    def forget(self) -> None:
-        """Know of no call, in a forked child: those that run are its parent's."""
-        self._running = set()
+        self._jobs = Jobs()
 
     def start(self, functions: Iterable[Function]) -> None:
         """Start the workers without waiting, if any of these functions needs one."""
@@ -58,32 +50,31 @@ class Local:
     def begin(self, job: Job, ended: Callable[[Sequence[End]], None]) -> Work:
         """Start a job."""
         function = job.function
-        call = _Call(self._running, ended)
-        results = Inputs(job.inputs)
+        begun: _Begun = _Begun(self._jobs, job, ended)
         try:
-            if self._closed:
-                raise CallError(f"{function.name} can't be called: its processor is closed")
+            self._jobs.refuse(function.name)
             if len(job.calls) > 1:
-                call.batch = batch = Batch(function, job.calls, results)
-                function, args = batch.function, batch.args
-                if batch.is_empty:
-                    call.loop.call_soon(call, None, None)
-                    return call
+                begun.as_one = as_one = AsOne(job)
+                function, args = as_one.function, as_one.args
+                if as_one.is_empty:
+                    begun.loop.call_soon(begun, None, None)
+                    return begun
             else:
-                handed = results if job.processors or function.in_process else None
-                args = arguments(job.calls[0], function, results, handed=handed)
+                results = Inputs(job.inputs)
+                elsewhere = bool(job.processors) or function.in_process
+                args = arguments(job.calls[0], function, results, handed=elsewhere)
             if job.processors or function.in_process:
                 workers = self._workers
                 place = workers.place(job.processors, job.device) if job.processors else workers
-                call.work = _InProcess(function, place.hand(function, args), call)
+                begun.work = Task(begun.made(place.hand, function, args), begun)
             elif function.show is not None:
-                call.work = showing = _Showing(self._threads, function, call)
+                begun.work = showing = _Showing(self._threads, function, begun)
                 showing.work = self._begin_here(function, args, showing.made)
             else:
-                call.work = self._begin_here(function, args, call)
+                begun.work = self._begin_here(function, args, begun)
         except CallError as error:
-            call.loop.call_soon(call, None, error)
-        return call
+            begun.loop.call_soon(begun.fail, error)
+        return begun
 
     def _begin_here(self, function: Function, args: Mapping[str, Any], done: Done) -> Work:
         """Start a call on the event loop or on a thread."""
@@ -115,102 +106,37 @@ class Local:
 
     async def close(self) -> None:
         """Stop what runs, and end every process; a thread ends once its call has returned."""
-        self._closed = True
-        stopping = [asyncio.wrap_future(over) for call in tuple(self._running) if (over := call.stop())]
-        if stopping:
-            await asyncio.wait(stopping, timeout=2 * PATIENCE)
+        await self._jobs.close()
         await self._workers.close()
         self._threads.release()
 
 
-class _Call:
-    """One job that runs: it stands among the ``running`` until it has ended, and tells how."""
+class _Begun(Begun):
+    """A job that hears how the function ended that was called for it."""
 
-    __slots__ = ("_ended", "_over", "_running", "batch", "loop", "work")
+    __slots__ = ("as_one",)
 
-    def __init__(self, running: set[_Call], ended: Callable[[Sequence[End]], None]) -> None:
-        self._running = running
-        self._ended = ended
-        self._over: Future[None] | None = None
-        self.loop = asyncio.get_running_loop()
-        self.work: Work | None = None
-        self.batch: Batch | None = None
-        running.add(self)
+    def __init__(self, jobs: Jobs, job: Job, ended: Callable[[Sequence[End]], None]) -> None:
+        super().__init__(jobs, job, ended)
+        self.as_one: AsOne | None = None
 
     def __call__(self, result: Any, error: CallError | None) -> None:
         """Take how it ended."""
-        self._running.discard(self)
-        self.work = None
-        if self._over is not None and not self._over.done():
-            self._over.set_result(None)
-        if self.batch is None:
-            self._ended((_end(result, error),))
-            return
-        try:
-            result = opened(result)
-        except CallError as failure:
-            error = failure
-        self._ended([_end(*outcome) for outcome in self.batch.outcomes(result, error)])
+        self.tell((end(result, error),) if self.as_one is None else self.as_one.ends(result, error))
 
-    def cancel(self) -> bool:
-        """Stop the work; false where a thread is in it."""
-        return self.work is None or self.work.cancel()
+    def fail(self, error: CallError) -> None:
+        """It has failed."""
+        self(None, error)
 
-    def stop(self) -> Future[None] | None:
-        """Stop it from any thread; what is returned is done once it is over, or can't be stopped."""
-        self._over = Future()
-        if self not in self._running:  # it has just ended
-            return None
-        try:
-            self.loop.call_soon_threadsafe(self._stop)
-        except RuntimeError:  # its event loop is closed: nothing runs there
-            return None
-        return self._over
-
-    def _stop(self) -> None:
-        if not self.cancel() and self._over is not None and not self._over.done():
-            self._over.set_result(None)
-
-
-def _end(result: Any, error: CallError | None) -> End:
-    if error is not None:
-        return End(error=error)
-    if not isinstance(result, Held | Shown):
-        return End(Here(result))
-    text, why = None, ""
-    if isinstance(result, Shown):
-        result, text, why = result
-    handle: Handle = result if isinstance(result, Held) else Here(result)
-    handle.text, handle.why = text, why
-    return End(handle)
-
-
-class _InProcess:
-    """A call in a process."""
-
-    __slots__ = ("_cancelled", "_done", "_function", "_task")
-
-    def __init__(self, function: Function, made: Coroutine[Any, Any, Any], done: Done) -> None:
-        self._function = function
-        self._done = done
-        self._cancelled = False
-        self._task = asyncio.get_running_loop().create_task(made)
-        self._task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        if task.cancelled():
-            self._done(None, cancelled(self._function))
-        elif (error := task.exception()) is not None:
-            self._done(None, error if isinstance(error, CallError) else failed(error))
-        else:
-            self._done(task.result(), None)
-
-    def cancel(self) -> bool:
-        """Stop the process, once: that it has ended is waited for."""
-        if not self._cancelled:
-            self._cancelled = True
-            self._task.cancel()
-        return True
+    async def made(
+        self,
+        hand: Callable[[Function, Mapping[str, Any]], Awaitable[Any]],
+        function: Function,
+        args: Mapping[str, Any],
+    ) -> Sequence[End]:
+        """What came of it in a process, where a large result may be in its file."""
+        result = await hand(function, args)
+        return (end(result),) if self.as_one is None else self.as_one.ends(opened(result))
 
 
 class _Showing:

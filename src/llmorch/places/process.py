@@ -8,12 +8,14 @@ Decides what is done to a process, not when: that is ``workers.py``. Who starts 
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import socket
 import time
 from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from llmorch.places.forks import forgotten_in_children
 from llmorch.places.keeper import ENDED, LIMIT
@@ -22,7 +24,7 @@ from llmorch.places.wire import Inbox, Parcel
 from llmorch.places.worker import LAST, READY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from llmorch.places.output import Outlet
     from llmorch.places.surroundings import Surroundings
@@ -45,8 +47,8 @@ class Process:
 
     ``leash`` leads to its keeper, which kills it with all that it started when the leash
     is let go, and answers when that is done. ``environment`` is what it keeps beside the
-    program's own. It is heard on one event loop at a time, that of the call which runs on it, where
-    ``ask``, ``watch`` and ``ended`` belong; ``kill``, ``reap`` and ``release`` may be called anywhere.
+    program's own. It is heard on one event loop at a time, that of the call which runs on it or did so
+    last: ``ask``, ``watch`` and ``ended`` belong there; ``kill``, ``reap`` and ``release`` may be called anywhere.
     """
 
     def __init__(
@@ -62,7 +64,6 @@ class Process:
         """Whether it did not end when it was killed."""
         self.outstanding = False
         """Whether it was asked something and hasn't answered."""
-        self.loop: asyncio.AbstractEventLoop | None = None
         self.known: dict[int, Any] = {}
         """The functions that it was told of, by their ids here."""
         self.told = Told()
@@ -75,7 +76,8 @@ class Process:
         self._leash = leash
         self._told = b""
         self._outlet = outlet
-        self._descriptor = connection.fileno()  # asyncio makes a socket's repr, which is dear
+        self._ear: _Ear | None = None
+        self._ears: WeakSet[_Ear] = WeakSet()
         self._inbox = Inbox(connection)
         self._waiter: asyncio.Future[Message | None] | None = None
         self._timer: asyncio.Handle
@@ -83,18 +85,14 @@ class Process:
         forgotten_in_children(self)
 
     def attach(self) -> None:
-        """Listen on this event loop from now on."""
+        """Listen on this event loop from now on, and no longer on the one before."""
         loop = asyncio.get_running_loop()
+        if self._ear is not None and self._ear.loop is loop:
+            return
         with self._lock:
             if not self.gone:
-                loop.add_reader(self._descriptor, self._readable)
-                self.loop = loop
-
-    def detach(self) -> None:
-        """Listen no more; on the event loop that does, or for one that is over."""
-        loop, self.loop = self.loop, None
-        if loop is not None and not loop.is_closed():
-            loop.remove_reader(self._descriptor)
+                self._ear = _Ear(self._connection, loop, self._heard)
+                self._ears.add(self._ear)
 
     async def started(self) -> None:
         """Wait for the program to be ready for its first message."""
@@ -109,8 +107,8 @@ class Process:
         Raises ``EOFError`` if the process ended before it answered, ``UnsentError`` if it
         had ended before, and ``LateError`` after ``timeout`` seconds.
         """
-        loop = self.loop
-        assert loop is not None
+        assert self._ear is not None
+        loop = self._ear.loop
         self.outstanding = True
         self._outlet.renew()
         try:
@@ -134,29 +132,34 @@ class Process:
         return answer
 
     def _answer(self) -> asyncio.Future[Message | None]:
-        assert self.loop is not None
-        self._waiter = self.loop.create_future()
+        assert self._ear is not None
+        self._waiter = self._ear.loop.create_future()
         if self.gone:
             self._waiter.set_exception(EOFError())
         return self._waiter
 
     def _expire(self) -> None:
-        if self._waiter is None or self._waiter.done():
+        if self._waiter is None or self._waiter.done() or self._ear is None:
             return
         arriving = select.poll()
-        arriving.register(self._descriptor, select.POLLIN)
-        if arriving.poll(0) and self.loop is not None:
+        arriving.register(self._ear.descriptor, select.POLLIN)
+        if arriving.poll(0):
             # The event loop was held up: whether this answer was in time, the process itself says.
-            self._timer = self.loop.call_soon(self._expire)
+            self._timer = self._ear.loop.call_soon(self._expire)
         else:
             self._waiter.set_exception(LateError())
 
-    def _readable(self) -> None:
+    def _heard(self, ear: _Ear) -> None:
+        """Something arrived, or came to its end."""
         try:
-            message = self._inbox.receive()
+            with self._lock:
+                if self._ear is not ear:  # another event loop listens by now
+                    ear.end()
+                    return
+                message = self._inbox.receive()
         except EOFError as error:
             self.gone = True
-            self.detach()  # or the loop would call this for ever
+            ear.end()  # or the loop would call this for ever
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_exception(error)
             return
@@ -183,12 +186,11 @@ class Process:
 
         With 0 nobody looks any more. Raises ``EOFError`` where it has ended.
         """
-        assert self.loop is not None
         with suppress(OSError):
             self._leash.send(LIMIT.pack(memory))
         if memory:
             self.outstanding = True
-            self._told = await self.loop.sock_recv(self._leash, 1)
+            self._told = await asyncio.get_running_loop().sock_recv(self._leash, 1)
             if self._told in (b"", ENDED):
                 raise EOFError
             self._told = b""
@@ -247,17 +249,21 @@ class Process:
 
     def release(self) -> None:
         """Give the sockets back; whoever still waits for an answer gets ``EOFError``."""
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)  # which is heard wherever somebody still listens
         with self._lock:
             self.gone = True
-            loop = self.loop
+            ear, self._ear = self._ear, None
+        loop = None if ear is None else ear.loop
         if loop is None or loop is asyncio._get_running_loop() or not loop.is_running():
-            self._release()
+            self._release(ear)
         else:
             with suppress(RuntimeError):  # closed this very moment
-                loop.call_soon_threadsafe(self._release)
+                loop.call_soon_threadsafe(self._release, ear)
 
-    def _release(self) -> None:
-        self.detach()  # or the event loop would hear of whatever has this descriptor next
+    def _release(self, ear: _Ear | None) -> None:
+        if ear is not None:
+            ear.end()
         self._connection.close()
         self._leash.close()
         if self._waiter is not None and not self._waiter.done():
@@ -267,6 +273,38 @@ class Process:
     def forget(self) -> None:
         """Close what a child of this process inherited, and leave the process alone."""
         self.gone = True
-        self.loop = None  # which the child shares with its parent too
+        self._ear = None
+        for ear in self._ears:
+            ear.close()
         self._connection.close()
         self._leash.close()
+
+
+class _Ear:
+    """Where a process is heard: an event loop, by a descriptor of its own that ends with the listening.
+
+    So another event loop can begin to listen while this one hasn't heard that it is to end.
+    """
+
+    __slots__ = ("__weakref__", "descriptor", "loop")
+
+    def __init__(
+        self, connection: socket.socket, loop: asyncio.AbstractEventLoop, heard: Callable[[_Ear], None]
+    ) -> None:
+        self.descriptor = os.dup(connection.fileno())  # asyncio makes a socket's repr, which is dear
+        self.loop = loop
+        loop.add_reader(self.descriptor, heard, self)
+
+    def end(self) -> None:
+        """Listen no more; on its event loop, or for one that doesn't run."""
+        if not self.loop.is_closed():
+            self.loop.remove_reader(self.descriptor)
+
+    def close(self) -> None:
+        """Close the descriptor, whoever listens."""
+        descriptor, self.descriptor = self.descriptor, -1
+        with suppress(OSError):
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()

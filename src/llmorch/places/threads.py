@@ -15,15 +15,15 @@ from time import perf_counter, process_time, thread_time
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
+from llmorch.places.coroutines import Awaited, cancelled, failed
 from llmorch.places.forks import forgotten_in_children
 from llmorch.places.iterators import PLAIN, awaits, listed
-from llmorch.places.stopping import Awaited, cancelled, failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from llmorch.declare.functions import Function
-    from llmorch.places.stopping import Done
+    from llmorch.places.coroutines import Done
 
     Measured = Callable[[Function, float, float], None]
 
@@ -179,6 +179,8 @@ class Threads:
         self._calls: SimpleQueue[ThreadCall | None] = SimpleQueue()
         # One mark for each idle thread; appending and popping are atomic, so no lock.
         self._idle: deque[None] = deque()
+        self._owed: deque[None] = deque()
+        """One mark for each call that waits for a thread which is busy now: that one isn't idle when it is done."""
         self._count = 0
         self._lock = Lock()
 
@@ -197,16 +199,29 @@ class Threads:
     def _add(self, *, nested: bool) -> None:
         with self._lock:
             if self._count >= LIMIT and not nested:
+                self._wait_for_one()
                 return
             # A daemon: a function that sleeps for an hour doesn't keep the program alive.
-            thread = Thread(target=_work, args=(self._calls, self._idle), name="llmorch-thread", daemon=True)
+            thread = Thread(
+                target=_work,
+                args=(self._calls, self._idle, self._owed, self._lock),
+                name="llmorch-thread",
+                daemon=True,
+            )
             try:
                 thread.start()
             except RuntimeError as error:
                 if nested or not self._count:  # else the call waits for one of those
                     raise CallError(f"no thread can be started to run it: {error}") from error
+                self._wait_for_one()
             else:
                 self._count += 1
+
+    def _wait_for_one(self) -> None:
+        try:
+            self._idle.pop()  # one is by now
+        except IndexError:
+            self._owed.append(None)
 
     async def draw(self, function: Function, result: Any) -> tuple[Any, CallError | None]:
         """What an async function came to, with lists for the iterators in it."""
@@ -242,12 +257,16 @@ async def end_of(begin: Callable[[Done], Any]) -> tuple[Any, CallError | None]:
         raise
 
 
-def _work(calls: SimpleQueue[ThreadCall | None], idle: deque[None]) -> None:
+def _work(calls: SimpleQueue[ThreadCall | None], idle: deque[None], owed: deque[None], lock: Lock) -> None:
     """Run calls until told to end. Refers to no ``Threads``, so that those can be dropped."""
     while (call := calls.get()) is not None:
         begun = call.run()
         # Before anybody hears of it: the next call of a chain finds this thread idle.
-        idle.append(None)
+        with lock:
+            if owed:
+                owed.pop()
+            else:
+                idle.append(None)
         if begun:
             call.end()
         del call

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Reducers = Mapping[type, Callable[[Any], tuple[Any, ...]]]
     """How values of some classes are pickled in one message."""
 
+
 INLINE = 64 * 1024
 """What is larger than this, in bytes, goes into a file."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import pickle
 import socket
 import sys
 from contextlib import contextmanager, nullcontext, suppress
@@ -16,16 +17,16 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.role import serve
-from llmorch.places.failure import Raised, described, raised
+from llmorch.places.codes import digest
+from llmorch.places.failure import described, raised
 from llmorch.places.family import adopt
-from llmorch.places.handing import is_large, label, received
-from llmorch.places.iterators import awaited, awaits, listed
+from llmorch.places.handles import is_large, label, received
 from llmorch.places.leftovers import Before
-from llmorch.places.setting import loaded, others, set_variables
+from llmorch.places.portable import called
 from llmorch.places.wire import Inbox, Parcel, pack, prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from llmorch.places.wire import Message
 
@@ -170,16 +171,12 @@ class _Program:
             except Exception as error:
                 return pack(UNFIT, (name, " ".join(str(error).split())))
         batch = message.kind == CALL_BATCH
-        began, failure = monotonic(), None
+        began = monotonic()
         try:
             with nullcontext() if memory is None else _bounded(memory):
-                result = self._functions[number](**args)
-                if not awaits(result) and not keeps:
-                    result = listed(result, batch=batch)
-                if awaits(result, batch=batch):
-                    result, failure = _awaited(result, batch=batch, keeps=keeps)
+                result, failure = called(self._functions[number], args, batch=batch, keeps=keeps)
         except BaseException as error:
-            failure = raised(error)
+            result, failure = None, raised(error)
         if timeout is not None and monotonic() - began > timeout:  # nobody was there to stop it
             return Parcel(LATE, b"", [])
         if failure is not None:
@@ -189,7 +186,7 @@ class _Program:
             result = [raised(item) if isinstance(item, BaseException) else item for item in result]
         told: tuple[str | None, str] | None = None
         if show is not None:
-            from llmorch.places.showing import Shown, shown
+            from llmorch.places.shown import Shown, shown
 
             result = shown(result, self._functions[show], batch=batch)
             if isinstance(result, Shown):
@@ -225,21 +222,6 @@ def _bounded(memory: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-def _awaited(result: Any, *, batch: bool, keeps: bool) -> tuple[Any, Raised | None]:
-    """What an async function returns, or the exception that it raised as text."""
-    import asyncio
-
-    async def wait() -> tuple[Any, Raised | None]:
-        try:
-            found = await awaited(result, batch=batch)
-            found = found if keeps else listed(found, batch=batch)
-            return await awaited(found, batch=batch) if batch else found, None
-        except BaseException as error:  # here, where the traceback holds nothing of asyncio
-            return None, raised(error)
-
-    return asyncio.run(wait())
-
-
 def _unsendable(result: object, error: Exception) -> tuple[str, str]:
     text, detail = described(error)
     name = type(result).__name__
@@ -249,3 +231,56 @@ def _unsendable(result: object, error: Exception) -> tuple[str, str]:
     if f"{name}' object" in text or "." in name:
         return f"returned {one}, which can't be sent to another process: return plain data", detail
     return f"returned {one}, which can't be sent to another process ({text}): return plain data", detail
+
+
+def loaded(reference: tuple[str, str] | bytes) -> Callable[..., Any]:
+    """A function by its module and its path there, or as it was pickled."""
+    found: Any
+    if isinstance(reference, bytes):
+        found = pickle.loads(reference)
+    else:
+        module, path = reference
+        found = importlib.import_module(module)
+        for name in path.split("."):
+            found = getattr(found, name)
+    return found  # type: ignore[no-any-return]
+
+
+def others(checks: Sequence[tuple[str, str, int]]) -> list[int]:
+    """Which of these places have other code than the parent, by module, path and the digest of its code."""
+    return [index for index, (module, path, expected) in enumerate(checks) if not _is(module, path, expected)]
+
+
+def _is(module: str, path: str, expected: int) -> bool:
+    try:
+        owner, name = _owner(module, path)
+        return digest(vars(owner)[name]) == expected
+    except ImportError:  # who imports it will hear of that
+        return True
+    except (LookupError, AttributeError):
+        return False
+
+
+def _owner(module: str, path: str) -> tuple[Any, str]:
+    above, _, name = path.rpartition(".")
+    if module == "__main__" and above:
+        from llmorch.places.classes import kept
+
+        return kept[above], name
+    owner: Any = importlib.import_module(module)
+    for part in above.split(".") if above else ():
+        owner = getattr(owner, part)
+    return owner, name
+
+
+def set_variables(changes: Sequence[tuple[str, str, bytes]]) -> None:
+    """Set variables of modules and of classes in them, if they aren't so already.
+
+    Another object with the same content stays: others may refer to it.
+    """
+    for module, path, value in changes:
+        owner, name = _owner(module, path)
+        with suppress(Exception):
+            if pickle.dumps(vars(owner)[name], 5) == value:
+                continue
+        setattr(owner, name, pickle.loads(value))

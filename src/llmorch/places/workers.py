@@ -21,7 +21,7 @@ from llmorch.machine import allowed_processors
 from llmorch.places.exchange import exchange, outgrown
 from llmorch.places.failure import CRASHED, late
 from llmorch.places.forks import forgotten_in_children
-from llmorch.places.handing import opened
+from llmorch.places.handles import opened
 from llmorch.places.keeper import MEMORY
 from llmorch.places.keepers import Keeper
 from llmorch.places.process import LateError, Process, UnsentError
@@ -233,8 +233,6 @@ class Worker:
                         if process.outstanding or process.spent:
                             await self._bury(process)
                         raise
-                    finally:
-                        process.detach()
             finally:
                 self._busy = False
         raise CallError(f"{function.name} can't be called: its processes end before they get the call")
@@ -275,15 +273,11 @@ class Worker:
                 f"{function.name} can't be called: its process ended before it was ready ({how}); "
                 "the reason is on standard error"
             ) from None
-        except BaseException:
-            process.detach()
-            raise
         return process
 
     async def _bury(self, process: Process, *, replace: bool = True) -> str:
         """Kill a process, start the next one, and return once this one can do no more."""
         if self.closed:  # who closed this hears the process's end: it is told once
-            process.detach()
             if self._ending is not None:
                 await over(self._ending)
             return ""

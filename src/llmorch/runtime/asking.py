@@ -16,7 +16,7 @@ from llmorch.places.arguments import Inputs, arguments
 from llmorch.places.failure import late
 from llmorch.places.iterators import awaits, listed
 from llmorch.places.port import End, Here
-from llmorch.places.showing import Shown
+from llmorch.places.shown import Shown
 from llmorch.plan.evaluate import as_text
 from llmorch.requests import Usage
 from llmorch.runtime.prompting import prompt

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, assert_never
 from llmorch.calls import Plan
 from llmorch.errors import LimitReached, ModelError, PlanError, ToolsRefused, UnresolvedQuery
 from llmorch.models.model import Finished, Text
-from llmorch.places.causes import one_line, shortened
+from llmorch.places.failure import one_line, shortened
 from llmorch.plan.spoken import spoken
 from llmorch.requests import ToolCall, Usage
 from llmorch.runtime.draft import DraftReader

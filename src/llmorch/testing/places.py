@@ -326,10 +326,10 @@ class PlaceContract:
     async def test_many_jobs_at_once_all_end_with_their_own_value(self, place: Place, way: str) -> None:
         echo = function("echo", way)
         if way == "compute":  # two never have the same processor
-            found = [await value_of(place, echo, value=number) for number in range(12)]
+            found = [await value_of(place, echo, value=number) for number in range(8)]
         else:
-            found = await asyncio.gather(*(value_of(place, echo, value=number) for number in range(12)))
-        assert found == list(range(12))
+            found = await asyncio.gather(*(value_of(place, echo, value=number) for number in range(8)))
+        assert found == list(range(8))
 
     @pytest.mark.parametrize("way", WAYS)
     def test_jobs_come_from_the_event_loops_of_several_threads(self, way: str) -> None:
@@ -339,7 +339,7 @@ class PlaceContract:
         async def main(on: int) -> None:
             echo = function("echo", way)
             begun = [
-                await Begun(place, job(echo, {"value": (on, number)}, on=on)).ends() for number in range(5)
+                await Begun(place, job(echo, {"value": (on, number)}, on=on)).ends() for number in range(3)
             ]
             found[on] = [_value(end) for (end,) in begun]
 
@@ -349,7 +349,7 @@ class PlaceContract:
         for thread in threads:
             thread.join()
         asyncio.run(place.close())
-        assert found == {on: [(on, number) for number in range(5)] for on in (0, 1)}
+        assert found == {on: [(on, number) for number in range(3)] for on in (0, 1)}
 
     def test_a_place_outlives_event_loops(self) -> None:
         place = self.place()

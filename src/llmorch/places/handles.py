@@ -13,9 +13,8 @@ from weakref import WeakSet
 
 from llmorch.errors import CallError
 from llmorch.places.anonymous import most_files
-from llmorch.places.causes import shortened
-from llmorch.places.failure import described, kinds_of, known_kinds
-from llmorch.places.showing import Shown
+from llmorch.places.failure import described, kinds_of, known_kinds, shortened
+from llmorch.places.shown import Shown
 from llmorch.places.wire import read
 
 if TYPE_CHECKING:
@@ -33,22 +32,6 @@ MAX_SHOWN = 200
 
 _held: WeakSet[Held] = WeakSet()
 """Those that keep a file open."""
-
-
-class Released:
-    """Stands in a result for a large value that only calls in other processes used: it was freed after them.
-
-    ``what`` describes it. To keep a value, have the last call return it, or use it in a call that
-    isn't a compute call.
-    """
-
-    __slots__ = ("what",)
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-
-    def __repr__(self) -> str:
-        return f"<released after its last use: {self.what}>"
 
 
 class Held:
@@ -132,14 +115,15 @@ def kept(message: Message, function: str) -> Any:
     """A large result as it arrived, by reference as long as few enough files are open."""
     text = message.about[2]
     held = Held(message, function)
-    result = held if len(_held) <= most_files() else held.open()
-    return result if text is None else Shown(result, *text)
+    if len(_held) > most_files():
+        return held.open() if text is None else Shown(held.open(), *text)
+    if text is not None:
+        held.text, held.why = text
+    return held
 
 
 def opened(value: Any) -> Any:
     """The value itself, whether or not it is held. Raises ``CallError`` if it can't be opened."""
-    if isinstance(value, Shown):
-        return value._replace(result=opened(value.result))
     return value.open() if isinstance(value, Held) else value
 
 

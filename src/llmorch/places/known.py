@@ -1,4 +1,4 @@
-"""Keeping a process's functions and variables as they are here.
+"""A process's functions and variables, kept as they are here.
 
 Decides what a process is told before a call. A function that can be imported there is named
 once, and sent anew only where the process has other code in its place; any other is
@@ -7,14 +7,15 @@ pickled again for each call, while that is small, and sent when the outcome is a
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
-from llmorch.places.codes import digest, sets
+from llmorch.places.codes import digest, functions_in, names_in, sets
 from llmorch.places.failure import described
 from llmorch.places.plain import SMALL
 from llmorch.places.referred import MAIN, MISSING
-from llmorch.places.sending import as_it_is, by_pickle, by_value, reference
 from llmorch.places.watched import Watched
 from llmorch.places.wire import pack
 from llmorch.places.worker import DONE, OTHER, REFUSED, REMEMBER, SET
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from llmorch.declare.functions import Function
+    from llmorch.places.by_value import Unsent
     from llmorch.places.process import Process
     from llmorch.places.referred import Place
     from llmorch.places.told import Change
@@ -179,3 +181,64 @@ async def _set(process: Process, changes: Sequence[tuple[str, str, bytes]], func
         text = f"{function.name} can't be called: a variable can't be set in its process: {message}"
         raise CallError(text, detail=detail)
     process.told.sent()
+
+
+def reference(call: Callable[..., Any]) -> tuple[str, str] | None:
+    """The module and path of a function that can be imported; None for any other."""
+    module = getattr(call, "__module__", None)
+    path = getattr(call, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(path, str) or module == "__main__":
+        return None
+    found: Any = sys.modules.get(module)
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return (module, path) if found is call else None
+
+
+def by_value(call: Callable[..., Any], function: Function, *, unsent: Unsent | None = None) -> bytes:
+    """A function that can't be imported, or what shows its results, with what it refers to."""
+    from llmorch.places.by_value import dumps
+
+    try:
+        return dumps(call, worker=False, unsent=unsent)
+    except Exception as error:
+        with suppress(Exception):
+            return dumps(call, worker=False, unsent=unsent, bare=True)
+        message, detail = described(error)
+        what = _unfit_variable(call)
+        why = message if what is None else f"{what} ({message})"
+        hint = "define it in a module, or make inside it what it uses"
+        text = f"{function.name} can't be sent to another process: {why}; {hint}"
+        raise CallError(text, detail=detail) from None
+
+
+def _unfit_variable(call: Any) -> str | None:
+    """The variable because of which a function can't be sent."""
+    from llmorch.places.by_value import dumps
+
+    for one in functions_in(call):
+        cells = zip(one.__code__.co_freevars, one.__closure__ or (), strict=True)
+        found = {name: one.__globals__[name] for name in names_in(one.__code__) & one.__globals__.keys()}
+        for name, cell in cells:
+            with suppress(ValueError):  # nothing is in it yet
+                found[name] = cell.cell_contents
+        for name, value in sorted(found.items()):
+            try:
+                dumps(value, worker=False)
+            except Exception:
+                return f"it uses {name}, a value of type {type(value).__name__}"
+    return None
+
+
+def as_it_is(value: Any, module: str) -> bytes:
+    """What is in a place of a module, its functions by value although they could be imported."""
+    from llmorch.places.by_value import dumps
+
+    return dumps(value, worker=False, home=module)
+
+
+def by_pickle(value: Any) -> bytes:
+    """A variable's value, whatever its size."""
+    from llmorch.places.by_value import dumps
+
+    return dumps(value, worker=False)

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmorch.places.causes import one_line, shortened
-from llmorch.places.failure import Raised
+from llmorch.places.failure import Raised, one_line, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,0 +1,109 @@
+"""The calls of a job as one call: what the function is given, and what each of the calls came to.
+
+Several calls are one of their batch form. It must not know why calls go together, nor where they
+are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from llmorch.errors import CallError
+from llmorch.places.arguments import Inputs, arguments
+from llmorch.places.failure import Raised, raised
+from llmorch.places.handles import Held
+from llmorch.places.jobs import failure
+from llmorch.places.port import End, Here
+from llmorch.places.shown import Shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmorch.declare.functions import Function
+    from llmorch.places.port import Job
+
+
+class AsOne:
+    """What is to be called for a job: ``function`` with ``args``, or nothing where no call's arguments fit.
+
+    The function is the batch form for several calls, and itself where one is left.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.function = job.function
+        self.args: Mapping[str, Any] = {}
+        self._ends: list[End] = []
+        self._fitting: list[int] = []
+        fitting = []
+        results = Inputs(job.inputs)
+        for place, call in enumerate(job.calls):
+            try:
+                fitting.append(arguments(call, job.function, results))
+                self._fitting.append(place)
+                self._ends.append(End())
+            except CallError as error:
+                self._ends.append(failure(error))
+        self._alone = len(fitting) == 1
+        self.is_empty = not fitting
+        if self._alone:
+            (self.args,) = fitting
+        elif fitting:
+            self.function = job.function.together
+            self.args = {_form(job.function).parameter: [_filled(job.function, args) for args in fitting]}
+
+    def ends(self, result: Any = None, error: CallError | None = None) -> list[End]:
+        """What each call came to, given what the function returned, or the error of which it failed."""
+        count = len(self._fitting)
+        if error is None and not self._alone and count and (wrong := _wrong(result, count)):
+            name = getattr(_form(self.function).call, "__name__", "it")
+            error = CallError(
+                f"the batch form of {self.function.name}, {name}, returned {wrong}; "
+                f"return a list of {count}: one result for each call, in their order"
+            )
+        if error is not None:
+            made = [failure(error)] * count
+        else:
+            made = [end(result)] if self._alone else [_item(item) for item in result or ()]
+        for place, one in zip(self._fitting, made, strict=True):
+            self._ends[place] = one
+        return self._ends
+
+
+def _item(result: Any) -> End:
+    """What one call of a batch came to."""
+    if isinstance(result, BaseException):  # gather has one for what was cancelled
+        result = raised(result)
+    return failure(error_of(result)) if isinstance(result, Raised) else end(result)
+
+
+def error_of(raised: Raised) -> CallError:
+    """The failure of a call that raised this."""
+    return CallError(raised.message, detail=raised.detail, kinds=raised.kinds)
+
+
+def end(result: Any, error: CallError | None = None) -> End:
+    """What a call came to."""
+    if error is not None:
+        return failure(error)
+    if isinstance(result, Held):
+        return End(result)
+    return End(Here(*result) if isinstance(result, Shown) else Here(result))
+
+
+def _form(function: Function) -> Any:
+    assert function.batch is not None
+    return function.batch
+
+
+def _filled(function: Function, args: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters of a call, where the function itself would fill in its defaults."""
+    return {item.name: args.get(item.name, item.default) for item in function.parameters}
+
+
+def _wrong(results: object, count: int) -> str:
+    if not isinstance(results, Sequence) or isinstance(results, str | bytes | bytearray):
+        kind = type(results).__name__
+        return "nothing" if results is None else f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
+    found = len(results)
+    return "" if found == count else f"{found} result{'' if found == 1 else 's'} for {count} calls"

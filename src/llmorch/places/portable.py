@@ -1,0 +1,96 @@
+"""A function and its arguments as bytes, made by any Python interpreter that has this package.
+
+For places outside of this process: what is sent there, what is done there, and what comes back. It
+must import quickly, and must not know how the bytes travel.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any
+
+from llmorch.places.failure import Raised, described, raised
+from llmorch.places.iterators import awaited, awaits, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from llmorch.declare.functions import Function
+
+    Asked = tuple[Callable[..., Any], Mapping[str, Any], bool, bool, Callable[[Any], object] | None]
+
+
+def packed(function: Function, args: Mapping[str, Any]) -> bytes:
+    """What ``made`` takes. Raises ``CallError`` for what can't be sent to another process."""
+    from llmorch.errors import CallError
+    from llmorch.places.by_value import dumps
+
+    asked: Asked = function.call, args, function.is_batch, function.keeps_iterator, function.show
+    try:
+        return dumps(asked, worker=False)
+    except Exception as error:
+        text, detail = described(error)
+        raise CallError(
+            f"{function.name} can't be sent to another process: {text}; pass plain data", detail=detail
+        ) from None
+
+
+def made(sent: bytes) -> bytes:
+    """Call the function, over there. Whatever happens is in what is returned."""
+    from llmorch.places.by_value import dumps
+
+    try:
+        call, args, batch, keeps, show = pickle.loads(sent)
+    except BaseException as error:
+        return pickle.dumps((None, raised(error)))
+    result, failure = called(call, args, batch=batch, keeps=keeps)
+    if batch and isinstance(result, list | tuple):
+        result = [raised(item) if isinstance(item, BaseException) else item for item in result]
+    if failure is None and show is not None:
+        from llmorch.places.shown import shown
+
+        result = shown(result, show, batch=batch)
+    try:
+        return dumps((result, failure), worker=True)
+    except Exception as error:
+        return pickle.dumps((None, raised(error)))
+
+
+def unpacked(came: bytes) -> Any:
+    """What the function returned. Raises ``CallError`` for what it raised, or what can't be read here."""
+    from llmorch.places.as_one import error_of
+
+    try:
+        result, failure = pickle.loads(came)
+    except Exception as error:
+        failure = raised(error)
+    if failure is not None:
+        raise error_of(failure)
+    return result
+
+
+def called(
+    call: Callable[..., Any], args: Mapping[str, Any], *, batch: bool, keeps: bool
+) -> tuple[Any, Raised | None]:
+    """What a function comes to where nothing else runs, or the exception that it raised."""
+    try:
+        result = call(**args)
+        if not awaits(result) and not keeps:
+            result = listed(result, batch=batch)
+        return _awaited(result, batch=batch, keeps=keeps) if awaits(result, batch=batch) else (result, None)
+    except BaseException as error:
+        return None, raised(error)
+
+
+def _awaited(result: Any, *, batch: bool, keeps: bool) -> tuple[Any, Raised | None]:
+    import asyncio
+
+    async def wait() -> tuple[Any, Raised | None]:
+        try:
+            found = await awaited(result, batch=batch)
+            found = found if keeps else listed(found, batch=batch)
+            return await awaited(found, batch=batch) if batch else found, None
+        except BaseException as error:  # here, where the traceback holds nothing of asyncio
+            return None, raised(error)
+
+    return asyncio.run(wait())

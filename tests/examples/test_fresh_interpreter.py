@@ -1,0 +1,32 @@
+"""The example of a place keeps what the port promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("llmorch.testing.places")
+
+from llmorch.declare.functions import declaration_of  # noqa: E402
+from llmorch.testing.places import PlaceContract, value_of, with_place  # noqa: E402
+from tests.examples.loading import EXAMPLES, load  # noqa: E402
+
+FILE = EXAMPLES / "fresh_interpreter" / "place.py"
+place = load(FILE)
+
+
+class TestFreshInterpreter(PlaceContract):
+    def place(self):
+        return place.FreshInterpreter()
+
+    @with_place
+    async def test_what_a_function_prints_is_no_answer(self, made) -> None:
+        def loud(value: int) -> int:
+            print("not the answer")
+            return value
+
+        assert await value_of(made, declaration_of(loud), value=1) == 1
+
+    def test_it_takes_less_than_a_hundred_lines(self) -> None:
+        assert len(Path(FILE).read_text(encoding="utf-8").splitlines()) < 100
