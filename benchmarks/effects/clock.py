@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-    from typing import TypeVar
-
-    T = TypeVar("T")
 
 
 class _Jumping(DefaultSelector):
     """Moves the clock to when something is due, instead of waiting for it."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
+    now = 0.0
 
     def select(self, timeout: float | None = None) -> Any:
         if timeout is not None and timeout > 0:
@@ -27,19 +22,13 @@ class _Jumping(DefaultSelector):
         return super().select(timeout)
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """Runs coroutines that wait for nothing but each other and the time; not for threads or sockets."""
+def run_virtually(main: Coroutine[Any, Any, Any]) -> Any:
+    """The coroutine's result, at once however long it would take; it may wait for no thread and no socket."""
+    selector = _Jumping()
 
-    def __init__(self) -> None:
-        self._jumping = _Jumping()
-        super().__init__(self._jumping)
+    class Loop(asyncio.SelectorEventLoop):
+        def time(self) -> float:
+            return selector.now
 
-    def time(self) -> float:
-        """Virtual seconds since the loop was made."""
-        return self._jumping.now
-
-
-def run_virtually(main: Coroutine[Any, Any, T]) -> T:
-    """The coroutine's result, at once however long it would take."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    with asyncio.Runner(loop_factory=lambda: Loop(selector)) as runner:
         return runner.run(main)

@@ -21,34 +21,25 @@ MARGIN = 0.1
 ARTICLES = frozenset({"a", "an", "the"})
 
 
-def _set(spelled: str) -> frozenset[str]:
-    return frozenset(spelled.split())
-
-
-_WEAK = ARTICLES | _set(
-    "of in on at to for by and or with from as is are was were be been it its they their both have has had "
-    "do does did that this which who what where when how"
+_WEAK, _FIRSTS, _LASTS, _MORE, _LESS, _ORDINARY, _DENYING = (
+    frozenset(spelled.split())
+    for spelled in (
+        "a an the of in on at to for by and or with from as is are was were be been it its they their both have "
+        "has had do does did that this which who what where when how",
+        "first earlier earliest before prior older oldest elder eldest",
+        "last later latest after younger youngest newer newest recent recently",
+        "more most larger largest bigger biggest greater greatest higher highest taller tallest longer longest "
+        "deeper deepest faster fastest closer closest nearer nearest",
+        "less least fewer fewest smaller smallest lower lowest shorter shortest shallower shallowest slower slowest "
+        "farther farthest",
+        "both they this that these there which while when what then with most more",
+        "not never isnt arent wasnt werent",
+    )
 )
-_OPPOSITES = (
-    (
-        _set("first earlier earliest before prior older oldest elder eldest"),
-        _set("last later latest after younger youngest newer newest recent recently"),
-    ),
-    (
-        _set(
-            "more most larger largest bigger biggest greater greatest higher highest taller tallest longer "
-            "longest deeper deepest faster fastest closer closest nearer nearest"
-        ),
-        _set(
-            "less least fewer fewest smaller smallest lower lowest shorter shortest shallower shallowest "
-            "slower slowest farther farthest"
-        ),
-    ),
-)
+_OPPOSITES = ((_FIRSTS, _LASTS), (_MORE, _LESS))
 _COUNTED = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "m": 1e6, "b": 1e9, "bn": 1e9}
 _SINGULAR = {"genera": "genus", "people": "person", "women": "woman", "men": "man"}
-_ORDINARY = _set("both they this that these there which while when what then with most more")
 
 _NUMBER = re.compile(
     r"(?<![\w.^])(?P<number>-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?)(?![\d^])"
@@ -150,7 +141,7 @@ def contains(answer: Any, label: str, *, asked: str = "") -> bool:
     first = min(said.index(word) for word in needed)
     before = " ".join(said[max(0, first - 4) : first])
     before = re.split(r"\bbut\b", before)[-1]  # "not this but that" denies this alone
-    return not {"not", "never", "neither", "isnt", "arent", "wasnt", "werent"} & set(before.split())
+    return not (_DENYING | {"neither"}) & set(before.split())
 
 
 def chosen(
@@ -186,7 +177,8 @@ def chosen(
     mentioned = {ord(sign) - _FIRST for sign in _signs(marked)}
     if not mentioned or re.search(r"can ?not|can't|unable to|not (?:possible|enough|clear)|unclear", marked):
         return None
-    asserted = _without_compared(marked if _denies(asked) else _without_denied(marked))
+    # Unless the question itself is what is not so.
+    asserted = _unnamed(_COMPARED, marked if _DENYING & set(words(asked)) else _unnamed(_DENIED, marked))
     verdicts = _concluded(asserted, asked) | _begun(asserted)
     for divided in (_CLAUSES, rf"{_CLAUSES}|,"):
         if verdicts:
@@ -268,36 +260,25 @@ def _signs(marked: str) -> list[str]:
     return [sign for sign in marked if _FIRST <= ord(sign) < ord(_OTHER)]
 
 
-def _denies(asked: str) -> bool:
-    """Whether the question itself is what is not so."""
-    return bool({"not", "never", "isnt", "arent", "wasnt", "werent"} & set(words(asked)))
-
-
-def _without_denied(marked: str) -> str:
-    """Names that something is denied of, "X was not first", become no name."""
-    name = rf"{_SIGN}(?: \([^)]*\))?"
-    denied = (
-        rf"{_listed(name)} (?:\w+ly )?"
-        r"(?:(?:is|was|are|were|do|does|did|has|had)(?: \w+ly)? not"
-        r"|isnt|wasnt|arent|werent|dont|doesnt|didnt|hasnt|hadnt)\b(?! (?:only|just|merely)\b)"
-    )
-    return _unnamed(denied, marked)
-
-
-def _without_compared(marked: str) -> str:
-    """Names that something is only compared with, or that are denied, become no name."""
-    before = (
-        rf"(?:\b(?:than|unlike|compared (?:to|with)|versus|vs)(?: \w+){{0,4}}?"
-        rf"|\b(?:not|isnt|wasnt|nor|neither|before|after|over|by)(?: the| that of)?) {_listed(_SIGN)}"
-    )
-    return _unnamed(before, marked)
-
-
 def _listed(name: str) -> str:
     return rf"{name}(?:(?:,| and| or|, and|, or) (?:the )?{name})*"
 
 
+_DENIED = (
+    _listed(rf"{_SIGN}(?: \([^)]*\))?")
+    + r" (?:\w+ly )?(?:(?:is|was|are|were|do|does|did|has|had)(?: \w+ly)? not"
+    r"|isnt|wasnt|arent|werent|dont|doesnt|didnt|hasnt|hadnt)\b(?! (?:only|just|merely)\b)"
+)
+"""Names that something is denied of, "X was not first"."""
+_COMPARED = (
+    r"(?:\b(?:than|unlike|compared (?:to|with)|versus|vs)(?: \w+){0,4}?"
+    rf"|\b(?:not|isnt|wasnt|nor|neither|before|after|over|by)(?: the| that of)?) {_listed(_SIGN)}"
+)
+"""Names that something is only compared with, or that are denied."""
+
+
 def _unnamed(pattern: str, marked: str) -> str:
+    """Names in what fits become no name."""
     return re.sub(pattern, lambda found: re.sub(_SIGN, _OTHER, found.group()), marked)
 
 

@@ -103,8 +103,8 @@ def computed(reply: str) -> Computed:
 
 
 def _numbers(tree: ast.AST) -> tuple[float, ...]:
-    constants = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
-    return tuple(float(value) for value in constants if isinstance(value, int | float))
+    values = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return tuple(float(value) for value in values if isinstance(value, int | float))
 
 
 def _alternatives(

@@ -9,19 +9,18 @@ so that a state is never wrong, only unpromising.
 from __future__ import annotations
 
 import ast
-import csv
 import re
 from collections import Counter
 from collections.abc import Generator  # noqa: TC003  the declarations read it
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.questions import DataMissing, Question, QuestionSet
+from benchmarks.questions import DataMissing, Question, QuestionSet, rows_of
 from llmorch import function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 GOAL = 24
 MAX_STATES = 12
@@ -35,42 +34,39 @@ _STEP = re.compile(
 )
 _RATINGS = {"sure": 20.0, "likely": 1.0, "impossible": 0.001}
 _EXPRESSION = re.compile(r"[\d\s()+*/-]{5,200}")
-_OPERATORS = {"x": "*", "\u00d7": "*", "\u00f7": "/", "\u2212": "-"}
+_SIGNS = {"x": "*", "\u00d7": "*", "\u00f7": "/", "\u2212": "-"}
+_OPERATORS: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
+    "+": Fraction.__add__,
+    "-": Fraction.__sub__,
+    "*": Fraction.__mul__,
+    "/": Fraction.__truediv__,
+}
+_NODES: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 
 
-class Game24:
-    """Puzzles of four numbers from ``game24/puzzles.csv``."""
+def questions(data: Path) -> list[Question]:
+    """One question a puzzle of ``game24/puzzles.csv``."""
+    path = data / "game24" / "puzzles.csv"
+    puzzles = [puzzle for (puzzle,) in rows_of(path, PUBLISHED, "Puzzles")]
+    if not puzzles or not all(re.fullmatch(r"\d{1,3}( \d{1,3}){3}", puzzle) for puzzle in puzzles):
+        raise DataMissing(f"{path}: a puzzle is four numbers, as in 1 2 3 4; {PUBLISHED}")
+    asked = f"Get {GOAL} from the numbers {{}} with + - * and /, each number used once."
+    return [
+        Question(puzzle.replace(" ", "-"), asked.format(puzzle), puzzle) for puzzle in dict.fromkeys(puzzles)
+    ]
 
-    name = "game24"
-    examples = Path(__file__).parent / "examples" / "game24.plans"
-    processors = 2
 
-    def questions(self, data: Path) -> list[Question]:
-        """One question a puzzle."""
-        path = data / "game24" / "puzzles.csv"
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                puzzles = [row["Puzzles"] for row in csv.DictReader(file)]
-        except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
-            raise DataMissing(f"{path} can't be read ({error!r}); {PUBLISHED}") from None
-        if not puzzles or not all(re.fullmatch(r"\d{1,3}( \d{1,3}){3}", puzzle or "") for puzzle in puzzles):
-            raise DataMissing(f"{path}: a puzzle is four numbers, as in 1 2 3 4; {PUBLISHED}")
-        return [
-            Question(
-                puzzle.replace(" ", "-"),
-                f"Get {GOAL} from the numbers {puzzle} with + - * and /, each number used once.",
-                answer=puzzle,
-            )
-            for puzzle in dict.fromkeys(puzzles)
-        ]
+def functions(data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
+    """The proposer, the evaluator, and what tells the steps."""
+    return [propose, best, steps]
 
-    def functions(self, data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
-        """The proposer, the evaluator, and what tells the steps."""
-        return [propose, best, steps]
 
-    def right(self, question: Question, answer: Any, work: Path) -> bool:
-        """Whether the answer's steps lead from the puzzle's numbers to 24."""
-        return solves(str(question.answer), str(answer))
+def right(question: Question, answer: Any, work: Path) -> bool:
+    """Whether the answer's steps lead from the puzzle's numbers to 24."""
+    return solves(str(question.answer), str(answer))
+
+
+SET = QuestionSet("game24", 2, questions, functions, right)
 
 
 @function(asks_model=True, pure=True)
@@ -90,9 +86,8 @@ def propose(state: str) -> Generator[str, str, list[str]]:
         f"Numbers: {shown}\nWrite 8 different steps towards {GOAL}. Each step takes two of these numbers and "
         "one of + - * /, as in 4 + 8 = 12. Write one step a line and nothing else."
     )
-    found = dict.fromkeys(
-        made for match in _STEP.finditer(reply) if (made := _after(state, *match.group(1, 2, 3))) is not None
-    )
+    made = (_after(state, *match.group(1, 2, 3)) for match in _STEP.finditer(reply))
+    found = dict.fromkeys(one for one in made if one is not None)
     return list(found)[:MAX_STATES] or [state]
 
 
@@ -149,51 +144,36 @@ def _left(state: str) -> list[Fraction]:
         raise ValueError(f"{state[:80]!r} is no state: write numbers, as in 4 4 6 8") from None
 
 
-def _after(state: str, first: str, operator: str, second: str) -> str | None:
+def _after(state: str, first: str, sign: str, second: str) -> str | None:
     """The state after a step, or ``None`` if the step can't be made."""
-    left = _left(state)
+    left, sign = _left(state), _SIGNS.get(sign, sign)
     try:
         one, other = Fraction(first), Fraction(second)
         left.remove(one)
         left.remove(other)
-        made = _computed(one, operator, other)
+        made = _OPERATORS[sign](one, other)
     except (ValueError, ZeroDivisionError):
         return None
-    operator = _OPERATORS.get(operator, operator)
     before = state.split(" by ", 1)[1] + ", " if " by " in state else ""
     numbers = " ".join(str(number) for number in sorted([*left, made]))
-    return f"{numbers} by {before}{one} {operator} {other} = {made}"
-
-
-def _computed(one: Fraction, operator: str, other: Fraction) -> Fraction:
-    match _OPERATORS.get(operator, operator):
-        case "+":
-            return one + other
-        case "-":
-            return one - other
-        case "*":
-            return one * other
-        case _:
-            return one / other
+    return f"{numbers} by {before}{one} {sign} {other} = {made}"
 
 
 def solves(puzzle: str, answer: str) -> bool:
     """Whether steps, ``4 + 8 = 12, 6 - 4 = 2, 12 * 2 = 24``, or an expression use the numbers up for 24."""
     answer = answer[:MAX_ANSWER]
-    for sign, plain in _OPERATORS.items():
+    for sign, plain in _SIGNS.items():
         answer = answer.replace(sign, plain)
-    return _steps_solve(puzzle, answer) or any(
-        _expression_solves(puzzle, text) for text in _EXPRESSION.findall(answer)
-    )
+    found = _EXPRESSION.findall(answer)
+    return _steps_solve(puzzle, answer) or any(_expression_solves(puzzle, text) for text in found)
 
 
 def _steps_solve(puzzle: str, answer: str) -> bool:
     left = Counter(Fraction(part) for part in puzzle.split())
-    for first, operator, second, result in _STEP.findall(answer):
+    for first, sign, second, result in _STEP.findall(answer):
         try:
-            one, other = Fraction(first), Fraction(second)
-            made = _computed(one, operator, other)
-            if made != Fraction(result):
+            one, other, made = Fraction(first), Fraction(second), Fraction(result)
+            if _OPERATORS[sign](one, other) != made:
                 return False
         except (ZeroDivisionError, ValueError):
             return False
@@ -208,10 +188,9 @@ def _steps_solve(puzzle: str, answer: str) -> bool:
 
 def _expression_solves(puzzle: str, text: str) -> bool:
     """Whether an expression over exactly the puzzle's numbers has the value 24."""
+    used: list[int] = []
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-        used: list[int] = []
-        value = _value(tree, used)
+        value = _value(ast.parse(text.strip(), mode="eval").body, used)
     except (SyntaxError, ValueError, ZeroDivisionError, RecursionError, MemoryError):
         return False
     return value == GOAL and Counter(used) == Counter(int(part) for part in puzzle.split())
@@ -222,11 +201,7 @@ def _value(node: ast.expr, used: list[int]) -> Fraction:
         case ast.Constant(value=int(number)) if not isinstance(number, bool) and len(used) < MAX_STATES:
             used.append(number)
             return Fraction(number)
-        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() as operator, right=right):
-            sign = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}[type(operator)]
-            return _computed(_value(left, used), sign, _value(right, used))
+        case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _NODES:
+            return _OPERATORS[_NODES[type(sign)]](_value(left, used), _value(right, used))
         case _:
             raise ValueError("not arithmetic")
-
-
-SET: QuestionSet = Game24()

@@ -7,25 +7,23 @@ viewers also liked, by the cosine between the ratings that two movies got from t
 from __future__ import annotations
 
 import asyncio
-import csv
 import difflib
 import math
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.questions import DataMissing, Question
+from benchmarks.questions import DataMissing, Question, QuestionSet, records_of, rows_of
 from benchmarks.sets.answers import chosen, plain, words
-from benchmarks.sets.pages import records
 from llmorch import function
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
 PUBLISHED = "MovieRec is movie_recommendation of BIG-bench, https://github.com/google/BIG-bench (Apache-2.0)"
 RATED = "ml-latest-small is published at https://grouplens.org/datasets/movielens (not for commercial use)"
@@ -39,83 +37,67 @@ POPULAR = ((0.15, "very popular"), (0.06, "popular"), (0.01, "known to few"))
 """Shares of all viewers, from which on a movie is called so."""
 
 _ARTICLES = "The|An?|Le|La|Les|El|Il|Lo|Los|Las|Der|Die|Das|Un|Une|Una"
+_MARK = re.compile(r"(?:\(?[A-Da-d1-9][).:]|[-*\u2022])\s+(?=\S)")
+_LETTER = re.compile(
+    r"\W*(?:(?:the )?answer(?: is)?\W*)?(?:option\W*)?\(?([A-Za-z]|\d)(?:[).:]|\s*$)", re.IGNORECASE
+)
 
 
-class MovieRec:
-    """The question set; see ``benchmarks.questions.QuestionSet``."""
+def questions(data: Path) -> list[Question]:
+    """Every question, its options in one line; its details have them and what was asked, as it was."""
+    path = data / "movierec" / "questions.json"
+    found = []
+    for number, item in enumerate(records_of(path, PUBLISHED, question=str, answer=str), 1):
+        options = options_of(item["question"])
+        if not options:
+            raise DataMissing(f"{path}: record {number} has no options; {PUBLISHED}")
+        asked = item["question"].partition("Options:")[0].strip()
+        details = {"options": options, "asked": item["question"]}
+        text = f"{asked}. Options: {'; '.join(options)}"
+        found.append(Question(str(item.get("id", number)), text, item["answer"], details))
+    return found
 
-    name = "movierec"
-    examples = Path(__file__).parent / "examples" / "movierec.plans"
-    processors = 8
 
-    def questions(self, data: Path) -> list[Question]:
-        """Every question, its options in one line; its details have them and what was asked, as it was."""
-        path = data / "movierec" / "questions.json"
-        found = []
-        for number, item in enumerate(records(path, PUBLISHED, question=str, answer=str), 1):
-            options = options_of(item["question"])
-            if not options:
-                raise DataMissing(f"{path}: record {number} has no options; {PUBLISHED}")
-            found.append(
-                Question(
-                    str(item.get("id", number)),
-                    f"{item['question'].partition('Options:')[0].strip()}. Options: {'; '.join(options)}",
-                    item["answer"],
-                    {"options": options, "asked": item["question"]},
-                )
-            )
-        return found
+def functions(data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
+    """``search``, over all movies with ratings."""
+    folder = data / "movielens"
+    files = (folder / "movies.csv", folder / "ratings.csv")
+    movies = _movies(folder, tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in files))
 
-    def functions(self, data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
-        """``search``, over all movies with ratings."""
-        del work
-        folder = data / "movielens"
-        changed = tuple(
-            path.stat().st_mtime_ns if path.is_file() else 0
-            for path in (folder / "movies.csv", folder / "ratings.csv")
-        )
-        movies = _movies(folder, changed)
+    @function(kind="inout", pure=True)
+    async def search(title: str, similar: int = 0) -> str:
+        """Search a movie and obtain its genres and how popular it is.
 
-        @function(kind="inout", pure=True)
-        async def search(title: str, similar: int = 0) -> str:
-            """Search a movie and obtain its genres and how popular it is.
-
-            Args:
-                title: The title of one movie.
-                similar: How many movies to name that the same viewers liked.
-            """
-            await asyncio.sleep(delay)
-            return movies.described(title, similar)
-
-        return [search]
-
-    def right(self, question: Question, answer: Any, work: Path) -> bool:
-        """Whether an answer chooses the right option, by title or by its letter or number.
-
-        Case, articles, punctuation and the year don't matter; where several options are
-        named, ``answers.chosen`` says which is chosen, if any.
+        Args:
+            title: The title of one movie.
+            similar: How many movies to name that the same viewers liked.
         """
-        del work
-        asked = question.details.get("asked", question.text)
-        options = options_of(asked)
-        right = [
-            index for index, option in enumerate(options) if _spelled(option) == _spelled(question.answer)
-        ]
-        index = option_chosen(asked, options, answer)
-        return index is not None and index in right
+        await asyncio.sleep(delay)
+        return movies.described(title, similar)
+
+    return [search]
 
 
-SET = MovieRec()
+def right(question: Question, answer: Any, work: Path) -> bool:
+    """Whether an answer chooses the right option, by title or by its letter or number.
+
+    Case, articles, punctuation and the year don't matter; where several options are
+    named, ``answers.chosen`` says which is chosen, if any.
+    """
+    asked = question.details.get("asked", question.text)
+    options = options_of(asked)
+    index = option_chosen(asked, options, answer)
+    return index is not None and _spelled(options[index]) == _spelled(question.answer)
+
+
+SET = QuestionSet("movierec", 8, questions, functions, right)
 
 
 def options_of(text: str) -> list[str]:
     """The options that a question lists under "Options:", without (A), 1. or a dash before them."""
     listed = [line.strip() for line in text.partition("Options:")[2].splitlines()]
-    marks = re.compile(r"(?:\(?[A-Da-d1-9][).:]|[-*\u2022])\s+(?=\S)")
     options = [line for line in listed if line]
-    return (
-        [marks.sub("", option, count=1) for option in options] if all(map(marks.match, options)) else options
-    )
+    return [_MARK.sub("", line, count=1) for line in options] if all(map(_MARK.match, options)) else options
 
 
 def option_chosen(text: str, options: list[str], answer: Any) -> int | None:
@@ -125,15 +107,10 @@ def option_chosen(text: str, options: list[str], answer: Any) -> int | None:
     said = re.sub(r"\s*\((?:19|20)\d\d\)", "", plain(answer))
     forms = [(option, _spelled(option)) for option in options]
     index = chosen(said, forms, asked="Which movie is the most similar?", others=others)
-    if index is not None:
-        return index
-    mark = re.match(
-        r"\W*(?:(?:the )?answer(?: is)?\W*)?(?:option\W*)?\(?([A-Za-z]|\d)(?:[).:]|\s*$)", said, re.I
-    )
-    if mark is None:
-        return None
-    index = int(mark[1]) - 1 if mark[1].isdigit() else ord(mark[1].lower()) - ord("a")
-    return index if 0 <= index < len(options) else None
+    if index is None and (mark := _LETTER.match(said)):
+        at = int(mark[1]) - 1 if mark[1].isdigit() else ord(mark[1].lower()) - ord("a")
+        index = at if 0 <= at < len(options) else None
+    return index
 
 
 @dataclass(frozen=True)
@@ -211,61 +188,34 @@ class Movies:
         if number is None:
             return f"No movie called {title[:LONGEST]!r} is known."
         movie = self._movies[number]
-        text = f"{self._called(movie)}: {', '.join(movie.genres) or 'no genre'}; {self._popularity(movie)}."
+        share = len(movie.ratings) / max(len(self._seen), 1)
+        popularity = next((called for least, called in POPULAR if share >= least), "almost unknown")
+        same = len(self._by_title[_spelled(movie.title)]) > 1  # then the year tells them apart
+        called = f"{movie.title} ({movie.year})" if same and movie.year else movie.title
+        text = f"{called}: {', '.join(movie.genres) or 'no genre'}; {popularity}."
         also = "; ".join(other.title for other in self.also_liked(number, similar))
         return f"{text} Its viewers also liked: {also}." if also else text
-
-    def _called(self, movie: Movie) -> str:
-        """Its title; with the year where others are called the same."""
-        same = len(self._by_title[_spelled(movie.title)]) > 1
-        return f"{movie.title} ({movie.year})" if same and movie.year else movie.title
-
-    def _popularity(self, movie: Movie) -> str:
-        share = len(movie.ratings) / max(len(self._seen), 1)
-        return next((called for least, called in POPULAR if share >= least), "almost unknown")
 
 
 @lru_cache(maxsize=1)
 def _movies(folder: Path, changed: tuple[int, ...]) -> Movies:
     """The movies and ratings of a folder, read once as long as they stay as they are."""
-    del changed
     ratings: dict[str, dict[str, float]] = defaultdict(dict)
-    for row in _rows(folder / "ratings.csv", "userId", "movieId", "rating"):
+    for viewer, key, rating in rows_of(folder / "ratings.csv", RATED, "userId", "movieId", "rating"):
         try:
-            ratings[row[1]][row[0]] = float(row[2])
+            ratings[key][viewer] = float(rating)
         except ValueError:
-            raise DataMissing(f"{folder / 'ratings.csv'}: {row[2]!r} is no rating; {RATED}") from None
+            raise DataMissing(f"{folder / 'ratings.csv'}: {rating!r} is no rating; {RATED}") from None
     movies = []
-    for key, title, genres in _rows(folder / "movies.csv", "movieId", "title", "genres"):
+    for key, title, genres in rows_of(folder / "movies.csv", RATED, "movieId", "title", "genres"):
         year = re.search(r"\s*\((\d{4})\)\s*$", title)
         called = title[: year.start()] if year else title.strip()
-        others = [
-            _natural(re.sub(r"^a\.?k\.?a\.? ", "", other)) for other in re.findall(r"\(([^()]+)\)", called)
-        ]
+        aliases = [re.sub(r"^a\.?k\.?a\.? ", "", other) for other in re.findall(r"\(([^()]+)\)", called)]
         called = _natural(re.sub(r"\s*\([^()]*\)", "", called) or called)
         kinds = tuple(kind for kind in genres.split("|") if not kind.startswith("("))
-        movies.append(Movie(called, year[1] if year else "", kinds, tuple(others), ratings.get(key, {})))
+        others = tuple(map(_natural, aliases))
+        movies.append(Movie(called, year[1] if year else "", kinds, others, ratings.get(key, {})))
     return Movies(movies)
-
-
-def _rows(path: Path, *columns: str) -> Iterator[list[str]]:
-    """These columns of a file's rows."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            if not set(columns) <= set(header):
-                raise DataMissing(f"{path}: its columns aren't {', '.join(columns)}; {RATED}")
-            places = [header.index(column) for column in columns]
-            for row in reader:
-                if row and len(row) < len(header):
-                    raise DataMissing(f"{path}: line {reader.line_num} is cut short; {RATED}")
-                if row:
-                    yield [row[place] for place in places]
-    except OSError as error:
-        raise DataMissing(f"{path}: {error.strerror}; {RATED}") from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataMissing(f"{path}: it isn't a CSV file ({error}); {RATED}") from None
 
 
 def _natural(title: str) -> str:
@@ -273,14 +223,10 @@ def _natural(title: str) -> str:
     return re.sub(rf"^(.*), ({_ARTICLES})$", r"\2 \1", title)
 
 
-def _repaired(title: str) -> str:
-    """A title whose UTF-8 was once read as Latin-1, as some of the questions' are: "LÃ©on"."""
-    try:
-        return title.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return title
-
-
 def _spelled(title: str) -> str:
-    """What the spellings of a title have in common."""
-    return " ".join(words(re.sub(r"\s*&\s*", " and ", _repaired(title)))) or title.casefold().strip()
+    """What the spellings of a title have in common; some questions' UTF-8 was once read as Latin-1: "LÃ©on"."""
+    try:
+        repaired = title.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        repaired = title
+    return " ".join(words(re.sub(r"\s*&\s*", " and ", repaired))) or title.casefold().strip()

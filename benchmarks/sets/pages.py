@@ -1,4 +1,4 @@
-"""Pages of text, found by their titles and then by their words; and how files of records are read.
+"""Pages of text, found by their titles and then by their words.
 
 Decides which page a query means. It must not know of any question set.
 """
@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import difflib
 import html
-import json
 import re
 import sqlite3
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.questions import DataMissing
+from benchmarks.questions import records_of
 from benchmarks.sets.answers import words
 
 if TYPE_CHECKING:
@@ -28,8 +27,7 @@ TITLE_WEIGHT = 5.0
 """What a word in the title counts for, when one in the text counts for 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """A title and a text."""
 
     title: str
@@ -50,10 +48,8 @@ class Pages:
         # Whoever searches does so from one thread, but that need not be the one that loads.
         self._index = sqlite3.connect(":memory:", check_same_thread=False)
         self._index.execute("CREATE VIRTUAL TABLE pages USING fts5(title, text)")
-        self._index.executemany(
-            "INSERT INTO pages (rowid, title, text) VALUES (?, ?, ?)",
-            ((number, page.title, page.text) for number, page in enumerate(self._pages)),
-        )
+        rows = ((number, *page) for number, page in enumerate(self._pages))
+        self._index.executemany("INSERT INTO pages (rowid, title, text) VALUES (?, ?, ?)", rows)
 
     def find(self, query: str, *, limit: int = 3) -> list[Page]:
         """The pages that a query means, the best first, all found in the same way; ``[]`` if none.
@@ -108,46 +104,20 @@ class Pages:
         return [number for (number,) in rows]
 
 
+def pages_of(path: Path, published: str) -> Pages:
+    """The pages of a file of records with title and text. Raises ``DataMissing``."""
+    return _pages(path, published, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@lru_cache(maxsize=2)
+def _pages(path: Path, published: str, changed: int) -> Pages:
+    """Read once as long as the file stays as it is."""
+    return Pages(Page(one["title"], one["text"]) for one in records_of(path, published, title=str, text=str))
+
+
 def name_of(title: str) -> str:
     """A title without what tells it from others: "Heat" for "Heat (magazine)"."""
     return re.sub(r"\s*\([^()]*\)\s*$", "", title) or title
-
-
-def records(path: Path, published: str, **fields: type | tuple[type, ...]) -> list[dict[str, Any]]:
-    """The objects of a JSON list, or one a line in a file ``.jsonl``; ``fields`` are what each must have.
-
-    An ``"id": null`` is none. Raises ``DataMissing`` with one line: which file, what is wrong,
-    where it is published.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it isn't UTF-8 text"
-        raise DataMissing(f"{path}: {reason}; {published}") from None
-    try:
-        if path.suffix == ".jsonl":
-            found = [json.loads(line) for line in text.split("\n") if line.strip()]
-        else:
-            found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataMissing(f"{path}: it isn't JSON ({error}); {published}") from None
-    if not isinstance(found, list) or not found:
-        raise DataMissing(f"{path}: it isn't a list of records; {published}")
-    for number, record in enumerate(found, 1):
-        for field, kind in fields.items():
-            if not isinstance(record, dict) or not isinstance(record.get(field), kind):
-                raise DataMissing(f"{path}: record {number} has no {field!r} as it should; {published}")
-        if "question" in fields and not record["question"].strip():
-            raise DataMissing(f"{path}: record {number} has an empty 'question'; {published}")
-        if "id" in record and record["id"] is None:
-            del record["id"]
-    return found
-
-
-def shortened(text: str, most: int) -> str:
-    """The first words of a text."""
-    spaced = text.split()
-    return text if len(spaced) <= most else f"{' '.join(spaced[:most])} ..."
 
 
 def _key(title: str) -> str:

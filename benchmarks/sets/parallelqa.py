@@ -10,15 +10,16 @@ import asyncio
 import math as numeric
 import re
 from collections.abc import Callable, Collection, Generator, Sequence  # noqa: TC003 - a declaration reads its annotations
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from benchmarks.questions import Question
+from benchmarks.questions import Question, QuestionSet, records_of
 from benchmarks.sets.answers import chosen, near, words
 from benchmarks.sets.arithmetic import Computed, NotArithmetic, computed, evaluated, joined, separated, shown
-from benchmarks.sets.pages import Page, Pages, records
+from benchmarks.sets.pages import Pages, pages_of
 from llmorch import function
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PUBLISHED = (
     "ParallelQA is published at https://github.com/SqueezeAILab/LLMCompiler (MIT); "
@@ -60,62 +61,55 @@ It is not {reply}: {fault}. Take the numbers from the text of the last question.
 """Begins as what was asked at first, which a model on this machine then needn't read again."""
 
 
-class ParallelQA:
-    """The question set; see ``benchmarks.questions.QuestionSet``."""
+def questions(data: Path) -> list[Question]:
+    """Every question; its details are the branches, and the pages' titles that it names."""
+    folder = data / "parallelqa"
+    pages = records_of(folder / "pages.json", PUBLISHED, title=str, text=str)
+    titles = [(page["title"], f" {' '.join(words(page['title']))} ") for page in pages]
+    made = []
+    found = records_of(folder / "questions.json", PUBLISHED, question=str, answer=(str, float, int))
+    for number, item in enumerate(found, 1):
+        text = f" {' '.join(words(item['question']))} "
+        named = [title for title, spelled in titles if spelled in text]
+        details = {"branch": item.get("branch"), "names": named}
+        id_ = str(item.get("id", number))
+        made.append(Question(id_, item["question"].strip(), item["answer"], details))
+    return made
 
-    name = "parallelqa"
-    examples = Path(__file__).parent / "examples" / "parallelqa.plans"
-    processors = 8
 
-    def questions(self, data: Path) -> list[Question]:
-        """Every question; its details are the branches, and the pages' titles that it names."""
-        pages = records(data / "parallelqa" / "pages.json", PUBLISHED, title=str, text=str)
-        titles = [(page["title"], f" {' '.join(words(page['title']))} ") for page in pages]
-        questions = []
-        found = records(
-            data / "parallelqa" / "questions.json", PUBLISHED, question=str, answer=(str, float, int)
-        )
-        for number, item in enumerate(found, 1):
-            text = f" {' '.join(words(item['question']))} "
-            named = [title for title, spelled in titles if spelled in text]
-            details = {"branch": item.get("branch"), "names": named}
-            questions.append(
-                Question(str(item.get("id", number)), item["question"].strip(), item["answer"], details)
-            )
-        return questions
+def functions(data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
+    """``search``, over all pages, and ``math``."""
+    pages = pages_of(data / "parallelqa" / "pages.json", PUBLISHED)
 
-    def functions(self, data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
-        """``search``, over all pages, and ``math``."""
-        del work
-        path = data / "parallelqa" / "pages.json"
-        pages = _pages(path, path.stat().st_mtime_ns if path.is_file() else 0)
+    @function(kind="inout", pure=True)
+    async def search(term: str, k: int = 500) -> str:
+        """Search the encyclopedia for a term and obtain the first k words of its page.
 
-        @function(kind="inout", pure=True)
-        async def search(term: str, k: int = 500) -> str:
-            """Search the encyclopedia for a term and obtain the first k words of its page.
-
-            Args:
-                term: The name of one thing.
-                k: How many words; more, if a fact was not in them.
-            """
-            await asyncio.sleep(delay)
-            return first_words(term, k, pages)
-
-        return [search, math]
-
-    def right(self, question: Question, answer: Any, work: Path) -> bool:
-        """Whether an answer states the right number, give or take 10 %, or chooses the right name.
-
-        As LLMCompiler's evaluation has it, but for answers in sentences: of several numbers
-        the last one counts (``answers.number_in``), and of several names the chosen one.
+        Args:
+            term: The name of one thing.
+            k: How many words; more, if a fact was not in them.
         """
-        del work
-        try:
-            return near(answer, float(str(question.answer).replace(",", "")))
-        except ValueError:
-            label = str(question.answer)
-        names = [[name] for name in question.details.get("names", ()) if words(name) != words(label)]
-        return chosen(answer, [[label], *names], asked=question.text, shortened=True) == 0
+        await asyncio.sleep(delay)
+        return first_words(term, k, pages)
+
+    return [search, math]
+
+
+def right(question: Question, answer: Any, work: Path) -> bool:
+    """Whether an answer states the right number, give or take 10 %, or chooses the right name.
+
+    As LLMCompiler's evaluation has it, but for answers in sentences: of several numbers
+    the last one counts (``answers.number_in``), and of several names the chosen one.
+    """
+    try:
+        return near(answer, float(str(question.answer).replace(",", "")))
+    except ValueError:
+        label = str(question.answer)
+    names = [[name] for name in question.details.get("names", ()) if words(name) != words(label)]
+    return chosen(answer, [[label], *names], asked=question.text, shortened=True) == 0
+
+
+SET = QuestionSet("parallelqa", 8, questions, functions, right)
 
 
 def first_words(term: str, k: int, pages: Pages) -> str:
@@ -178,9 +172,6 @@ def math(prompt: str) -> Generator[str, str, float | str]:
     if cut:  # a repair needs to know of which page more is to be read
         raise ValueError(f"can't extract a number: {cut}: search for it with a larger k")
     raise ValueError(f"can't extract {shown(task, 100)}: the text doesn't say it")
-
-
-SET = ParallelQA()
 
 
 _WHICH = re.compile(r"\bwhich\b", re.IGNORECASE)
@@ -357,10 +348,3 @@ def _what_was_cut(prompt: str) -> str:
             f"of {heads[-1].removesuffix(': ')} {cut[1]} ({cut[2]})" if heads else f"{cut[1]} ({cut[2]})"
         )
     return "; ".join(dict.fromkeys(told))
-
-
-@lru_cache(maxsize=1)
-def _pages(path: Path, changed: int) -> Pages:
-    """The pages of a file, read once as long as it stays as it is."""
-    del changed
-    return Pages(Page(item["title"], item["text"]) for item in records(path, PUBLISHED, title=str, text=str))

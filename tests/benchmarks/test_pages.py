@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.questions import DataMissing
-from benchmarks.sets.pages import Page, Pages, records
+from benchmarks.questions import DataMissing, records_of
+from benchmarks.sets.pages import Page, Pages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ def test_what_is_nowhere_finds_nothing() -> None:
 def test_records_say_which_file_is_wrong_and_where_it_is_published(tmp_path: Path) -> None:
     def reason(path: Path) -> str:
         with pytest.raises(DataMissing) as raised:
-            records(path, "see example.org", title=str)
+            records_of(path, "see example.org", title=str)
         assert "\n" not in str(raised.value)
         assert str(path) in str(raised.value)
         assert "see example.org" in str(raised.value)
@@ -92,4 +92,4 @@ def test_records_say_which_file_is_wrong_and_where_it_is_published(tmp_path: Pat
     broken.write_text('[{"title": "a"}, {"title": 1}]')
     assert "record 2 has no 'title'" in reason(broken)
     lines.write_text('{"title": "a\u2028b"}\n\n{"title": "c"}\n', encoding="utf-8")
-    assert [item["title"] for item in records(lines, "", title=str)] == ["a\u2028b", "c"]
+    assert [item["title"] for item in records_of(lines, "", title=str)] == ["a\u2028b", "c"]

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks import overhead, scaling, schedule
-from benchmarks.policies import POLICIES, shortest
+from benchmarks import scaling, schedule
+from benchmarks.optimum import shortest
 from benchmarks.questions import DataMissing
-from benchmarks.schedule import TimedPlan
+from benchmarks.schedule import POLICIES
+from benchmarks.timed import published, timed_plan
 from llmorch import render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-SHORT_FIRST = TimedPlan.of({"a": 2, "b": 2, "c": 4}, [], 4)
+SHORT_FIRST = timed_plan({"a": 2, "b": 2, "c": 4}, [], 4)
 """Fifo starts the long step last: 6 seconds on two processors, where 4 are enough."""
-DIAMOND = TimedPlan.of({"end": 1, "left": 3, "start": 2, "right": 1}, [], 3)
+DIAMOND = timed_plan({"end": 1, "left": 3, "start": 2, "right": 1}, [], 3)
 
 
 def written(data: Path, content: object) -> Path:
@@ -32,7 +33,7 @@ def written(data: Path, content: object) -> Path:
 
 
 def test_steps_keep_their_order_as_far_as_their_edges_allow() -> None:
-    plan = TimedPlan.of(
+    plan = timed_plan(
         {"end": 1, "left": 3, "start": 2, "right": 1},
         [("start", "left"), ("start", "right"), ("left", "end"), ("right", "end")],
         6,
@@ -108,16 +109,16 @@ def test_plans_of_a_file_are_read_whatever_their_steps_are_called(tmp_path) -> N
     written(
         tmp_path, [{"durations": {"boil": 60, "brew": 180.5}, "edges": [["boil", "brew"]], "optimum": 240.5}]
     )
-    (plan,) = schedule.plans(tmp_path)
+    (plan,) = published(tmp_path)
     assert (plan.durations, plan.uses, plan.optimum) == ({"s1": 60.0, "s2": 180.5}, [[], [0]], 240.5)
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "can't be read"),
-        ("[{", "can't be read"),
-        ({}, "is not a list of plans"),
+        (None, "No such file"),
+        ("[{", "it isn't JSON"),
+        ({}, "it isn't a list of records"),
         ([{"edges": [], "optimum": 1}], "plan 1: 'durations' is missing"),
         ([{"durations": {"a": 1}, "edges": [["a", "b"]], "optimum": 1}], "plan 1: an edge from 'a' to 'b'"),
         (
@@ -125,9 +126,9 @@ def test_plans_of_a_file_are_read_whatever_their_steps_are_called(tmp_path) -> N
             "plan 1: the steps a, b wait for each other",
         ),
         ([{"durations": {"a": -1}, "edges": [], "optimum": 1}], "plan 1: durations are numbers of seconds"),
-        ([{"durations": {"a": "long"}, "edges": [], "optimum": 1}], "plan 1: could not convert"),
+        ([{"durations": {"a": "long"}, "edges": [], "optimum": 1}], "plan 1: must be real number"),
         ([7], "plan 1: "),
-        ("[" * 100_000, "can't be read"),
+        ("[" * 100_000, "it isn't JSON"),
         ('[{"durations": {"a": 1%s}, "edges": [], "optimum": 1}]' % ("0" * 400), "plan 1: int too large"),
         ('[{"durations": {"a": 3}, "edges": [], "optimum": NaN}]', "plan 1: the optimum is nan s, but"),
         ([{"durations": {"a": 3}, "edges": [], "optimum": 0}], "plan 1: the optimum is 0 s, but"),
@@ -141,7 +142,7 @@ def test_plans_of_a_file_are_read_whatever_their_steps_are_called(tmp_path) -> N
 def test_a_file_that_can_not_be_used_is_named_in_one_line(tmp_path, content, says) -> None:
     path = tmp_path / "asynchow" / "plans.json" if content is None else written(tmp_path, content)
     with pytest.raises(DataMissing) as caught:
-        schedule.plans(tmp_path)
+        published(tmp_path)
     message = str(caught.value)
     assert str(path) in message
     assert says in message
@@ -186,25 +187,11 @@ def test_a_search_that_takes_too_long_says_nothing() -> None:
     assert shortest([1.0] * 500, [[]] * 500, 2, bound=250, found=250) == 250
 
 
-def test_the_overhead_table_has_every_policy_and_floor_by_size_and_shape() -> None:
-    rows = overhead.rows(1, quick=True, sizes=(3, 5))
-    names = [*POLICIES, "floor: asyncio tasks", "floor: thread hops", "floor: pipe round trips"]
-    assert [(row["calls"], row["shape"]) for row in rows if row["name"] == "critical"] == [
-        (3, "flat"),
-        (3, "chained"),
-        (5, "flat"),
-        (5, "chained"),
-    ]
-    assert [row["name"] for row in rows[: len(names)]] == names
-    assert all(0 < row["us"] <= row["all_us"] for row in rows)
-    table = overhead.markdown(rows).splitlines()
-    assert table[0] == "| µs a call | 3 flat | 3 chained | 5 flat | 5 chained |"
-    assert [line.split(" | ")[0].removeprefix("| ") for line in table[2:]] == names
-
-
 def test_the_simulated_graph_scales_until_its_calls_can_not_be_divided() -> None:
     rows = scaling.simulated({"turn_angle": 3.0, "average": 0.5, "difference": 1.0})
-    lines = scaling.speedups(rows)
+    lines: dict[str, dict[int, float]] = {}
+    for row in rows:
+        lines.setdefault(row["technique"], {})[row["processors"]] = row["speedup"]
     whole = 8 * 3 + 2 * 0.5 + 1
     assert lines["react"] == dict.fromkeys(range(1, 9), 1.0)
     assert lines["llmcompiler on one thread"] == dict.fromkeys(range(1, 9), whole / 25.5)
@@ -227,7 +214,7 @@ def test_the_longest_call_first_shortens_the_graph_where_calls_differ() -> None:
 
 
 def test_the_table_of_scaling_has_a_column_for_each_number_of_processors() -> None:
-    rows = scaling.simulated({"turn_angle": 1.0}, (1, 2), scaling.TECHNIQUES[-1:])
+    rows = scaling.simulated({"turn_angle": 1.0}, (1, 2), {"llmorch": "critical"})
     assert scaling.markdown(rows).splitlines() == [
         "| processors | 1 | 2 |",
         "|---|---:|---:|",
@@ -247,22 +234,13 @@ def test_a_real_run_is_checked_against_the_simulation_with_its_own_durations() -
         # A run does not know beforehand that s8 is the longest, so it starts last.
         {"policy": "critical", "processors": 2, "runs": 1, "real": 10.0, "simulated": 7.0, "error": -0.3},
     ]
-    rows = scaling.checked(runs)
+    rows = scaling.checked(runs, scaling.KITTI)
     assert [row | {"error": pytest.approx(row["error"])} for row in expected] == rows
-    assert "| greedy | 2 | 4.5 s | 4 s | -20.00% |" in scaling.markdown_checked(rows).splitlines()
     assert [(row["technique"], row["speedup"]) for row in scaling.rows(runs)] == [
         ("react", 1.0),
         ("llmcompiler", 8 / 4.5),
         ("llmorch", 0.8),
     ]
-
-
-def test_durations_are_those_of_the_runs_on_the_fewest_processors() -> None:
-    runs = [
-        scaling.Run("greedy", 2, 1.0, {"s1": 9.0}),
-        *(scaling.Run("greedy", 1, 1.0, {"s1": seconds}) for seconds in (1.0, 4.0, 2.0)),
-    ]
-    assert scaling.durations_of(runs) == {"s1": 2.0}
 
 
 def test_a_folder_without_images_is_missing_data(tmp_path) -> None:

@@ -14,17 +14,15 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.faults import HANG, faulty_plans, functions
-from benchmarks.figures import Figure, Series
-from benchmarks.policies import markdown_table
 from llmorch import LLMOrchError, ModelError, Orchestrator
 from llmorch.testing import ScriptedModel
+from tests.faults.failures import HANG, faulty_plans, functions
+from tests.faults.told import Wanted, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from benchmarks.faults import Faulty
-    from benchmarks.policies import Row
+    from tests.faults.failures import Faulty
 
 PLANS = 100
 """Of each kind of fault."""
@@ -119,8 +117,8 @@ async def _ended(plan: Faulty, kind: str, chance: random.Random) -> Ended:
     return seen
 
 
-def figures(runs: Sequence[Ended]) -> list[Figure]:
-    """What was wanted of them."""
+def wanted(runs: Sequence[Ended]) -> list[Wanted]:
+    """What none of them may come to."""
     kind = f"{len(runs)} replies that break"
     counts = {
         "runs that hang": sum(run.hung for run in runs),
@@ -128,34 +126,21 @@ def figures(runs: Sequence[Ended]) -> list[Figure]:
         "calls of an answered plan that were not made": sum(run.lost for run in runs),
         "runs that end without an answer or a clear error": sum(not run.clear for run in runs),
     }
-    return [Figure(name, kind, "", Series([count]), at_most=0) for name, count in counts.items()]
+    return [Wanted(name, kind, [count], at_most=0) for name, count in counts.items()]
 
 
-def markdown(runs: Sequence[Ended]) -> str:
+def report(count: int = PLANS, seed: int = 0) -> str:
     """One row for each kind of fault."""
-    rows: list[Row] = []
-    for kind in KINDS:
-        chosen = [run for run in runs if run.kind == kind]
-        rows.append(
-            {
-                "kind": kind,
-                "plans": len(chosen),
-                "hang": sum(run.hung for run in chosen),
-                "answered": sum(run.answered for run in chosen),
-                "error": sum(run.clear and not run.answered for run in chosen),
-                "twice": sum(run.twice for run in chosen),
-                "slowest": max((run.seconds for run in chosen), default=0.0),
-            }
-        )
-    return markdown_table(_COLUMNS, rows)
+    runs = measured(count, seed)
+    return told(_COLUMNS, [[run for run in runs if run.kind == kind] for kind in KINDS], wanted(runs))
 
 
-_COLUMNS: Mapping[str, Callable[[Row], str]] = {
-    "fault": lambda row: str(row["kind"]),
-    "plans": lambda row: str(row["plans"]),
-    "hang": lambda row: str(row["hang"]),
-    "answered after a repair": lambda row: str(row["answered"]),
-    "ended by a clear error": lambda row: str(row["error"]),
-    "calls made twice": lambda row: str(row["twice"]),
-    "slowest, s": lambda row: f"{row['slowest']:.2f}",
+_COLUMNS: Mapping[str, Callable[[Sequence[Ended]], object]] = {
+    "fault": lambda runs: runs[0].kind,
+    "plans": len,
+    "hang": lambda runs: sum(run.hung for run in runs),
+    "answered after a repair": lambda runs: sum(run.answered for run in runs),
+    "ended by a clear error": lambda runs: sum(run.clear and not run.answered for run in runs),
+    "calls made twice": lambda runs: sum(run.twice for run in runs),
+    "slowest, s": lambda runs: f"{max(run.seconds for run in runs):.2f}",
 }

@@ -9,25 +9,23 @@ from __future__ import annotations
 
 import random
 import re
-import tempfile
 import typing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.invented import SAMPLE, write_frames
-from benchmarks.random_plans import TABLE, random_plan
 from llmorch import Orchestrator
 from llmorch.declare.offered import as_functions, declared_in
 from llmorch.places.files import load_file
 from llmorch.testing import ScriptedModel
+from tests.faults.random_plans import TABLE, random_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from llmorch import Function
 
-ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 @dataclass(frozen=True)
@@ -52,17 +50,8 @@ def right_plans(count: int, seed: int = 0) -> list[RightPlan]:
 
 
 def example_plans() -> Iterator[RightPlan]:
-    """The plans in the examples of the question sets and of the folder ``examples``."""
-    from benchmarks.comparing import set_named
-
-    for path in sorted((ROOT / "benchmarks/sets/examples").glob("*.plans")):
-        with tempfile.TemporaryDirectory() as work:
-            if path.stem == "kitti":  # only the sample has no images, and its functions want to see some
-                write_frames(Path(work, "kitti"))
-            place = Path(work) if path.stem == "kitti" else SAMPLE
-            functions = offered(set_named(path.stem).functions(place, Path(work)))
-        yield from _plans_in(path, functions, path.stem)
-    for path in sorted((ROOT / "examples").glob("*/examples.plans")):
+    """The plans in the folder ``examples``."""
+    for path in sorted(EXAMPLES.glob("*/examples.plans")):
         module = vars(load_file(path.with_name("functions.py")))
         functions = offered([item for item in module.values() if callable(item) and declared_in(item)])
         yield from _plans_in(path, functions, path.parent.name)

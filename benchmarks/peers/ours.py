@@ -1,4 +1,4 @@
-"""LLMOrch: a plan of the same calls, and at its end ``self``, to which their results go.
+"""LLMOrch as a peer: a plan of the calls, and at its end ``self``, to which their results go; or one batch of them.
 
 ``DECLARED`` is where what is said of each function stands, and nowhere else.
 """
@@ -9,16 +9,13 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 
-import llmorch
 from benchmarks.peers import tasks
-from benchmarks.peers.columns import PROCESSES, Setup, main
-from llmorch import Orchestrator, function
-from llmorch.testing import ScriptedModel
+from benchmarks.peers.columns import PROCESSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from benchmarks.peers.columns import Call
+    from benchmarks.peers.columns import Call, Setup
 
 DECLARED: Mapping[Callable[..., Any], Mapping[str, Any]] = {
     tasks.burn: {"kind": "compute", "pure": True},
@@ -38,22 +35,36 @@ class UnansweredError(Exception):
     """The run came to no answer; its message is the result's."""
 
 
-def adapter(setup: Setup) -> Callable[[], object]:
+def planned(setup: Setup) -> Callable[[], object]:
     """The default technique: the calls as a plan.
 
     Where a call fails, the executor asks for another one in its place, as a part of its one plan. The model
     names one, as models do that are asked; with the option it doesn't.
     """
-    return running(setup, "llmorch", plan, "done")
+    return _running(setup, "llmorch", _plan, "done")
 
 
-def running(
+def parallel(setup: Setup) -> Callable[[], object]:
+    """The technique ``parallel``: the same calls in one turn, as other executors get them."""
+    return _running(setup, "parallel", _batch, "Answer: done")
+
+
+def version() -> str:
+    """Ours."""
+    import llmorch
+
+    return llmorch.__version__
+
+
+def _running(
     setup: Setup, technique: str, written: Callable[[Sequence[Call]], str], answer: str
 ) -> Callable[[], object]:
     """An orchestrator whose model writes the script's calls, and then the answer, as the technique wants them.
 
     A run that is not answered raises, as other executors do.
     """
+    from llmorch import Orchestrator, function
+    from llmorch.testing import ScriptedModel
 
     def reply(request: Any) -> str:
         failed = _FAILED.search(request.messages[-1].text)
@@ -82,21 +93,17 @@ def running(
     return lambda: runner.run(run())
 
 
-def plan(calls: Sequence[Call]) -> str:
+def _plan(calls: Sequence[Call]) -> str:
     """A plan of the calls, whose last one gets all results."""
-    lines = [f"{call.id} = {text}" for call, text in zip(calls, batch(calls).splitlines(), strict=True)]
+    lines = [f"{call.id} = {text}" for call, text in zip(calls, _batch(calls).splitlines(), strict=True)]
     results = " ".join(f"{{{call.id}}}" for call in calls)
     return "\n".join([*lines, f'answer = self(prompt="{results}")'])
 
 
-def batch(calls: Sequence[Call]) -> str:
+def _batch(calls: Sequence[Call]) -> str:
     """The calls alone, one a line."""
     lines = []
     for call in calls:
         arguments = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
         lines.append(f"{call.function}({arguments})")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    main(adapter, llmorch.__version__)

@@ -14,22 +14,22 @@ from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.figures import Figure, Series
-from benchmarks.mutations import KINDS, mutated
-from benchmarks.policies import markdown_table
-from benchmarks.right_plans import stand_in
 from llmorch import LLMOrchError, Orchestrator
 from llmorch.models.model import Finished
 from llmorch.schedule import Dispatch, Keep, PlanExtended
 from llmorch.testing import ScriptedModel
+from tests.faults.mutations import KINDS, mutated
+from tests.faults.right_plans import right_plans, stand_in
+from tests.faults.told import Wanted, told
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
-    from benchmarks.policies import Row
-    from benchmarks.right_plans import RightPlan
     from llmorch import Function, Result
     from llmorch.models.model import ModelRequest, Piece
+    from tests.faults.right_plans import RightPlan
+
+    Row = dict[str, Any]
 
 PLANS = 300
 QUERY = "Which is it?"
@@ -179,37 +179,29 @@ def _row(seen: Sequence[Seen]) -> Row:
     }
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The table, and what its columns mean."""
+def wanted(rows: Sequence[Row]) -> list[Wanted]:
+    """Nearly every mistake found, and no right plan refused."""
+    by_kind = {row["mistake"]: row for row in rows}
+    mistakes, right = by_kind[ALL], by_kind[RIGHT]
+    what, plans = f"{mistakes['plans']} plans with one mistake each", f"{right['plans']} right plans"
+    return [
+        Wanted("share of all mistakes that are caught", what, [mistakes["share"]], at_least=WANTED),
+        Wanted("share of those that the text tells of", what, [mistakes["share_told"]], at_least=WANTED),
+        Wanted("effects begun by a wrong plan", what, [mistakes["effects"]], at_most=0),
+        Wanted("right plans refused", plans, [right["caught"]], at_most=0),
+    ]
+
+
+def report(count: int = PLANS, seed: int = 0) -> str:
+    """The table of so many plans, and what its columns mean."""
+    made = rows(measured(right_plans(count, seed), seed))
     return (
-        f"{markdown_table(_COLUMNS, rows)}\n\n"
+        f"{told(_COLUMNS, made, wanted(made))}\n"
         "Caught: the model is asked again before the plan is settled. Right by itself: nothing in the text tells "
         "of the mistake, as where a text ends after a whole line, or a prompt has lost one of two uses of a "
         "result. Missed: what is left of a reference was read as text. Begun by then: calls that had started, "
-        "while the text still arrived; in vain: those that the right plan doesn't have."
+        "while the text still arrived; in vain: those that the right plan doesn't have.\n"
     )
-
-
-def figures(rows: Sequence[Row]) -> list[Figure]:
-    """What is wanted: nearly every mistake found, and no right plan refused."""
-    by_kind = {str(row["mistake"]): row for row in rows}
-    mistakes = by_kind[ALL]
-    what = f"{mistakes['plans']} plans with one mistake each"
-    found = [
-        _figure("share of all mistakes that are caught", what, mistakes["share"], at_least=WANTED),
-        _figure("share of those that the text tells of", what, mistakes["share_told"], at_least=WANTED),
-        _figure("effects begun by a wrong plan", what, mistakes["effects"], at_most=0.0),
-    ]
-    if RIGHT in by_kind:
-        what = f"{by_kind[RIGHT]['plans']} right plans"
-        found.append(_figure("right plans refused", what, by_kind[RIGHT]["caught"], at_most=0.0))
-    return found
-
-
-def _figure(
-    name: str, what: str, value: Any, *, at_least: float | None = None, at_most: float | None = None
-) -> Figure:
-    return Figure(name, what, "", Series([float(value)]), at_least=at_least, at_most=at_most)
 
 
 def _number(name: str) -> Callable[[Row], str]:
@@ -220,15 +212,15 @@ def _share(name: str) -> Callable[[Row], str]:
     return lambda row: "" if row[name] is None else f"{row[name]:.1%}"
 
 
-_COLUMNS: Mapping[str, Callable[[Row], str]] = {
-    "mistake": lambda row: str(row["mistake"]),
-    "plans": lambda row: str(row["plans"]),
-    "caught": lambda row: str(row["caught"]),
+_COLUMNS: Mapping[str, Callable[[Row], object]] = {
+    "mistake": lambda row: row["mistake"],
+    "plans": lambda row: row["plans"],
+    "caught": lambda row: row["caught"],
     "share": _share("share"),
-    "right by itself": lambda row: str(row["alone"]),
-    "missed": lambda row: str(row["missed"]),
+    "right by itself": lambda row: row["alone"],
+    "missed": lambda row: row["missed"],
     "share where the text tells": _share("share_told"),
     "begun by then, mean": _number("begun"),
     "in vain": _number("in_vain"),
-    "effects begun": lambda row: str(row["effects"]),
+    "effects begun": lambda row: row["effects"],
 }

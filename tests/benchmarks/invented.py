@@ -1,7 +1,4 @@
-"""Invented data for the sets that compute: a rendered drive, and news in which nothing is true.
-
-``python -m benchmarks.invented DIR`` writes it all, beside a copy of the sample questions.
-"""
+"""Invented data for the sets that compute: a rendered drive, and news in which nothing is true."""
 
 from __future__ import annotations
 
@@ -9,15 +6,12 @@ import csv
 import itertools
 import math
 import random
-import shutil
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from pathlib import Path
 
-SAMPLE = Path(__file__).parent / "sample"
 TURNS = (1.5, 1.5, -2.0, 0.5, 3.0, 0.0, -1.0, 2.5, 0.25, 1.0, -0.5)
 """Degrees, from each frame to the next."""
 FOCAL, BASELINE, WIDTH, HEIGHT = 300.0, 0.5, 360, 140
@@ -89,14 +83,3 @@ def write_news(folder: Path, rows: int = 60) -> None:
             kind = str(number % 4 + 1)
             words = chance.choices(SUBJECTS[kind], k=12)
             written.writerow([kind, f"{words[0]} and {words[1]}", f"Number #39;{number}: {' '.join(words)}"])
-
-
-def main(folder: Path) -> None:
-    """All of it, below ``folder``."""
-    shutil.copytree(SAMPLE, folder, dirs_exist_ok=True)
-    write_drive(folder / "kitti")
-    write_news(folder / "agnews", rows=10_000)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

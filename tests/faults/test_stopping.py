@@ -1,4 +1,4 @@
-"""That stopped calls leave nothing, at a small size; how soon they stop is the benchmark's to say."""
+"""That stopped calls leave nothing, at a small size; how soon they stop is for ``python -m tests.faults`` to say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks import stopping
+from tests.faults import stopping
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which processes belong together")
 
@@ -21,10 +21,9 @@ def test_nothing_is_left_of_stopped_calls_and_the_others_are_right(name: str) ->
     assert outcome.late
 
 
-def test_a_call_that_was_not_stopped_or_left_something_is_a_missed_figure() -> None:
+def test_a_call_that_was_not_stopped_or_left_something_is_missed() -> None:
     good = stopping.Outcome("good", 2, stopped=2, late=[0.1, 0.2], right=1, others=1)
-    assert all(figure.met for figure in stopping.figures([good]))
+    assert all(one.met for one in stopping.wanted([good]))
     for change in ({"stopped": 1}, {"late": [0.1, 0.4]}, {"effects": 1}, {"processes": 1}, {"right": 0}):
         outcome = stopping.Outcome(**(vars(good) | change))
-        assert [figure.met for figure in stopping.figures([outcome])].count(False) == 1
-    assert "| good | 2 | 2 | 150 |" in stopping.markdown([good])
+        assert [one.met for one in stopping.wanted([outcome])].count(False) == 1

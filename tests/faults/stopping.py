@@ -12,14 +12,13 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import doomed
-from benchmarks.figures import Figure, Series, shown
-from benchmarks.report import verdicts
 from llmorch import Orchestrator
 from llmorch.testing import ScriptedModel
+from tests.faults import doomed
+from tests.faults.told import Wanted, shown, told
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from llmorch import Result, Run
 
@@ -58,10 +57,10 @@ class Outcome:
         return self.effects + self.processes + self.shared
 
 
-def run(*, quick: bool, seed: int = 0) -> str:
-    """Every case after the other: a table, and what was wanted."""
-    outcomes = [measured(name, quick=quick, seed=seed) for name in CASES]
-    return f"{markdown(outcomes)}\n\n{verdicts(figures(outcomes))}"
+def report(count: int | None = None, seed: int = 0) -> str:
+    """Every case after the other."""
+    outcomes = [measured(name, quick=count is not None, seed=seed) for name in CASES]
+    return told(_COLUMNS, outcomes, wanted(outcomes))
 
 
 def measured(name: str, *, quick: bool, seed: int = 0) -> Outcome:
@@ -165,58 +164,38 @@ def _processes(folder: str) -> set[str]:
     return found
 
 
-def markdown(outcomes: Sequence[Outcome]) -> str:
-    """One row a case."""
-    lines = [
-        "| calls | | stopped | over after its limit, ms: median | 95 % | longest | other calls right | files | "
-        "processes | shared memory |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for one in outcomes:
-        late = [1000 * seconds for seconds in one.late]
-        spread = [median(late), quantiles(late, n=20, method="inclusive")[-1], max(late)]
-        lines.append(
-            f"| {one.name} | {one.calls} | {one.stopped} | {' | '.join(map(shown, spread))} | "
-            f"{one.right} of {one.others} | {one.effects} | {one.processes} | {one.shared} |"
-        )
-    return "\n".join(lines)
+_COLUMNS: dict[str, Callable[[Outcome], object]] = {
+    "calls": lambda one: one.name,
+    "": lambda one: one.calls,
+    "stopped": lambda one: one.stopped,
+    "over after its limit, ms: median": lambda one: shown(1000 * median(one.late)),
+    "95 %": lambda one: shown(1000 * quantiles(one.late, n=20, method="inclusive")[-1]),
+    "longest": lambda one: shown(1000 * max(one.late)),
+    "other calls right": lambda one: f"{one.right} of {one.others}",
+    "files": lambda one: one.effects,
+    "processes": lambda one: one.processes,
+    "shared memory": lambda one: one.shared,
+}
 
 
-def figures(outcomes: Sequence[Outcome]) -> list[Figure]:
-    """What was wanted of them."""
+def wanted(outcomes: Sequence[Outcome]) -> list[Wanted]:
+    """Each over soon, and nothing left of it."""
+    calls, others = sum(one.calls for one in outcomes), sum(one.others for one in outcomes)
+    stopped, right = sum(one.stopped for one in outcomes), sum(one.right for one in outcomes)
     late = [
-        Figure(
+        Wanted(
             one.name,
             f"{len(one.late)} calls, from its limit to its end",
-            "ms",
-            Series([1000 * seconds for seconds in one.late]),
+            [1000 * seconds for seconds in one.late],
             at_most=1000 * SOON,
-            always=True,
+            unit="ms",
         )
         for one in outcomes
     ]
-    calls = sum(one.calls for one in outcomes)
+    left = [sum(one.left for one in outcomes)]
     return [
         *late,
-        Figure(
-            "stopped",
-            f"of {calls} calls",
-            "",
-            Series([float(sum(one.stopped for one in outcomes))]),
-            at_least=float(calls),
-        ),
-        Figure(
-            "left behind",
-            "files, processes and shared memory",
-            "",
-            Series([float(sum(one.left for one in outcomes))]),
-            at_most=0.0,
-        ),
-        Figure(
-            "other calls right",
-            "share",
-            "",
-            Series([sum(one.right for one in outcomes) / sum(one.others for one in outcomes)]),
-            at_least=1.0,
-        ),
+        Wanted("stopped", f"of {calls} calls", [stopped], at_least=calls),
+        Wanted("left behind", "files, processes and shared memory", left, at_most=0),
+        Wanted("other calls right", "share", [right / others], at_least=1.0),
     ]

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.figures import Figure, Series
-from benchmarks.policies import POLICIES
 from llmorch import check, function, parse, simulate
 from llmorch.declare.offered import as_functions
+from llmorch.schedule import POLICIES
+from tests.faults.told import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from llmorch import Function, Plan, Simulation
 
 MIXES = 10_000
-QUICK = 100
 GIB = 2**30
 MEMORY = 24
 """GiB of the simulated GPU on which calls are packed."""
@@ -228,10 +227,9 @@ def speedup(mix: Mix) -> float:
     return sum(mix.durations.values()) / mix.simulated("critical").makespan
 
 
-def figures(*, quick: bool = False, seed: int = 0) -> list[Figure]:
-    """What 10,000 random mixes came to."""
+def wanted(count: int = MIXES, seed: int = 0) -> list[Wanted]:
+    """What so many random mixes came to."""
     chance = random.Random(seed)
-    count = QUICK if quick else MIXES
     over = stuck = 0
     for _ in range(count):
         mix = random_mix(chance)
@@ -239,35 +237,25 @@ def figures(*, quick: bool = False, seed: int = 0) -> list[Figure]:
         over += bool(exceeded(mix, run))
         stuck += bool(waiting(run))
     passed = []
-    for _ in range(count // 50):
+    for _ in range(max(1, count // 50)):
         mix, call = crowded(chance)
-        passed.append(float(overtaken(mix.simulated(chance.choice(("critical", "greedy"))), call)))
-    packed = [speedup(packable(chance)) for _ in range(count // 10)]
+        passed.append(overtaken(mix.simulated(chance.choice(("critical", "greedy"))), call))
+    packed = [speedup(packable(chance)) for _ in range(max(1, count // 10))]
+    against = "against one call at a time"
+    crowds = f"{len(passed)} crowds of some 300 small calls, the worst"
+    many = f"{len(packed)} mixes of up to 18 calls, {against}"
+    mean = sum(packed) / len(packed)
     return [
-        Figure("limits: mixes with a limit exceeded", f"of {count} mixes", "", Series([over]), {}, at_most=0),
-        Figure("limits: mixes with a call that never ran", f"of {count}", "", Series([stuck]), {}, at_most=0),
-        Figure(
-            "limits: calls that overtook a large one",
-            f"{len(passed)} crowds of some 300 small calls, the worst",
-            "calls",
-            Series([max(passed)]),
-            {},
-            at_most=16,
+        Wanted("mixes with a limit exceeded", f"of {count} mixes", [over], at_most=0),
+        Wanted("mixes with a call that never ran", f"of {count}", [stuck], at_most=0),
+        Wanted("calls that overtook a large one", crowds, [max(passed)], at_most=16, unit="calls"),
+        Wanted(
+            "6, 6 and 20 GiB on a GPU of 24 GiB", against, [speedup(packable())], at_least=1.5, unit="times"
         ),
-        Figure(
-            "limits: 6, 6 and 20 GiB on a GPU of 24 GiB",
-            "against one call at a time",
-            "times",
-            Series([speedup(packable())]),
-            {},
-            at_least=1.5,
-        ),
-        Figure(
-            "limits: many such mixes, the mean",
-            f"{len(packed)} mixes of up to 18 calls, against one call at a time",
-            "times",
-            Series([sum(packed) / len(packed)]),
-            {},
-            at_least=1.5,
-        ),
+        Wanted("many such mixes, the mean", many, [mean], at_least=1.5, unit="times"),
     ]
+
+
+def report(count: int = MIXES, seed: int = 0) -> str:
+    """A line for each."""
+    return "\n".join([*map(str, wanted(count, seed)), ""])

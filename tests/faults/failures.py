@@ -13,12 +13,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.figures import Figure, Series
 from llmorch import Orchestrator, function
 from llmorch.testing import ScriptedModel
+from tests.faults.told import Wanted, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from llmorch import Result
 
@@ -215,8 +215,8 @@ def measured(count: int, seed: int) -> list[Recovered]:
     return asyncio.run(all_of_them())
 
 
-def figures(runs: Sequence[Recovered]) -> list[Figure]:
-    """What was wanted of them."""
+def wanted(runs: Sequence[Recovered]) -> list[Wanted]:
+    """What none of them may come to."""
     kind = f"{len(runs)} random plans with 1 to 3 failing calls"
     counts = {
         "runs that hang": [run.hung for run in runs],
@@ -224,20 +224,32 @@ def figures(runs: Sequence[Recovered]) -> list[Figure]:
         "calls outside the cones that were not made exactly once": [run.outside for run in runs],
         "calls made again that were in no cone": [run.astray for run in runs],
     }
-    return [Figure(name, kind, "", Series([sum(count)]), at_most=0) for name, count in counts.items()]
+    return [Wanted(name, kind, [sum(count)], at_most=0) for name, count in counts.items()]
 
 
-def markdown(runs: Sequence[Recovered]) -> str:
+def report(count: int = PLANS, seed: int = 0) -> str:
     """The work that is made again, beside that of a restart from scratch."""
-    lines = [
-        "| failing calls | plans | calls in them | recoveries | made again | made again by restarts | saved |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+    runs = measured(count, seed)
+    by_faults = [
+        [run for run in runs if run.faults == faults] for faults in sorted({run.faults for run in runs})
     ]
-    for faults in sorted({run.faults for run in runs}):
-        chosen = [run for run in runs if run.faults == faults]
-        calls = sum(run.calls for run in chosen)
-        ours, theirs = (sum(run.made for run in chosen) - calls, sum(run.restarted for run in chosen) - calls)
-        saved = f"{1 - ours / theirs:.0%}" if theirs > 0 else ""
-        recoveries = sum(run.recoveries for run in chosen)
-        lines.append(f"| {faults} | {len(chosen)} | {calls} | {recoveries} | {ours} | {theirs} | {saved} |")
-    return "\n".join(lines)
+    return told(_COLUMNS, by_faults, wanted(runs))
+
+
+def _again(runs: Sequence[Recovered]) -> int:
+    return sum(run.made - run.calls for run in runs)
+
+
+def _restarts(runs: Sequence[Recovered]) -> int:
+    return sum(run.restarted - run.calls for run in runs)
+
+
+_COLUMNS: Mapping[str, Callable[[Sequence[Recovered]], object]] = {
+    "failing calls": lambda runs: runs[0].faults,
+    "plans": len,
+    "calls in them": lambda runs: sum(run.calls for run in runs),
+    "recoveries": lambda runs: sum(run.recoveries for run in runs),
+    "made again": _again,
+    "made again by restarts": _restarts,
+    "saved": lambda runs: f"{1 - _again(runs) / _restarts(runs):.0%}" if _restarts(runs) > 0 else "",
+}
