@@ -55,16 +55,11 @@ class Settings:
     seed: int = 0
     delay: float = 0.5
     """Seconds that a remote function would take, added to those that look things up here."""
-    deadline: float = 600.0
-    """Seconds after which a run is given up, as a failure."""
-    quick: bool = False
-    """Whether only tiny sizes are run, to see that it works."""
-    asked: str | None = None
-    """The model that was named, if any was."""
+    deadline: float = 600.0  # seconds after which a run is given up, as a failure
+    quick: bool = False  # only tiny sizes, to see that it works
+    asked: str | None = None  # the model that was named, if any was
     peers: Sequence[str] = ()
-    """Which of them; all if none is named."""
-    record: bool = False
-    """Whether the model's replies are kept."""
+    record: bool = False  # keep the model's replies
 
 
 def set_named(name: str) -> QuestionSet:
@@ -162,8 +157,7 @@ class _Asker:
 
     def __init__(self, chosen: QuestionSet, model: Any, settings: Settings, stack: AsyncExitStack) -> None:
         self._chosen, self._model, self._settings, self._stack = chosen, model, settings, stack
-        self._heard = False
-        """Whether the model ever replied."""
+        self._heard = False  # whether the model ever replied
         self.failed = 0
         """Runs in a row that the model failed."""
         self._kept: dict[tuple[str, str, int], tuple[Orchestrator, Path]] = {}
@@ -261,23 +255,16 @@ class _Shared:
 
 
 def _run_of(job: Job, result: Result | None, *, right: bool, seconds: float, began: str) -> Run:
+    made = Run(job, "unresolved", right, seconds=round(seconds, 4), began=began)
     if result is None:
-        nothing = dict.fromkeys(
-            ("executing", "model_seconds", "lower_bound", "requests", "input_tokens", "output_tokens",
-             "errors", "recoveries"), 0,
-        )  # fmt: skip
-        return Run(
-            job, "unresolved", right, answer="", error=None, seconds=round(seconds, 4), began=began, **nothing
-        )
+        return made
     kept = ("id", "function", "kind", "uses", "status", "processor", "dispatched", "completed", "error")
     usage = result.usage
-    return Run(
-        job=job,
+    return replace(
+        made,
         status=result.status,
-        right=right,
         answer=str(result.answer)[:MAX_ANSWER],
         error=result.error,
-        seconds=round(seconds, 4),
         executing=round(executing(result), 4),
         model_seconds=round(usage.seconds, 4),
         lower_bound=round(result.lower_bound, 4),
@@ -286,7 +273,6 @@ def _run_of(job: Job, result: Result | None, *, right: bool, seconds: float, beg
         output_tokens=usage.output_tokens,
         errors=sum(call.status == "failed" for call in result.calls),
         recoveries=len(result.recoveries),
-        began=began,
         plan=str(result.as_json()["plan"] or "")[: 2 * MAX_ANSWER],
         calls=[{name: call.as_json()[name] for name in kept} for call in result.calls],
     )

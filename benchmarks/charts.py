@@ -1,7 +1,6 @@
-"""Charts of results as PNG and SVG: bars by technique, speed-ups, and timelines.
+"""Charts of results as PNG and SVG: bars by technique, and speed-ups by processors.
 
-Takes plain numbers and call records, and knows nothing of how they came about. Drawn for
-a width of 800 pixels; the same numbers give the same SVG.
+Takes plain numbers, and knows nothing of how they came about. The same numbers give the same SVG.
 """
 
 from __future__ import annotations
@@ -15,15 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    Record = Mapping[str, Any]
-
-WIDTH = 8.0
-"""Inches; a hundred pixels of the screen each."""
-SHARPNESS = 2
-"""Pixels of the PNG for one of the screen."""
 
 # Okabe and Ito's colours, which people of every kind of colour vision tell apart. A technique
 # has the same one in every chart.
@@ -60,12 +51,12 @@ def _figure(path: Path, height: float, title: str) -> Iterator[Figure]:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
-        figure = Figure(figsize=(WIDTH, height), dpi=100, layout="constrained")
+        figure = Figure(figsize=(8, height), layout="constrained")
         FigureCanvasAgg(figure)
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path.with_suffix(".png"), dpi=100 * SHARPNESS, metadata={"Software": None})
+        figure.savefig(path.with_suffix(".png"), dpi=200, metadata={"Software": None})
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
 
 
@@ -90,7 +81,9 @@ def bars(values: Mapping[str, float], path: Path, *, unit: str, title: str) -> N
                 text, (value, place), (4, 0), textcoords="offset points", va="center", fontweight=weight
             )
         axes.set_xlim(0, 1.2 * max(values.values(), default=1) or 1)  # room for the longest bar's number
-        _rows(axes, list(values))
+        axes.set_yticks(range(len(values)), list(values))
+        axes.set_ylim(max(1, len(values)) - 0.4, -0.6)  # the first on top
+        axes.tick_params(axis="y", length=0)
         axes.set_xticks([])
         axes.spines["bottom"].set_visible(False)
 
@@ -116,72 +109,3 @@ def speedups(lines: Mapping[str, Mapping[int, float]], path: Path, *, bound: str
         axes.set_ylim(bottom=0)
         axes.grid(axis="y", color=PALE, lw=0.8)
         figure.legend(loc="outside right center", frameon=False)
-
-
-def timelines(runs: Mapping[str, Sequence[Record]], path: Path, *, title: str) -> None:
-    """Which call ran where and when, a panel a technique over one scale of time.
-
-    A record has ``id, function, kind, processor, dispatched, completed``; one that never
-    ran is left out. Calls that take no processor have lanes of their own.
-    """
-    from matplotlib.patches import Patch
-
-    ran = {
-        name: [one for one in records if None not in (one["dispatched"], one["completed"])]
-        for name, records in runs.items()
-    }
-    panels = {name: _lanes(records) for name, records in ran.items()}
-    spans = {name: max((one["completed"] for one in records), default=0.0) for name, records in ran.items()}
-    longest = max(spans.values(), default=0.0) or 1.0
-    colours = colours_of(list(dict.fromkeys(one["function"] for records in ran.values() for one in records)))
-    heights = [max(1, len(lanes)) for lanes in panels.values()]
-    with _figure(path, 0.27 * sum(heights) + 0.4 * len(panels) + 1.3, title) as figure:
-        grid = {"height_ratios": heights}
-        drawn = figure.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw=grid).flatten()
-        for axes, (name, lanes) in zip(drawn, panels.items(), strict=True):
-            _timeline(axes, lanes, colours, longest)
-            axes.axvline(spans[name], color=INK, lw=0.8, zorder=0)
-            axes.set_title(f"{name}: {shown(spans[name])} s")
-        drawn[-1].set_xlabel("seconds")
-        handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
-        figure.legend(handles=handles, loc="outside lower right", ncols=6, frameon=False)
-
-
-def _timeline(
-    axes: Axes, lanes: Mapping[str, Sequence[Record]], colours: Mapping[str, str], longest: float
-) -> None:
-    for row, records in enumerate(lanes.values()):
-        for record in records:
-            began, lasted = record["dispatched"], record["completed"] - record["dispatched"]
-            width = max(lasted, longest / 250)  # however short a call is, it can be seen
-            edge = 0.8 if width == lasted else 0
-            colour = colours[record["function"]]
-            axes.barh(row, width, left=began, height=0.84, color=colour, edgecolor="white", lw=edge)
-            if len(str(record["id"])) <= 80 * lasted / longest:  # there is room for some 80 characters
-                middle = began + width / 2
-                axes.text(middle, row, record["id"], ha="center", va="center", color="white", size=9)
-    _rows(axes, list(lanes))
-    axes.set_xlim(0, longest * 1.01)
-    axes.spines["left"].set_visible(False)
-
-
-def _rows(axes: Axes, names: Sequence[str]) -> None:
-    """Names at the left, the first on top."""
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(max(1, len(names)) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-
-
-def _lanes(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """The records by processor, then those without one in as many lanes as ran at once."""
-    numbers = sorted({record["processor"] for record in records if record["processor"] is not None})
-    lanes = {f"processor {at}": [one for one in records if one["processor"] == at] for at in numbers}
-    others: list[list[Record]] = []
-    for record in sorted(records, key=lambda one: float(one["dispatched"])):
-        if record["processor"] is None:
-            free = next((lane for lane in others if lane[-1]["completed"] <= record["dispatched"]), None)
-            if free is None:
-                others.append([record])
-            else:
-                free.append(record)
-    return lanes | {f"inout{f' {at}' if len(others) > 1 else ''}": lane for at, lane in enumerate(others, 1)}

@@ -12,171 +12,21 @@ import platform
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.bare import BURN, Bare, burn, consume, produce, rescale, rounds_in, touch
-from benchmarks.figures import Figure, Series, interleaved, shown
+from benchmarks import plan
+from benchmarks.bare import Bare, consume, produce, rescale, touch
+from benchmarks.calls import answered, compute, executing, overhead, sleeping
+from benchmarks.figures import Figure, Series, beside, interleaved, scaled, shown
 from llmorch import Orchestrator, Released, function
 from llmorch.testing import ScriptedModel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
-
-    from llmorch import Result
-
-    Execute = Callable[..., tuple[Result, float]]
-    """Runs a plan on an orchestrator and a loop that stay the same: the result, and the seconds it took."""
-
-
-@contextmanager
-def executing(functions: list[Callable[..., Any]], *, processors: int = 2) -> Iterator[Execute]:
-    """An orchestrator to run plans on, each call of them as it stands; closed at the end."""
-    orchestrator = Orchestrator(functions, model=ScriptedModel([]), processors=processors, optimize=False)
-
-    async def timed(plan: str, options: dict[str, Any]) -> tuple[Result, float]:
-        began = perf_counter()
-        result = await orchestrator.execute(plan, **options)
-        return result, perf_counter() - began
-
-    with asyncio.Runner() as runner:
-
-        def execute(plan: str, **options: Any) -> tuple[Result, float]:
-            result, seconds = runner.run(timed(plan, options))
-            return answered(result), seconds
-
-        try:
-            yield execute
-        finally:
-            runner.run(orchestrator.close())
-
-
-def answered(result: Result) -> Result:
-    """The result; raises unless every call completed, for a failed call is no latency."""
-    if result.status != "answered" or any(call.status != "completed" for call in result.calls):
-        raise RuntimeError(f"a plan of the benchmark failed: {result.error}")
-    return result
-
-
-BURNS = 4
-SHARE = 0.95
-"""How much of the speed-up of bare processes is wanted."""
-
-
-def compute(repeats: int, *, quick: bool) -> list[Figure]:
-    """Whether compute calls get real processors: the same calls on one and on two, ours and bare ones."""
-    rounds = rounds_in(0.02 if quick else 1.5)
-
-    def plan(rounds: int) -> str:
-        return "\n".join(f"s{number} = burn(rounds={rounds})" for number in range(1, BURNS + 1))
-
-    def bare_makespan(processes: Sequence[Bare]) -> float:
-        """As many rounds on each process, one call after the other."""
-        began = perf_counter()
-        for _ in range(BURNS // len(processes)):
-            for process in processes:
-                process.send(BURN, rounds)
-            for process in processes:
-                process.receive()
-        return perf_counter() - began
-
-    functions = [function(kind="compute")(burn)]
-    with ExitStack() as stack:
-        ours = [stack.enter_context(executing(functions, processors=count)) for count in (1, 2)]
-        bare = [stack.enter_context(Bare(index)) for index in range(2)]
-        for execute in ours:
-            execute(plan(1))  # every process is up and knows the function
-        runs: dict[str, Callable[[], float]] = {}
-        for count in (1, 2):
-            runs[f"ours on {count}"] = lambda at=count - 1: ours[at](plan(rounds))[0].makespan  # type: ignore[misc]
-            runs[f"bare on {count}"] = partial(bare_makespan, bare[:count])
-        spans = interleaved(repeats, runs)
-    speedup, floor = (
-        Series([one / two for one, two in zip(spans[f"{whose} on 1"], spans[f"{whose} on 2"], strict=True)])
-        for whose in ("ours", "bare")
-    )
-    what = f"{BURNS} pure-Python calls on 2 processors"
-    name, least = "two bare processes", SHARE * floor.median
-    against = f"{what} against 1, wanted {SHARE:.0%} of two bare processes"
-    makespans = Series(spans["ours on 2"]), {name: Series(spans["bare on 2"])}
-    return [
-        Figure("compute", against, "times", speedup, {name: floor}, at_least=least),
-        Figure("compute, makespan", what, "s", *makespans),
-    ]
-
-
-NAPS = 40
-TICK = 0.001
-
-
-@function(kind="inout")
-def nap(seconds: float) -> None:
-    time.sleep(seconds)
-
-
-def sleeping(repeats: int, *, quick: bool) -> list[Figure]:
-    """Whether calls that wait wait side by side, threads started and all, and whether the event loop stays free."""
-    seconds = 0.02 if quick else 0.5
-
-    async def ours() -> float:
-        plan = "\n".join(f"s{number} = nap(seconds={seconds})" for number in range(1, NAPS + 1))
-        async with Orchestrator([nap], model=ScriptedModel([]), processors=2, optimize=False) as orchestrator:
-            return answered(await orchestrator.execute(plan)).makespan
-
-    async def threads() -> float:
-        loop, began = asyncio.get_running_loop(), perf_counter()
-        with ThreadPoolExecutor(NAPS) as pool:
-            await asyncio.gather(*(loop.run_in_executor(pool, time.sleep, seconds) for _ in range(NAPS)))
-            return perf_counter() - began
-
-    async def idle() -> float:
-        await asyncio.sleep(seconds)
-        return seconds
-
-    works: Mapping[str, Callable[[], Awaitable[float]]] = {"ours": ours, "threads": threads, "idle": idle}
-    runs = interleaved(
-        repeats, {name: lambda work=work: asyncio.run(_ticked(work())) for name, work in works.items()}
-    )
-    spans, gaps = (
-        {name: Series([pair[at] * factor for pair in pairs]) for name, pairs in runs.items()}
-        for at, factor in ((0, 1), (1, 1000))
-    )
-    what, floor = f"{NAPS} sync inout calls that sleep {seconds:g} s: makespan", f"{NAPS} bare threads"
-    beside = {floor: gaps["threads"], "idle loop": gaps["idle"]}
-    gap = f"longest gap between two ticks of {TICK * 1000:g} ms meanwhile"
-    return [
-        Figure("sleeping", what, "s", spans["ours"], {floor: spans["threads"]}, at_most=seconds + 0.1),
-        Figure("sleeping, event loop", gap, "ms", gaps["ours"], beside, at_most=20.0, always=True),
-    ]
-
-
-async def _ticked(work: Awaitable[float]) -> tuple[float, float]:
-    """What the work says it took, and the longest time that a ticking task had to wait."""
-    longest = 0.0
-
-    async def tick() -> None:
-        nonlocal longest
-        last = perf_counter()
-        while True:
-            await asyncio.sleep(TICK)
-            now = perf_counter()
-            longest = max(longest, now - last)
-            last = now
-
-    ticking = asyncio.create_task(tick())
-    await asyncio.sleep(5 * TICK)
-    try:
-        span = await work
-        await asyncio.sleep(2 * TICK)  # a gap that begins during the work ends after it
-        return span, longest
-    finally:
-        ticking.cancel()
-
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 _WAYS = (
     ("call to call", "from a compute call's last line until the next has read every page", 1500.0),
@@ -287,12 +137,11 @@ def dispatch(repeats: int, *, quick: bool) -> list[Figure]:
     """How soon a call starts once the model has written it, while it writes on."""
     delay = 0.001 if quick else 0.02
 
-    async def ours() -> tuple[float, float]:
-        times: dict[str, float] = {}
+    async def ours() -> float:
+        dispatched: list[float] = []
 
         @function(kind="inout")
         async def fetch(name: str) -> str:
-            times.setdefault("started", perf_counter())
             return name
 
         @function(kind="inout")
@@ -301,14 +150,14 @@ def dispatch(repeats: int, *, quick: bool) -> list[Figure]:
 
         def observe(message: Any, _: float) -> None:
             if type(message).__name__ == "Dispatch":
-                times.setdefault("dispatched", perf_counter())
+                dispatched.append(perf_counter())
 
         model = _Stamped([PIECES], delay=delay)
         async with Orchestrator([fetch, join], model=model, processors=2) as orchestrator:
             answered(await orchestrator.run("a and b", observer=observe))
-        return times["dispatched"] - model.stamp, times["started"] - model.stamp
+        return dispatched[0] - model.stamp
 
-    async def bare() -> tuple[float, float]:
+    async def bare() -> float:
         """A task for a piece of a stream, and nothing in between."""
 
         async def work() -> float:
@@ -316,18 +165,12 @@ def dispatch(repeats: int, *, quick: bool) -> list[Figure]:
 
         await asyncio.sleep(delay)
         stamp = perf_counter()
-        return (await asyncio.create_task(work()) - stamp,) * 2
+        return await asyncio.create_task(work()) - stamp
 
-    runs = interleaved(repeats, {"ours": lambda: asyncio.run(ours()), "bare": lambda: asyncio.run(bare())})
-    dispatched, started = (Series([1000 * pair[at] for pair in runs["ours"]]) for at in (0, 1))
-    floors = {"a bare asyncio task": Series([1000 * pair[1] for pair in runs["bare"]])}
+    works = {"ours": ours, "a bare asyncio task": bare}
+    runs = interleaved(repeats, {name: lambda work=work: asyncio.run(work()) for name, work in works.items()})
     what = "from the model's last token of its statement to the first call's Dispatch"
-    return [
-        Figure("dispatch", what, "ms", dispatched, floors, at_most=5.0),
-        Figure(
-            "dispatch, function", "from the same token to the function's first line", "ms", started, floors
-        ),
-    ]
+    return [beside("dispatch", what, "ms", scaled(runs, 1000), at_most=5.0)]
 
 
 def startup(repeats: int, *, quick: bool) -> list[Figure]:
@@ -336,10 +179,13 @@ def startup(repeats: int, *, quick: bool) -> list[Figure]:
     With the bytecode cached, as after the first use, wherever the environment wants it.
     """
     script = Path(sys.executable).with_name("llmorch")
-    line, names = "import llmorch", "from llmorch import Orchestrator, function"
-    commands = {code: [sys.executable, "-c", code] for code in (line, names, "pass")}
     program = [str(script)] if script.exists() else [sys.executable, "-m", "llmorch"]
-    commands["llmorch --help"] = [*program, "--help"]
+    python = [sys.executable, "-c"]
+    commands = {
+        "help": [*program, "--help"],
+        "import": [*python, "import llmorch"],
+        "pass": [*python, "pass"],
+    }
     with TemporaryDirectory() as folder:
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": folder}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -352,34 +198,25 @@ def startup(repeats: int, *, quick: bool) -> list[Figure]:
         runs = {name: partial(seconds, command) for name, command in commands.items()}
         for run in runs.values():
             run()  # writes the bytecode
-        spans = {name: Series(of) for name, of in interleaved(repeats * (1 if quick else 4), runs).items()}
-    floor = {"python -c pass": spans.pop("pass")}
+        spans = interleaved(repeats * (1 if quick else 4), runs)
+    floor = spans["pass"]
     return [
-        Figure(f"startup, {name}", what, "s", spans[what], floor, at_most=most)
-        for name, what, most in (
-            ("--help", "llmorch --help", 0.25),
-            ("import", line, 0.15),
-            ("names", names, None),
+        beside(name, what, "s", {"ours": spans[of], "python -c pass": floor}, at_most=most)
+        for name, what, of, most in (
+            ("startup, --help", "llmorch --help", "help", 0.25),
+            ("startup, import", "import llmorch", "import", 0.15),
         )
     ]
 
 
-def overhead(repeats: int, *, quick: bool) -> list[Figure]:
-    """What a call costs that does nothing."""
-    from benchmarks.overhead import measured
-
-    return measured(repeats, quick=quick)
-
-
-def plan(repeats: int, *, quick: bool) -> list[Figure]:
-    """What a large plan costs before anything runs."""
-    from benchmarks.plan import measured
-
-    return measured(repeats, quick=quick)
-
-
 COSTS: Mapping[str, Callable[..., list[Figure]]] = {
-    one.__name__: one for one in (compute, sleeping, overhead, array, plan, dispatch, startup)
+    "compute": compute,
+    "sleeping": sleeping,
+    "overhead": overhead,
+    "array": array,
+    "plan": plan.measured,
+    "dispatch": dispatch,
+    "startup": startup,
 }
 
 

@@ -73,6 +73,16 @@ class Figure:
         return vars(self) | {"measured": self.measured.as_json(), "floors": floors, "met": self.met}
 
 
+def beside(name: str, what: str, unit: str, runs: Mapping[str, Sequence[float]], **bounds: Any) -> Figure:
+    """What "ours" among the runs came to, beside all others."""
+    series = {of: Series(values) for of, values in runs.items()}
+    return Figure(name, what, unit, series.pop("ours"), series, **bounds)
+
+
+def scaled(runs: Mapping[str, Sequence[float]], factor: float) -> dict[str, list[float]]:
+    return {of: [factor * value for value in values] for of, values in runs.items()}
+
+
 def shown(value: float) -> str:
     """Three digits, without an exponent."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

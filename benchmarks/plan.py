@@ -16,7 +16,7 @@ from benchmarks.figures import Figure, Series, interleaved
 from llmorch import Orchestrator, check, discover, function, parse
 from llmorch.testing import ScriptedModel, simulate
 
-SIZES = (1_000, 2_000, 5_000, 10_000)
+SIZES = (1_000, 10_000)
 STAGES = ("parse", "check", "relate", "simulate")
 
 
@@ -37,9 +37,8 @@ def report(text: str) -> str:
 
 def measured(repeats: int, *, quick: bool) -> list[Figure]:
     """Each size in a process of its own, so that its peak of memory is its own too."""
-    sizes = (50, 100, 200, 500) if quick else SIZES
-    least, most = sizes[0], sizes[-1]
-    runs = interleaved(repeats, {str(calls): partial(_in_a_process, calls) for calls in (0, *sizes)})
+    least, most = (50, 500) if quick else SIZES
+    runs = interleaved(repeats, {str(calls): partial(_in_a_process, calls) for calls in (0, least, most)})
 
     def series(calls: int, *of: str) -> Series:
         return Series([sum(run[one] for one in of) for run in runs[str(calls)]])
@@ -49,23 +48,15 @@ def measured(repeats: int, *, quick: bool) -> list[Figure]:
         return Series([(large / most) / (small / least) for large, small in pairs])
 
     name = "ast.parse of the text"
-    floor = {calls: {name: series(calls, "floor")} for calls in sizes}
-    total, empty = series(most, *STAGES), {"the same process without a plan": series(0, "memory")}
+    total, floor, empty = series(most, *STAGES), series(most, "floor"), series(0, "memory")
     what = f"parse, check, relate and simulate a plan of {most:,} calls"
     larger = f"time a call in a plan of {most:,} against one of {least:,}"
     peak = f"peak of the process, {most:,} calls"
+    without = {"the same process without a plan": empty}
     return [
-        Figure("plan", what, "s", total, floor[most], at_most=3.0),
+        Figure("plan", what, "s", total, {name: floor}, at_most=3.0),
         Figure("plan, growth", larger, "times", growth(*STAGES), {name: growth("floor")}, at_most=1.5),
-        Figure("plan, memory", peak, "MB", series(most, "memory"), empty, at_most=200.0),
-        *(
-            Figure(f"plan, {calls:,} calls", "the four together", "s", series(calls, *STAGES), floor[calls])
-            for calls in sizes
-        ),
-        *(
-            Figure(f"plan, {stage}", f"{most:,} calls", "s", series(most, stage), floor[most])
-            for stage in STAGES
-        ),
+        Figure("plan, memory", peak, "MB", series(most, "memory"), without, at_most=200.0),
     ]
 
 

@@ -11,8 +11,11 @@ import io
 import json
 import tomllib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from examples.tools.pages import Page, Pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,6 +96,17 @@ def records_of(path: Path, published: str, **fields: type | tuple[type, ...]) ->
         if "id" in record and record["id"] is None:
             del record["id"]
     return found
+
+
+def pages_of(path: Path, published: str) -> Pages:
+    """The pages of a file of records with title and text. Raises ``DataMissing``."""
+    return _pages(path, published, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@lru_cache(maxsize=2)
+def _pages(path: Path, published: str, changed: int) -> Pages:
+    """Read once as long as the file stays as it is."""
+    return Pages(Page(one["title"], one["text"]) for one in records_of(path, published, title=str, text=str))
 
 
 def rows_of(path: Path, published: str, *columns: str) -> list[list[str]]:

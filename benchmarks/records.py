@@ -41,22 +41,22 @@ class Run:
     job: Job
     status: str
     right: bool
-    answer: str
-    error: str | None
     seconds: float
     """From the query to the answer."""
-    executing: float
-    """Of those, how long at least one call ran."""
-    model_seconds: float
-    lower_bound: float
-    requests: int
-    input_tokens: int
-    output_tokens: int
-    errors: int
-    """Calls that failed."""
-    recoveries: int
     began: str
     """Date and time, in UTC."""
+    answer: str = ""
+    error: str | None = None
+    executing: float = 0.0
+    """Of the seconds, how long at least one call ran."""
+    model_seconds: float = 0.0
+    lower_bound: float = 0.0
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    errors: int = 0
+    """Calls that failed."""
+    recoveries: int = 0
     plan: str = ""
     calls: list[dict[str, Any]] = field(default_factory=list)
     model_failed: bool = False

@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     from benchmarks.asking import Settings
     from llmorch import Plan, Result
 
+    Repair = dict[str, Any]
+
 QUESTION = "p9"
 """One of the sample's, whose page is longer than a search returns by itself."""
-WRONG = Path(__file__).parent / "recorded" / "wrong_plans.jsonl"
 ATTEMPTS = 2
 QUICK = 7
 
@@ -97,10 +98,8 @@ class Wrong:
     def orchestrator(self, model: Any) -> Orchestrator:
         """One with the functions and examples of the file that the plan is of."""
         if self.source in SETS:
-            functions, file = (
-                set_named(self.source).functions(SAMPLE, SAMPLE),
-                set_named(self.source).examples,
-            )
+            chosen = set_named(self.source)
+            functions, file = chosen.functions(SAMPLE, SAMPLE), chosen.examples
         else:
             file = EXAMPLES / self.source / "examples.plans"
             module = vars(load_file(file.with_name("functions.py")))
@@ -118,6 +117,12 @@ class Wrong:
             return await self.orchestrator(ScriptedModel([text])).plan(self.query)
         except ModelError:  # no reply is left for a question
             return None
+
+
+def wrong_plans() -> list[Wrong]:
+    """All that are recorded."""
+    path = RECORDED / "wrong_plans.jsonl"
+    return [Wrong(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 class _Enough(ModelError):
@@ -155,34 +160,19 @@ async def repaired(
     path: Path,
     count: int | None = None,
     told: Callable[[int, int, str], None] = lambda *_: None,
-) -> list[dict[str, Any]]:
+) -> list[Repair]:
     """Have a model repair so many wrong plans; those in the file at ``path`` are not made again.
 
     ``told(done, total, what)`` hears of each plan. Raises ``ModelError``.
     """
-    plans = [Wrong(**json.loads(line)) for line in WRONG.read_text(encoding="utf-8").splitlines()]
-    plans = plans[:: len(plans) // count][:count] if count and count < len(plans) else plans
-    kept: dict[tuple[str, ...], dict[str, Any]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        with suppress(ValueError, KeyError):  # a line that an interruption left half written
-            repair = json.loads(line)
-            kept[repair["model"], repair["wrong"]] = repair
-    found = []
+    plans = wrong_plans()
+    plans = plans[:: max(1, len(plans) // (count or len(plans)))][:count]
+    kept, found = _kept(path), []
     try:
         for plan in plans:
             repair = kept.get((name, plan.wrong))
             if repair is None:
-                misled, last = _Misled(model, plan.wrong), None
-                with suppress(UnresolvedQuery, _Enough):
-                    planned = await plan.orchestrator(misled).plan(plan.query)
-                    last = await plan.accepted(render(planned))
-                same = last is not None and last == await plan.accepted(plan.right)
-                about = {"model": name, "wrong": plan.wrong, "kind": plan.kind}
-                repair = about | {
-                    "attempts": min(misled.asked, ATTEMPTS),
-                    "repaired": last is not None,
-                    "same": same,
-                }
+                repair = {"model": name, "wrong": plan.wrong} | await _repaired(model, plan)
                 append(path, repair)
             found.append(repair)
             outcome = f"repaired in {repair['attempts']}" if repair["repaired"] else "not repaired"
@@ -192,22 +182,36 @@ async def repaired(
     return found
 
 
-def repairs_markdown(name: str, repairs: Sequence[dict[str, Any]]) -> str:
+async def _repaired(model: Any, plan: Wrong) -> Repair:
+    """How often the model was asked, whether its last reply is taken, and whether that is the plan as it was."""
+    misled, last = _Misled(model, plan.wrong), None
+    with suppress(UnresolvedQuery, _Enough):
+        last = await plan.accepted(render(await plan.orchestrator(misled).plan(plan.query)))
+    same = last is not None and last == await plan.accepted(plan.right)
+    return {"attempts": min(misled.asked, ATTEMPTS), "repaired": last is not None, "same": same}
+
+
+def _kept(path: Path) -> dict[tuple[str, str], Repair]:
+    kept = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        with suppress(ValueError, KeyError):  # a line that an interruption left half written
+            repair = json.loads(line)
+            kept[repair["model"], repair["wrong"]] = repair
+    return kept
+
+
+def repairs_markdown(name: str, repairs: Sequence[Repair]) -> str:
     """One row, for the model of this name."""
 
-    def share(count: int) -> str:
-        return f"{count} ({count / len(repairs):.0%})"
+    def share(which: Callable[[Repair], bool]) -> Callable[[Any], str]:
+        count = sum(map(which, repairs))
+        return lambda _: f"{count} ({count / len(repairs):.0%})"
 
-    within = [
-        sum(one["repaired"] and one["attempts"] <= attempts for one in repairs)
-        for attempts in range(1, ATTEMPTS + 1)
-    ]
-    same = sum(one["same"] for one in repairs)
-    cells = {
-        "model": name,
-        "wrong plans": str(len(repairs)),
-        "repaired in one attempt": share(within[0]),
-        "in one or two": share(within[1]),
-        "to the plan as it was": share(same),
+    columns: dict[str, Any] = {
+        "model": lambda _: name,
+        "wrong plans": lambda _: str(len(repairs)),
+        "repaired in one attempt": share(lambda one: one["repaired"] and one["attempts"] <= 1),
+        "in one or two": share(lambda one: one["repaired"]),
+        "to the plan as it was": share(lambda one: one["same"]),
     }
-    return table({title: title for title in cells}, [cells])
+    return table(columns, [name])

@@ -19,11 +19,12 @@ from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import charts
-from benchmarks.costs import answered
+from benchmarks.calls import answered
 from benchmarks.figures import Figure, Series, shown, table, verdicts
 from benchmarks.questions import DataMissing
 from benchmarks.schedule import FIFO, OURS, POLICIES
 from benchmarks.sets import agnews, kitti
+from examples.tools.driving import images_of, turn_in, turns_of
 from llmorch import Orchestrator, function, simulate
 from llmorch.testing import ScriptedModel
 
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
 IMAGES = 8
 REMOTE = 2.0
 """Seconds that a remote model takes to answer ``chatbot``."""
-PROCEDURE = (
-    "Clean the texts. Count their words, weighted. Place them in a plane by t-SNE. Find topics by LDA."
-)
+PROCEDURE = "Clean the texts. Count their words. Place them in a plane by t-SNE. Find topics by LDA."
 PROCESSORS = range(1, 9)
 LOWER_BOUND = "lower bound"
 TECHNIQUES = {
@@ -224,28 +223,28 @@ def figures(
     runs: Sequence[Run], floors: Mapping[int, float], simulated: Sequence[Row], graph: Graph
 ) -> list[Figure]:
     """What is wanted of our policy: real speed-ups beside bare processes', all of them beside the bound."""
-    made, groups = [], _by_way(runs)
+    made: list[Figure] = []
+
+    def add(name: str, what: str, values: Sequence[float], **bounds: float) -> None:
+        made.append(Figure(f"{graph.title}: {name}", what, "x", Series(values), **bounds))  # type: ignore[arg-type]
+
+    groups = _by_way(runs)
     one = [run.makespan for run in groups.get(("sequential", 1), ())]
     for (policy, count), found in groups.items():
         if policy == OURS and count > 1 and one and {1, count} <= floors.keys():
             floor = floors[1] / floors[count]
-            speedup = Series([median(one) / run.makespan for run in found])
-            name, least = f"speed-up on {count} processors", min(graph.share * count, 0.95 * floor)
             against = f"against one call after the other; bare processes {shown(floor)}"
-            made.append(Figure(f"{graph.title}: {name}", against, "x", speedup, at_least=least))
+            faster = [median(one) / run.makespan for run in found]
+            least = min(graph.share * count, 0.95 * floor)
+            add(f"speed-up on {count} processors", against, faster, at_least=least)
+            of = "of the lower bound of the durations that its calls took"
             near = [run.makespan / graph.simulated(run.durations, policy, count)[1] for run in found]
-            name, of = (
-                f"run for real on {count} processors",
-                "of the lower bound of the durations that its calls took",
-            )
-            made.append(Figure(f"{graph.title}: {name}", of, "x", Series(near), at_most=1.1))
+            add(f"run for real on {count} processors", of, near, at_most=1.1)
     best = {row["processors"]: row["makespan"] for row in simulated if row["technique"] == LOWER_BOUND}
     for row in simulated:
         if row["technique"] == "llmorch" and (count := row["processors"]) in (4, 8):
-            name, near = f"simulated on {count} processors", [row["makespan"] / best[count]]
-            made.append(
-                Figure(f"{graph.title}: {name}", "of the lower bound", "x", Series(near), at_most=1.05)
-            )
+            near = [row["makespan"] / best[count]]
+            add(f"simulated on {count} processors", "of the lower bound", near, at_most=1.05)
     return made
 
 
@@ -329,7 +328,7 @@ def write(path: str, text: str) -> str: ...
 
 def _real_turns(data: Path, work: Path, processors: int) -> tuple[list[Callable[..., Any]], str, str]:
     functions = kitti.SET.functions(data, work)
-    images = list(kitti.turns_of(data / "kitti"))
+    images = list(turns_of(data / "kitti"))
     if not images:
         raise DataMissing(f"{data / 'kitti'}: no image has a pose and a neighbour; {kitti.PUBLISHED}")
     plan = turns(list(islice(cycle(images), IMAGES)))
@@ -337,8 +336,8 @@ def _real_turns(data: Path, work: Path, processors: int) -> tuple[list[Callable[
 
 
 def _bare_turns(data: Path, processors: int) -> float:
-    images = list(islice(cycle(kitti.images_of(data / "kitti")), IMAGES))
-    turn = partial(kitti.turn_in, data / "kitti")
+    images = list(islice(cycle(images_of(data / "kitti")), IMAGES))
+    turn = partial(turn_in, data / "kitti")
     with ProcessPoolExecutor(processors, get_context("spawn")) as pool:
         list(pool.map(turn, images[:processors]))  # so that every process is up
         began = perf_counter()
@@ -367,7 +366,7 @@ def _bare_report(data: Path, processors: int) -> float:
         ProcessPoolExecutor(processors, get_context("spawn")) as pool,
         ThreadPoolExecutor(1) as elsewhere,
     ):
-        analyses = [partial(draw, Path(folder), "") for draw in (agnews.draw_scatter, agnews.draw_topics)]
+        analyses = [partial(draw, Path(folder)) for draw in (agnews.draw_scatter, agnews.draw_topics)]
         wait([pool.submit(analysis, news[:_SEVERAL]) for analysis in analyses])
         began = perf_counter()
         asked = elsewhere.submit(sleep, REMOTE)

@@ -12,7 +12,6 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.figures import Figure, Series, table, verdicts
-from benchmarks.optimum import shortest
 from benchmarks.timed import published, random_plans
 
 if TYPE_CHECKING:
@@ -50,50 +49,61 @@ def rows(plans: Sequence[TimedPlan], processors: Sequence[int] = PROCESSORS) -> 
     """One row for each number of processors, first unlimited ones, and each policy."""
     made: list[Row] = []
     for count in (None, *processors):
-        runs = {name: [plan.simulated(name, count or len(plan.plan)) for plan in plans] for name in POLICIES}
-        bounds = [bound for _, bound in runs[OURS]]
-        spans = {name: [span for span, _ in found] for name, found in runs.items()}
+        spans, bounds = _played(plans, count, {name: lambda _: None for name in POLICIES})
+        optima = [plan.optimum if count is None else plan.optima.get(str(count)) for plan in plans]
         best = [min(of_one) for of_one in zip(*spans.values(), strict=True)]
-        optima = [
-            plan.optimum
-            if count is None
-            else shortest(list(plan.durations.values()), plan.uses, count, bound=bound, found=found)
-            for plan, bound, found in zip(plans, bounds, best, strict=True)
-        ]
-        for name, own in spans.items():
-            known = [
-                (span, optimum) for span, optimum in zip(own, optima, strict=True) if optimum is not None
-            ]
-            to_optimum = _ratios(*zip(*known, strict=True)) if known else []
-            to_bound, to_fifo, to_ranks, to_best = (
-                _ratios(own, other) for other in (bounds, spans[FIFO], spans[RANKS], best)
-            )
-            made.append(
-                {
-                    "policy": name,
-                    "processors": count or UNLIMITED,
-                    "plans": len(plans),
-                    "mean_to_bound": fmean(to_bound),
-                    "worst_to_bound": max(to_bound),
-                    "optimum_known": len(known),
-                    "at_optimum": sum(ratio == 1 for ratio in to_optimum),
-                    "mean_to_optimum": fmean(to_optimum) if known else None,
-                    "worst_to_optimum": max(to_optimum) if known else None,
-                    "worse_than_fifo": sum(ratio > 1 for ratio in to_fifo),
-                    "worst_to_fifo": max(to_fifo),
-                    "worse_than_ranks": sum(ratio > 1 for ratio in to_ranks),
-                    "worst_to_ranks": max(to_ranks),
-                    "best_of_all": sum(ratio == 1 for ratio in to_best),
-                }
-            )
+        others = {"bound": bounds, "optimum": optima, "best": best}
+        made += _rows(spans, others, {"processors": count or UNLIMITED, "plans": len(plans)})
     return made
 
 
-def _ratios(spans: Sequence[Any], others: Sequence[Any]) -> list[float]:
+def unequal_rows(graphs: Sequence[TimedPlan], processors: Sequence[int] = PROCESSORS) -> list[Row]:
+    """One row for each number of processors and each policy; ours with what it knows of durations."""
+    knows: dict[str, Any] = {name: lambda _: None for name in NAMES}
+    knows |= {LEARNED: lambda graph: graph.learned, UNKNOWN: lambda _: {}}
+    made: list[Row] = []
+    for count in processors:
+        spans, bounds = _played(graphs, count, knows)
+        made += _rows(spans, {"bound": bounds}, {"processors": count, "graphs": len(graphs)})
+    return made
+
+
+def _played(
+    plans: Sequence[TimedPlan], count: int | None, knows: Mapping[str, Callable[[TimedPlan], Any]]
+) -> tuple[dict[str, list[float]], list[float]]:
+    """The makespans by policy, each with what it knows of durations, and the lower bounds."""
+    runs = {
+        name: [plan.simulated(name.split(",")[0], count or len(plan.plan), known(plan)) for plan in plans]
+        for name, known in knows.items()
+    }
+    return {name: [span for span, _ in of] for name, of in runs.items()}, [bound for _, bound in runs[OURS]]
+
+
+def _rows(
+    spans: Mapping[str, Sequence[float]], others: Mapping[str, Sequence[float | None]], about: Row
+) -> list[Row]:
+    """A row a policy: how its makespans compare with others, where these are known."""
+    made = []
+    for name, own in spans.items():
+        row = {"policy": name, **about}
+        for of, other in (others | {"fifo": spans[FIFO], "ranks": spans[RANKS]}).items():
+            ratios = _ratios(own, other)
+            row |= {f"known_{of}": len(ratios), f"as_{of}": sum(ratio == 1 for ratio in ratios)}
+            row |= {f"worse_than_{of}": sum(ratio > 1 for ratio in ratios)}
+            row |= {
+                f"mean_to_{of}": fmean(ratios) if ratios else None,
+                f"worst_to_{of}": max(ratios, default=None),
+            }
+        made.append(row)
+    return made
+
+
+def _ratios(spans: Sequence[float], others: Sequence[float | None]) -> list[float]:
     """One by one; what differs by rounding alone is 1."""
     return [
         1.0 if math.isclose(span, other, rel_tol=1e-9) else span / other if other else math.inf
         for span, other in zip(spans, others, strict=True)
+        if other is not None
     ]
 
 
@@ -121,7 +131,7 @@ def figures(rows: Sequence[Row]) -> list[Figure]:
 
 
 def _at_optimum(row: Row) -> float:
-    return float(row["at_optimum"] / row["optimum_known"])
+    return float(row["as_optimum"] / row["known_optimum"])
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -129,7 +139,7 @@ def markdown(rows: Sequence[Row]) -> str:
     parts = []
     for count in dict.fromkeys(row["processors"] for row in rows):
         of_count = [row for row in rows if row["processors"] == count]
-        known, plans = of_count[0]["optimum_known"], of_count[0]["plans"]
+        known, plans = of_count[0]["known_optimum"], of_count[0]["plans"]
         source = "published" if count == UNLIMITED else f"exact, known for {known} of {plans}"
         parts += [f"**{count} processors**, {plans} plans (optimum: {source})", table(_COLUMNS, of_count)]
     return "\n\n".join(parts)
@@ -147,41 +157,13 @@ def _worse(than: str) -> Callable[[Row], str]:
 
 _COLUMNS: Mapping[str, Callable[[Row], str] | str] = {
     "policy": "policy",
-    "at the optimum": lambda row: f"{_at_optimum(row):.1%}" if row["optimum_known"] else "",
+    "at the optimum": lambda row: f"{_at_optimum(row):.1%}" if row["known_optimum"] else "",
     "to the optimum, mean / worst": _pair("optimum"),
     "to the lower bound, mean / worst": _pair("bound"),
     "worse than fifo (worst)": _worse("fifo"),
     "worse than the ranks (worst)": _worse("ranks"),
-    "best of all": "best_of_all",
+    "best of all": "as_best",
 }
-
-
-def unequal_rows(graphs: Sequence[TimedPlan], processors: Sequence[int] = PROCESSORS) -> list[Row]:
-    """One row for each number of processors and each policy; ours with what it knows of durations."""
-    made: list[Row] = []
-    for count in processors:
-        runs = {}
-        for name in NAMES:
-            known = {LEARNED: lambda graph: graph.learned, UNKNOWN: lambda _: {}}.get(name, lambda _: None)
-            policy = name.partition(",")[0]
-            runs[name] = [graph.simulated(policy, count, known(graph)) for graph in graphs]
-        bounds = [bound for _, bound in runs[OURS]]
-        spans = {name: [span for span, _ in found] for name, found in runs.items()}
-        for name, own in spans.items():
-            to_fifo, to_ranks = _ratios(own, spans[FIFO]), _ratios(own, spans[RANKS])
-            made.append(
-                {
-                    "policy": name,
-                    "processors": count,
-                    "graphs": len(graphs),
-                    "mean_to_bound": fmean(_ratios(own, bounds)),
-                    "mean_to_fifo": fmean(to_fifo),
-                    "mean_to_ranks": fmean(to_ranks),
-                    "worst_to_fifo": max(to_fifo),
-                    "worst_to_ranks": max(to_ranks),
-                }
-            )
-    return made
 
 
 def unequal_figures(rows: Sequence[Row]) -> list[Figure]:

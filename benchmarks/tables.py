@@ -161,10 +161,4 @@ def written(name: str, runs: Sequence[Run], out: Path) -> str:
     spent = {row.technique: row.tokens_in.median + row.tokens_out.median for row in last}
     charts.bars(latency, out / f"{name}-latency", unit="s", title=f"{name}: latency of an answer")
     charts.bars(spent, out / f"{name}-tokens", unit="", title=f"{name}: tokens of an answer")
-    shown = _grouped((run for run in runs if run.answered and run.calls), lambda run: run.job.question)
-    if shown:  # the question that most techniques answered
-        by_technique = [
-            {run.job.technique: run.calls for run in reversed(of_one)} for of_one in shown.values()
-        ]
-        charts.timelines(max(by_technique, key=len), out / f"{name}-timeline", title=f"{name}: one question")
     return text

@@ -5,58 +5,44 @@ Decides nothing about order, and must not know any policy: a makespan is the run
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import random
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.questions import DataMissing, json_of
-from llmorch import Orchestrator, discover, function, simulate
+from llmorch import Orchestrator, function, render, simulate
 from llmorch.testing import ScriptedModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from llmorch import Plan
 
 PUBLISHED = "it is published at https://github.com/fangru-lin/graph-llm-asynchow-plan (AsyncHow)"
+OPTIMA = Path(__file__).parent / "recorded" / "optima.json"
+"""The exact optimum of each published plan on so many processors, which the tests' search has found."""
 LEAST, MOST = 6, 40
 """Calls of one random graph."""
 
 
-@function(kind="compute")
-def step(after: list[None]) -> None:
-    """One step of a plan, after others. It is never run: a virtual clock only takes its time."""
+def _stand_in(name: str, kind: Any = "compute") -> Any:
+    """A function that is never run: a virtual clock only takes its time."""
 
+    def after_others(after: list[None]) -> None: ...
 
-@function
-async def search(after: list[None]) -> None: ...
-
-
-@function
-async def fetch(after: list[None]) -> None: ...
-
-
-@function(kind="compute")
-def parse(after: list[None]) -> None: ...
-
-
-@function(kind="compute")
-def measure(after: list[None]) -> None: ...
-
-
-@function(kind="compute")
-def train(after: list[None]) -> None: ...
+    return function(name=name, kind=kind)(after_others)
 
 
 TYPICAL = {"search": 0.8, "fetch": 3.0, "parse": 0.3, "measure": 1.0, "train": 6.0}
-"""About how long a call takes, in seconds."""
-_ORCHESTRATOR = Orchestrator(
-    [step, search, fetch, parse, measure, train], model=ScriptedModel([]), processors=1
-)
+"""About how long a call takes, in seconds; the first two wait, the others compute."""
+_WAITING, _COMPUTING = list(TYPICAL)[:2], list(TYPICAL)[2:]
+_FUNCTIONS = [*(_stand_in(name, "inout") for name in _WAITING), *map(_stand_in, ("step", *_COMPUTING))]
+_ORCHESTRATOR = Orchestrator(_FUNCTIONS, model=ScriptedModel([]), processors=1)
 
 
 @dataclass(frozen=True)
@@ -67,12 +53,14 @@ class TimedPlan:
     durations: Mapping[str, float]
     optimum: float | None = None
     """The makespan with unlimited processors, where it is published."""
+    optima: Mapping[str, float] = field(default_factory=dict)
+    """The exact shortest makespan by number of processors, where it is recorded."""
 
-    @cached_property
-    def uses(self) -> list[list[int]]:
-        """By each call's place in the plan, the places of the calls that it uses."""
-        graph = discover(self.plan, _ORCHESTRATOR.functions)
-        return [[graph.order(used) for used in graph.uses(call.id)] for call in self.plan]
+    @property
+    def key(self) -> str:
+        """Tells it from other plans."""
+        said = repr((render(self.plan), sorted(self.durations.items())))
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
 
     @property
     def learned(self) -> dict[str, float]:
@@ -135,10 +123,11 @@ def timed_plan(durations: Mapping[str, float], edges: Sequence[Sequence[str]], o
 def published(data: Path) -> list[TimedPlan]:
     """Every plan of AsyncHow's file below ``data``. Raises ``DataMissing``."""
     path = data / "asynchow" / "plans.json"
-    made = []
+    made, optima = [], json.loads(OPTIMA.read_text(encoding="utf-8"))
     for place, item in enumerate(json_of(path, PUBLISHED), 1):
         try:
-            made.append(timed_plan(item["durations"], item["edges"], item["optimum"]))
+            plan = timed_plan(item["durations"], item["edges"], item["optimum"])
+            made.append(replace(plan, optima=optima.get(plan.key, {})))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else error
             raise DataMissing(f"{path}: plan {place}: {reason}; {PUBLISHED}") from None
@@ -154,10 +143,7 @@ def _random_plan(chance: random.Random, number: int) -> TimedPlan:
     calls = chance.randint(LEAST, MOST)
     before = SHAPES[number % len(SHAPES)](chance, calls)
     inout = chance.choice([0.0, 0.2, 0.5])
-    names = [
-        chance.choice(["search", "fetch"] if chance.random() < inout else ["parse", "measure", "train"])
-        for _ in before
-    ]
+    names = [chance.choice(_WAITING if chance.random() < inout else _COMPUTING) for _ in before]
     lines = [
         f"s{at} = {name}(after=[{', '.join(f's{other + 1}' for other in before[at - 1])}])"
         for at, name in enumerate(names, 1)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from selectors import DefaultSelector
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
+from typing import Any
 
 
 class _Jumping(DefaultSelector):
@@ -16,19 +13,14 @@ class _Jumping(DefaultSelector):
     now = 0.0
 
     def select(self, timeout: float | None = None) -> Any:
-        if timeout is not None and timeout > 0:
-            self.now += timeout
-            timeout = 0
-        return super().select(timeout)
+        self.now += max(0.0, timeout or 0.0)
+        return super().select(None if timeout is None else 0)
 
 
-def run_virtually(main: Coroutine[Any, Any, Any]) -> Any:
-    """The coroutine's result, at once however long it would take; it may wait for no thread and no socket."""
+def run_virtually(main: Any) -> Any:
+    """A coroutine's result, at once however long it would take; it may wait for no thread and no socket."""
     selector = _Jumping()
-
-    class Loop(asyncio.SelectorEventLoop):
-        def time(self) -> float:
-            return selector.now
-
-    with asyncio.Runner(loop_factory=lambda: Loop(selector)) as runner:
+    loop = asyncio.SelectorEventLoop(selector)
+    loop.time = lambda: selector.now  # type: ignore[method-assign]
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
         return runner.run(main)

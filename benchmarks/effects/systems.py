@@ -44,7 +44,6 @@ MODULES: Mapping[str, str] = {
     "TravelAPI": f"{_CODE}.travel_booking",
     "TwitterAPI": f"{_CODE}.posting_api",
     "VehicleControlAPI": f"{_CODE}.vehicle_control",
-    **dict.fromkeys(("Pantry", "Till"), "benchmarks.effects.toys"),
 }
 """Where the class of each system is."""
 DECLARED: Mapping[str, Mapping[str, str]] = tomllib.loads(
@@ -131,8 +130,7 @@ def installed(names: Collection[str]) -> Iterator[Mapping[str, type[Any]]]:
             f"there is no system {min(unknown)!r}; there are {', '.join(MODULES)}. A further one needs a line in "
             "benchmarks/effects/systems.py and its effects in declared.toml"
         )
-    ours = not any(MODULES[name].startswith(_CODE) for name in names)
-    if ours or find_spec("bfcl_eval") is not None:
+    if not names or find_spec("bfcl_eval") is not None:
         yield {name: _class(name) for name in names}
         return
     with tempfile.TemporaryDirectory(prefix="llmorch-systems-") as folder:
@@ -149,14 +147,13 @@ def installed(names: Collection[str]) -> Iterator[Mapping[str, type[Any]]]:
 
 
 def _class(name: str) -> type[Any]:
-    """A system's class with its effects declared, from outside; one of our own has said them itself."""
+    """A system's class with its effects declared, from outside."""
     try:
         system: type[Any] = getattr(importlib.import_module(MODULES[name]), name)
     except (ImportError, AttributeError) as error:
         raise DataMissing(f"the code of {name} can't be loaded: {error}; {_BY_HAND}") from None
-    if name in DECLARED:
-        stateful(system)
-    for method, said in DECLARED.get(name, {}).items():
+    stateful(system)
+    for method, said in DECLARED[name].items():
         if method in vars(system):  # another version of the package may have others
             effects: dict[str, Any] = {"effects": "none"}
             if said != "none":

@@ -124,25 +124,18 @@ def pydantic_ai(setup: Setup) -> Run:
 
 def smolagents(setup: Setup) -> Run:
     """A ``ToolCallingAgent``, for which an answer is a call as well."""
-    from smolagents import ToolCallingAgent, tool
-    from smolagents.models import (
-        ChatMessage,
-        ChatMessageToolCall,
-        ChatMessageToolCallFunction,
-        MessageRole,
-        Model,
-    )
+    from smolagents import ToolCallingAgent, models, tool
 
-    class Scripted(Model):
+    class Scripted(models.Model):
         def generate(self, messages: Any, *_: Any, **__: Any) -> Any:
             calls = [
                 (call.id, call.function, call.arguments) for call in setup.script.request(repr(messages))
             ] or [("answer", "final_answer", {"answer": "done"})]
             asked = []
             for id_, name, arguments in calls:
-                called = ChatMessageToolCallFunction(name=name, arguments=arguments)
-                asked.append(ChatMessageToolCall(id=id_, type="function", function=called))
-            return ChatMessage(role=MessageRole.ASSISTANT, content="", tool_calls=asked)
+                called = models.ChatMessageToolCallFunction(name=name, arguments=arguments)
+                asked.append(models.ChatMessageToolCall(id=id_, type="function", function=called))
+            return models.ChatMessage(role=models.MessageRole.ASSISTANT, content="", tool_calls=asked)
 
     _unlimited(setup)
     agent = ToolCallingAgent(

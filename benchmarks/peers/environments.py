@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 INSTALLING = 1200.0
 """The most seconds that an installation may take."""
-_COMPLETE = "complete.txt"
 _SILENT = {
     "ANONYMIZED_TELEMETRY": "False",
     "DO_NOT_TRACK": "1",
@@ -31,15 +29,10 @@ class NotInstalledError(Exception):
 
 
 def python_of(package: str, folder: Path) -> Path:
-    """The Python that has a package, installed into ``folder`` unless it is there. Raises ``NotInstalledError``."""
-    python, complete = folder / "bin" / "python", folder / _COMPLETE
-    if complete.is_file() and complete.read_text(encoding="utf-8") == package and python.exists():
-        return python
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _asked([sys.executable, "-m", "venv", str(folder)])
+    """The Python of a new environment in ``folder`` that has a package. Raises ``NotInstalledError``."""
+    _asked([sys.executable, "-m", "venv", "--clear", str(folder)])
+    python = folder / "bin" / "python"
     installed_by(str(python), package)
-    complete.write_text(package, encoding="utf-8")
     return python
 
 

@@ -20,9 +20,6 @@ def burn(number: int, rounds: int) -> str:
     Args:
         number: Which call this is.
         rounds: How long to compute.
-
-    Returns:
-        What came of it.
     """
     total = number
     for step_ in range(rounds):
@@ -36,9 +33,6 @@ def doze(number: int, seconds: float) -> str:
     Args:
         number: Which call this is.
         seconds: How long to wait.
-
-    Returns:
-        That it is over.
     """
     time.sleep(seconds)
     return said("dozed", number)
@@ -52,9 +46,6 @@ def write(number: int, path: str, text: str, seconds: float) -> str:
         path: Where to store it.
         text: What to store.
         seconds: How long to wait before it is stored.
-
-    Returns:
-        That it is stored.
     """
     time.sleep(seconds)
     Path(path).write_text(text, encoding="utf-8")
@@ -67,9 +58,6 @@ def read(number: int, path: str) -> str:
     Args:
         number: Which call this is.
         path: Where to look.
-
-    Returns:
-        What is stored there.
     """
     return said("found", number, Path(path).read_text(encoding="utf-8"))
 
@@ -79,9 +67,6 @@ def step(number: int) -> str:
 
     Args:
         number: Which of them.
-
-    Returns:
-        That it is done.
     """
     if number == FAILING:
         raise ValueError(f"<step {number} can't be done>")
@@ -94,9 +79,6 @@ def late(path: str, seconds: float) -> str:
     Args:
         path: Which file.
         seconds: How long to wait before.
-
-    Returns:
-        That it is written.
     """
     begun(path).touch()
     time.sleep(seconds)

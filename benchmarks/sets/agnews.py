@@ -27,8 +27,6 @@ LEAST = 50
 """Rows that a file needs for a question; one with less than ``ROWS`` is asked about as a whole."""
 COLUMNS = ("class", "title", "text")
 PUBLISHED = "AG News is published at https://huggingface.co/datasets/fancyzhx/ag_news, 3 columns a row"
-SMALLEST = 300
-"""Pixels; a picture that was drawn is wider and higher."""
 SHARE = 0.8
 """Of the topics' words, what a report needs: a model that writes it itself leaves some out."""
 RESULT = frozenset(("tsne", "sne", "lda", "png", "texts", "of", "classes", "topic", "topics"))
@@ -94,8 +92,7 @@ def functions(data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., 
         Args:
             rows: The name of a file of news, as read returns it.
         """
-        news = news_in(_read_file(made, rows))
-        return draw_scatter(made, fingerprint(news), news)
+        return draw_scatter(made, news_in(_read_file(made, rows)))
 
     @function(kind="compute", pure=True)
     def lda(rows: str) -> str:
@@ -104,8 +101,7 @@ def functions(data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., 
         Args:
             rows: The name of a file of news, as read returns it.
         """
-        news = news_in(_read_file(made, rows))
-        return draw_topics(made, fingerprint(news), news)
+        return draw_topics(made, news_in(_read_file(made, rows)))
 
     @function(kind="inout", pure=True)
     def write(path: str, text: str) -> str:
@@ -125,11 +121,13 @@ def functions(data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., 
 
 def right(question: Question, answer: Any, work: Path) -> bool:
     """Whether both pictures are of the right texts, and the report has the topics and a procedure."""
+    from examples.tools.topics import note_of
+
     try:
         report = (work / question.details["report"]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return False
-    notes = {note["Title"]: note for path in work.rglob("*.png") if (note := _note_of(path))}
+    notes = {note["Title"]: note for path in work.rglob("*.png") if (note := note_of(path))}
     if {title: note["Description"] for title, note in notes.items()} != dict.fromkeys(
         ("t-SNE", "LDA"), question.answer
     ):
@@ -153,20 +151,20 @@ def chatbot(prompt: str) -> str:
     return prompt
 
 
-def draw_scatter(folder: Path, note: str, news: News) -> str:
+def draw_scatter(folder: Path, news: News) -> str:
     """Draw ``tsne.png``, and say of what it is."""
-    from benchmarks.sets.topics import scatter
+    from examples.tools.topics import scatter
 
     classes = [item["class"] for item in news]
-    scatter(texts_of(news), classes, folder / "tsne.png", note)
+    scatter(texts_of(news), classes, folder / "tsne.png", fingerprint(news))
     return f"tsne.png: {len(news)} texts of {len(set(classes))} classes"
 
 
-def draw_topics(folder: Path, note: str, news: News) -> str:
+def draw_topics(folder: Path, news: News) -> str:
     """Draw ``lda.png``, and say which topics there are."""
-    from benchmarks.sets.topics import topics
+    from examples.tools.topics import topics
 
-    found = topics(texts_of(news), folder / "lda.png", note)
+    found = topics(texts_of(news), folder / "lda.png", fingerprint(news))
     lines = [f"topic {number}: {', '.join(words)}" for number, words in enumerate(found, 1)]
     return "\n".join([f"lda.png: {len(found)} topics", *lines])
 
@@ -213,17 +211,3 @@ def _files(folder: Path) -> Sequence[Path]:
     if not files:
         raise DataMissing(f"{folder}: there is no file *.csv; {PUBLISHED}")
     return files
-
-
-def _note_of(path: Path) -> dict[str, str]:
-    """What ``topics`` noted in a picture; empty for what is none of its pictures."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            note = {str(key): str(value) for key, value in picture.info.items()}
-            drawn = min(picture.size) >= SMALLEST
-    except (OSError, SyntaxError, ValueError):
-        return {}
-    return note if drawn and {"Title", "Description"} <= set(note) else {}

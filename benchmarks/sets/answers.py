@@ -9,16 +9,15 @@ question set.
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import TYPE_CHECKING, Any
+
+from examples.tools.words import ARTICLES, bare, words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 MARGIN = 0.1
 """How far a number may be off, as a share of the right one: LLMCompiler's evaluation has the same."""
-
-ARTICLES = frozenset({"a", "an", "the"})
 
 
 _WEAK, _FIRSTS, _LASTS, _MORE, _LESS, _ORDINARY, _DENYING = (
@@ -71,11 +70,6 @@ def plain(answer: Any) -> str:
     if isinstance(answer, bool):
         return "yes" if answer else "no"
     return re.sub(r"[*_`#]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}", "", str(answer)).replace("\u2212", "-").strip()
-
-
-def words(text: str) -> list[str]:
-    """The words of a text as texts are compared: lower case, no accents, articles or punctuation."""
-    return [word for word in re.findall(r"\w+", _bare(text).casefold()) if word not in ARTICLES]
 
 
 def says(answer: Any) -> bool | None:
@@ -189,13 +183,6 @@ def chosen(
     return ord(verdicts.pop()) - _FIRST if len(verdicts) == 1 else None
 
 
-def _bare(text: str) -> str:
-    """Without accents, possessives, apostrophes and the dots of abbreviations; the case stays."""
-    spelled = unicodedata.normalize("NFKD", text)
-    kept = "".join(sign for sign in spelled if not unicodedata.combining(sign))
-    return re.sub(r"['\u2019]s\b|['\u2019\u2018]|(?<=[^\W\d_])\.(?=[^\W\d_])", "", kept)
-
-
 def _singular(word: str) -> str:
     if word in _COUNTED:
         return str(_COUNTED.index(word))
@@ -215,8 +202,8 @@ def _part(some: Sequence[str], whole: Sequence[str]) -> bool:
 
 def _marked(text: str, names: Sequence[Collection[str]], others: Collection[str], *, shortened: bool) -> str:
     """The text with one sign for each name in it, so that a name's own punctuation divides nothing."""
-    bare = _bare(text)
-    tokens = [match for match in re.finditer(r"\w+", bare) if match.group().casefold() not in ARTICLES]
+    spelled = bare(text)
+    tokens = [match for match in re.finditer(r"\w+", spelled) if match.group().casefold() not in ARTICLES]
     forms = {tuple(words(other)): _OTHER for other in others}
     for index, variants in enumerate(names):
         forms |= {tuple(words(form)): chr(_FIRST + index) for form in variants}
@@ -231,13 +218,13 @@ def _marked(text: str, names: Sequence[Collection[str]], others: Collection[str]
             if sign is None and size == 1 and run[0].group()[0].isupper():
                 sign = short.get(form[0])
             if sign is not None:
-                parts += [bare[done : run[0].start()], sign]
+                parts += [spelled[done : run[0].start()], sign]
                 done = run[-1].end()
-                done += bool(re.match(r"\.(?=\.|,|\s+[a-z])", bare[done:]))  # "Inc." ends no sentence
+                done += bool(re.match(r"\.(?=\.|,|\s+[a-z])", spelled[done:]))  # "Inc." ends no sentence
                 position += size - 1
                 break
         position += 1
-    return "".join([*parts, bare[done:]])
+    return "".join([*parts, spelled[done:]])
 
 
 def _shortened(names: Sequence[Collection[str]]) -> dict[str, str]:

@@ -79,15 +79,11 @@ class Case:
 
 
 _SEO = "seo title description heading link keyword content canonical image"
+_PURCHASE = "apple iphone product purchase user price"
 _TEXTS = "encrypt entropy video text chat size byte ratio second speed"
 CASES = (
     Case("seo_audit", 2, ("search", "chatbot", "python"), tuple(_SEO.split())),
-    Case(
-        "purchase_intent",
-        3,
-        ("search", "chatbot", "python"),
-        ("apple", "iphone", "product", "purchase", "user", "price"),
-    ),
+    Case("purchase_intent", 3, ("search", "chatbot", "python"), tuple(_PURCHASE.split())),
     Case("encryption", 2, ("chatbot", "aes"), tuple(_TEXTS.split()), ("myvideo.mp4", "chat.txt")),
 )
 

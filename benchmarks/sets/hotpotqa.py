@@ -9,9 +9,10 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.questions import Question, QuestionSet, records_of
-from benchmarks.sets.answers import chosen, contains, near, number_in, plain, says, words
-from benchmarks.sets.pages import Pages, name_of, pages_of
+from benchmarks.questions import Question, QuestionSet, pages_of, records_of
+from benchmarks.sets.answers import chosen, contains, near, number_in, plain, says
+from examples.tools.pages import Pages, name_of
+from examples.tools.words import words
 from llmorch import function
 
 if TYPE_CHECKING:
@@ -35,15 +36,12 @@ _AROUND = ".,\"'()!?"
 def questions(data: Path) -> list[Question]:
     """Every question; its details are the titles of the pages that answer it, where known."""
     found = records_of(data / "hotpotqa" / "questions.json", PUBLISHED, question=str, answer=str)
-    return [
-        Question(
-            str(item.get("id", number)),
-            " ".join(item["question"].split()),
-            item["answer"],
-            {"titles": [title for title in item.get("gold_titles") or [] if isinstance(title, str)]},
-        )
-        for number, item in enumerate(found, 1)
-    ]
+    made = []
+    for number, item in enumerate(found, 1):
+        titles = [title for title in item.get("gold_titles") or [] if isinstance(title, str)]
+        asked = " ".join(item["question"].split())
+        made.append(Question(str(item.get("id", number)), asked, item["answer"], {"titles": titles}))
+    return made
 
 
 def functions(data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:

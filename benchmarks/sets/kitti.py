@@ -13,19 +13,20 @@ import math
 import random
 import re
 from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from benchmarks.questions import DataMissing, Question, QuestionSet, text_of, wordings
+from benchmarks.questions import DataMissing, Question, QuestionSet, wordings
+from examples.tools.driving import cameras_of, frame_of, turn_in, turns_of
 from llmorch import function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    Pose = tuple[float, ...]
     Groups = tuple[list[str], list[str]]
     Draw = Callable[[Sequence[str], int, random.Random], Groups | None]
 
+T = TypeVar("T")
 COUNT = 50
 PUBLISHED = "the KITTI odometry set is published at https://www.cvlibs.net/datasets/kitti/eval_odometry.php"
 TOLERANCE = 0.04
@@ -39,8 +40,8 @@ DRAWS = 60
 
 def questions(data: Path) -> list[Question]:
     """Questions about groups drawn by a fixed seed: the same for the same files."""
-    turns = turns_of(data / "kitti")
-    images = sorted(turns, key=_frame)
+    turns = _readable(turns_of, data / "kitti")
+    images = sorted(turns, key=frame_of)
     if len(images) < 6:
         few = f"{data / 'kitti'}: {len(images)} images have a pose and a neighbour"
         raise DataMissing(f"{few}, and a question needs 6; {PUBLISHED}")
@@ -70,7 +71,7 @@ def questions(data: Path) -> list[Question]:
 def functions(data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
     """``turn_angle`` computes for a few seconds on one core; nothing is written."""
     folder = (data / "kitti").resolve()
-    cameras_of(folder)  # says now if they can't be read
+    _readable(cameras_of, folder)  # says now if they can't be read
     if find_spec("cv2") is None:
         raise DataMissing("kitti: OpenCV is not installed; pip install opencv-python-headless")
 
@@ -86,6 +87,17 @@ def functions(data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., 
     return [turn_angle, average, difference]
 
 
+def _readable(read: Callable[[Path], T], folder: Path) -> T:
+    """What is read of a drive. Raises ``DataMissing``."""
+    try:
+        return read(folder)
+    except (OSError, ValueError) as error:
+        told = (
+            f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.strerror else error
+        )
+        raise DataMissing(f"{told}; {PUBLISHED}") from None
+
+
 def right(question: Question, answer: Any, work: Path) -> bool:
     """Whether the difference, with its sign, is that of the poses within ``TOLERANCE`` or ``SHARE``."""
     value = number_in(answer)
@@ -93,15 +105,6 @@ def right(question: Question, answer: Any, work: Path) -> bool:
 
 
 SET = QuestionSet("kitti", 4, questions, functions, right)
-
-
-def turn_in(folder: Path, image: str) -> float:
-    """The turn from an image to the next one, in degrees, computed."""
-    from benchmarks.sets.stereo import Camera, Frame, turn_between
-
-    sides, steps = ("image_l", "image_r"), step_of(image, images_of(folder))
-    before, after = (Frame.read(*(folder / side / name for side in sides)) for name in steps)
-    return round(turn_between(before, after, Camera.of(*cameras_of(folder))), 4)
 
 
 @function(kind="inout", pure=True)
@@ -127,74 +130,6 @@ def difference(a: float, b: float) -> float:
     return round(a - b, 4)
 
 
-def turns_of(folder: Path) -> dict[str, float]:
-    """The turn that the poses give for each image, where there is a pose of both its frames."""
-    images = images_of(folder)
-    poses = matrices_in(folder / "poses.txt")
-    turns = {}
-    for image in images:
-        try:
-            before, after = map(_frame, step_of(image, images))
-        except LookupError:
-            continue
-        if max(before, after) < len(poses):
-            turns[image] = turn_of(poses[before], poses[after])
-    return turns
-
-
-def turn_of(before: Pose, after: Pose) -> float:
-    """Degrees of heading between two poses, 3x4 matrices row by row; to the right is positive."""
-    # Two entries of the relative rotation: columns of one pose times the third column of the other.
-    sine = sum(before[4 * row] * after[4 * row + 2] for row in range(3))
-    cosine = sum(before[4 * row + 2] * after[4 * row + 2] for row in range(3))
-    return math.degrees(math.atan2(sine, cosine))
-
-
-def images_of(folder: Path) -> list[str]:
-    """Names of the images that are there from both cameras."""
-    names = []
-    for side in ("image_l", "image_r"):
-        if not (folder / side).is_dir():
-            raise DataMissing(f"{folder / side}: there is no such folder; {PUBLISHED}")
-        names.append({path.name for path in (folder / side).glob("*.png") if path.stem.isdecimal()})
-    return sorted(names[0] & names[1], key=_frame)
-
-
-def step_of(image: str, images: Sequence[str]) -> tuple[str, str]:
-    """The image and the next one; the one before and the image, where there is no next one."""
-    if image not in images:
-        raise LookupError(f"{image}: there is no such image; there are {images[0]} to {images[-1]}")
-    for step in (1, -1):
-        other = f"{_frame(image) + step:0{len(image) - 4}}.png"
-        if other in images:
-            return (image, other) if step == 1 else (other, image)
-    raise LookupError(f"{image}: neither the image after it nor the one before it is there")
-
-
-def cameras_of(folder: Path) -> tuple[Pose, Pose]:
-    """The projection matrices of the left and the right camera."""
-    path = folder / "calib.txt"
-    cameras = matrices_in(path)
-    if len(cameras) < 2:
-        raise DataMissing(f"{path}: {len(cameras)} matrices, not those of two cameras; {PUBLISHED}")
-    return cameras[0], cameras[1]
-
-
-def matrices_in(path: Path) -> list[Pose]:
-    """The 3x4 matrices of a file, one a line; a label before it, such as ``P0:``, does no harm."""
-    matrices = []
-    for number, line in enumerate(text_of(path, PUBLISHED).splitlines(), 1):
-        if line.strip():
-            try:
-                matrix = tuple(float(item) for item in line.rpartition(":")[2].split())
-            except ValueError:
-                matrix = ()
-            if len(matrix) != 12:
-                raise DataMissing(f"{path}, line {number}: not the 12 numbers of a 3x4 matrix; {PUBLISHED}")
-            matrices.append(matrix)
-    return matrices
-
-
 def number_in(answer: Any) -> float | None:
     """A number, or the last one in a text, file names aside."""
     if isinstance(answer, str):
@@ -203,27 +138,23 @@ def number_in(answer: Any) -> float | None:
     return float(answer) if isinstance(answer, int | float) and not isinstance(answer, bool) else None
 
 
-def _frame(image: str) -> int:
-    return int(Path(image).stem)
-
-
 def _any(images: Sequence[str], size: int, chance: random.Random) -> Groups | None:
     if len(images) < 2 * size:
         return None
     drawn = chance.sample(images, 2 * size)
-    return sorted(drawn[:size], key=_frame), sorted(drawn[size:], key=_frame)
+    return sorted(drawn[:size], key=frame_of), sorted(drawn[size:], key=frame_of)
 
 
 def _run(images: Sequence[str], length: int, chance: random.Random) -> list[str]:
     """A run of consecutive images of a length; ``[]`` if there is none."""
     runs = (list(images[first : first + length]) for first in range(len(images) - length + 1))
-    consecutive = [run for run in runs if _frame(run[-1]) - _frame(run[0]) == length - 1]
+    consecutive = [run for run in runs if frame_of(run[-1]) - frame_of(run[0]) == length - 1]
     return chance.choice(consecutive) if consecutive else []
 
 
 def _alternating(images: Sequence[str], size: int, chance: random.Random) -> Groups | None:
     run = _run(images, 2 * size, chance)
-    odd = [image for image in run if _frame(image) % 2]
+    odd = [image for image in run if frame_of(image) % 2]
     return (odd, [image for image in run if image not in odd]) if run else None
 
 
@@ -254,7 +185,7 @@ PATTERNS: Sequence[tuple[Draw, int, Sequence[str]]] = (
 def worded(text: str, size: int, groups: Groups) -> str:
     """``{a}`` and ``{b}`` list the groups; ``{from_a}``, ``{from_b}`` and ``{from_all}`` name their ends."""
     a, b = groups
-    ends = {"from_a": a, "from_b": b, "from_all": sorted(a + b, key=_frame)}
+    ends = {"from_a": a, "from_b": b, "from_all": sorted(a + b, key=frame_of)}
     shown = {"a": f"{', '.join(a[:-1])} and {a[-1]}", "b": f"{', '.join(b[:-1])} and {b[-1]}"}
     shown |= {name: f"{names[0]} to {names[-1]}" for name, names in ends.items()}
     return text.format(size={3: "three", 4: "four"}[size], **shown)

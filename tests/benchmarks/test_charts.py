@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -25,34 +25,9 @@ LINES = {
 }
 
 
-def record(
-    call: str, function: str, processor: int | None, began: float | None, ended: float | None
-) -> dict[str, Any]:
-    kind = "inout" if processor is None else "compute"
-    return {
-        "id": call,
-        "function": function,
-        "kind": kind,
-        "processor": processor,
-        "dispatched": began,
-        "completed": ended,
-    }
-
-
-RUNS = {
-    "react": [record("s1", "look_up", None, 0.0, 1.0), record("s2", "count", 0, 1.0, 3.0)],
-    "llmorch": [
-        record("s1", "look_up", None, 0.0, 1.0),
-        record("s2", "look_up", None, 0.5, 1.5),
-        record("s3", "count", 1, 0.0, 2.0),
-        record("s4", "count", 0, 2.0, 2.0001),
-        record("s5", "never_ran", None, None, None),
-    ],
-}
 DRAWINGS = {
     "bars": partial(charts.bars, LATENCIES, unit="s", title="Latency"),
     "speedups": partial(charts.speedups, LINES, bound="lower bound", title="Speed-up"),
-    "timelines": partial(charts.timelines, RUNS, title="Where and when"),
 }
 
 
@@ -90,9 +65,7 @@ def test_every_bar_has_its_number(tmp_path) -> None:
 
 def test_a_chart_of_nothing_is_drawn_too(tmp_path) -> None:
     charts.bars({}, tmp_path / "bars", unit="s", title="a set")
-    charts.timelines({"llmorch": []}, tmp_path / "timelines", title="a set")
     assert "a set" in texts(tmp_path / "bars.svg")
-    assert "llmorch: 0 s" in texts(tmp_path / "timelines.svg")
 
 
 def test_lines_that_coincide_share_one_label(tmp_path) -> None:
@@ -100,15 +73,6 @@ def test_lines_that_coincide_share_one_label(tmp_path) -> None:
     for label in ("Speed-up", "processors", "speed-up", "1", "2", "4", "react", "llmorch", "lower bound"):
         assert label in labels
     assert "llmcompiler, llmorch by ranks" in labels
-
-
-def test_a_timeline_has_a_lane_a_processor_and_as_many_inout_lanes_as_ran_at_once(tmp_path) -> None:
-    labels = drawn("timelines", tmp_path)
-    for label in ("Where and when", "react: 3 s", "llmorch: 2 s", "seconds", "look_up", "count"):
-        assert label in labels
-    lanes = [label for label in labels if label.startswith(("processor", "inout"))]
-    assert lanes == ["processor 0", "inout", "processor 0", "processor 1", "inout 1", "inout 2"]
-    assert {label for label in labels if re.fullmatch(r"s\d", label)} == {"s1", "s2", "s3"}
 
 
 def test_a_technique_keeps_its_colour_and_no_two_names_share_one() -> None:

@@ -15,7 +15,7 @@ import pytest
 from benchmarks.peers import measuring, tasks
 from benchmarks.peers.adapters import PEERS
 from benchmarks.peers.columns import COLUMNS, QUICK, Measuring, NoLimitError, Script, Setup
-from benchmarks.peers.environments import NotInstalledError, python_of, reason_in
+from benchmarks.peers.environments import NotInstalledError, reason_in
 from benchmarks.peers.measuring import PeerRow, is_right, markdown, measure, words
 
 if TYPE_CHECKING:
@@ -279,23 +279,6 @@ def test_a_peer_that_can_not_be_installed_has_the_reason_in_its_row(tmp_path, mo
     (row,) = measure(["smolagents"], 1, tmp_path, str)
     assert row.problem == "not installed: ERROR: no matching distribution"
     assert row.outcomes == {}
-
-
-def test_an_environment_is_reused_only_if_it_is_complete_and_of_the_same_package(
-    tmp_path, monkeypatch
-) -> None:
-    asked: list[list[str]] = []
-    monkeypatch.setattr("benchmarks.peers.environments._asked", asked.append)
-    python = tmp_path / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.touch()
-    (tmp_path / "complete.txt").write_text("some==1", encoding="utf-8")
-    assert python_of("some==1", tmp_path) == python
-    assert asked == []
-    with pytest.raises(FileNotFoundError):  # nothing was made by what only notes what it is asked
-        python_of("some==2", tmp_path)
-    assert asked[-1][-1] == "some==2"
-    assert not python.exists()
 
 
 def test_the_reason_in_an_output_is_its_error_or_its_last_line() -> None:

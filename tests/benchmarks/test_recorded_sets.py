@@ -76,6 +76,10 @@ def remembering(functions: Callable[..., Any], kept: Path, data: Path, work: Pat
             picture, name = f"{call.__name__}.png", f"{call.__name__} {json.dumps(given)}"
             result = kept / f"{hashlib.sha256(name.encode()).hexdigest()}.json"
             if not result.exists():
+                if call.__name__ == "tsne":
+                    from examples.tools import topics
+
+                    topics.MOVES = 250  # in the worker process; what is returned is the same
                 made = call(**given)
                 if (work / picture).exists():
                     shutil.copy(work / picture, result.with_suffix(".png"))
@@ -161,7 +165,7 @@ def test_the_command_writes_table_lines_and_charts(tmp_path: Path) -> None:
     assert "4 of 4 runs are recorded already" in done.stderr
     assert len((tmp_path / "hotpotqa.jsonl").read_text(encoding="utf-8").splitlines()) == 4
     written = {path.name for path in tmp_path.iterdir()}
-    assert {"hotpotqa.md", "hotpotqa-latency.png", "hotpotqa-tokens.svg", "hotpotqa-timeline.png"} <= written
+    assert {"hotpotqa.md", "hotpotqa-latency.png", "hotpotqa-tokens.svg"} <= written
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from llmorch.testing import RecordedModel, ScriptedModel
 if TYPE_CHECKING:
     from pathlib import Path
 
-WRONG = [recovery.Wrong(**json.loads(line)) for line in recovery.WRONG.read_text().splitlines()]
+WRONG = recovery.wrong_plans()
 RIGHT = {plan.query: plan.right for plan in WRONG}
 
 

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from itertools import permutations, product
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from benchmarks import scaling, schedule
-from benchmarks.optimum import shortest
-from benchmarks.questions import DataMissing
+from benchmarks.questions import SAMPLE, DataMissing
 from benchmarks.schedule import POLICIES
-from benchmarks.timed import published, timed_plan
+from benchmarks.timed import OPTIMA, published, timed_plan
 from llmorch import render
+from tests.benchmarks.optimum import shortest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-SHORT_FIRST = timed_plan({"a": 2, "b": 2, "c": 4}, [], 4)
+SHORT_FIRST = replace(timed_plan({"a": 2, "b": 2, "c": 4}, [], 4), optima={"2": 4})
 """Fifo starts the long step last: 6 seconds on two processors, where 4 are enough."""
-DIAMOND = timed_plan({"end": 1, "left": 3, "start": 2, "right": 1}, [], 3)
+LOOSE = replace(timed_plan({"end": 1, "left": 3, "start": 2, "right": 1}, [], 3), optima={"2": 4})
 
 
 def written(data: Path, content: object) -> Path:
@@ -42,48 +43,32 @@ def test_steps_keep_their_order_as_far_as_their_edges_allow() -> None:
         "s1 = step(after=[])\ns2 = step(after=[s1])\ns3 = step(after=[s1])\ns4 = step(after=[s2, s3])"
     )
     assert plan.durations == {"s1": 2, "s2": 3, "s3": 1, "s4": 1}
-    assert plan.uses == [[], [0], [0], [1, 2]]
     assert plan.simulated("critical", 2) == (6, 6)
 
 
 def test_a_row_says_how_far_a_policy_is_from_what_is_possible() -> None:
-    made = schedule.rows([SHORT_FIRST, DIAMOND], processors=[2])
+    made = schedule.rows([SHORT_FIRST, LOOSE], processors=[2])
     rows = {(row["policy"], row["processors"]): row for row in made}
     assert set(rows) == {(policy, count) for policy in POLICIES for count in ("unlimited", 2)}
+    to = {f"{what}_to_{of}": 1.0 for of in ("optimum", "best", "fifo", "ranks") for what in ("mean", "worst")}
+    counts = {f"known_{of}": 2 for of in ("bound", "optimum", "best", "fifo", "ranks")}
+    same = {"as_optimum": 2, "as_best": 2, "as_bound": 1, "as_fifo": 1, "as_ranks": 1}
+    worse = {f"worse_than_{of}": 0 for of in ("optimum", "best", "fifo", "ranks")} | {"worse_than_bound": 1}
     assert rows["critical", 2] == {
         "policy": "critical",
         "processors": 2,
         "plans": 2,
+        **(to | counts | same | worse),
         "mean_to_bound": (1 + 4 / 3.5) / 2,
         "worst_to_bound": 4 / 3.5,
-        "optimum_known": 2,
-        "at_optimum": 2,
-        "mean_to_optimum": 1.0,
-        "worst_to_optimum": 1.0,
-        "worse_than_fifo": 0,
-        "worst_to_fifo": 1.0,
-        "worse_than_ranks": 0,
-        "worst_to_ranks": 1.0,
-        "best_of_all": 2,
+        "mean_to_fifo": (1 + 4 / 6) / 2,
+        "mean_to_ranks": (1 + 4 / 6) / 2,
     }
-    assert rows["greedy", 2] | {"mean_to_bound": 0, "worst_to_bound": 0} == {
-        "policy": "greedy",
-        "processors": 2,
-        "plans": 2,
-        "mean_to_bound": 0,
-        "worst_to_bound": 0,
-        "optimum_known": 2,
-        "at_optimum": 1,
-        "mean_to_optimum": 1.25,
-        "worst_to_optimum": 1.5,
-        "worse_than_fifo": 0,
-        "worst_to_fifo": 1.0,
-        "worse_than_ranks": 0,
-        "worst_to_ranks": 1.0,
-        "best_of_all": 1,
-    }
+    of_fifo = rows["greedy", 2]
+    assert (of_fifo["as_optimum"], of_fifo["mean_to_optimum"], of_fifo["worst_to_optimum"]) == (1, 1.25, 1.5)
+    assert (of_fifo["worse_than_fifo"], of_fifo["worst_to_ranks"], of_fifo["as_best"]) == (0, 1.0, 1)
     assert rows["sequential", "unlimited"]["worst_to_fifo"] == 7 / 3
-    assert rows["critical", "unlimited"]["at_optimum"] == 2
+    assert rows["critical", "unlimited"]["as_optimum"] == 2
 
 
 def test_the_figures_ask_for_the_optimum_and_for_no_worse_than_the_others() -> None:
@@ -110,7 +95,7 @@ def test_plans_of_a_file_are_read_whatever_their_steps_are_called(tmp_path) -> N
         tmp_path, [{"durations": {"boil": 60, "brew": 180.5}, "edges": [["boil", "brew"]], "optimum": 240.5}]
     )
     (plan,) = published(tmp_path)
-    assert (plan.durations, plan.uses, plan.optimum) == ({"s1": 60.0, "s2": 180.5}, [[], [0]], 240.5)
+    assert (plan.durations, plan.optimum, plan.optima) == ({"s1": 60.0, "s2": 180.5}, 240.5, {})
 
 
 @pytest.mark.parametrize(
@@ -178,6 +163,17 @@ def tried(seconds: Sequence[float], uses: Sequence[Sequence[int]], processors: i
                 free[places[call]] = ends[call] = start + seconds[call]
             spans.append(max(free))
     return min(spans)
+
+
+def test_the_recorded_optimum_of_a_plan_is_what_the_search_finds() -> None:
+    for plan in published(SAMPLE)[:6]:
+        places = {call.id: place for place, call in enumerate(plan.plan)}
+        uses = [[places[used] for used in sorted(call.uses)] for call in plan.plan]
+        for processors in (2, 3):
+            makespan, bound = plan.simulated("greedy", processors)
+            found = shortest(list(plan.durations.values()), uses, processors, bound=bound, found=makespan)
+            assert plan.optima[str(processors)] == found
+    assert len(json.loads(OPTIMA.read_text(encoding="utf-8"))) == 408
 
 
 def test_a_search_that_takes_too_long_says_nothing() -> None:

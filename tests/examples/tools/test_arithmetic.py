@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.sets.arithmetic import NotArithmetic, computed, evaluated
+from examples.tools.arithmetic import NotArithmetic, computed, evaluated
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from benchmarks.sets import parallelqa
+from examples.tools import calculator
 
 
 def calculated(prompt: str, *replies: str) -> float | str:
     """What math comes to when the model replies this; every reply has to be asked for."""
-    made = parallelqa.math(prompt)
+    made = calculator.math(prompt)
     left = list(replies)
     try:
         next(made)
@@ -32,7 +32,7 @@ def test_math_computes_an_expression_without_asking() -> None:
 
 def test_math_asks_for_an_expression_with_the_numbers_of_the_text() -> None:
     prompt = "Depth of the trench in metres, increased by 15%? Trench: The trench is 10,984 metres deep."
-    asked = next(parallelqa.math(prompt))
+    asked = next(calculator.math(prompt))
     assert "Text: Trench: The trench is 10984 metres deep.\n" in asked
     assert "Question: Depth of the trench in metres, increased by 15%\n" in asked
     for reply in ("10984 * 1.15", "10984 * (1 + 15/100)", "10,984 + 15%"):
@@ -45,10 +45,10 @@ def test_math_asks_again_when_a_number_is_made_up_or_left_out() -> None:
     assert calculated(prompt, "10984", "10984 * 1.15") == 12631.6
     assert calculated(prompt, "trench * 1.15", "10984 * 1.15") == 12631.6
     assert calculated("Mean of 1 and 2? none", "(1 + 2) / 2") == 1.5
-    asking = parallelqa.math(prompt)
+    asking = calculator.math(prompt)
     assert "Tiber" in next(asking)
     again = asking.send("406 * 1.15")
-    assert again.startswith(next(parallelqa.math(prompt)))  # which needn't be read again
+    assert again.startswith(next(calculator.math(prompt)))  # which needn't be read again
     assert "It is not 406 * 1.15: 406 is not in the text." in again
 
 
@@ -71,13 +71,13 @@ def test_math_says_which_thing_has_the_largest_number_by_the_page_that_it_comes_
     assert (
         calculated(prompt.format("what").replace("which", "how high"), "max(2400 * 1.1, 3000 * 1.5)") == 4500
     )
-    asking = parallelqa.math(prompt.format("higher"))
+    asking = calculator.math(prompt.format("higher"))
     assert "Corvin: Corvin is a mountain of 2400 m. Mount Elsbeth: It is 3000 m high." in next(asking)
     assert "two of its arguments have numbers of Corvin" in asking.send("max(2400 * 1.1, 2400 * 1.5)")
-    asking = parallelqa.math(prompt.format("higher"))
+    asking = calculator.math(prompt.format("higher"))
     next(asking)
     assert "one of its arguments has numbers of no page" in asking.send("max(2500 * 1.1, 3000 * 1.5)")
-    asking = parallelqa.math(prompt.format("high").replace("which", "how"))
+    asking = calculator.math(prompt.format("high").replace("which", "how"))
     next(asking)  # a maximum over things, one of which was passed over
     assert "two of its arguments have numbers of Corvin" in asking.send("max(2400 * 1.1, 2400 * 1.5)")
 
@@ -121,33 +121,33 @@ def test_math_says_which_though_another_argument_is_strange_where_no_page_has_mo
     ],
 )
 def test_math_reads_the_sentences_that_have_numbers(text: str, kept: str) -> None:
-    assert parallelqa.with_numbers(text, "") == kept
+    assert calculator.with_numbers(text, "") == kept
 
 
 def test_math_reads_of_a_page_the_two_sentences_at_most_that_are_about_the_task() -> None:
     text = (
         "Una: Founded in 1900. It covers 7 km2. It has 12 bridges. It is a populous place of 5. Ea: 3 people."
     )
-    assert parallelqa.with_numbers(text, "Population of Una, whose bridges fell") == (
+    assert calculator.with_numbers(text, "Population of Una, whose bridges fell") == (
         "Una: It has 12 bridges. It is a populous place of 5. Ea: 3 people."
     )
     assert (
-        parallelqa.with_numbers(text, "How many bridges has Una?") == "Una: It has 12 bridges. Ea: 3 people."
+        calculator.with_numbers(text, "How many bridges has Una?") == "Una: It has 12 bridges. Ea: 3 people."
     )
-    assert parallelqa.with_numbers(text, "none of them").startswith(
+    assert calculator.with_numbers(text, "none of them").startswith(
         "Una: Founded in 1900. It covers 7 km2. Ea:"
     )
 
 
 def test_math_reads_millions_as_the_text_and_the_task_have_them() -> None:
     text = "It has 23 million people on 170,312 km2."
-    assert "23e6 people on 170312 km2" in next(parallelqa.math(f"Population? {text}"))
+    assert "23e6 people on 170312 km2" in next(calculator.math(f"Population? {text}"))
     assert calculated(f"Population? {text}", "23", "23e6") == 23e6
     assert calculated(f"Population? {text}", "23000000") == 23e6
     assert calculated(f"Population in millions? {text}", "23") == 23
     other = "It has 1.41 billion people, 123,456,789 birds and 5,600,000 cats."
-    assert "It has 1.41e9 people, 123456789 birds and 5.6e6 cats." in next(parallelqa.math(f"Sum? {other}"))
-    asked = next(parallelqa.math(f"Sum in millions? {other}"))
+    assert "It has 1.41e9 people, 123456789 birds and 5.6e6 cats." in next(calculator.math(f"Sum? {other}"))
+    asked = next(calculator.math(f"Sum in millions? {other}"))
     assert "It has 1410 million people, 123.456789 million birds and 5.6 million cats." in asked
     assert calculated(f"Sum in millions? {other}", "1410 + 5.6") == 1415.6
     assert calculated(f"Area? {text}", "170.312", "170312") == 170312

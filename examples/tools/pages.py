@@ -9,15 +9,12 @@ import difflib
 import html
 import re
 import sqlite3
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.questions import records_of
-from benchmarks.sets.answers import words
+from examples.tools.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 ALIKE = 0.84
 """From here on a title is taken for the query's, misspelled."""
@@ -102,17 +99,6 @@ class Pages:
             (f"{column} : ({asked})" if column else asked, TITLE_WEIGHT, limit),
         )
         return [number for (number,) in rows]
-
-
-def pages_of(path: Path, published: str) -> Pages:
-    """The pages of a file of records with title and text. Raises ``DataMissing``."""
-    return _pages(path, published, path.stat().st_mtime_ns if path.is_file() else 0)
-
-
-@lru_cache(maxsize=2)
-def _pages(path: Path, published: str, changed: int) -> Pages:
-    """Read once as long as the file stays as it is."""
-    return Pages(Page(one["title"], one["text"]) for one in records_of(path, published, title=str, text=str))
 
 
 def name_of(title: str) -> str:

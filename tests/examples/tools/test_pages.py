@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.questions import DataMissing, records_of
-from benchmarks.sets.pages import Page, Pages
+from examples.tools.pages import Page, Pages
 
 if TYPE_CHECKING:
     from pathlib import Path

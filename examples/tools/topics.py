@@ -34,6 +34,8 @@ MOVES = 700
 PASSES = 45
 TOPICS = 8
 WORDS = 8
+SMALLEST = 300
+"""Pixels; a picture that was drawn is wider and higher."""
 
 
 class TooFew(ValueError):
@@ -81,6 +83,20 @@ def topics(texts: Sequence[str], picture: Path, note: str) -> list[list[str]]:
     comment = " ".join(word for words in found for word in words)
     _save(figure, picture, {"Title": "LDA", "Description": note, "Comment": comment})
     return found
+
+
+def note_of(path: Path) -> dict[str, str]:
+    """What was noted in a picture; empty for what is no picture of these, or not a whole one."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            note = {str(key): str(value) for key, value in picture.info.items()}
+            drawn = min(picture.size) >= SMALLEST
+    except (OSError, SyntaxError, ValueError):
+        return {}
+    return note if drawn and {"Title", "Description"} <= set(note) else {}
 
 
 def plain(text: str) -> str:
