@@ -34,10 +34,8 @@ if TYPE_CHECKING:
 
 RECORDED = Path(__file__).parent / "recorded"
 """Replies of the local model, one file a set, for runs without a model."""
-OUTAGE = 3
-"""So many runs in a row that the model failed are no results: it is gone."""
-MAX_ANSWER = 2_000
-"""Characters of an answer that a record keeps."""
+OUTAGE = 3  # so many runs in a row that the model failed are no results: it is gone
+MAX_ANSWER = 2_000  # characters of an answer that a record keeps
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from llmorch import Result
 
     Execute = Callable[..., tuple[Result, float]]
-    """Runs a plan on an orchestrator and a loop that stay the same: the result, and the seconds it took."""
 
 
 @contextmanager
@@ -56,8 +55,7 @@ def answered(result: Result) -> Result:
 
 
 BURNS = 4
-SHARE = 0.95
-"""How much of the speed-up of bare processes is wanted."""
+SHARE = 0.95  # how much of the speed-up of bare processes is wanted
 
 
 def compute(repeats: int, *, quick: bool) -> list[Figure]:

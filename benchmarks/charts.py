@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which people of every kind of colour vision tell apart. A technique
 # has the same one in every chart.
-COLOURS: Mapping[str, str] = {
-    "llmorch": "#0072B2",
-    "llmcompiler": "#E69F00",
-    "toolcompiler": "#CC79A7",
-    "parallel": "#009E73",
-    "react": "#7F7F7F",
-}
+COLOURS = {"llmorch": "#0072B2", "llmcompiler": "#E69F00", "parallel": "#009E73", "react": "#7F7F7F"}
 OTHERS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#7F7F7F")
 OURS = "llmorch"
 INK, PALE = "#222222", "#DDDDDD"

@@ -83,26 +83,18 @@ def array(repeats: int, *, quick: bool) -> list[Figure]:
         return memory
 
     functions = [function(kind="compute")(work) for work in (produce, rescale, consume)]
-    floors = {
-        "memcpy": lambda: timed(lambda: np.copyto(target, source)),
-        "a bare shared file": lambda: timed(mapped),
-    }
+    works = {"memcpy": lambda: np.copyto(target, source), "a bare shared file": mapped}
+    floors = {name: partial(timed, work) for name, work in works.items()}
     with executing(functions) as execute, Bare() as bare:
         execute(plan)
         runs = interleaved(repeats, {"ours": ours, **floors})
     rates = {name: Series([size / 1e6 / spans[0] for spans in runs[name]]) for name in floors}
-    what = f"{size // 1_000_000} MB of numpy array"
-    return [
-        Figure(
-            f"array, {way}",
-            f"{what}, {told}",
-            "MB/s",
-            Series([size / 1e6 / spans[at] for spans in runs["ours"]]),
-            rates,
-            at_least=least,
-        )
-        for at, (way, told, least) in enumerate(_WAYS)
-    ]
+    figures = []
+    for at, (way, told, least) in enumerate(_WAYS):
+        what = f"{size // 1_000_000} MB of numpy array, {told}"
+        rate = Series([size / 1e6 / spans[at] for spans in runs["ours"]])
+        figures.append(Figure(f"array, {way}", what, "MB/s", rate, rates, at_least=least))
+    return figures
 
 
 PIECES = [
@@ -115,8 +107,7 @@ PIECES = [
     "s3 = ",
     "join(parts=[s1, s2])",
 ]
-LAST = 3
-"""How many pieces make the first statement."""
+LAST = 3  # how many pieces make the first statement
 
 
 class _Stamped(ScriptedModel):

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 QUESTION = "p9"
 """One of the sample's, whose page is longer than a search returns by itself."""
 ATTEMPTS = 2
-QUICK = 7
 
 
 def run(settings: Settings) -> str:
@@ -54,7 +53,7 @@ def run(settings: Settings) -> str:
     )
     if name is None:
         return text
-    count, path = settings.limit or (QUICK if settings.quick else None), settings.out / "repairs.jsonl"
+    count, path = settings.limit or (7 if settings.quick else None), settings.out / "repairs.jsonl"
     repairs = asyncio.run(repaired(model_named(name), name, path, count, Progress("recovery").counted))
     return f"{text}\n\n**Compile-time repair**\n\n{repairs_markdown(name, repairs)}\n"
 

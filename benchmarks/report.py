@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from benchmarks.records import Run
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-KEPT = "results"
-"""The folder beside it."""
 TABLES = ("scaling", "schedule", "effects", "peers", "recovery")
 FAULTS = ("limits", "mistakes", "replies", "failures", "stopping")
 """Counts of what the tests try, which ``python -m tests.faults`` makes."""
@@ -107,7 +105,7 @@ def _found(out: Path) -> dict[str, str]:
 
 def _keep(name: str, runs: Sequence[Run]) -> None:
     """Write the runs beside the report, without what a model or a function said."""
-    path = RESULTS.parent / KEPT / f"{name}.jsonl"
+    path = RESULTS.parent / "results" / f"{name}.jsonl"
     kept = Runs(path.with_suffix(".new"))  # a report that is cut short leaves the last one whole
     kept.path.unlink(missing_ok=True)
     for run in runs:

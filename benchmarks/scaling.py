@@ -50,8 +50,7 @@ TECHNIQUES = {
 """By their way with a plan; ``exclusive`` is the paper's own, by ranks."""
 ON_ONE_THREAD = {"parallel on one thread": "barrier", "llmcompiler on one thread": "greedy"}
 """How the published baselines run what computes: on their event loop's thread, whatever processors there are."""
-_SEVERAL = 60
-"""Rows that make every process import what it needs."""
+_SEVERAL = 60  # rows that make every process import what it needs
 
 
 @dataclass(frozen=True)
@@ -105,12 +104,10 @@ def run(settings: Settings) -> str:
 
 
 def _run(graph: Graph, settings: Settings) -> str:
-    data, counts = settings.data, settings.processors or (1, 2)
+    data, asked, counts = settings.data, settings.processors, settings.processors or (1, 2)
     floors = {count: graph.bare(data, count) for count in counts}
     with tempfile.TemporaryDirectory() as work:
-        runs = measured(
-            data, Path(work), repeats=settings.repeats, processors=settings.processors, graph=graph
-        )
+        runs = measured(data, Path(work), repeats=settings.repeats, processors=asked, graph=graph)
     floors = {count: (floors[count] + graph.bare(data, count)) / 2 for count in counts}
     fewest = min(run.processors for run in runs)  # where they are disturbed least
     quiet = [run.durations for run in runs if run.processors == fewest]

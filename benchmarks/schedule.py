@@ -32,8 +32,7 @@ _MODERATE = range(2, 9)
 GRAPHS = 300
 LEARNED, UNKNOWN = f"{OURS}, medians by function", f"{OURS}, nothing known"
 NAMES = (OURS, LEARNED, UNKNOWN, FIFO, RANKS)
-WORSE = 1.01
-"""What a single random graph may be worse by, at most."""
+WORSE = 1.01  # what a single random graph may be worse by, at most
 
 
 def run(settings: Settings) -> str:
@@ -168,19 +167,14 @@ _COLUMNS: Mapping[str, Callable[[Row], str] | str] = {
 
 def unequal_figures(rows: Sequence[Row]) -> list[Figure]:
     """What is wanted of our policy where durations are known, on every graph and on the mean."""
-    return [
-        Figure(
-            f"unequal durations, {row['processors']}: {what} against {told}",
-            f"{row['graphs']} random graphs on {row['processors']} processors",
-            "times",
-            Series([row[f"{what}_to_{other}"]]),
-            at_most=at_most,
-        )
-        for row in rows
-        if row["policy"] == OURS
-        for other, told in (("fifo", "fifo"), ("ranks", "the paper's ranks"))
-        for what, at_most in (("worst", WORSE), ("mean", 1.0))
-    ]
+    made = []
+    for row in (row for row in rows if row["policy"] == OURS):
+        graphs = f"{row['graphs']} random graphs on {row['processors']} processors"
+        for other, told in (("fifo", "fifo"), ("ranks", "the paper's ranks")):
+            for what, most in (("worst", WORSE), ("mean", 1.0)):
+                name = f"unequal durations, {row['processors']}: {what} against {told}"
+                made.append(Figure(name, graphs, "times", Series([row[f"{what}_to_{other}"]]), at_most=most))
+    return made
 
 
 def unequal_markdown(rows: Sequence[Row]) -> str:

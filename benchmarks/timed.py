@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 PUBLISHED = "it is published at https://github.com/fangru-lin/graph-llm-asynchow-plan (AsyncHow)"
 OPTIMA = Path(__file__).parent / "recorded" / "optima.json"
 """The exact optimum of each published plan on so many processors, which the tests' search has found."""
-LEAST, MOST = 6, 40
-"""Calls of one random graph."""
+LEAST, MOST = 6, 40  # calls of one random graph
 
 
 def _stand_in(name: str, kind: Any = "compute") -> Any:

@@ -38,10 +38,8 @@ if TYPE_CHECKING:
     """What calls returned, in the plan's order, and the state that they left."""
     Pairs = Iterable[tuple[int, int]]
 
-SEEDS = 20
-QUICK = 2
-LATENCY = (0.1, 1.0)
-"""Seconds; a call takes something between."""
+SEEDS, QUICK = 20, 2
+LATENCY = (0.1, 1.0)  # seconds; a call takes something between
 OF_IDEAL = 0.9
 
 

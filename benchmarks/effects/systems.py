@@ -28,10 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
 FOLDER = "bfcl_multi_turn"
-PUBLISHED = (
-    "the form is that of https://github.com/ShishirPatil/gorilla (Berkeley Function Calling Leaderboard, "
-    "multi_turn_base)"
-)
+PUBLISHED = "the form is that of https://github.com/ShishirPatil/gorilla (BFCL, multi_turn_base)"
 PACKAGES = ("bfcl-eval==2026.3.23", "mpmath==1.3.0")
 _BY_HAND = f"by hand: pip install --no-deps {' '.join(PACKAGES)}"
 _CODE = "bfcl_eval.eval_checker.multi_turn_eval.func_source_code"

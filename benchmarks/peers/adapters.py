@@ -33,11 +33,8 @@ def langchain(setup: Setup) -> Run:
 
     def reply(text: str) -> tuple[str, list[Any]]:
         calls = setup.script.request(text)
-        asked = [
-            {"name": call.function, "args": call.arguments, "id": call.id, "type": "tool_call"}
-            for call in calls
-        ]
-        return "" if calls else "done", asked
+        asked = [{"name": call.function, "args": call.arguments, "id": call.id} for call in calls]
+        return "" if calls else "done", [one | {"type": "tool_call"} for one in asked]
 
     failures = setup.option and setup.column == "failure"
     agent = create_agent(
@@ -81,8 +78,8 @@ def openai_agents(setup: Setup) -> Run:
     from agents.testing import assistant_message, function_call
 
     class Scripted(Model):
-        async def get_response(self, system: Any, given: Any, *_: Any, **options: Any) -> Any:
-            calls = setup.script.request(repr(given))
+        async def get_response(self, system_instructions: Any, input: Any, *_: Any, **__: Any) -> Any:  # noqa: A002
+            calls = setup.script.request(repr(input))
             asked: list[Any] = [
                 function_call(call.function, json.dumps(call.arguments), call_id=call.id) for call in calls
             ]
@@ -224,8 +221,8 @@ def google_adk(setup: Setup) -> Run:
     from google.genai.types import Content, FunctionCall, Part
 
     class Scripted(BaseLlm):
-        async def generate_content_async(self, request: Any, stream: bool = False) -> AsyncIterator[Any]:
-            text = "".join(content.model_dump_json() for content in request.contents)
+        async def generate_content_async(self, llm_request: Any, stream: bool = False) -> AsyncIterator[Any]:
+            text = "".join(content.model_dump_json() for content in llm_request.contents)
             asked = [
                 Part(function_call=FunctionCall(name=call.function, args=call.arguments, id=call.id))
                 for call in setup.script.request(text)

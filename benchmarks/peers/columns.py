@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 PROCESSES = 2
 """How many bare processes are the floor of ``cpu``, and how many processors we get."""
-GRACE = 0.4
-"""How many seconds late a call's file may come on a busy machine."""
+GRACE = 0.4  # seconds that a call's file may come late on a busy machine
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,7 @@ class Script:
         self.left = ""
         """What a run that failed leaves to whoever started it, in any form."""
         self._calls: list[Call] = []
-        self._asked = False
-        self._count = 0
+        self._asked, self._count = False, 0
 
     def begin(self, calls: Turn) -> None:
         """Make these the calls of the next turn."""

@@ -10,17 +10,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 INSTALLING = 1200.0
 """The most seconds that an installation may take."""
-_SILENT = {
-    "ANONYMIZED_TELEMETRY": "False",
-    "DO_NOT_TRACK": "1",
-    "LANGCHAIN_TRACING_V2": "false",
-    "LANGSMITH_TRACING": "false",
-    "NO_COLOR": "1",
-    "OPENAI_AGENTS_DISABLE_TRACING": "1",
-    "OPENAI_API_KEY": "none",
-    "OTEL_SDK_DISABLED": "true",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
+_ON = ("DO_NOT_TRACK", "NO_COLOR", "OPENAI_AGENTS_DISABLE_TRACING", "PYTHONDONTWRITEBYTECODE")
+_OFF = ("ANONYMIZED_TELEMETRY", "LANGCHAIN_TRACING_V2", "LANGSMITH_TRACING")
+_SILENT = dict.fromkeys(_ON, "1") | dict.fromkeys(_OFF, "false")
+_SILENT |= {"OPENAI_API_KEY": "none", "OTEL_SDK_DISABLED": "true"}
 """Nothing is asked of anybody: the model is a fake, and no one is told of the run."""
 
 

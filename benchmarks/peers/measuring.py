@@ -24,14 +24,12 @@ if TYPE_CHECKING:
 
 HANGING = 60.0
 """The seconds after which a column hangs; the longest of them takes half of it."""
-SHARE = 0.9
-"""How much of the speed-up of two bare processes is right."""
+SHARE = 0.9  # how much of the speed-up of two bare processes is right
 FREE = 1.5
 """How much faster than one two bare processes are, at least, where there was room for two."""
 AT_ONCE = 2.0
 """How many times the sleep of one call all of them may take to be at once."""
-SLACK = 0.5
-"""How many seconds after its limit a call is still reported in time."""
+SLACK = 0.5  # how many seconds after its limit a call is still reported in time
 
 Outcome = dict[str, Any]
 

@@ -31,8 +31,7 @@ SHARE = 0.8
 """Of the topics' words, what a report needs: a model that writes it itself leaves some out."""
 RESULT = frozenset(("tsne", "sne", "lda", "png", "texts", "of", "classes", "topic", "topics"))
 """The other words of what ``tsne`` and ``lda`` return."""
-PROCEDURE = 20
-"""Words that a report needs beside the topics: the sample procedure."""
+PROCEDURE = 20  # words that a report needs beside the topics: the sample procedure
 WORDINGS = wordings("agnews")
 
 
@@ -128,9 +127,8 @@ def right(question: Question, answer: Any, work: Path) -> bool:
     except (OSError, UnicodeDecodeError):
         return False
     notes = {note["Title"]: note for path in work.rglob("*.png") if (note := note_of(path))}
-    if {title: note["Description"] for title, note in notes.items()} != dict.fromkeys(
-        ("t-SNE", "LDA"), question.answer
-    ):
+    drawn = {title: note["Description"] for title, note in notes.items()}
+    if drawn != dict.fromkeys(("t-SNE", "LDA"), question.answer):
         return False
     words = set(notes["LDA"]["Comment"].split())
     written = re.findall(r"[^\W\d_]+", report.lower())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.questions import wordings
 from examples.tools.words import ARTICLES, bare, words
 
 if TYPE_CHECKING:
@@ -19,21 +20,8 @@ if TYPE_CHECKING:
 MARGIN = 0.1
 """How far a number may be off, as a share of the right one: LLMCompiler's evaluation has the same."""
 
-
 _WEAK, _FIRSTS, _LASTS, _MORE, _LESS, _ORDINARY, _DENYING = (
-    frozenset(spelled.split())
-    for spelled in (
-        "a an the of in on at to for by and or with from as is are was were be been it its they their both have "
-        "has had do does did that this which who what where when how",
-        "first earlier earliest before prior older oldest elder eldest",
-        "last later latest after younger youngest newer newest recent recently",
-        "more most larger largest bigger biggest greater greatest higher highest taller tallest longer longest "
-        "deeper deepest faster fastest closer closest nearer nearest",
-        "less least fewer fewest smaller smallest lower lowest shorter shortest shallower shallowest slower slowest "
-        "farther farthest",
-        "both they this that these there which while when what then with most more",
-        "not never isnt arent wasnt werent",
-    )
+    frozenset(spelled.split()) for spelled in wordings("answers").values()
 )
 _OPPOSITES = ((_FIRSTS, _LASTS), (_MORE, _LESS))
 _COUNTED = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -188,9 +176,8 @@ def _singular(word: str) -> str:
         return str(_COUNTED.index(word))
     if word in _SINGULAR:
         return _SINGULAR[word]
-    return (
-        word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
-    )
+    plural = len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is"))
+    return word[:-1] if plural else word
 
 
 def _part(some: Sequence[str], whole: Sequence[str]) -> bool:
@@ -286,12 +273,9 @@ def _begun(asserted: str) -> set[str]:
     """The name that the answer begins with, if nothing else is in that sentence but a reason."""
     sentence = re.split(r"[.!?;\n]|\b(?:because|since)\b", asserted.strip(" \"'([-"), maxsplit=1)[0]
     signs = set(_signs(sentence))
-    rest = re.sub(
-        rf"\([^)]*\)|\b(?:and )?not (?:the )?{_OTHER}"
-        r"|\b(?:the|it|is|was|answer|correct|final|movie|option|film|one)\b|\W",
-        "",
-        sentence,
-    )
+    denied = rf"\([^)]*\)|\b(?:and )?not (?:the )?{_OTHER}"
+    said = r"\b(?:the|it|is|was|answer|correct|final|movie|option|film|one)\b|\W"
+    rest = re.sub(rf"{denied}|{said}", "", sentence)
     return signs if len(signs) == 1 and set(rest) <= signs else set()
 
 

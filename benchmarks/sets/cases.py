@@ -19,12 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-WORDS = 30
-"""More than these is a report; fewer are a remark."""
-LEAST = 3
-"""Words of the matter in a report on it."""
-AROUND = 44
-"""Bytes that encryption puts around a file: salt, nonce and tag."""
+WORDS = 30  # more than these is a report; fewer are a remark
+LEAST = 3  # words of the matter in a report on it
+AROUND = 44  # bytes that encryption puts around a file: salt, nonce and tag
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import math
 import random
 import re
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.questions import DataMissing, Question, QuestionSet, wordings
 from examples.tools.driving import cameras_of, frame_of, turn_in, turns_of
@@ -26,14 +26,12 @@ if TYPE_CHECKING:
     Groups = tuple[list[str], list[str]]
     Draw = Callable[[Sequence[str], int, random.Random], Groups | None]
 
-T = TypeVar("T")
 COUNT = 50
 PUBLISHED = "the KITTI odometry set is published at https://www.cvlibs.net/datasets/kitti/eval_odometry.php"
 TOLERANCE = 0.04
 """Degrees. Over 16 frames the computed turns were wrong by 0.012 (root mean square) and 0.019 at most;
 over 50 questions the differences were wrong by 0.007 (median) and 0.025 at most."""
-SHARE = 0.1
-"""What may be wrong of a large difference."""
+SHARE = 0.1  # what may be wrong of a large difference
 DRAWS = 60
 """How many groups are tried for one whose answer is far enough from none."""
 
@@ -87,7 +85,7 @@ def functions(data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., 
     return [turn_angle, average, difference]
 
 
-def _readable(read: Callable[[Path], T], folder: Path) -> T:
+def _readable(read: Callable[[Path], Any], folder: Path) -> Any:
     """What is read of a drive. Raises ``DataMissing``."""
     try:
         return read(folder)

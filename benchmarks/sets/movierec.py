@@ -48,8 +48,7 @@ def questions(data: Path) -> list[Question]:
 def functions(data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
     """``search``, over all movies with ratings."""
     folder = data / "movielens"
-    files = (folder / "movies.csv", folder / "ratings.csv")
-    movies = _movies(folder, tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in files))
+    movies = _movies(folder, tuple(path.stat().st_mtime_ns for path in sorted(folder.glob("*.csv"))))
 
     @function(kind="inout", pure=True)
     async def search(title: str, similar: int = 0) -> str:

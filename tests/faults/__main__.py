@@ -10,13 +10,13 @@ from importlib import import_module
 from pathlib import Path
 
 REPORTS = {
-    "limits": "mixes",
-    "mistakes": "mistakes",
-    "replies": "replies",
-    "failures": "failures",
-    "stopping": "stopping",
+    "limits": ("mixes", "Random mixes of calls and limits, simulated"),
+    "mistakes": ("mistakes", "One mistake in a right plan"),
+    "replies": ("replies", "Replies that break off, turn to garbage or never end"),
+    "failures": ("failures", "Calls that fail, and are recovered"),
+    "stopping": ("stopping", "Calls that run past a limit, crash or are cancelled"),
 }
-"""By the name in the results: the module whose ``report`` makes it."""
+"""By the name in the results: the module whose ``report`` makes it, and what is tried."""
 
 
 def main() -> None:
@@ -31,7 +31,9 @@ def main() -> None:
         parser.error(f"there is no {min(unknown)!r}; there are {', '.join(REPORTS)}")
     for name in options.names or REPORTS:
         sizes = {} if options.limit is None else {"count": options.limit}
-        text = import_module(f"tests.faults.{REPORTS[name]}").report(**sizes, seed=options.seed)
+        module, what = REPORTS[name]
+        made = import_module(f"tests.faults.{module}").report(**sizes, seed=options.seed)
+        text = f"{what} (`python -m tests.faults {name}`):\n\n{made}"
         print(f"## {name}\n\n{text}", flush=True)
         if options.out:
             options.out.mkdir(parents=True, exist_ok=True)
