@@ -57,8 +57,10 @@ def runs_of(name: str) -> tuple[Run, ...]:
         data, limit = SAMPLE, 1 if name in FEW else None
         if name in ("kitti", "agnews"):
             data = Path(folder) / "invented"
-            write_drive(data / "kitti")
-            write_news(data / "agnews", rows=10_000)
+            if name == "kitti":
+                write_drive(data / "kitti")
+            else:
+                write_news(data / "agnews", rows=10_000)
             chosen = replace(chosen, functions=partial(remembering, chosen.functions, Path(folder)))
         settings = Settings(
             data, Path(folder), model="recorded", delay=0.01, limit=limit, techniques=tuple(ALL[name])
