@@ -14,26 +14,28 @@ import shutil
 import tempfile
 import time
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.records import Job, Run, Runs
-from llmorch import TECHNIQUES, LLMOrchError, ModelError, Orchestrator
+from benchmarks import tables
+from benchmarks.records import Job, Progress, Run, Runs
+from llmorch import TECHNIQUES, LLMOrchError, ModelError, Orchestrator, model_named
 from llmorch.techniques import parse_examples
+from llmorch.testing import RecordedModel, ScriptedModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from benchmarks.questions import Question, QuestionSet
     from llmorch import Result
-    from llmorch.models.model import Model
 
-OUTAGE = 3
-"""So many runs in a row that the model failed are no results: it is gone."""
-MAX_ANSWER = 2_000
-"""Characters of an answer that a record keeps."""
+RECORDED = Path(__file__).parent / "recorded"
+"""Replies of the local model, one file a set, for runs without a model."""
+OUTAGE = 3  # so many runs in a row that the model failed are no results: it is gone
+MAX_ANSWER = 2_000  # characters of an answer that a record keeps
 
 
 @dataclass(frozen=True)
@@ -51,44 +53,49 @@ class Settings:
     seed: int = 0
     delay: float = 0.5
     """Seconds that a remote function would take, added to those that look things up here."""
-    deadline: float = 600.0
-    """Seconds after which a run is given up, as a failure."""
+    deadline: float = 600.0  # seconds after which a run is given up, as a failure
+    quick: bool = False  # only tiny sizes, to see that it works
+    asked: str | None = None  # the model that was named, if any was
+    peers: Sequence[str] = ()
+    record: bool = False  # keep the model's replies
 
 
-@dataclass
-class Asked:
-    """A plan of work: the jobs in order, and the questions by their ids."""
-
-    jobs: list[Job]
-    questions: dict[str, Question] = field(default_factory=dict)
+def set_named(name: str) -> QuestionSet:
+    """The question set of this name."""
+    found: QuestionSet = import_module(f"benchmarks.sets.{name}").SET
+    return found
 
 
-def plan_of_work(chosen: QuestionSet, settings: Settings) -> Asked:
-    """Every run, in the order in which they are made. Raises ``DataMissing``."""
+def compared(name: str, settings: Settings) -> str:
+    """Ask the set's questions, keep runs, table and charts in ``settings.out``; return the table."""
+    chosen = set_named(name)
+    machine = Orchestrator([], model=ScriptedModel([])).processors
+    settings = replace(settings, processors=settings.processors or (min(chosen.processors, machine),))
+    runs, path = Runs(settings.out / f"{name}.jsonl"), RECORDED / f"{name}.jsonl"
+    model: Any = RecordedModel(path) if settings.model == "recorded" else model_named(settings.model)
+    if settings.record:
+        model = RecordedModel(path, record=model)
+    asked = asyncio.run(ask(chosen, model, settings, runs, told=Progress(name).told))
+    return tables.written(name, asked, settings.out)
+
+
+def plan_of_work(chosen: QuestionSet, settings: Settings) -> tuple[list[Job], dict[str, Question]]:
+    """Every run, in the order in which they are made; and the questions by their ids. Raises ``DataMissing``."""
     questions = _told_apart(chosen.questions(settings.data))
     random.Random(settings.seed).shuffle(questions)
     questions = questions[: settings.limit]
-    jobs = []
+    jobs = {}
     for repeat in range(settings.repeats):
         for at, question in enumerate(questions):
+            asked = _digest(question, settings.delay)
             for processors in settings.processors:
                 turn = (at + repeat) % len(settings.techniques)
                 for technique in [*settings.techniques[turn:], *settings.techniques[:turn]]:
                     policy = settings.policy or TECHNIQUES[technique].policy
-                    jobs.append(
-                        Job(
-                            chosen.name,
-                            technique,
-                            policy,
-                            settings.model,
-                            processors,
-                            question.id,
-                            _digest(question, settings.delay),
-                            repeat,
-                        )
-                    )
-    jobs = list({job.key: job for job in jobs}.values())
-    return Asked(jobs, {question.id: question for question in questions})
+                    way = (chosen.name, technique, policy, settings.model, processors)
+                    job = Job(*way, question.id, asked, repeat)
+                    jobs[job.key] = job
+    return list(jobs.values()), {question.id: question for question in questions}
 
 
 def _told_apart(questions: Sequence[Question]) -> list[Question]:
@@ -98,10 +105,9 @@ def _told_apart(questions: Sequence[Question]) -> list[Question]:
     made = []
     for question in questions:
         id_, number = question.id, 1
-        if id_ in seen:
-            while id_ in taken:
-                number += 1
-                id_ = f"{question.id}-{number}"
+        while id_ in seen or (number > 1 and id_ in taken):
+            number += 1
+            id_ = f"{question.id}-{number}"
         taken.add(id_)
         seen.add(id_)
         made.append(replace(question, id=id_))
@@ -115,7 +121,7 @@ def _digest(question: Question, delay: float) -> str:
 
 async def ask(
     chosen: QuestionSet,
-    model: Model,
+    model: Any,
     settings: Settings,
     runs: Runs,
     *,
@@ -126,33 +132,30 @@ async def ask(
     ``told(done, total, run)`` hears of each run, and once at the start with no run. Raises
     ``ModelError`` if the model doesn't answer at all, or is gone.
     """
-    work = plan_of_work(chosen, settings)
-    left = [job for job in work.jobs if job not in runs]
-    told(len(work.jobs) - len(left), len(work.jobs), None)
+    jobs, questions = plan_of_work(chosen, settings)
+    left = [job for job in jobs if job not in runs]
+    told(len(jobs) - len(left), len(jobs), None)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(model.close)
         asker = _Asker(chosen, model, settings, stack)
-        for done, job in enumerate(left, len(work.jobs) - len(left) + 1):
-            run = await asker.run(job, work.questions[job.question], runs.get(job))
+        for done, job in enumerate(left, len(jobs) - len(left) + 1):
+            run = await asker.run(job, questions[job.question], runs.get(job))
             runs.add(run)
-            told(done, len(work.jobs), run)
+            told(done, len(jobs), run)
             if asker.failed >= OUTAGE:
                 raise ModelError(
                     f"{run.error} ({OUTAGE} runs in a row ended so; the same command goes on from here)"
                 )
-    wanted = {job.key for job in work.jobs}
+    wanted = {job.key for job in jobs}
     return [run for run in runs.all if run.job.key in wanted]
 
 
 class _Asker:
     """The orchestrators of a benchmark, one for each way to run it, kept from run to run."""
 
-    def __init__(self, chosen: QuestionSet, model: Model, settings: Settings, stack: AsyncExitStack) -> None:
-        self._chosen = chosen
-        self._model = model
-        self._settings = settings
-        self._stack = stack
-        self._heard = False
+    def __init__(self, chosen: QuestionSet, model: Any, settings: Settings, stack: AsyncExitStack) -> None:
+        self._chosen, self._model, self._settings, self._stack = chosen, model, settings, stack
+        self._heard = False  # whether the model ever replied
         self.failed = 0
         """Runs in a row that the model failed."""
         self._kept: dict[tuple[str, str, int], tuple[Orchestrator, Path]] = {}
@@ -160,69 +163,43 @@ class _Asker:
     async def run(self, job: Job, question: Question, earlier: Run | None = None) -> Run:
         """One question in one way, from a fresh folder to a record; ``earlier`` is what an earlier try came to."""
         own = question.details.get("set")
-        if own is None:
-            orchestrator, work = await self._kept_for(job)
-            return await self._recorded(job, question, self._chosen, orchestrator, work, earlier)
-        # A question with functions of its own, which lie in the folder that they write to.
         async with AsyncExitStack() as stack:
-            orchestrator, work = await self._made(own, job, stack)
-            return await self._recorded(job, question, own, orchestrator, work, earlier)
+            # A question may have functions of its own, which lie in the folder that they write to.
+            orchestrator, work = await (self._kept_for(job) if own is None else self._made(own, job, stack))
+            began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+            result, error, failed = await self._asked(orchestrator, question, earlier)
+            seconds = time.monotonic() - began
+            answered = result is not None and result.status == "answered"
+            right = answered and (own or self._chosen).right(question, result.answer, work)  # type: ignore[union-attr]
+            made = _run_of(job, result, right=right, seconds=seconds, began=started)
+        return replace(made, error=error or made.error, model_failed=failed)
 
-    async def _recorded(
-        self,
-        job: Job,
-        question: Question,
-        chosen: QuestionSet,
-        orchestrator: Orchestrator,
-        work: Path,
-        earlier: Run | None,
-    ) -> Run:
-        began, result, error, model_failed = time.monotonic(), None, None, False
-        started = datetime.now(UTC).isoformat(timespec="seconds")
+    async def _asked(
+        self, orchestrator: Orchestrator, question: Question, earlier: Run | None
+    ) -> tuple[Result | None, str | None, bool]:
+        """The result, an error if there was one, and whether it was the model's."""
+        result = error = None
+        failed = again = False
         try:
             async with asyncio.timeout(self._settings.deadline):
                 result = await orchestrator.run(question.text)
         except LLMOrchError as unresolved:
             error, result = str(unresolved), unresolved.result
-            model_failed = isinstance(unresolved, ModelError)
-            self._heard = self._heard or orchestrator.usage.output_tokens > 0
+            failed = isinstance(unresolved, ModelError)
+        except TimeoutError:
+            error = f"no answer in {self._settings.deadline:g} s"
+        self._hear(result)
+        if failed:
             # What fails again as it did before, such as a prompt that is too long, tells of no outage.
             there = self._heard or self._settings.model == "recorded"
             again = there and earlier is not None and earlier.error == error
-            if model_failed and not again:
-                if not self._heard:
-                    raise  # a wrong key or name, or nobody there: no result of the technique's
-                self.failed += 1
-        except TimeoutError:
-            error = f"no answer in {self._settings.deadline:g} s"
-        seconds = time.monotonic() - began
-        self._heard = self._heard or orchestrator.usage.output_tokens > 0
-        if not model_failed:
-            self.failed = 0
-        right = (
-            result is not None and result.status == "answered" and chosen.right(question, result.answer, work)
-        )
-        usage = orchestrator.usage
-        return Run(
-            job=job,
-            status="unresolved" if result is None else result.status,
-            right=right,
-            answer="" if result is None else str(result.answer)[:MAX_ANSWER],
-            error=error or (result.error if result else None),
-            seconds=round(seconds, 4),
-            executing=0.0 if result is None else round(executing(result), 4),
-            model_seconds=round(usage.seconds, 4),
-            lower_bound=0.0 if result is None else round(result.lower_bound, 4),
-            requests=usage.requests,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            errors=0 if result is None else sum(call.status == "failed" for call in result.calls),
-            recoveries=0 if result is None else len(result.recoveries),
-            began=started,
-            plan="" if result is None else str(result.as_json()["plan"] or "")[: 2 * MAX_ANSWER],
-            calls=[] if result is None else _calls(result),
-            model_failed=model_failed,
-        )
+            if not again and not self._heard:
+                raise ModelError(error)  # a wrong key or name, or nobody there: no result of the technique's
+        self.failed = self.failed + (not again) if failed else 0
+        return result, error, failed
+
+    def _hear(self, result: Result | None) -> None:
+        self._heard = self._heard or (result is not None and result.usage.output_tokens > 0)
 
     async def _kept_for(self, job: Job) -> tuple[Orchestrator, Path]:
         """The orchestrator for this way to run the set, and its folder, emptied."""
@@ -239,12 +216,14 @@ class _Asker:
     async def _warm(self, orchestrator: Orchestrator) -> None:
         """Ask for an example's query once: what a first run alone costs is in no record."""
         query = parse_examples(self._chosen.examples.read_text(encoding="utf-8"))[0].query
-        plans = TECHNIQUES[orchestrator.technique].plans
         with suppress(LLMOrchError, TimeoutError):
             async with asyncio.timeout(self._settings.deadline):
                 # What an example names needn't be in the data, so a plan isn't run.
-                await (orchestrator.plan(query) if plans else orchestrator.run(query))
-        self._heard = self._heard or orchestrator.usage.output_tokens > 0
+                if TECHNIQUES[orchestrator.technique].plans:
+                    await orchestrator.plan(query)
+                    self._heard = True
+                else:
+                    self._hear(await orchestrator.run(query))
 
     async def _made(self, chosen: QuestionSet, job: Job, stack: AsyncExitStack) -> tuple[Orchestrator, Path]:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmorch-")))
@@ -263,18 +242,38 @@ class _Asker:
 class _Shared:
     """A model that several orchestrators use: none of them ends it."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Any) -> None:
         self._model = model
-        if hasattr(model, "read_ahead"):
-            self.read_ahead = model.read_ahead
-        self.name, self.kind = model.name, model.kind
-        self.constrains, self.calls_tools = model.constrains, model.calls_tools
 
-    def stream(self, request: Any) -> Any:
-        return self._model.stream(request)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
 
     async def close(self) -> None:
         """The model goes on for the others."""
+
+
+def _run_of(job: Job, result: Result | None, *, right: bool, seconds: float, began: str) -> Run:
+    made = Run(job, "unresolved", right, seconds=round(seconds, 4), began=began)
+    if result is None:
+        return made
+    kept = ("id", "function", "kind", "uses", "status", "processor", "dispatched", "completed", "error")
+    usage = result.usage
+    return replace(
+        made,
+        status=result.status,
+        answer=str(result.answer)[:MAX_ANSWER],
+        error=result.error,
+        executing=round(executing(result), 4),
+        model_seconds=round(usage.seconds, 4),
+        lower_bound=round(result.lower_bound, 4),
+        requests=usage.requests,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        errors=sum(call.status == "failed" for call in result.calls),
+        recoveries=len(result.recoveries),
+        plan=str(result.as_json()["plan"] or "")[: 2 * MAX_ANSWER],
+        calls=[{name: call.as_json()[name] for name in kept} for call in result.calls],
+    )
 
 
 def executing(result: Result) -> float:
@@ -289,8 +288,3 @@ def executing(result: Result) -> float:
         total += max(0.0, stop - max(start, end))
         end = max(end, stop)
     return total
-
-
-def _calls(result: Result) -> list[dict[str, Any]]:
-    kept = ("id", "function", "kind", "uses", "status", "processor", "dispatched", "completed", "error")
-    return [{name: call.as_json()[name] for name in kept} for call in result.calls]

@@ -1,6 +1,6 @@
-"""A process at the end of a socket pair, and nothing else: the floor of what crosses.
+"""What runs in processes, for LLMOrch and without it: a bare one at the end of a socket pair is the floor.
 
-Run as a program it answers; ``Bare`` starts it and asks. Nothing here uses LLMOrch.
+Run as a program it answers; ``Bare`` starts it and asks. This module must import nothing of LLMOrch.
 """
 
 from __future__ import annotations
@@ -11,18 +11,65 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
+import time
 from typing import Any
 
-from benchmarks.work import burn
-
-ECHO, BURN, STREAM, FILE = range(4)
+PAGE = 4096
+ECHO, BURN, FILE = range(3)
 _QUESTION = struct.Struct("<BQ")
 _ANSWER = b"."
 
 
-def cpus() -> list[int]:
-    """The CPUs this process may use, in the order in which workers get them."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [-1]
+def burn(rounds: int) -> int:
+    """Pure Python that holds the interpreter: two seconds or so for 30 million rounds."""
+    total = 0
+    for number in range(rounds):
+        total ^= number
+    return total
+
+
+def rounds_in(seconds: float) -> int:
+    """How many rounds take this long here, roughly."""
+    probe, fastest = 200_000, float("inf")
+    for _ in range(5):
+        began = time.perf_counter()
+        burn(probe)
+        fastest = min(fastest, time.perf_counter() - began)
+    return max(1, int(probe * seconds / fastest))
+
+
+def nothing() -> None:
+    """Return at once."""
+
+
+def produce(size: int) -> Any:
+    """An array of ``size`` bytes, all written, and when it was ready to leave."""
+    import numpy as np
+
+    array = np.arange(size // 8, dtype=np.float64)
+    return array, [time.monotonic()]
+
+
+def rescale(parcel: Any) -> Any:
+    """Another array of that size, made of one that arrived; and when that had been read, and this was ready."""
+    array, times = parcel
+    touch(array)
+    read = time.monotonic()
+    made = array * 2
+    return made, [*times, read, time.monotonic()]
+
+
+def consume(parcel: Any) -> tuple[list[float], int]:
+    """The times of the array's way, with when each of its pages had been read here, and its size."""
+    array, times = parcel
+    touch(array)
+    return [*times, time.monotonic()], array.nbytes
+
+
+def touch(array: Any) -> float:
+    """Read one number of every page: what is mapped has arrived only then."""
+    return float(array[:: PAGE // array.itemsize].sum())
 
 
 class Bare:
@@ -30,12 +77,16 @@ class Bare:
 
     def __init__(self, index: int = 0) -> None:
         self.connection, theirs = socket.socketpair()
-        cpu = cpus()[index % len(cpus())]
+        cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [-1]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.bare",
+            str(theirs.fileno()),
+            str(cpus[index % len(cpus)]),
+        ]
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.bare", str(theirs.fileno()), str(cpu)],
-                pass_fds=[theirs.fileno()],
-            )
+            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
         self.ask(ECHO)
 
     def __enter__(self) -> Bare:
@@ -59,13 +110,6 @@ class Bare:
         if self.connection.recv(1) != _ANSWER:
             raise EOFError("a bare process ended")
 
-    def stream(self, into: memoryview) -> None:
-        """Have as many bytes sent over the socket."""
-        self.send(STREAM, len(into))
-        done = 0
-        while done < len(into):
-            done += self.connection.recv_into(into[done:])
-
     def file(self, size: int) -> mmap.mmap:
         """Have as many bytes written to an anonymous file, and map it."""
         self.send(FILE, size)
@@ -84,30 +128,23 @@ def main(descriptor: int, cpu: int) -> None:
     array: Any = b""
     while question := connection.recv(_QUESTION.size, socket.MSG_WAITALL):
         kind, amount = _QUESTION.unpack(question)
-        if kind in (STREAM, FILE) and len(array) != amount:
-            array = bytearray(b"x") * amount
-        if kind == STREAM:
-            connection.sendall(array)
-        elif kind == FILE:
-            _send_file(connection, memoryview(array))
+        if kind == FILE:
+            array = array if len(array) == amount else bytearray(b"x") * amount
+            with os.fdopen(_anonymous(), "wb", buffering=0) as file:
+                done = 0
+                while done < amount:
+                    done += os.pwrite(file.fileno(), memoryview(array)[done:], done)
+                socket.send_fds(connection, [_ANSWER], [file.fileno()])
         else:
-            if kind == BURN:
-                burn(amount)
+            burn(amount if kind == BURN else 0)
             connection.sendall(_ANSWER)
 
 
-def _send_file(connection: socket.socket, array: memoryview) -> None:
-    import tempfile
-
-    with (
-        tempfile.TemporaryFile()
-        if not hasattr(os, "memfd_create")
-        else os.fdopen(os.memfd_create("bare"), "wb", buffering=0) as file
-    ):
-        done = 0
-        while done < len(array):
-            done += os.pwrite(file.fileno(), array[done:], done)
-        socket.send_fds(connection, [_ANSWER], [file.fileno()])
+def _anonymous() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("bare")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks.figures import Figure, Series, interleaved
-from llmorch import check, discover, function, parse
-from llmorch.testing import simulate
+from llmorch import Orchestrator, check, discover, function, parse
+from llmorch.testing import ScriptedModel, simulate
 
-SIZES = (1_000, 2_000, 5_000, 10_000)
+SIZES = (1_000, 10_000)
 STAGES = ("parse", "check", "relate", "simulate")
 
 
@@ -35,72 +35,35 @@ def report(text: str) -> str:
     return text
 
 
-def measure(repeats: int, *, quick: bool) -> list[Figure]:
+def measured(repeats: int, *, quick: bool) -> list[Figure]:
     """Each size in a process of its own, so that its peak of memory is its own too."""
-    sizes = (50, 100, 200, 500) if quick else SIZES
-    largest, smallest = sizes[-1], sizes[0]
-    runs = interleaved(repeats, {str(calls): partial(_measured, calls) for calls in (0, *sizes)})
-    none = Series([run["memory"] for run in runs["0"]])
-    totals = {
-        calls: Series([sum(run[stage] for stage in STAGES) for run in runs[str(calls)]]) for calls in sizes
-    }
-    floors = {calls: Series([run["floor"] for run in runs[str(calls)]]) for calls in sizes}
-    floor = "ast.parse of the text"
-    growth = [
-        (large / largest) / (small / smallest)
-        for large, small in zip(totals[largest].values, totals[smallest].values, strict=True)
-    ]
-    bare_growth = [
-        (large / largest) / (small / smallest)
-        for large, small in zip(floors[largest].values, floors[smallest].values, strict=True)
-    ]
+    least, most = (50, 500) if quick else SIZES
+    runs = interleaved(repeats, {str(calls): partial(_in_a_process, calls) for calls in (0, least, most)})
+
+    def series(calls: int, *of: str) -> Series:
+        return Series([sum(run[one] for one in of) for run in runs[str(calls)]])
+
+    def growth(*of: str) -> Series:
+        pairs = zip(series(most, *of).values, series(least, *of).values, strict=True)
+        return Series([(large / most) / (small / least) for large, small in pairs])
+
+    name = "ast.parse of the text"
+    total, floor, empty = series(most, *STAGES), series(most, "floor"), series(0, "memory")
+    what = f"parse, check, relate and simulate a plan of {most:,} calls"
+    larger = f"time a call in a plan of {most:,} against one of {least:,}"
+    peak = f"peak of the process, {most:,} calls"
+    without = {"the same process without a plan": empty}
     return [
-        Figure(
-            "plan",
-            f"parse, check, relate and simulate a plan of {largest:,} calls",
-            "s",
-            totals[largest],
-            {floor: floors[largest]},
-            at_most=3.0,
-        ),
-        Figure(
-            "plan, growth",
-            f"time a call in a plan of {largest:,} against one of {smallest:,}",
-            "times",
-            Series(growth),
-            {floor: Series(bare_growth)},
-            at_most=1.5,
-        ),
-        Figure(
-            "plan, memory",
-            f"peak of the process, {largest:,} calls",
-            "MB",
-            Series([run["memory"] for run in runs[str(largest)]]),
-            {"the same process without a plan": none},
-            at_most=200.0,
-        ),
-        *(
-            Figure(f"plan, {calls:,} calls", "the four together", "s", totals[calls], {floor: floors[calls]})
-            for calls in sizes
-        ),
-        *(
-            Figure(
-                f"plan, {stage}",
-                f"{largest:,} calls",
-                "s",
-                Series([run[stage] for run in runs[str(largest)]]),
-                {floor: floors[largest]},
-            )
-            for stage in STAGES
-        ),
+        Figure("plan", what, "s", total, {name: floor}, at_most=3.0),
+        Figure("plan, growth", larger, "times", growth(*STAGES), {name: growth("floor")}, at_most=1.5),
+        Figure("plan, memory", peak, "MB", series(most, "memory"), without, at_most=200.0),
     ]
 
 
-def _measured(calls: int) -> dict[str, float]:
+def _in_a_process(calls: int) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.plan", str(calls)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    measured: dict[str, float] = json.loads(done.stdout)
-    return measured
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return found
 
 
 def plan_of(calls: int) -> str:
@@ -119,12 +82,8 @@ def plan_of(calls: int) -> str:
 
 
 def _stages(calls: int) -> dict[str, float]:
-    from llmorch import Orchestrator
-    from llmorch.testing import ScriptedModel
-
     # Its checked plan of one call has loaded what each stage needs.
-    orchestrator = Orchestrator([fetch, measure_parts, report], model=ScriptedModel([]))
-    functions = orchestrator.functions
+    functions = Orchestrator([fetch, measure_parts, report], model=ScriptedModel([])).functions
     simulate(check(parse('s1 = fetch(name="a")'), functions), functions, {}, processors=1)
     if not calls:
         return {"memory": _peak()}
@@ -140,8 +99,7 @@ def _stages(calls: int) -> dict[str, float]:
     times.append(perf_counter())
     if any(state.status != "completed" for state in simulation.states.values()):
         raise RuntimeError("the simulation came to no end")
-    memory = _peak()
-    began = perf_counter()
+    memory, began = _peak(), perf_counter()
     ast.parse(text)
     floor = perf_counter() - began
     stages = {stage: after - before for stage, (before, after) in zip(STAGES, pairwise(times), strict=True)}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeAlias
+import sys
+import time
+from dataclasses import asdict, astuple, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-Key: TypeAlias = tuple[str, str, str, str, int, str, str, int]
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,8 @@ class Job:
     repeat: int
 
     @property
-    def key(self) -> Key:
-        return (
-            self.benchmark,
-            self.technique,
-            self.policy,
-            self.model,
-            self.processors,
-            self.question,
-            self.asked,
-            self.repeat,
-        )
+    def key(self) -> tuple[Any, ...]:
+        return astuple(self)
 
 
 @dataclass(frozen=True)
@@ -50,22 +41,22 @@ class Run:
     job: Job
     status: str
     right: bool
-    answer: str
-    error: str | None
     seconds: float
     """From the query to the answer."""
-    executing: float
-    """Of those, how long at least one call ran."""
-    model_seconds: float
-    lower_bound: float
-    requests: int
-    input_tokens: int
-    output_tokens: int
-    errors: int
-    """Calls that failed."""
-    recoveries: int
     began: str
     """Date and time, in UTC."""
+    answer: str = ""
+    error: str | None = None
+    executing: float = 0.0
+    """Of the seconds, how long at least one call ran."""
+    model_seconds: float = 0.0
+    lower_bound: float = 0.0
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    errors: int = 0
+    """Calls that failed."""
+    recoveries: int = 0
     plan: str = ""
     calls: list[dict[str, Any]] = field(default_factory=list)
     model_failed: bool = False
@@ -84,12 +75,10 @@ class Runs:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._runs: dict[Key, Run] = {}
-        if path.exists():
-            for line in path.read_bytes().split(b"\n"):
-                run = _read(line)
-                if run is not None:
-                    self._runs[run.job.key] = run
+        self._runs: dict[tuple[Any, ...], Run] = {}
+        for line in path.read_bytes().split(b"\n") if path.exists() else ():
+            if run := _read(line):
+                self._runs[run.job.key] = run
 
     @property
     def all(self) -> list[Run]:
@@ -102,16 +91,21 @@ class Runs:
 
     def __contains__(self, job: Job) -> bool:
         """Whether a job is done."""
-        run = self._runs.get(job.key)
+        run = self.get(job)
         return run is not None and not run.model_failed
 
     def add(self, run: Run) -> None:
         """Keep a run, in memory and in the file."""
         self._runs[run.job.key] = run
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        whole = not self.path.exists() or self.path.read_bytes()[-1:] in (b"", b"\n")
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(("" if whole else "\n") + json.dumps(asdict(run)) + "\n")
+        append(self.path, asdict(run))
+
+
+def append(path: Path, record: dict[str, Any]) -> None:
+    """Add a line to a file of JSON lines, whose last one an interruption may have left half written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = not path.exists() or path.read_bytes()[-1:] in (b"", b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(("" if whole else "\n") + json.dumps(record) + "\n")
 
 
 def _read(line: bytes) -> Run | None:
@@ -125,3 +119,28 @@ def _read(line: bytes) -> Run | None:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return run
+
+
+class Progress:
+    """Says how far a benchmark is, a line a step on standard error, with the time that is left."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._began, self._first = name, time.monotonic(), 0
+
+    def told(self, done: int, total: int, run: Run | None) -> None:
+        """One run more is done, or at the start, with no run, those of an earlier time."""
+        if run is None:
+            self._first = done
+            if done:
+                print(f"{self._name}: {done} of {total} runs are recorded already", file=sys.stderr)
+            return
+        mark = "right" if run.right else "wrong" if run.answered else "FAILED"
+        what = f"{run.job.technique:<12} p={run.job.processors} {run.job.question[:24]:<24} {mark:<6}"
+        self.counted(done, total, f"{what} {run.seconds:6.1f} s")
+
+    def counted(self, done: int, total: int, what: str) -> None:
+        """One thing more is done, and what came of it."""
+        each = (time.monotonic() - self._began) / (done - self._first)
+        hours, rest = divmod(round(each * (total - done)), 3600)
+        left = f"{hours}:{rest // 60:02}:{rest % 60:02}"
+        print(f"{self._name} {done}/{total}  {what}  left {left}", file=sys.stderr, flush=True)

@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks import comparing, tables
-from benchmarks.figures import Figure, Series, shown
+from benchmarks import tables
+from benchmarks.figures import Figure, Series, verdicts
 from benchmarks.questions import DataMissing
 from benchmarks.records import Runs
 from benchmarks.sets import SETS
@@ -26,11 +26,10 @@ if TYPE_CHECKING:
 
     from benchmarks.records import Run
 
-
 RESULTS = Path(__file__).parent / "RESULTS.md"
-KEPT = "results"
-"""The folder beside it."""
-OTHERS = ("scaling", "schedule", "effects", "limits", "peers", "recovery", "stopping")
+TABLES = ("scaling", "schedule", "effects", "peers", "recovery")
+FAULTS = ("limits", "mistakes", "replies", "failures", "stopping")
+"""Counts of what the tests try, which ``python -m tests.faults`` makes."""
 OURS = "llmorch"
 _PLACES = "--data ../shared/data --out DIR\n"
 
@@ -70,14 +69,17 @@ def report(out: Path) -> str:
         "interrupted:\n\n```sh\n"
         f"python -m benchmarks {' '.join(SETS[:3])} --limit 40 --repeats 3 --processors 2 {_PLACES}"
         f"python -m benchmarks {' '.join(SETS[3:])} --limit 10 --repeats 3 --processors 2 {_PLACES}"
-        f"python -m benchmarks {' '.join(OTHERS)} --repeats 3 {_PLACES}```\n",
+        f"python -m benchmarks {' '.join(TABLES)} --repeats 3 --model local {_PLACES}"
+        f"python -m tests.faults {' '.join(FAULTS)} --out DIR\n```\n",
         f"Machine: {machine()}. Times are in seconds and means over the questions that were answered; of several "
         "runs the median and, in brackets, the range. A run without an answer is a failure and no latency. A "
         "remote lookup is given 0.5 s. Speed-ups and savings are against ReAct, over the questions that both "
         "answered; those of a technique with fewer questions or runs are rough, for it was measured at another time.\n",
     ]
-    found = _sections(RESULTS) | found
-    parts += [f"## {name}\n\n{found[name].strip()}\n" for name in (*SETS, *OTHERS) if name in found]
+    earlier = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    _, *sections = re.split(r"^## ([a-z0-9]+)\n", earlier, flags=re.MULTILINE)
+    found = dict(zip(sections[::2], sections[1::2], strict=True)) | found
+    parts += [f"## {name}\n\n{found[name].strip()}\n" for name in (*SETS, *TABLES, *FAULTS) if name in found]
     text = re.sub(r"[ \t]+$", "", "\n".join(parts), flags=re.MULTILINE)
     RESULTS.write_text(text, encoding="utf-8")
     return text
@@ -87,32 +89,23 @@ def _found(out: Path) -> dict[str, str]:
     """What there is to say of each benchmark that the folder has results of."""
     found = {}
     for name in SETS:
-        runs = _of_the_most_common_kind(Runs(out / f"{name}.jsonl").all)
-        if runs:
-            parts = [comparing.written(name, runs, out)]
+        if runs := _of_the_most_common_kind(Runs(out / f"{name}.jsonl").all):
+            parts = [tables.written(name, runs, out)]
             figures = wanted(name, runs)
             parts += [verdicts(figures)]
             if name in WHY_MISSED and not all(figure.met for figure in figures):
                 parts += [f"{WHY_MISSED[name]}\n"]
-            found[name] = "\n".join(part for part in parts if part)
+            found[name] = "\n".join(filter(None, parts))
             _keep(name, runs)
-    for name in OTHERS:
-        path = out / f"{name}.md"
-        if path.exists():
+    for name in (*TABLES, *FAULTS):
+        if (path := out / f"{name}.md").exists():
             found[name] = path.read_text(encoding="utf-8")
     return found
 
 
-def _sections(path: Path) -> dict[str, str]:
-    """What a report says of each benchmark."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    _, *parts = re.split(r"^## ([a-z0-9]+)\n", text, flags=re.MULTILINE)
-    return dict(zip(parts[::2], parts[1::2], strict=True))
-
-
 def _keep(name: str, runs: Sequence[Run]) -> None:
     """Write the runs beside the report, without what a model or a function said."""
-    path = RESULTS.parent / KEPT / f"{name}.jsonl"
+    path = RESULTS.parent / "results" / f"{name}.jsonl"
     kept = Runs(path.with_suffix(".new"))  # a report that is cut short leaves the last one whole
     kept.path.unlink(missing_ok=True)
     for run in runs:
@@ -137,61 +130,26 @@ def wanted(name: str, runs: Sequence[Run]) -> list[Figure]:
     ours, first = rows.get(OURS), rows.get(tables.FIRST)
     if ours is None or first is None or ours.faster is None or ours.cheaper is None:
         return []
-    figures = []
     if name in FASTER:
         # Within the spread: what the first technique reached in its worst repeat.
-        figures += [
-            Figure(
-                "right",
-                "share of the questions, against ReAct's lowest run",
-                "",
-                ours.right,
-                {"ReAct": first.right},
-                at_least=min(first.right.values),
-            ),
+        least, against = min(first.right.values), "share of the questions, against ReAct's lowest run"
+        return [
+            Figure("right", against, "", ours.right, {"ReAct": first.right}, at_least=least),
             Figure("speed-up", "from query to answer", "x", ours.faster, at_least=FASTER[name]),
             Figure("fewer tokens", "in and out", "x", ours.cheaper, at_least=CHEAPER),
         ]
-    if name in EXECUTES_FASTER and ours.executes_faster is not None:
-        figures.append(
-            Figure(
-                "speed-up of the execution",
-                _EXECUTION,
-                "x",
-                ours.executes_faster,
-                at_least=EXECUTES_FASTER[name],
-            )
-        )
-    if name in EXECUTES_FASTER:
-        figures.append(
-            Figure(
-                "above the lower bound",
-                _EXECUTION,
-                "x",
-                _to_bound([run for run in runs if run.job.technique == OURS and run.answered]),
-                at_most=TO_BOUND,
-            )
-        )
-    return figures
-
-
-def verdicts(figures: Sequence[Figure]) -> str:
-    """A line for each figure: what was wanted, measured, and whether it is met."""
-    lines = []
-    for figure in figures:
-        unit = {"x": "x", "": ""}.get(figure.unit, f" {figure.unit}")
-        one = min(figure.measured.values) == max(figure.measured.values)
-        measured = shown(figure.measured.median) if one else str(figure.measured)
-        verdict = "met" if figure.met else "**missed**"
-        lines.append(
-            f"- {figure.name} ({figure.what}): {measured}{unit}, wanted {figure.wanted}{unit}: {verdict}"
-        )
-    return "\n".join(lines) + "\n" if lines else ""
-
-
-def _to_bound(runs: Sequence[Run]) -> Series:
-    ratios = [run.executing / run.lower_bound for run in runs if run.lower_bound > 0]
-    return Series([median(ratios)] if ratios else [float("nan")])
+    if name not in EXECUTES_FASTER or ours.executes_faster is None:
+        return []
+    bounds = [
+        run.executing / run.lower_bound
+        for run in runs
+        if run.job.technique == OURS and run.answered and run.lower_bound > 0
+    ]
+    faster, above = ours.executes_faster, Series([median(bounds or [float("nan")])])
+    return [
+        Figure("speed-up of the execution", _EXECUTION, "x", faster, at_least=EXECUTES_FASTER[name]),
+        Figure("above the lower bound", _EXECUTION, "x", above, at_most=TO_BOUND),
+    ]
 
 
 def _of_the_most_common_kind(runs: Sequence[Run]) -> list[Run]:

@@ -1,80 +1,156 @@
-"""How a graph scales with processors: simulated, and run for real.
+"""How two graphs scale with processors: simulated, run for real, and beside bare processes.
 
-Only what techniques do with a finished plan is compared; what they ask the model for it is not.
+They are the paper's Figure 3 (KITTI*) and its example of AGNews*. Only what techniques do with a finished plan
+is compared; what they ask the model for it is not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import tempfile
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import cycle, islice
+from multiprocessing import get_context
+from pathlib import Path
 from statistics import median
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.executing import answered
-from benchmarks.figures import Figure, Series, shown
-from benchmarks.graphs import KITTI, Graph, Real, remote_model
-from benchmarks.policies import FIFO, OURS, POLICIES, markdown_table
-from llmorch import Orchestrator, simulate
+from benchmarks import charts
+from benchmarks.calls import answered
+from benchmarks.figures import Figure, Series, shown, table, verdicts
+from benchmarks.questions import DataMissing
+from benchmarks.schedule import FIFO, OURS, POLICIES
+from benchmarks.sets import agnews, kitti
+from examples.tools.driving import images_of, turn_in, turns_of
+from llmorch import Orchestrator, function, simulate
 from llmorch.testing import ScriptedModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
-    from benchmarks.policies import Row
+    from benchmarks.asking import Settings
+    from benchmarks.figures import Row
 
+IMAGES = 8
+REMOTE = 2.0
+"""Seconds that a remote model takes to answer ``chatbot``."""
+PROCEDURE = "Clean the texts. Count their words. Place them in a plane by t-SNE. Find topics by LDA."
 PROCESSORS = range(1, 9)
 LOWER_BOUND = "lower bound"
+TECHNIQUES = {
+    "react": "sequential",
+    "parallel": "barrier",
+    "llmcompiler": "greedy",
+    "llmorch by ranks": "exclusive",
+    "llmorch": "critical",
+}
+"""By their way with a plan; ``exclusive`` is the paper's own, by ranks."""
+ON_ONE_THREAD = {"parallel on one thread": "barrier", "llmcompiler on one thread": "greedy"}
+"""How the published baselines run what computes: on their event loop's thread, whatever processors there are."""
+_SEVERAL = 60  # rows that make every process import what it needs
 
 
 @dataclass(frozen=True)
-class Technique:
-    """A technique by its way with a plan.
+class Graph:
+    """A plan that is run on more and more processors.
 
-    ``one_thread`` is how the published baselines run what computes: on their event loop's
-    thread, whatever processors there are. Without it they are given our processors.
+    ``stand_ins`` are like the functions where only time is wanted; ``share`` is what is wanted of a speed-up by as
+    many times as there are processors. ``real(data, work, processors)`` has what is run: functions, a small plan
+    before the clock starts, and the plan. ``bare(data, processors)`` tells the seconds that its calls take on so
+    many bare processes: what the machine itself gives.
     """
 
     name: str
+    title: str
+    plan: str
+    stand_ins: Sequence[Callable[..., Any]]
+    share: float
+    real: Callable[[Path, Path, int], tuple[list[Callable[..., Any]], str, str]]
+    bare: Callable[[Path, int], float]
+
+    @cached_property
+    def _orchestrator(self) -> Orchestrator:
+        return Orchestrator(list(self.stand_ins), model=remote_model(), processors=1)
+
+    def simulated(self, durations: Mapping[str, float], policy: str, processors: int) -> tuple[float, float]:
+        """The makespan under a policy, and the lower bound of any."""
+        plan, functions = self._orchestrator.check(self.plan), self._orchestrator.functions
+        done = simulate(plan, functions, durations, processors=processors, policy=policy, optimize=False)
+        return done.makespan, done.lower_bound
+
+
+@dataclass(frozen=True)
+class Run:
+    """One real run: its makespan, and each call's seconds."""
+
     policy: str
-    one_thread: bool = False
+    processors: int
+    makespan: float
+    durations: Mapping[str, float]
 
 
-# ``exclusive`` is the paper's own way, by ranks.
-TECHNIQUES = (
-    Technique("react", "sequential"),
-    Technique("parallel", "barrier"),
-    Technique("llmcompiler", "greedy"),
-    Technique("llmorch by ranks", "exclusive"),
-    Technique("llmorch", "critical"),
-)
-AS_PUBLISHED = (
-    Technique("parallel on one thread", "barrier", one_thread=True),
-    Technique("llmcompiler on one thread", "greedy", one_thread=True),
-)
+def remote_model() -> ScriptedModel:
+    """A model elsewhere: it takes its time and none of the processors."""
+    return ScriptedModel(lambda _: PROCEDURE, delay=REMOTE, chunk=len(PROCEDURE))
+
+
+def run(settings: Settings) -> str:
+    """The tables of the graphs that there is data of."""
+    there = [graph for graph in GRAPHS if (settings.data / graph.name).is_dir()]
+    return "\n\n".join(_run(graph, settings) for graph in there or GRAPHS[:1])
+
+
+def _run(graph: Graph, settings: Settings) -> str:
+    data, asked, counts = settings.data, settings.processors, settings.processors or (1, 2)
+    floors = {count: graph.bare(data, count) for count in counts}
+    with tempfile.TemporaryDirectory() as work:
+        runs = measured(data, Path(work), repeats=settings.repeats, processors=asked, graph=graph)
+    floors = {count: (floors[count] + graph.bare(data, count)) / 2 for count in counts}
+    fewest = min(run.processors for run in runs)  # where they are disturbed least
+    quiet = [run.durations for run in runs if run.processors == fewest]
+    durations = {call: median(one[call] for one in quiet) for call in quiet[0]}
+    made = simulated(durations, graph=graph)
+    lines: dict[str, dict[int, float]] = {}
+    for row in made:  # the paper's Figure 4
+        lines.setdefault(row["technique"], {})[row["processors"]] = row["speedup"]
+    title, path = f"{graph.title}: speed-up by processors", settings.out / f"scaling-{graph.name}"
+    charts.speedups(lines, path, bound=LOWER_BOUND, title=title)
+    name = graph.title.replace("*", "\\*")
+    return "\n\n".join(
+        [
+            f"**{name}, simulated** with the durations that were measured",
+            markdown(made),
+            f"**{name}, run for real**",
+            markdown(rows(runs)),
+            f"**{name}, the simulation checked against the real runs**",
+            table(_CHECKED, checked(runs, graph)) + "\n",
+            verdicts(figures(runs, floors, made, graph)),
+        ]
+    )
 
 
 def simulated(
     durations: Mapping[str, float],
     processors: Sequence[int] = PROCESSORS,
-    techniques: Sequence[Technique] = (*AS_PUBLISHED, *TECHNIQUES),
-    graph: Graph = KITTI,
+    techniques: Mapping[str, str] = ON_ONE_THREAD | TECHNIQUES,
+    graph: Graph | None = None,
 ) -> list[Row]:
     """Makespans on a virtual clock; ``durations`` are seconds by call id or function.
 
     Speed-ups are against one call after the other, which is ReAct on any number of processors.
     """
-    base, _ = _makespan(graph, durations, "sequential", 1)
-    made: list[Row] = []
-    for technique in techniques:
+    graph = graph or KITTI
+    base, _ = graph.simulated(durations, "sequential", 1)
+    made = []
+    for name, policy in techniques.items():
         for count in processors:
-            makespan, _ = _makespan(graph, durations, technique.policy, 1 if technique.one_thread else count)
-            made.append(_row(technique.name, count, makespan, base))
-    made += [
-        _row(LOWER_BOUND, count, _makespan(graph, durations, "sequential", count)[1], base)
-        for count in processors
-    ]
-    return made
+            makespan, _ = graph.simulated(durations, policy, 1 if name in ON_ONE_THREAD else count)
+            made.append(_row(name, count, makespan, base))
+    bounds = {count: graph.simulated(durations, "sequential", count)[1] for count in processors}
+    return made + [_row(LOWER_BOUND, count, bound, base) for count, bound in bounds.items()]
 
 
 def _row(technique: str, processors: int, makespan: float, base: float) -> Row:
@@ -82,47 +158,18 @@ def _row(technique: str, processors: int, makespan: float, base: float) -> Row:
     return {"technique": technique, "processors": processors, "makespan": makespan, "speedup": speedup}
 
 
-def _makespan(
-    graph: Graph, durations: Mapping[str, float], policy: str, processors: int
-) -> tuple[float, float]:
-    """The makespan under a policy, and the lower bound of any."""
-    done = simulate(
-        graph.checked, graph.functions, durations, processors=processors, policy=policy, optimize=False
-    )
-    return done.makespan, done.lower_bound
-
-
-def speedups(rows: Sequence[Row]) -> dict[str, dict[int, float]]:
-    """The lines of the paper's Figure 4: by technique, and by processors."""
-    lines: dict[str, dict[int, float]] = {}
-    for row in rows:
-        lines.setdefault(str(row["technique"]), {})[int(str(row["processors"]))] = float(str(row["speedup"]))
-    return lines
-
-
 def markdown(rows: Sequence[Row]) -> str:
     """The paper's Table III: a line a technique, a column a number of processors."""
     cells = {(row["technique"], row["processors"]): row for row in rows}
-    columns: dict[str, Callable[[Row], str]] = {"processors": lambda line: str(line["technique"])}
+
+    def cell(line: Row, count: int) -> str:
+        row = cells.get((line["technique"], count))
+        return "" if row is None else f"{shown(row['makespan'])} s, {row['speedup']:.2f}x"
+
+    columns: dict[str, Any] = {"processors": "technique"}
     for count in dict.fromkeys(row["processors"] for row in rows):
-        columns[str(count)] = lambda line, at=count: _cell(cells.get((line["technique"], at)))  # type: ignore[misc]
-    names = dict.fromkeys(row["technique"] for row in rows)
-    return markdown_table(columns, [{"technique": name} for name in names])
-
-
-def _cell(row: Row | None) -> str:
-    return "" if row is None else f"{shown(float(str(row['makespan'])))} s, {row['speedup']:.2f}x"
-
-
-@dataclass(frozen=True)
-class Run:
-    """One real run: its makespan, each call's seconds, and the records of its calls."""
-
-    policy: str
-    processors: int
-    makespan: float
-    durations: Mapping[str, float]
-    calls: Sequence[Mapping[str, Any]] = ()
+        columns[str(count)] = partial(cell, count=count)
+    return table(columns, [{"technique": name} for name in dict.fromkeys(row["technique"] for row in rows)])
 
 
 def measured(
@@ -130,9 +177,9 @@ def measured(
     work: Path,
     *,
     repeats: int,
-    processors: Sequence[int] | None = None,
-    policies: Sequence[str] = tuple(POLICIES),
-    graph: Graph = KITTI,
+    processors: Sequence[int] = (),
+    policies: Sequence[str] = POLICIES,
+    graph: Graph | None = None,
 ) -> list[Run]:
     """Run the plan over what is below ``data``, in turn under each policy. Raises ``DataMissing``.
 
@@ -143,140 +190,193 @@ def measured(
     return [
         run
         for count in counts
-        for run in asyncio.run(_measured(graph.real(data, work, count), count, policies, repeats))
+        for run in asyncio.run(_measured((graph or KITTI).real(data, work, count), count, policies, repeats))
     ]
 
 
-async def _measured(real: Real, processors: int, policies: Sequence[str], repeats: int) -> list[Run]:
+async def _measured(real: Any, processors: int, policies: Sequence[str], repeats: int) -> list[Run]:
+    functions, before, plan = real
     runs = []
     for policy in policies:
-        async with Orchestrator(
-            real.functions,
-            model=remote_model(),
-            processors=processors,
-            policy=policy,
-            optimize=False,
-            learn=False,
-        ) as orchestrator:
+        options: Any = {"policy": policy, "processors": processors, "optimize": False, "learn": False}
+        async with Orchestrator(functions, model=remote_model(), **options) as orchestrator:
             # So that every process is up and has imported what it needs.
-            answered(await orchestrator.execute(real.before))
+            answered(await orchestrator.execute(before))
             for _ in range(repeats):
-                result = await orchestrator.execute(real.plan)
-                answered(result)
-                calls = [call.as_json() for call in result.calls]
-                seconds = {call["id"]: call["completed"] - call["dispatched"] for call in calls}
-                runs.append(Run(policy, processors, result.makespan, seconds, calls))
+                result = answered(await orchestrator.execute(plan))
+                seconds = {call.id: call.completed - call.dispatched for call in result.calls}  # type: ignore[operator]
+                runs.append(Run(policy, processors, result.makespan, seconds))
     return runs
 
 
+def _by_way(runs: Sequence[Run]) -> dict[tuple[str, int], list[Run]]:
+    groups: dict[tuple[str, int], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.policy, run.processors), []).append(run)
+    return groups
+
+
 def figures(
-    runs: Sequence[Run], floors: Mapping[int, float], simulated: Sequence[Row], graph: Graph = KITTI
+    runs: Sequence[Run], floors: Mapping[int, float], simulated: Sequence[Row], graph: Graph
 ) -> list[Figure]:
     """What is wanted of our policy: real speed-ups beside bare processes', all of them beside the bound."""
-    made = []
-    spans: dict[tuple[str, int], list[float]] = {}
-    for run in runs:
-        spans.setdefault((run.policy, run.processors), []).append(run.makespan)
-    one = spans.get(("sequential", 1))
-    for (policy, count), found in spans.items():
+    made: list[Figure] = []
+
+    def add(name: str, what: str, values: Sequence[float], **bounds: float) -> None:
+        made.append(Figure(f"{graph.title}: {name}", what, "x", Series(values), **bounds))  # type: ignore[arg-type]
+
+    groups = _by_way(runs)
+    one = [run.makespan for run in groups.get(("sequential", 1), ())]
+    for (policy, count), found in groups.items():
         if policy == OURS and count > 1 and one and {1, count} <= floors.keys():
             floor = floors[1] / floors[count]
-            made.append(
-                Figure(
-                    f"{graph.title}: speed-up on {count} processors",
-                    f"against one call after the other; bare processes {shown(floor)}",
-                    "x",
-                    Series([median(one) / span for span in found]),
-                    at_least=min(graph.share * count, 0.95 * floor),
-                )
-            )
-            near = [
-                run.makespan / _makespan(graph, run.durations, policy, count)[1]
-                for run in runs
-                if (run.policy, run.processors) == (policy, count)
-            ]
-            made.append(
-                Figure(
-                    f"{graph.title}: run for real on {count} processors",
-                    "of the lower bound of the durations that its calls took",
-                    "x",
-                    Series(near),
-                    at_most=1.1,
-                )
-            )
-    best = {
-        row["processors"]: float(str(row["makespan"])) for row in simulated if row["technique"] == LOWER_BOUND
-    }
-    made += [
-        Figure(
-            f"{graph.title}: simulated on {row['processors']} processors",
-            "of the lower bound",
-            "x",
-            Series([float(str(row["makespan"])) / best[row["processors"]]]),
-            at_most=1.05,
-        )
-        for row in simulated
-        if row["technique"] == "llmorch" and row["processors"] in (4, 8)
-    ]
+            against = f"against one call after the other; bare processes {shown(floor)}"
+            faster = [median(one) / run.makespan for run in found]
+            least = min(graph.share * count, 0.95 * floor)
+            add(f"speed-up on {count} processors", against, faster, at_least=least)
+            of = "of the lower bound of the durations that its calls took"
+            near = [run.makespan / graph.simulated(run.durations, policy, count)[1] for run in found]
+            add(f"run for real on {count} processors", of, near, at_most=1.1)
+    best = {row["processors"]: row["makespan"] for row in simulated if row["technique"] == LOWER_BOUND}
+    for row in simulated:
+        if row["technique"] == "llmorch" and (count := row["processors"]) in (4, 8):
+            near = [row["makespan"] / best[count]]
+            add(f"simulated on {count} processors", "of the lower bound", near, at_most=1.05)
     return made
 
 
-def rows(runs: Sequence[Run], techniques: Sequence[Technique] = TECHNIQUES) -> list[Row]:
+def rows(runs: Sequence[Run]) -> list[Row]:
     """Medians of real runs, in the form of ``simulated``; the base is sequential on the fewest processors."""
-    spans: dict[tuple[str, int], list[float]] = {}
-    for run in runs:
-        spans.setdefault((run.policy, run.processors), []).append(run.makespan)
-    fewest = min(count for _, count in spans)
-    base = median(spans.get(("sequential", fewest)) or max(spans.values(), key=median))
+    spans = {way: median(run.makespan for run in found) for way, found in _by_way(runs).items()}
+    base = spans.get(("sequential", min(count for _, count in spans))) or max(spans.values())
     return [
-        _row(technique.name, count, median(found), base)
-        for technique in techniques
-        for (policy, count), found in spans.items()
-        if policy == technique.policy
+        _row(name, count, span, base)
+        for name, own in TECHNIQUES.items()
+        for (policy, count), span in spans.items()
+        if policy == own
     ]
 
 
-def durations_of(runs: Sequence[Run]) -> dict[str, float]:
-    """The median seconds of each call where it was disturbed least: on the fewest processors."""
-    fewest = min(run.processors for run in runs)
-    quiet = [run.durations for run in runs if run.processors == fewest]
-    return {call: median(durations[call] for durations in quiet) for call in quiet[0]}
-
-
-def checked(runs: Sequence[Run], graph: Graph = KITTI) -> list[Row]:
+def checked(runs: Sequence[Run], graph: Graph) -> list[Row]:
     """Real makespans against the simulation with the durations that the same calls took.
 
     A run doesn't know durations ahead as a simulation does: calls of one function are alike
     to it, so that on these graphs our policy takes them in the plan's order, as fifo does.
     """
-    groups: dict[tuple[str, int], list[Run]] = {}
-    for run in runs:
-        groups.setdefault((run.policy, run.processors), []).append(run)
     made: list[Row] = []
-    for (policy, count), found in groups.items():
+    for (policy, count), found in _by_way(runs).items():
         known = FIFO if policy == OURS else policy
-        expected = [_makespan(graph, run.durations, known, count)[0] for run in found]
+        expected = [graph.simulated(run.durations, known, count)[0] for run in found]
         errors = [span / run.makespan - 1 for span, run in zip(expected, found, strict=True)]
-        made.append(
-            {
-                "policy": policy,
-                "processors": count,
-                "runs": len(found),
-                "real": median(run.makespan for run in found),
-                "simulated": median(expected),
-                "error": max(errors, key=abs),
-            }
-        )
+        real, error = median(run.makespan for run in found), max(errors, key=abs)
+        way = {"policy": policy, "processors": count, "runs": len(found)}
+        made.append(way | {"real": real, "simulated": median(expected), "error": error})
     return made
 
 
-def markdown_checked(rows: Sequence[Row]) -> str:
-    """The worst relative error of the simulation, a line for each policy and number of processors."""
-    columns: dict[str, Callable[[Row], str]] = {
-        "policy": lambda row: str(row["policy"]),
-        "processors": lambda row: str(row["processors"]),
-        "real": lambda row: f"{shown(float(str(row['real'])))} s",
-        "simulated": lambda row: f"{shown(float(str(row['simulated'])))} s",
-        "worst error": lambda row: f"{row['error']:+.2%}",
-    }
-    return markdown_table(columns, rows)
+_CHECKED: Mapping[str, Callable[[Row], str] | str] = {
+    "policy": "policy",
+    "processors": "processors",
+    "real": lambda row: f"{shown(row['real'])} s",
+    "simulated": lambda row: f"{shown(row['simulated'])} s",
+    "worst error": lambda row: f"{row['error']:+.2%}",
+}
+
+
+def turns(images: Sequence[str]) -> str:
+    """The paper's Figure 3 over any even number of images, the first half of system A."""
+    half, count = len(images) // 2, len(images)
+    ids = [f"s{number}" for number in range(1, count + 4)]
+    lines = [f'{id_} = turn_angle(image="{image}")' for id_, image in zip(ids, images, strict=False)]
+    a, b, last = ids[-3:]
+    lines += [f"{a} = average(values=[{', '.join(ids[:half])}])"]
+    lines += [f"{b} = average(values=[{', '.join(ids[half:count])}])", f"{last} = difference(a={a}, b={b})"]
+    return "\n".join(lines)
+
+
+def report(file: str, rows: int) -> str:
+    """The plan of the paper's AGNews* over the first rows of a file."""
+    return (
+        f's1 = read(file="{file}", start=0, rows={rows})\ns2 = tsne(rows=s1)\ns3 = lda(rows=s1)\n'
+        's4 = chatbot(prompt="Write a sample procedure for t-SNE and LDA on texts.")\n'
+        's5 = write(path="report.txt", text="{s4}\\n\\n{s2}\\n\\n{s3}")'
+    )
+
+
+@function(kind="compute", pure=True)
+def turn_angle(image: str) -> float: ...
+
+
+@function(kind="inout", pure=True)
+def read(file: str, start: int, rows: int) -> str: ...
+
+
+@function(kind="compute", pure=True)
+def tsne(rows: str) -> str: ...
+
+
+@function(kind="compute", pure=True)
+def lda(rows: str) -> str: ...
+
+
+@function(kind="inout", pure=True)
+def write(path: str, text: str) -> str: ...
+
+
+def _real_turns(data: Path, work: Path, processors: int) -> tuple[list[Callable[..., Any]], str, str]:
+    functions = kitti.SET.functions(data, work)
+    images = list(turns_of(data / "kitti"))
+    if not images:
+        raise DataMissing(f"{data / 'kitti'}: no image has a pose and a neighbour; {kitti.PUBLISHED}")
+    plan = turns(list(islice(cycle(images), IMAGES)))
+    return functions, "\n".join(plan.splitlines()[:processors]), plan
+
+
+def _bare_turns(data: Path, processors: int) -> float:
+    images = list(islice(cycle(images_of(data / "kitti")), IMAGES))
+    turn = partial(turn_in, data / "kitti")
+    with ProcessPoolExecutor(processors, get_context("spawn")) as pool:
+        list(pool.map(turn, images[:processors]))  # so that every process is up
+        began = perf_counter()
+        list(pool.map(turn, images))
+        return perf_counter() - began
+
+
+def _news(data: Path) -> tuple[Path, int]:
+    """A file of news, and how many rows of it are analysed."""
+    first = agnews.SET.questions(data)[0]
+    path = next(path for path in sorted((data / "agnews").glob("*.csv")) if path.name in first.text)
+    return path, min(agnews.ROWS, len(agnews.news_in(path)))
+
+
+def _real_report(data: Path, work: Path, _: int) -> tuple[list[Callable[..., Any]], str, str]:
+    path, rows = _news(data)
+    before = report(path.name, min(_SEVERAL, rows))
+    return agnews.SET.functions(data, work), before, report(path.name, rows)
+
+
+def _bare_report(data: Path, processors: int) -> float:
+    path, rows = _news(data)
+    news = agnews.news_in(path)[:rows]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(processors, get_context("spawn")) as pool,
+        ThreadPoolExecutor(1) as elsewhere,
+    ):
+        analyses = [partial(draw, Path(folder)) for draw in (agnews.draw_scatter, agnews.draw_topics)]
+        wait([pool.submit(analysis, news[:_SEVERAL]) for analysis in analyses])
+        began = perf_counter()
+        asked = elsewhere.submit(sleep, REMOTE)
+        if processors == 1:  # one call after the other
+            asked.result()
+        for made in [asked, *(pool.submit(analysis, news) for analysis in analyses)]:
+            made.result()
+        return perf_counter() - began
+
+
+_NAMES = [f"{number:06}.png" for number in range(1, IMAGES + 1)]
+_TURNS = (turn_angle, kitti.average, kitti.difference)
+_REPORT = (read, tsne, lda, agnews.chatbot, write)
+KITTI = Graph("kitti", "KITTI*", turns(_NAMES), _TURNS, 0.95, _real_turns, _bare_turns)
+AGNEWS = Graph("agnews", "AGNews*", report("news.csv", agnews.ROWS), _REPORT, 0.9, _real_report, _bare_report)
+GRAPHS = (KITTI, AGNEWS)

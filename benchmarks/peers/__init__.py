@@ -11,13 +11,25 @@ is installed from its package into an environment of its own, and run as it come
 documents a setting for a column, that is measured beside. A setting that runs all calls of
 every turn one by one is not counted: it gives up the first two columns for the third.
 
-This package is imported in the peers' environments too: it must import nothing but the
-standard library.
+This package is imported in the peers' environments too: but for ``measuring`` it must import
+nothing but the standard library.
 """
 
 from __future__ import annotations
 
-from benchmarks.peers.measuring import measure
-from benchmarks.peers.table import PeerRow, load, markdown
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
 
-__all__ = ["PeerRow", "load", "markdown", "measure"]
+if TYPE_CHECKING:
+    from benchmarks.asking import Settings
+
+
+def run(settings: Settings) -> str:
+    """The table of those that were asked for. What a peer gets wrong is a result, not an error."""
+    from benchmarks.peers.measuring import markdown, measure
+
+    told = partial(print, file=sys.stderr, flush=True)
+    folder = settings.out / "peers"
+    rows = measure(settings.peers, settings.repeats, folder, told, quick=settings.quick)
+    return f"{markdown(rows)}\n"

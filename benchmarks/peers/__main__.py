@@ -1,59 +1,31 @@
-"""``python -m benchmarks.peers``: measure our executor beside installed ones, and print the table."""
+"""``python -m benchmarks.peers PEER COLUMN FOLDER``: one column of one peer, run in the peer's environment."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from benchmarks.peers import load, markdown, measure
-from benchmarks.peers.columns import COLUMNS
-from benchmarks.peers.environments import PEERS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from benchmarks.peers.adapters import PEERS
+from benchmarks.peers.columns import COLUMNS, QUICK, Measuring, Sizes
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure the peers that were asked for. What a peer gets wrong is a result, not an error."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="keep peers.json there; default: nowhere")
-    parser.add_argument("--peers", metavar="A,B", help=f"which of: {', '.join(PEERS)}; default all")
-    parser.add_argument("--columns", metavar="A,B", help=f"which of: {', '.join(COLUMNS)}; default all")
-    parser.add_argument(
-        "--repeats", type=int, default=3, help="how often each column is measured (default 3)"
-    )
-    parser.add_argument("--keep", action="store_true", help="keep the environments in DIR for the next time")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works")
-    parser.add_argument("--show", type=Path, metavar="FILE", help="only print the table of a peers.json")
-    options = parser.parse_args(arguments)
-    if options.repeats < 1:
-        parser.error("--repeats is at least 1")
-    if options.keep and options.out is None:
-        parser.error("--keep needs --out")
-    names = _split(options.peers) or None
-    settings: dict[str, Any] = {"quick": options.quick, "columns": _split(options.columns) or COLUMNS}
-    try:
-        if options.show is not None:
-            rows = load(options.show)
-        elif options.out is not None:
-            rows = measure(names, options.repeats, options.out, _told, keep=options.keep, **settings)
-        else:
-            with tempfile.TemporaryDirectory() as folder:
-                rows = measure(names, options.repeats, Path(folder), _told, **settings)
-    except ValueError as error:
-        parser.error(str(error))
-    print(markdown(rows))
-
-
-def _split(names: str | None) -> list[str]:
-    return [name.strip() for name in names.split(",")] if names else []
-
-
-def _told(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def main() -> None:
+    """Measure it, and print one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("peer", choices=PEERS)
+    parser.add_argument("column", choices=COLUMNS)
+    parser.add_argument("folder", type=Path, help="an empty folder for what is written")
+    parser.add_argument("--option", action="store_true", help="with the setting that the peer offers for it")
+    parser.add_argument("--quick", action="store_true")
+    given = parser.parse_args()
+    peer, sizes = PEERS[given.peer], QUICK if given.quick else Sizes()
+    with redirect_stdout(sys.stderr):  # executors print what they do
+        measuring = Measuring(peer.adapter, given.folder, sizes, option=given.option)
+        outcome = getattr(measuring, given.column)()
+    print(json.dumps({"version": peer.version, "outcome": outcome}), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,27 +6,25 @@ knows no executor: an adapter gets functions and a script, and returns what runs
 
 from __future__ import annotations
 
-import argparse
-import json
 import subprocess
 import sys
 import time
-from contextlib import redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from benchmarks.bare import rounds_in
 from benchmarks.peers import tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-COLUMNS = ("cpu", "sleep", "order", "failure", "timeout")
+    Outcome = dict[str, Any]
+    Turn = Sequence[tuple[Callable[..., Any], dict[str, Any]]]
+
 PROCESSES = 2
 """How many bare processes are the floor of ``cpu``, and how many processors we get."""
-
-GRACE = 0.4
-"""How many seconds late a call's file may come on a busy machine."""
+GRACE = 0.4  # seconds that a call's file may come late on a busy machine
 
 
 @dataclass(frozen=True)
@@ -67,10 +65,9 @@ class Script:
         self.left = ""
         """What a run that failed leaves to whoever started it, in any form."""
         self._calls: list[Call] = []
-        self._asked = False
-        self._count = 0
+        self._asked, self._count = False, 0
 
-    def begin(self, calls: Sequence[tuple[Callable[..., Any], dict[str, Any]]]) -> None:
+    def begin(self, calls: Turn) -> None:
         """Make these the calls of the next turn."""
         self.told, self.told_at, self.left, self._asked = None, None, "", False
         self._calls = []
@@ -90,9 +87,9 @@ class Script:
             self.told, self.told_at = text, time.perf_counter()
         return ()
 
-    def heard(self, result: str) -> bool:
-        """Whether a result has reached the model."""
-        return self.told is not None and result in self.told
+    def heard(self, what: str, number: int, value: object = "") -> bool:
+        """Whether the result of a call has reached the model."""
+        return self.told is not None and tasks.said(what, number, value) in self.told
 
 
 @dataclass(frozen=True)
@@ -114,136 +111,110 @@ class NoLimitError(Exception):
     """The executor offers no time limit for a call of a synchronous function."""
 
 
-class Adapter(Protocol):
-    """Sets an executor up; what it returns runs one turn, from the user's message to the answer.
+class Measuring:
+    """Measures one column's outcome, as JSON has it.
 
-    It may be run several times. Raises ``NoLimitError`` for a limit that the executor doesn't offer,
-    and whatever the executor itself raises.
+    ``adapter`` sets an executor up; what it returns runs one turn, from the user's message to the answer, and may
+    be run several times. It raises ``NoLimitError`` for a limit that the executor doesn't offer.
     """
 
-    def __call__(self, setup: Setup) -> Callable[[], object]: ...
+    def __init__(
+        self, adapter: Callable[[Setup], Callable[[], object]], folder: Path, sizes: Sizes, *, option: bool
+    ) -> None:
+        self._adapter, self._folder, self._sizes, self._option = adapter, folder, sizes, option
+        self._script = Script()
+        self._run: Callable[[], object] = lambda: None
 
+    def _set_up(self, column: str, *functions: Callable[..., Any], limit: float | None = None) -> Script:
+        setup = Setup(functions, self._script, column, limit, self._option)
+        self._run = self._adapter(setup)
+        return self._script
 
-def measure(column: str, adapter: Adapter, folder: Path, sizes: Sizes, *, option: bool) -> dict[str, Any]:
-    """One column's outcome, as JSON has it."""
-    return _MEASURES[column](adapter, folder, sizes, option)
-
-
-def _cpu(adapter: Adapter, _folder: Path, sizes: Sizes, option: bool) -> dict[str, Any]:
-    script = Script()
-    run = adapter(Setup([tasks.burn], script, "cpu", option=option))
-    rounds = tasks.rounds_in(sizes.burn)
-    turn = [(tasks.burn, {"number": number, "rounds": rounds}) for number in range(1, sizes.burns + 1)]
-    _warmed(run, script, [(function, arguments | {"rounds": 1}) for function, arguments in turn])
-    numbers = range(1, sizes.burns + 1)
-    with _Bare() as bare:
-        before = bare.seconds(numbers, rounds)
+    def _turn(self, turn: Turn) -> tuple[float, str]:
+        """How long one turn took, and how it ended: an executor's exception is an outcome."""
+        self._script.begin(turn)
         began = time.perf_counter()
-        results = [function(**arguments) for function, arguments in turn]
-        serial = time.perf_counter() - began
-        together, ended = _turn(run, script, turn)
-        after = bare.seconds(numbers, rounds)
-    return {
-        "serial": serial,
-        "together": together,
-        "floors": [before, after],
-        "ended": ended,
-        "complete": all(map(script.heard, results)),
-    }
+        try:
+            self._run()
+            ended = "answered"
+        except Exception as error:
+            ended = _described(error)
+        return time.perf_counter() - began, ended
 
+    def cpu(self) -> Outcome:
+        script = self._set_up("cpu", tasks.burn)
+        numbers, rounds = range(1, self._sizes.burns + 1), rounds_in(self._sizes.burn)
+        # What is imported or started once is there when the turn that counts begins.
+        self._turn([(tasks.burn, {"number": number, "rounds": 1}) for number in numbers])
+        with _Bare() as bare:
+            before = bare.seconds(numbers, rounds)
+            began = time.perf_counter()
+            results = [tasks.burn(number, rounds) for number in numbers]
+            serial = time.perf_counter() - began
+            together, ended = self._turn(
+                [(tasks.burn, {"number": number, "rounds": rounds}) for number in numbers]
+            )
+            floors = [before, bare.seconds(numbers, rounds)]
+        complete = script.told is not None and all(result in script.told for result in results)
+        times = {"serial": serial, "together": together, "floors": floors}
+        return times | {"ended": ended, "complete": complete}
 
-def _sleep(adapter: Adapter, _folder: Path, sizes: Sizes, option: bool) -> dict[str, Any]:
-    script = Script()
-    run = adapter(Setup([tasks.doze], script, "sleep", option=option))
-    turn = [(tasks.doze, {"number": number, "seconds": sizes.doze}) for number in range(1, sizes.dozes + 1)]
-    _warmed(run, script, [(tasks.doze, {"number": 0, "seconds": 0.0})])
-    seconds, ended = _turn(run, script, turn)
-    complete = all(script.heard(tasks.dozed(number)) for number in range(1, sizes.dozes + 1))
-    return {"seconds": seconds, "sleep": sizes.doze, "ended": ended, "complete": complete}
+    def sleep(self) -> Outcome:
+        script, seconds = self._set_up("sleep", tasks.doze), self._sizes.doze
+        numbers = range(1, self._sizes.dozes + 1)
+        self._turn([(tasks.doze, {"number": 0, "seconds": 0.0})])
+        took, ended = self._turn([(tasks.doze, {"number": number, "seconds": seconds}) for number in numbers])
+        complete = all(script.heard("dozed", number) for number in numbers)
+        return {"seconds": took, "sleep": seconds, "ended": ended, "complete": complete}
 
-
-def _order(adapter: Adapter, folder: Path, sizes: Sizes, option: bool) -> dict[str, Any]:
-    script = Script()
-    run = adapter(Setup([tasks.write, tasks.read], script, "order", option=option))
-    reads: list[str | None] = []
-    ended = "answered"
-    for number in range(1, sizes.orders + 1):
-        path = folder / f"value{number}.txt"
-        path.write_text("old", encoding="utf-8")
-        stored = {"number": number, "path": str(path), "text": "new", "seconds": sizes.write}
-        turn = [(tasks.write, stored), (tasks.read, {"number": number, "path": str(path)})]
-        _, ended = _turn(run, script, turn)
-        seen = [text for text in ("old", "new") if script.heard(tasks.found(number, text))]
-        reads.append(seen[0] if len(seen) == 1 else None)
-    return {"reads": reads, "ended": ended}
-
-
-def _failure(adapter: Adapter, _folder: Path, sizes: Sizes, option: bool) -> dict[str, Any]:
-    script = Script()
-    run = adapter(Setup([tasks.step], script, "failure", option=option))
-    numbers = range(1, sizes.steps + 1)
-    _, ended = _turn(run, script, [(tasks.step, {"number": number}) for number in numbers])
-    good = [number for number in numbers if number != tasks.FAILING]
-    return {
-        "ended": ended,
-        "wanted": len(good),
-        "kept": sum(script.heard(tasks.stepped(number)) for number in good),
-        "left": sum(tasks.stepped(number) in script.left for number in good),
-    }
-
-
-def _timeout(adapter: Adapter, folder: Path, sizes: Sizes, option: bool) -> dict[str, Any]:
-    script = Script()
-    outcome: dict[str, Any] = {"limit": sizes.limit, "late": sizes.late, "offered": True, "refused": None}
-    try:
-        run = adapter(Setup([tasks.late], script, "timeout", limit=sizes.limit, option=option))
-    except NoLimitError:
-        run = adapter(Setup([tasks.late], script, "timeout", option=option))
-        outcome["offered"] = False
-    except Exception as error:
-        return outcome | {"refused": _described(error)}
-    _warmed(run, script, [(tasks.late, {"path": str(folder / "early.txt"), "seconds": 0.0})])
-    path = folder / "late.txt"
-    path.unlink(missing_ok=True)
-    began = time.perf_counter()
-    seconds, ended = _turn(run, script, [(tasks.late, {"path": str(path), "seconds": sizes.late})])
-    # The model hears of it, or whoever asked: what comes first is the report.
-    reported = seconds if script.told_at is None else script.told_at - began
-    # A file that isn't there a while later won't be.
-    time.sleep(max(0.0, began + sizes.late + GRACE - time.perf_counter()))
-    return outcome | {
-        "reported": reported,
-        "seconds": seconds,
-        "ended": ended,
-        "begun": tasks.begun(str(path)).exists(),
-        "file": path.exists(),
-    }
-
-
-_MEASURES: dict[str, Callable[[Adapter, Path, Sizes, bool], dict[str, Any]]] = {
-    "cpu": _cpu,
-    "sleep": _sleep,
-    "order": _order,
-    "failure": _failure,
-    "timeout": _timeout,
-}
-
-
-def _turn(run: Callable[[], object], script: Script, turn: Sequence[Any]) -> tuple[float, str]:
-    """How long one turn took, and how it ended: an executor's exception is an outcome."""
-    script.begin(turn)
-    began = time.perf_counter()
-    try:
-        run()
+    def order(self) -> Outcome:
+        script = self._set_up("order", tasks.write, tasks.read)
+        reads: list[str | None] = []
         ended = "answered"
-    except Exception as error:
-        ended = _described(error)
-    return time.perf_counter() - began, ended
+        for number in range(1, self._sizes.orders + 1):
+            path = self._folder / f"value{number}.txt"
+            path.write_text("old", encoding="utf-8")
+            there = {"number": number, "path": str(path)}
+            stored = there | {"text": "new", "seconds": self._sizes.write}
+            _, ended = self._turn([(tasks.write, stored), (tasks.read, there)])
+            seen = [text for text in ("old", "new") if script.heard("found", number, text)]
+            reads.append(seen[0] if len(seen) == 1 else None)
+        return {"reads": reads, "ended": ended}
+
+    def failure(self) -> Outcome:
+        script = self._set_up("failure", tasks.step)
+        numbers = range(1, self._sizes.steps + 1)
+        _, ended = self._turn([(tasks.step, {"number": number}) for number in numbers])
+        good = [number for number in numbers if number != tasks.FAILING]
+        kept = sum(script.heard("stepped", number) for number in good)
+        left = sum(tasks.said("stepped", number) in script.left for number in good)
+        return {"ended": ended, "wanted": len(good), "kept": kept, "left": left}
+
+    def timeout(self) -> Outcome:
+        limit, late = self._sizes.limit, self._sizes.late
+        outcome: Outcome = {"limit": limit, "late": late, "offered": True, "refused": None}
+        try:
+            script = self._set_up("timeout", tasks.late, limit=limit)
+        except NoLimitError:
+            script = self._set_up("timeout", tasks.late)
+            outcome["offered"] = False
+        except Exception as error:
+            return outcome | {"refused": _described(error)}
+        self._turn([(tasks.late, {"path": str(self._folder / "early.txt"), "seconds": 0.0})])
+        path = self._folder / "late.txt"
+        path.unlink(missing_ok=True)
+        began = time.perf_counter()
+        seconds, ended = self._turn([(tasks.late, {"path": str(path), "seconds": late})])
+        # The model hears of it, or whoever asked: what comes first is the report.
+        reported = seconds if script.told_at is None else script.told_at - began
+        # A file that isn't there a while later won't be.
+        time.sleep(max(0.0, began + late + GRACE - time.perf_counter()))
+        there = {"begun": tasks.begun(str(path)).exists(), "file": path.exists()}
+        return outcome | {"reported": reported, "seconds": seconds, "ended": ended} | there
 
 
-def _warmed(run: Callable[[], object], script: Script, turn: Sequence[Any]) -> None:
-    """A turn before the one that counts: what is imported or started once is there."""
-    _turn(run, script, turn)
+COLUMNS = ("cpu", "sleep", "order", "failure", "timeout")
+"""The methods of ``Measuring``."""
 
 
 def _described(error: BaseException) -> str:
@@ -256,11 +227,9 @@ class _Bare:
     """Processes with nothing in them but ``burn``, which are up and wait."""
 
     def __enter__(self) -> _Bare:
-        command = [sys.executable, "-m", tasks.__name__]
-        self._processes = [
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-            for _ in range(PROCESSES)
-        ]
+        command, pipe = [sys.executable, "-m", tasks.__name__], subprocess.PIPE
+        options: Any = {"stdin": pipe, "stdout": pipe, "text": True, "bufsize": 1}
+        self._processes: Any = [subprocess.Popen(command, **options) for _ in range(PROCESSES)]
         self.seconds(range(PROCESSES), 1)
         return self
 
@@ -271,27 +240,10 @@ class _Bare:
     def seconds(self, numbers: Sequence[int], rounds: int) -> float:
         """How long these calls take, shared evenly."""
         began = time.perf_counter()
-        shares = [numbers[index :: len(self._processes)] for index in range(len(self._processes))]
+        shares = [numbers[index::PROCESSES] for index in range(PROCESSES)]
         for process, share in zip(self._processes, shares, strict=True):
-            assert process.stdin is not None
             process.stdin.write("".join(f"{number} {rounds}\n" for number in share))
         for process, share in zip(self._processes, shares, strict=True):
-            assert process.stdout is not None
             for _ in share:
                 process.stdout.readline()
         return time.perf_counter() - began
-
-
-def main(adapter: Adapter, version: str) -> None:
-    """The program of every adapter: measure one column and print one line of JSON."""
-    parser = argparse.ArgumentParser(description="One column of one peer, in the peer's environment.")
-    parser.add_argument("column", choices=COLUMNS)
-    parser.add_argument("folder", type=Path, help="an empty folder for what is written")
-    parser.add_argument("--option", action="store_true", help="with the setting that the peer offers for it")
-    parser.add_argument("--quick", action="store_true")
-    given = parser.parse_args()
-    sizes = QUICK if given.quick else Sizes()
-    with redirect_stdout(sys.stderr):  # executors print what they do
-        outcome = measure(given.column, adapter, given.folder, sizes, option=given.option)
-    line = {"column": given.column, "option": given.option, "version": version, "outcome": outcome}
-    print(json.dumps(line), flush=True)

@@ -20,19 +20,11 @@ def burn(number: int, rounds: int) -> str:
     Args:
         number: Which call this is.
         rounds: How long to compute.
-
-    Returns:
-        What came of it.
     """
     total = number
     for step_ in range(rounds):
         total ^= step_
-    return burnt(number, total)
-
-
-def burnt(number: int, total: int) -> str:
-    """What ``burn`` returns."""
-    return f"<burnt {number}: {total}>"
+    return said("burnt", number, total)
 
 
 def doze(number: int, seconds: float) -> str:
@@ -41,17 +33,9 @@ def doze(number: int, seconds: float) -> str:
     Args:
         number: Which call this is.
         seconds: How long to wait.
-
-    Returns:
-        That it is over.
     """
     time.sleep(seconds)
-    return dozed(number)
-
-
-def dozed(number: int) -> str:
-    """What ``doze`` returns."""
-    return f"<dozed {number}>"
+    return said("dozed", number)
 
 
 def write(number: int, path: str, text: str, seconds: float) -> str:
@@ -62,13 +46,10 @@ def write(number: int, path: str, text: str, seconds: float) -> str:
         path: Where to store it.
         text: What to store.
         seconds: How long to wait before it is stored.
-
-    Returns:
-        That it is stored.
     """
     time.sleep(seconds)
     Path(path).write_text(text, encoding="utf-8")
-    return f"<stored {number}>"
+    return said("stored", number)
 
 
 def read(number: int, path: str) -> str:
@@ -77,16 +58,8 @@ def read(number: int, path: str) -> str:
     Args:
         number: Which call this is.
         path: Where to look.
-
-    Returns:
-        What is stored there.
     """
-    return found(number, Path(path).read_text(encoding="utf-8"))
-
-
-def found(number: int, text: str) -> str:
-    """What ``read`` returns."""
-    return f"<found {number}: {text}>"
+    return said("found", number, Path(path).read_text(encoding="utf-8"))
 
 
 def step(number: int) -> str:
@@ -94,18 +67,10 @@ def step(number: int) -> str:
 
     Args:
         number: Which of them.
-
-    Returns:
-        That it is done.
     """
     if number == FAILING:
         raise ValueError(f"<step {number} can't be done>")
-    return stepped(number)
-
-
-def stepped(number: int) -> str:
-    """What ``step`` returns."""
-    return f"<stepped {number}>"
+    return said("stepped", number)
 
 
 def late(path: str, seconds: float) -> str:
@@ -114,9 +79,6 @@ def late(path: str, seconds: float) -> str:
     Args:
         path: Which file.
         seconds: How long to wait before.
-
-    Returns:
-        That it is written.
     """
     begun(path).touch()
     time.sleep(seconds)
@@ -124,25 +86,16 @@ def late(path: str, seconds: float) -> str:
     return "<late>"
 
 
+def said(what: str, number: int, value: object = "") -> str:
+    """What a call returns."""
+    return f"<{what} {number}: {value}>"
+
+
 def begun(path: str) -> Path:
     """The file that ``late`` makes at once."""
     return Path(f"{path}.begun")
 
 
-def rounds_in(seconds: float) -> int:
-    """How many rounds of ``burn`` take this long here, roughly."""
-    probe = 200_000
-    fastest = min(_seconds(probe) for _ in range(5))
-    return max(1, int(probe * seconds / fastest))
-
-
-def _seconds(rounds: int) -> float:
-    began = time.perf_counter()
-    burn(0, rounds)
-    return time.perf_counter() - began
-
-
 if __name__ == "__main__":  # a bare process: one call a line, one result a line
     for line in sys.stdin:
-        asked, wanted = map(int, line.split())
-        print(burn(asked, wanted), flush=True)
+        print(burn(*map(int, line.split())), flush=True)

@@ -11,170 +11,132 @@ import csv
 import re
 import zlib
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.questions import DataMissing, Question, QuestionSet
+from benchmarks.questions import DataMissing, Question, QuestionSet, rows_of, wordings
 from llmorch import function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    News = list[dict[str, str]]
 
 ROWS = 1000
 LEAST = 50
 """Rows that a file needs for a question; one with less than ``ROWS`` is asked about as a whole."""
 COLUMNS = ("class", "title", "text")
 PUBLISHED = "AG News is published at https://huggingface.co/datasets/fancyzhx/ag_news, 3 columns a row"
-SMALLEST = 300
-"""Pixels; a picture that was drawn is wider and higher."""
 SHARE = 0.8
 """Of the topics' words, what a report needs: a model that writes it itself leaves some out."""
 RESULT = frozenset(("tsne", "sne", "lda", "png", "texts", "of", "classes", "topic", "topics"))
 """The other words of what ``tsne`` and ``lda`` return."""
-PROCEDURE = 20
-"""Words that a report needs beside the topics: the sample procedure."""
-
-News = list[dict[str, str]]
-
-WORDINGS = (
-    (
-        "I want to visualize the collected news data. I will read {rows} rows of {file}, starting at row {start}. "
-        "Then use tsne to visualize the distribution of the texts, and lda to visualize their topics. "
-        "Meanwhile, I need a brief sample procedure for t-SNE and LDA analysis on NLP tasks from the chatbot. "
-        "Finally, all outputs should be saved in {report}.",
-        "result/report.txt",
-    ),
-    (
-        "Ask the chatbot for a short guideline to t-SNE and LDA on texts. Read the {rows} news of {file} from "
-        "row {start} on, run tsne and lda on them, and write the guideline and both results to {report}.",
-        "analysis.txt",
-    ),
-    (
-        "What are the news in {file} about? Read {rows} rows of it from row {start} on, draw them with tsne, find "
-        "their topics with lda, let the chatbot write a few steps that explain how t-SNE and LDA work, and save "
-        "everything in the file {report}.",
-        "out/news.md",
-    ),
-)
+PROCEDURE = 20  # words that a report needs beside the topics: the sample procedure
+WORDINGS = wordings("agnews")
 
 
-class AgNews:
-    """Visualizations of blocks of rows of the files ``agnews/*.csv``."""
+def questions(data: Path) -> list[Question]:
+    """Every block of 1,000 rows of the files ``agnews/*.csv`` in the first wording, then in the next one."""
+    blocks = []
+    for path in _files(data / "agnews"):
+        news = news_in(path)
+        starts = range(0, len(news) - ROWS + 1, ROWS)
+        if len(news) >= LEAST:
+            blocks += [(path.name, start, news[start : start + ROWS]) for start in starts or [0]]
+    if not blocks:
+        raise DataMissing(f"{data / 'agnews'}: no file has {LEAST} rows; {PUBLISHED}")
+    return [
+        Question(
+            f"agnews-{number * len(blocks) + at + 1}",
+            one["text"].format(rows=len(news), file=file, start=start, report=one["report"]),
+            fingerprint(news),
+            {"report": one["report"]},
+        )
+        for number, one in enumerate(WORDINGS)
+        for at, (file, start, news) in enumerate(blocks)
+    ]
 
-    name = "agnews"
-    examples = Path(__file__).parent / "examples" / "agnews.plans"
-    processors = 2
 
-    def questions(self, data: Path) -> list[Question]:
-        """Every block of 1,000 rows in the first wording, then every block in the next one."""
-        blocks = []
-        for path in _files(data / "agnews"):
-            news = news_in(path)
-            starts = range(0, len(news) - ROWS + 1, ROWS)
-            if len(news) >= LEAST:
-                blocks += [(path.name, start, news[start : start + ROWS]) for start in starts or [0]]
-        if not blocks:
-            raise DataMissing(f"{data / 'agnews'}: no file has {LEAST} rows; {PUBLISHED}")
-        return [
-            Question(
-                f"agnews-{number * len(blocks) + at + 1}",
-                wording.format(rows=len(news), file=file, start=start, report=report),
-                fingerprint(news),
-                {"report": report},
-            )
-            for number, (wording, report) in enumerate(WORDINGS)
-            for at, (file, start, news) in enumerate(blocks)
-        ]
+def functions(data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
+    """``tsne`` and ``lda`` compute for a few seconds on one core; all files go below ``work``."""
+    folder = (data / "agnews").resolve()
+    made = work.resolve()
+    if missing := [name for name in ("matplotlib", "sklearn") if find_spec(name) is None]:
+        raise DataMissing(f"agnews: not installed: {', '.join(missing)}; pip install matplotlib scikit-learn")
 
-    def functions(self, data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
-        """``tsne`` and ``lda`` compute for a few seconds on one core; all files go below ``work``."""
-        folder = (data / "agnews").resolve()
-        made = work.resolve()
-        missing = [name for name in ("matplotlib", "sklearn") if find_spec(name) is None]
-        if missing:
-            raise DataMissing(
-                f"agnews: not installed: {', '.join(missing)}; pip install matplotlib scikit-learn"
-            )
+    @function(kind="inout", pure=True)
+    def read(file: str, start: int = 0, rows: int = ROWS) -> str:
+        """Read rows of a file of news. Returns the name of a file that holds them.
 
-        @function(kind="inout", pure=True)
-        def read(file: str, start: int = 0, rows: int = ROWS) -> str:
-            """Read rows of a file of news. Returns the name of a file that holds them.
+        Args:
+            file: The name of the file, such as "news.csv".
+            start: The first row to read; a file begins with row 0.
+            rows: How many rows to read.
+        """
+        there = {path.name: path for path in _files(folder)}
+        if file not in there:
+            raise FileNotFoundError(f"{file}: there is no such file; there are {', '.join(there)}")
+        if start < 0 or rows < 1:
+            raise ValueError("start is at least 0, and rows at least 1")
+        # By its name: a technique that hands results on as text could not hand on the rows.
+        name = f"{there[file].stem}-{start}-{rows}.csv"
+        with (made / name).open("w", encoding="utf-8", newline="") as lines:
+            csv.DictWriter(lines, COLUMNS).writerows(news_in(there[file])[start : start + rows])
+        return name
 
-            Args:
-                file: The name of the file, such as "news.csv".
-                start: The first row to read; a file begins with row 0.
-                rows: How many rows to read.
-            """
-            there = {path.name: path for path in _files(folder)}
-            if file not in there:
-                raise FileNotFoundError(f"{file}: there is no such file; there are {', '.join(there)}")
-            if start < 0 or rows < 1:
-                raise ValueError("start is at least 0, and rows at least 1")
-            # By its name: a technique that hands results on as text could not hand on the rows.
-            name = f"{there[file].stem}-{start}-{rows}.csv"
-            with (made / name).open("w", encoding="utf-8", newline="") as lines:
-                written = csv.DictWriter(lines, COLUMNS)
-                written.writerows(news_in(there[file])[start : start + rows])
-            return name
+    @function(kind="compute", pure=True)
+    def tsne(rows: str) -> str:
+        """Draw the distribution of news by t-SNE. Returns the picture's name.
 
-        @function(kind="compute", pure=True)
-        def tsne(rows: str) -> str:
-            """Draw the distribution of news by t-SNE. Returns the picture's name.
+        Args:
+            rows: The name of a file of news, as read returns it.
+        """
+        return draw_scatter(made, news_in(_read_file(made, rows)))
 
-            Args:
-                rows: The name of a file of news, as read returns it.
-            """
-            from benchmarks.sets.topics import scatter
+    @function(kind="compute", pure=True)
+    def lda(rows: str) -> str:
+        """Find the topics of news by LDA and draw them. Returns the picture's name and each topic's words.
 
-            news = news_in(_read_file(made, rows))
-            classes = [item["class"] for item in news]
-            scatter(texts_of(news), classes, made / "tsne.png", fingerprint(news))
-            return f"tsne.png: {len(news)} texts of {len(set(classes))} classes"
+        Args:
+            rows: The name of a file of news, as read returns it.
+        """
+        return draw_topics(made, news_in(_read_file(made, rows)))
 
-        @function(kind="compute", pure=True)
-        def lda(rows: str) -> str:
-            """Find the topics of news by LDA and draw them. Returns the picture's name and each topic's words.
+    @function(kind="inout", pure=True)
+    def write(path: str, text: str) -> str:
+        """Write a text to a file.
 
-            Args:
-                rows: The name of a file of news, as read returns it.
-            """
-            from benchmarks.sets.topics import topics
+        Args:
+            path: The file to write, such as "report.txt".
+            text: What to write.
+        """
+        target = _below(made, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        return f"{path}: {len(text)} characters written"
 
-            news = news_in(_read_file(made, rows))
-            found = topics(texts_of(news), made / "lda.png", fingerprint(news))
-            lines = [f"topic {number}: {', '.join(words)}" for number, words in enumerate(found, 1)]
-            return "\n".join([f"lda.png: {len(found)} topics", *lines])
+    return [read, tsne, lda, chatbot, write]
 
-        @function(kind="inout", pure=True)
-        def write(path: str, text: str) -> str:
-            """Write a text to a file.
 
-            Args:
-                path: The file to write, such as "report.txt".
-                text: What to write.
-            """
-            target = _below(made, path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
-            return f"{path}: {len(text)} characters written"
+def right(question: Question, answer: Any, work: Path) -> bool:
+    """Whether both pictures are of the right texts, and the report has the topics and a procedure."""
+    from examples.tools.topics import note_of
 
-        return [read, tsne, lda, chatbot, write]
+    try:
+        report = (work / question.details["report"]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    notes = {note["Title"]: note for path in work.rglob("*.png") if (note := note_of(path))}
+    drawn = {title: note["Description"] for title, note in notes.items()}
+    if drawn != dict.fromkeys(("t-SNE", "LDA"), question.answer):
+        return False
+    words = set(notes["LDA"]["Comment"].split())
+    written = re.findall(r"[^\W\d_]+", report.lower())
+    kept = len(words & set(written)) / len(words)
+    return kept >= SHARE and sum(word not in words | RESULT for word in written) >= PROCEDURE
 
-    def right(self, question: Question, answer: Any, work: Path) -> bool:
-        """Whether both pictures are of the right texts, and the report has the topics and a procedure."""
-        try:
-            report = (work / question.details["report"]).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            return False
-        notes = {note["Title"]: note for path in work.rglob("*.png") if (note := _note_of(path))}
-        if {title: note["Description"] for title, note in notes.items()} != dict.fromkeys(
-            ("t-SNE", "LDA"), question.answer
-        ):
-            return False
-        words = set(notes["LDA"]["Comment"].split())
-        written = re.findall(r"[^\W\d_]+", report.lower())
-        kept = len(words & set(written)) / len(words)
-        return kept >= SHARE and sum(word not in words | RESULT for word in written) >= PROCEDURE
+
+SET = QuestionSet("agnews", 2, questions, functions, right)
 
 
 @function(asks_model=True, pure=True)
@@ -187,21 +149,32 @@ def chatbot(prompt: str) -> str:
     return prompt
 
 
+def draw_scatter(folder: Path, news: News) -> str:
+    """Draw ``tsne.png``, and say of what it is."""
+    from examples.tools.topics import scatter
+
+    classes = [item["class"] for item in news]
+    scatter(texts_of(news), classes, folder / "tsne.png", fingerprint(news))
+    return f"tsne.png: {len(news)} texts of {len(set(classes))} classes"
+
+
+def draw_topics(folder: Path, news: News) -> str:
+    """Draw ``lda.png``, and say which topics there are."""
+    from examples.tools.topics import topics
+
+    found = topics(texts_of(news), folder / "lda.png", fingerprint(news))
+    lines = [f"topic {number}: {', '.join(words)}" for number, words in enumerate(found, 1)]
+    return "\n".join([f"lda.png: {len(found)} topics", *lines])
+
+
 def news_in(path: Path) -> News:
     """The rows of a file of news; a first row of column names is skipped."""
     news = []
-    try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            rows = csv.reader(lines, strict=True)
-            for number, row in enumerate(rows):
-                if len(row) == len(COLUMNS) and row[0].strip().isdecimal():
-                    news.append(dict(zip(COLUMNS, row, strict=True)))
-                elif number:
-                    raise csv.Error("not a class, a title and a text")
-    except csv.Error as error:
-        raise DataMissing(f"{path}, line {rows.line_num}: {error}; {PUBLISHED}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataMissing(f"{path}: can't be read ({type(error).__name__}); {PUBLISHED}") from None
+    for number, row in enumerate(rows_of(path, PUBLISHED), 1):
+        if len(row) == len(COLUMNS) and row[0].strip().isdecimal():
+            news.append(dict(zip(COLUMNS, row, strict=True)))
+        elif number > 1:
+            raise DataMissing(f"{path}, line {number}: not a class, a title and a text; {PUBLISHED}")
     return news
 
 
@@ -236,20 +209,3 @@ def _files(folder: Path) -> Sequence[Path]:
     if not files:
         raise DataMissing(f"{folder}: there is no file *.csv; {PUBLISHED}")
     return files
-
-
-def _note_of(path: Path) -> dict[str, str]:
-    """What ``topics`` noted in a picture; empty for what is none of its pictures."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            note = {str(key): str(value) for key, value in picture.info.items()}
-            drawn = min(picture.size) >= SMALLEST
-    except (OSError, SyntaxError, ValueError):
-        return {}
-    return note if drawn and {"Title", "Description"} <= set(note) else {}
-
-
-SET: QuestionSet = AgNews()

@@ -9,8 +9,10 @@ question set.
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import TYPE_CHECKING, Any
+
+from benchmarks.questions import wordings
+from examples.tools.words import ARTICLES, bare, words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -18,37 +20,13 @@ if TYPE_CHECKING:
 MARGIN = 0.1
 """How far a number may be off, as a share of the right one: LLMCompiler's evaluation has the same."""
 
-ARTICLES = frozenset({"a", "an", "the"})
-
-
-def _set(spelled: str) -> frozenset[str]:
-    return frozenset(spelled.split())
-
-
-_WEAK = ARTICLES | _set(
-    "of in on at to for by and or with from as is are was were be been it its they their both have has had "
-    "do does did that this which who what where when how"
+_WEAK, _FIRSTS, _LASTS, _MORE, _LESS, _ORDINARY, _DENYING = (
+    frozenset(spelled.split()) for spelled in wordings("answers").values()
 )
-_OPPOSITES = (
-    (
-        _set("first earlier earliest before prior older oldest elder eldest"),
-        _set("last later latest after younger youngest newer newest recent recently"),
-    ),
-    (
-        _set(
-            "more most larger largest bigger biggest greater greatest higher highest taller tallest longer "
-            "longest deeper deepest faster fastest closer closest nearer nearest"
-        ),
-        _set(
-            "less least fewer fewest smaller smallest lower lowest shorter shortest shallower shallowest "
-            "slower slowest farther farthest"
-        ),
-    ),
-)
+_OPPOSITES = ((_FIRSTS, _LASTS), (_MORE, _LESS))
 _COUNTED = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "m": 1e6, "b": 1e9, "bn": 1e9}
 _SINGULAR = {"genera": "genus", "people": "person", "women": "woman", "men": "man"}
-_ORDINARY = _set("both they this that these there which while when what then with most more")
 
 _NUMBER = re.compile(
     r"(?<![\w.^])(?P<number>-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?)(?![\d^])"
@@ -80,11 +58,6 @@ def plain(answer: Any) -> str:
     if isinstance(answer, bool):
         return "yes" if answer else "no"
     return re.sub(r"[*_`#]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}", "", str(answer)).replace("\u2212", "-").strip()
-
-
-def words(text: str) -> list[str]:
-    """The words of a text as texts are compared: lower case, no accents, articles or punctuation."""
-    return [word for word in re.findall(r"\w+", _bare(text).casefold()) if word not in ARTICLES]
 
 
 def says(answer: Any) -> bool | None:
@@ -150,7 +123,7 @@ def contains(answer: Any, label: str, *, asked: str = "") -> bool:
     first = min(said.index(word) for word in needed)
     before = " ".join(said[max(0, first - 4) : first])
     before = re.split(r"\bbut\b", before)[-1]  # "not this but that" denies this alone
-    return not {"not", "never", "neither", "isnt", "arent", "wasnt", "werent"} & set(before.split())
+    return not (_DENYING | {"neither"}) & set(before.split())
 
 
 def chosen(
@@ -186,7 +159,8 @@ def chosen(
     mentioned = {ord(sign) - _FIRST for sign in _signs(marked)}
     if not mentioned or re.search(r"can ?not|can't|unable to|not (?:possible|enough|clear)|unclear", marked):
         return None
-    asserted = _without_compared(marked if _denies(asked) else _without_denied(marked))
+    # Unless the question itself is what is not so.
+    asserted = _unnamed(_COMPARED, marked if _DENYING & set(words(asked)) else _unnamed(_DENIED, marked))
     verdicts = _concluded(asserted, asked) | _begun(asserted)
     for divided in (_CLAUSES, rf"{_CLAUSES}|,"):
         if verdicts:
@@ -197,21 +171,13 @@ def chosen(
     return ord(verdicts.pop()) - _FIRST if len(verdicts) == 1 else None
 
 
-def _bare(text: str) -> str:
-    """Without accents, possessives, apostrophes and the dots of abbreviations; the case stays."""
-    spelled = unicodedata.normalize("NFKD", text)
-    kept = "".join(sign for sign in spelled if not unicodedata.combining(sign))
-    return re.sub(r"['\u2019]s\b|['\u2019\u2018]|(?<=[^\W\d_])\.(?=[^\W\d_])", "", kept)
-
-
 def _singular(word: str) -> str:
     if word in _COUNTED:
         return str(_COUNTED.index(word))
     if word in _SINGULAR:
         return _SINGULAR[word]
-    return (
-        word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
-    )
+    plural = len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is"))
+    return word[:-1] if plural else word
 
 
 def _part(some: Sequence[str], whole: Sequence[str]) -> bool:
@@ -223,8 +189,8 @@ def _part(some: Sequence[str], whole: Sequence[str]) -> bool:
 
 def _marked(text: str, names: Sequence[Collection[str]], others: Collection[str], *, shortened: bool) -> str:
     """The text with one sign for each name in it, so that a name's own punctuation divides nothing."""
-    bare = _bare(text)
-    tokens = [match for match in re.finditer(r"\w+", bare) if match.group().casefold() not in ARTICLES]
+    spelled = bare(text)
+    tokens = [match for match in re.finditer(r"\w+", spelled) if match.group().casefold() not in ARTICLES]
     forms = {tuple(words(other)): _OTHER for other in others}
     for index, variants in enumerate(names):
         forms |= {tuple(words(form)): chr(_FIRST + index) for form in variants}
@@ -239,13 +205,13 @@ def _marked(text: str, names: Sequence[Collection[str]], others: Collection[str]
             if sign is None and size == 1 and run[0].group()[0].isupper():
                 sign = short.get(form[0])
             if sign is not None:
-                parts += [bare[done : run[0].start()], sign]
+                parts += [spelled[done : run[0].start()], sign]
                 done = run[-1].end()
-                done += bool(re.match(r"\.(?=\.|,|\s+[a-z])", bare[done:]))  # "Inc." ends no sentence
+                done += bool(re.match(r"\.(?=\.|,|\s+[a-z])", spelled[done:]))  # "Inc." ends no sentence
                 position += size - 1
                 break
         position += 1
-    return "".join([*parts, bare[done:]])
+    return "".join([*parts, spelled[done:]])
 
 
 def _shortened(names: Sequence[Collection[str]]) -> dict[str, str]:
@@ -268,36 +234,25 @@ def _signs(marked: str) -> list[str]:
     return [sign for sign in marked if _FIRST <= ord(sign) < ord(_OTHER)]
 
 
-def _denies(asked: str) -> bool:
-    """Whether the question itself is what is not so."""
-    return bool({"not", "never", "isnt", "arent", "wasnt", "werent"} & set(words(asked)))
-
-
-def _without_denied(marked: str) -> str:
-    """Names that something is denied of, "X was not first", become no name."""
-    name = rf"{_SIGN}(?: \([^)]*\))?"
-    denied = (
-        rf"{_listed(name)} (?:\w+ly )?"
-        r"(?:(?:is|was|are|were|do|does|did|has|had)(?: \w+ly)? not"
-        r"|isnt|wasnt|arent|werent|dont|doesnt|didnt|hasnt|hadnt)\b(?! (?:only|just|merely)\b)"
-    )
-    return _unnamed(denied, marked)
-
-
-def _without_compared(marked: str) -> str:
-    """Names that something is only compared with, or that are denied, become no name."""
-    before = (
-        rf"(?:\b(?:than|unlike|compared (?:to|with)|versus|vs)(?: \w+){{0,4}}?"
-        rf"|\b(?:not|isnt|wasnt|nor|neither|before|after|over|by)(?: the| that of)?) {_listed(_SIGN)}"
-    )
-    return _unnamed(before, marked)
-
-
 def _listed(name: str) -> str:
     return rf"{name}(?:(?:,| and| or|, and|, or) (?:the )?{name})*"
 
 
+_DENIED = (
+    _listed(rf"{_SIGN}(?: \([^)]*\))?")
+    + r" (?:\w+ly )?(?:(?:is|was|are|were|do|does|did|has|had)(?: \w+ly)? not"
+    r"|isnt|wasnt|arent|werent|dont|doesnt|didnt|hasnt|hadnt)\b(?! (?:only|just|merely)\b)"
+)
+"""Names that something is denied of, "X was not first"."""
+_COMPARED = (
+    r"(?:\b(?:than|unlike|compared (?:to|with)|versus|vs)(?: \w+){0,4}?"
+    rf"|\b(?:not|isnt|wasnt|nor|neither|before|after|over|by)(?: the| that of)?) {_listed(_SIGN)}"
+)
+"""Names that something is only compared with, or that are denied."""
+
+
 def _unnamed(pattern: str, marked: str) -> str:
+    """Names in what fits become no name."""
     return re.sub(pattern, lambda found: re.sub(_SIGN, _OTHER, found.group()), marked)
 
 
@@ -318,12 +273,9 @@ def _begun(asserted: str) -> set[str]:
     """The name that the answer begins with, if nothing else is in that sentence but a reason."""
     sentence = re.split(r"[.!?;\n]|\b(?:because|since)\b", asserted.strip(" \"'([-"), maxsplit=1)[0]
     signs = set(_signs(sentence))
-    rest = re.sub(
-        rf"\([^)]*\)|\b(?:and )?not (?:the )?{_OTHER}"
-        r"|\b(?:the|it|is|was|answer|correct|final|movie|option|film|one)\b|\W",
-        "",
-        sentence,
-    )
+    denied = rf"\([^)]*\)|\b(?:and )?not (?:the )?{_OTHER}"
+    said = r"\b(?:the|it|is|was|answer|correct|final|movie|option|film|one)\b|\W"
+    rest = re.sub(rf"{denied}|{said}", "", sentence)
     return signs if len(signs) == 1 and set(rest) <= signs else set()
 
 

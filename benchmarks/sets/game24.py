@@ -8,225 +8,39 @@ so that a state is never wrong, only unpromising.
 
 from __future__ import annotations
 
-import ast
-import csv
 import re
-from collections import Counter
-from collections.abc import Generator  # noqa: TC003  the declarations read it
-from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.questions import DataMissing, Question, QuestionSet
-from llmorch import function
+from benchmarks.questions import DataMissing, Question, QuestionSet, rows_of
+from examples.tools.game24 import GOAL, best, propose, solves, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-GOAL = 24
-MAX_STATES = 12
-"""The most steps that are taken from one proposal, and states that one evaluation reads."""
-MAX_ANSWER = 2_000
-"""Characters of an answer that are looked at."""
 PUBLISHED = "the puzzles are published at https://github.com/princeton-nlp/tree-of-thought-llm (MIT)"
 
-_STEP = re.compile(
-    r"(-?\d{1,9}(?:/\d{1,9})?)\s*([-+*/x\u00d7\u00f7])\s*(-?\d+(?:/\d+)?)\s*=\s*(-?\d+(?:/\d+)?)"
-)
-_RATINGS = {"sure": 20.0, "likely": 1.0, "impossible": 0.001}
-_EXPRESSION = re.compile(r"[\d\s()+*/-]{5,200}")
-_OPERATORS = {"x": "*", "\u00d7": "*", "\u00f7": "/", "\u2212": "-"}
+
+def questions(data: Path) -> list[Question]:
+    """One question a puzzle of ``game24/puzzles.csv``."""
+    path = data / "game24" / "puzzles.csv"
+    puzzles = [puzzle for (puzzle,) in rows_of(path, PUBLISHED, "Puzzles")]
+    if not puzzles or not all(re.fullmatch(r"\d{1,3}( \d{1,3}){3}", puzzle) for puzzle in puzzles):
+        raise DataMissing(f"{path}: a puzzle is four numbers, as in 1 2 3 4; {PUBLISHED}")
+    asked = f"Get {GOAL} from the numbers {{}} with + - * and /, each number used once."
+    return [
+        Question(puzzle.replace(" ", "-"), asked.format(puzzle), puzzle) for puzzle in dict.fromkeys(puzzles)
+    ]
 
 
-class Game24:
-    """Puzzles of four numbers from ``game24/puzzles.csv``."""
-
-    name = "game24"
-    examples = Path(__file__).parent / "examples" / "game24.plans"
-    processors = 2
-
-    def questions(self, data: Path) -> list[Question]:
-        """One question a puzzle."""
-        path = data / "game24" / "puzzles.csv"
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                puzzles = [row["Puzzles"] for row in csv.DictReader(file)]
-        except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
-            raise DataMissing(f"{path} can't be read ({error!r}); {PUBLISHED}") from None
-        if not puzzles or not all(re.fullmatch(r"\d{1,3}( \d{1,3}){3}", puzzle or "") for puzzle in puzzles):
-            raise DataMissing(f"{path}: a puzzle is four numbers, as in 1 2 3 4; {PUBLISHED}")
-        return [
-            Question(
-                puzzle.replace(" ", "-"),
-                f"Get {GOAL} from the numbers {puzzle} with + - * and /, each number used once.",
-                answer=puzzle,
-            )
-            for puzzle in dict.fromkeys(puzzles)
-        ]
-
-    def functions(self, data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
-        """The proposer, the evaluator, and what tells the steps."""
-        return [propose, best, steps]
-
-    def right(self, question: Question, answer: Any, work: Path) -> bool:
-        """Whether the answer's steps lead from the puzzle's numbers to 24."""
-        return solves(str(question.answer), str(answer))
+def functions(data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
+    """The proposer, the evaluator, and what tells the steps."""
+    return [propose, best, steps]
 
 
-@function(asks_model=True, pure=True)
-def propose(state: str) -> Generator[str, str, list[str]]:
-    """Propose next steps from a state, each two of its numbers made into one; returns the new states.
-
-    Where no step that can be made was proposed, the state itself is returned.
-
-    Args:
-        state: The numbers that are left, as in "4 4 6 8", or a state that was returned.
-    """
-    numbers = _left(state)
-    if len(numbers) < 2:
-        return [state]
-    shown = " ".join(str(number) for number in numbers)
-    reply = yield (
-        f"Numbers: {shown}\nWrite 8 different steps towards {GOAL}. Each step takes two of these numbers and "
-        "one of + - * /, as in 4 + 8 = 12. Write one step a line and nothing else."
-    )
-    found = dict.fromkeys(
-        made for match in _STEP.finditer(reply) if (made := _after(state, *match.group(1, 2, 3))) is not None
-    )
-    return list(found)[:MAX_STATES] or [state]
+def right(question: Question, answer: Any, work: Path) -> bool:
+    """Whether the answer's steps lead from the puzzle's numbers to 24."""
+    return solves(str(question.answer), str(answer))
 
 
-@function(asks_model=True, pure=True)
-def best(states: list[str], k: int = 3) -> Generator[str, str, list[str]]:
-    """Evaluate states by how likely they lead to 24, and return the k best, the best first.
-
-    There are always k, so that a plan can count on them: the last is repeated if there are fewer.
-
-    Args:
-        states: States that were returned, as a list; lists are joined by +.
-        k: How many to return.
-    """
-    if not states:
-        raise ValueError("there are no states to choose from")
-    k = max(1, min(k, MAX_STATES))
-    rated: list[tuple[float, str]] = []
-    for state in dict.fromkeys(states[: 4 * MAX_STATES]):
-        numbers = _left(state)
-        if len(numbers) == 1:
-            rated.append((2 * _RATINGS["sure"] if numbers[0] == GOAL else 0.0, state))
-    asked = [state for state in dict.fromkeys(states) if len(_left(state)) > 1][:MAX_STATES]
-    if asked and not any(rating > _RATINGS["sure"] for rating, _ in rated):
-        listed = "\n".join(f"{at}. {' '.join(map(str, _left(state)))}" for at, state in enumerate(asked, 1))
-        reply = yield (
-            f"Can {GOAL} be reached from these numbers with + - * /?\n{listed}\n"
-            "Write for each line its number and one word: sure, likely or impossible."
-        )
-        words = dict(re.findall(r"(\d+)\W+(sure|likely|impossible)", reply.lower()))
-        rated += [(_RATINGS[words.get(str(at), "impossible")], state) for at, state in enumerate(asked, 1)]
-    rated.sort(key=lambda item: -item[0])
-    chosen = [state for _, state in rated[:k]]
-    return chosen + chosen[-1:] * (k - len(chosen))
-
-
-@function(kind="inout", pure=True)
-def steps(states: list[str]) -> str:
-    """The steps of the first state that has reached 24, or what the first one came to.
-
-    Args:
-        states: States that were returned, the best first.
-    """
-    reached = next((state for state in states if _left(state) == [GOAL]), None)
-    if reached is not None:
-        return reached.split(" by ", 1)[-1]
-    return f"not solved: {states[0]}" if states else "not solved"
-
-
-def _left(state: str) -> list[Fraction]:
-    """The numbers that are left in a state."""
-    try:
-        return [Fraction(part) for part in state.split(" by ", 1)[0].split()]
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"{state[:80]!r} is no state: write numbers, as in 4 4 6 8") from None
-
-
-def _after(state: str, first: str, operator: str, second: str) -> str | None:
-    """The state after a step, or ``None`` if the step can't be made."""
-    left = _left(state)
-    try:
-        one, other = Fraction(first), Fraction(second)
-        left.remove(one)
-        left.remove(other)
-        made = _computed(one, operator, other)
-    except (ValueError, ZeroDivisionError):
-        return None
-    operator = _OPERATORS.get(operator, operator)
-    before = state.split(" by ", 1)[1] + ", " if " by " in state else ""
-    numbers = " ".join(str(number) for number in sorted([*left, made]))
-    return f"{numbers} by {before}{one} {operator} {other} = {made}"
-
-
-def _computed(one: Fraction, operator: str, other: Fraction) -> Fraction:
-    match _OPERATORS.get(operator, operator):
-        case "+":
-            return one + other
-        case "-":
-            return one - other
-        case "*":
-            return one * other
-        case _:
-            return one / other
-
-
-def solves(puzzle: str, answer: str) -> bool:
-    """Whether steps, ``4 + 8 = 12, 6 - 4 = 2, 12 * 2 = 24``, or an expression use the numbers up for 24."""
-    answer = answer[:MAX_ANSWER]
-    for sign, plain in _OPERATORS.items():
-        answer = answer.replace(sign, plain)
-    return _steps_solve(puzzle, answer) or any(
-        _expression_solves(puzzle, text) for text in _EXPRESSION.findall(answer)
-    )
-
-
-def _steps_solve(puzzle: str, answer: str) -> bool:
-    left = Counter(Fraction(part) for part in puzzle.split())
-    for first, operator, second, result in _STEP.findall(answer):
-        try:
-            one, other = Fraction(first), Fraction(second)
-            made = _computed(one, operator, other)
-            if made != Fraction(result):
-                return False
-        except (ZeroDivisionError, ValueError):
-            return False
-        left.subtract([one, other])
-        if min(left.values()) < 0:
-            return False
-        left[made] += 1
-        if +left == Counter([Fraction(GOAL)]):
-            return True
-    return False
-
-
-def _expression_solves(puzzle: str, text: str) -> bool:
-    """Whether an expression over exactly the puzzle's numbers has the value 24."""
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-        used: list[int] = []
-        value = _value(tree, used)
-    except (SyntaxError, ValueError, ZeroDivisionError, RecursionError, MemoryError):
-        return False
-    return value == GOAL and Counter(used) == Counter(int(part) for part in puzzle.split())
-
-
-def _value(node: ast.expr, used: list[int]) -> Fraction:
-    match node:
-        case ast.Constant(value=int(number)) if not isinstance(number, bool) and len(used) < MAX_STATES:
-            used.append(number)
-            return Fraction(number)
-        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() as operator, right=right):
-            sign = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}[type(operator)]
-            return _computed(_value(left, used), sign, _value(right, used))
-        case _:
-            raise ValueError("not arithmetic")
-
-
-SET: QuestionSet = Game24()
+SET = QuestionSet("game24", 2, questions, functions, right)

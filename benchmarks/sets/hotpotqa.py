@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.questions import Question
-from benchmarks.sets.answers import chosen, contains, near, number_in, plain, says, words
-from benchmarks.sets.pages import Page, Pages, name_of, records, shortened
+from benchmarks.questions import Question, QuestionSet, pages_of, records_of
+from benchmarks.sets.answers import chosen, contains, near, number_in, plain, says
+from examples.tools.pages import Pages, name_of
+from examples.tools.words import words
 from llmorch import function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 PUBLISHED = "HotpotQA is published at https://hotpotqa.github.io (CC BY-SA 4.0); the set takes its comparison questions"
 MOST_WORDS = 150
@@ -29,82 +29,36 @@ _DATE = re.compile(
     r"[a-z]*\.?(?:\s+(?P<or_day>\d{1,2})(?:st|nd|rd|th)?\b)?,?\s+(?:of\s+)?)?\b(?P<year>[12]\d{3}s?)\b",
     re.IGNORECASE,
 )
-
 _CONNECTING = frozenset({"a", "an", "the", "of", "in", "on", "at", "and", "for", "to", "vs", "v"})
+_AROUND = ".,\"'()!?"
 
 
-class HotpotQA:
-    """The question set; see ``benchmarks.questions.QuestionSet``."""
+def questions(data: Path) -> list[Question]:
+    """Every question; its details are the titles of the pages that answer it, where known."""
+    found = records_of(data / "hotpotqa" / "questions.json", PUBLISHED, question=str, answer=str)
+    made = []
+    for number, item in enumerate(found, 1):
+        titles = [title for title in item.get("gold_titles") or [] if isinstance(title, str)]
+        asked = " ".join(item["question"].split())
+        made.append(Question(str(item.get("id", number)), asked, item["answer"], {"titles": titles}))
+    return made
 
-    name = "hotpotqa"
-    examples = Path(__file__).parent / "examples" / "hotpotqa.plans"
-    processors = 2
 
-    def questions(self, data: Path) -> list[Question]:
-        """Every question; its details are the titles of the pages that answer it, where known."""
-        found = records(data / "hotpotqa" / "questions.json", PUBLISHED, question=str, answer=str)
-        return [
-            Question(
-                str(item.get("id", number)),
-                " ".join(item["question"].split()),
-                item["answer"],
-                {"titles": [title for title in item.get("gold_titles") or [] if isinstance(title, str)]},
-            )
-            for number, item in enumerate(found, 1)
-        ]
+def functions(data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
+    """``search``, over all pages of the corpus."""
+    pages = pages_of(data / "hotpotqa" / "pages.jsonl", PUBLISHED)
 
-    def functions(self, data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
-        """``search``, over all pages of the corpus."""
-        del work
-        path = data / "hotpotqa" / "pages.jsonl"
-        pages = _pages(path, path.stat().st_mtime_ns if path.is_file() else 0)
+    @function(kind="inout", pure=True)
+    async def search(query: str) -> str:
+        """Search the encyclopedia and obtain the page that fits best.
 
-        @function(kind="inout", pure=True)
-        async def search(query: str) -> str:
-            """Search the encyclopedia and obtain the page that fits best.
-
-            Args:
-                query: The name of one person, place or thing.
-            """
-            await asyncio.sleep(delay)
-            return found_for(query, pages)
-
-        return [search]
-
-    def right(self, question: Question, answer: Any, work: Path) -> bool:
-        """Whether an answer says what the label says.
-
-        LLMCompiler's evaluation wants the label and nothing else, in lower case and without
-        articles and punctuation. A model that isn't tuned to that answers in sentences, so
-        here it depends on what is asked:
-
-        * yes or no: the answer begins or concludes by the word, and never by both;
-        * one of two things: it names the right one, and if it names both, it begins by the right
-          one alone, concludes by it, or says of it alone what was asked (``answers.chosen``);
-        * how many or how much: the number that it states is within 10 %;
-        * when: the date that it states is the same, and as exact as the label;
-        * anything else: it contains each word of the label that the question hasn't.
+        Args:
+            query: The name of one person, place or thing.
         """
-        del work
-        label = str(question.answer)
-        if words(label) in (["yes"], ["no"]):
-            return says(answer) is (words(label) == ["yes"])
-        names = compared(question)
-        matching = [index for index, forms in enumerate(names) if any(_same(label, form) for form in forms)]
-        if len(names) > 1 and len(matching) == 1:
-            right = matching[0]
-            names[right] = [*names[right], label]
-            return chosen(answer, names, asked=question.text, shortened=True) == right
-        number = number_in(label)
-        if number is not None and re.search(r"\bhow (?:many|much)\b", question.text, re.IGNORECASE):
-            return near(answer, number[1])
-        # A tenth of a year is two centuries, so dates have no margin.
-        if _DATE.search(label) and re.search(r"\bwhen\b", question.text, re.IGNORECASE):
-            return _dated(answer, label)
-        return contains(answer, label, asked=question.text)
+        await asyncio.sleep(delay)
+        return found_for(query, pages)
 
-
-SET = HotpotQA()
+    return [search]
 
 
 def found_for(query: str, pages: Pages) -> str:
@@ -112,21 +66,56 @@ def found_for(query: str, pages: Pages) -> str:
     found = pages.find(query, limit=4)
     if not found:
         raise LookupError(f"nothing found for {query!r}; search for the name of one person, place or thing")
-    best = found[0]
+    best, spaced = found[0], found[0].text.split()
+    text = best.text if len(spaced) <= MOST_WORDS else f"{' '.join(spaced[:MOST_WORDS])} ..."
     alike = [page.title for page in found[1:] if words(name_of(page.title)) == words(name_of(best.title))]
     see = f" (See also: {'; '.join(alike[:2])}.)" if alike else ""
-    return f"{best.title}: {shortened(best.text, MOST_WORDS)}{see}"
+    return f"{best.title}: {text}{see}"
+
+
+def right(question: Question, answer: Any, work: Path) -> bool:
+    """Whether an answer says what the label says.
+
+    LLMCompiler's evaluation wants the label and nothing else, in lower case and without
+    articles and punctuation. A model that isn't tuned to that answers in sentences, so
+    here it depends on what is asked:
+
+    * yes or no: the answer begins or concludes by the word, and never by both;
+    * one of two things: it names the right one, and if it names both, it begins by the right
+      one alone, concludes by it, or says of it alone what was asked (``answers.chosen``);
+    * how many or how much: the number that it states is within 10 %;
+    * when: the date that it states is the same, and as exact as the label;
+    * anything else: it contains each word of the label that the question hasn't.
+    """
+    label = str(question.answer)
+    if words(label) in (["yes"], ["no"]):
+        return says(answer) is (words(label) == ["yes"])
+    names = compared(question)
+    matching = [index for index, forms in enumerate(names) if any(_same(label, form) for form in forms)]
+    if len(names) > 1 and len(matching) == 1:
+        names[matching[0]] += [label]
+        return chosen(answer, names, asked=question.text, shortened=True) == matching[0]
+    number = number_in(label)
+    if number is not None and re.search(r"\bhow (?:many|much)\b", question.text, re.IGNORECASE):
+        return near(answer, number[1])
+    # A tenth of a year is two centuries, so dates have no margin.
+    if _DATE.search(label) and re.search(r"\bwhen\b", question.text, re.IGNORECASE):
+        return _dated(answer, label)
+    return contains(answer, label, asked=question.text)
+
+
+SET = QuestionSet("hotpotqa", 2, questions, functions, right)
 
 
 def _dated(answer: Any, label: str) -> bool:
     """Whether an answer states the label's dates: its last ones, or the first if it begins with them."""
-    right, said = _dates(label), _dates(plain(answer))
+    wanted, said = _dates(label), _dates(plain(answer))
     begins = _DATE.match(plain(answer).lstrip(" \"'(["))
-    stated = said[: len(right)] if begins else said[-len(right) :]
-    return len(stated) == len(right) and all(
-        wanted is None or wanted == given
-        for date, other in zip(right, stated, strict=True)
-        for wanted, given in zip(date, other, strict=True)
+    stated = said[: len(wanted)] if begins else said[-len(wanted) :]
+    return len(stated) == len(wanted) and all(
+        part in (None, given)
+        for date, other in zip(wanted, stated, strict=True)
+        for part, given in zip(date, other, strict=True)
     )
 
 
@@ -146,9 +135,10 @@ def compared(question: Question) -> list[list[str]]:
     """
     titles = [name_of(title) for title in question.details.get("titles", ())]
     for found in re.finditer(r",?\s+or\s+", question.text):
-        sides = [_last_name(question.text[: found.start()]), _first_name(question.text[found.end() :])]
-        if all(sides):
-            return [_forms(side, titles) for side in sides]
+        before = _run(question.text[: found.start()].split()[::-1])[::-1]
+        after = _run(re.split(r"[?;:]", question.text[found.end() :], maxsplit=1)[0].split())
+        if before and after:
+            return [_forms(" ".join(side), titles) for side in (before, after)]
     return [[title] for title in titles]
 
 
@@ -159,24 +149,15 @@ def _forms(side: str, titles: list[str]) -> list[str]:
     return meant if within else [side, *meant]
 
 
-def _last_name(text: str) -> str:
-    """The words with a capital at the end of a text, and what connects them."""
-    return " ".join(reversed(_run(list(reversed(text.split())))))
-
-
-def _first_name(text: str) -> str:
-    return " ".join(_run(re.split(r"[?;:]", text, maxsplit=1)[0].split()))
-
-
 def _run(tokens: list[str]) -> list[str]:
     """Leading words that belong to a name; words that only connect don't end it."""
     taken: list[str] = []
     for token in tokens:
-        bare = token.strip(".,\"'()!?")
+        bare = token.strip(_AROUND)
         if not (bare[:1].isupper() or bare[:1].isdigit() or bare.lower() in _CONNECTING):
             break
         taken.append(token)
-    while taken and taken[-1].strip(".,\"'()!?").lower() in _CONNECTING - {"the"}:
+    while taken and taken[-1].strip(_AROUND).lower() in _CONNECTING - {"the"}:
         taken.pop()
     return taken if any(token.lower() not in _CONNECTING for token in taken) else []
 
@@ -186,19 +167,9 @@ def _same(label: str, name: str) -> bool:
     said, named = words(label), words(name)
     if not said or not named:
         return False
-    if said[: len(named)] == named:
-        return True
-    joined = f" {' '.join(named)} "
-    if f" {' '.join(said)} " in joined:
+    if said[: len(named)] == named or f" {' '.join(said)} " in f" {' '.join(named)} ":
         return True
     rest = iter(said)
     return len(said) <= len(named) + 3 and all(
         any(one == word or (len(word) == 1 and one.startswith(word)) for one in rest) for word in named
     )
-
-
-@lru_cache(maxsize=1)
-def _pages(path: Path, changed: int) -> Pages:
-    """The pages of a file, read once as long as it stays as it is."""
-    del changed
-    return Pages(Page(item["title"], item["text"]) for item in records(path, PUBLISHED, title=str, text=str))

@@ -12,100 +12,97 @@ from __future__ import annotations
 import math
 import random
 import re
-from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.questions import DataMissing, Question, QuestionSet
+from benchmarks.questions import DataMissing, Question, QuestionSet, wordings
+from examples.tools.driving import cameras_of, frame_of, turn_in, turns_of
 from llmorch import function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    Groups = tuple[list[str], list[str]]
+    Draw = Callable[[Sequence[str], int, random.Random], Groups | None]
 
 COUNT = 50
 PUBLISHED = "the KITTI odometry set is published at https://www.cvlibs.net/datasets/kitti/eval_odometry.php"
 TOLERANCE = 0.04
 """Degrees. Over 16 frames the computed turns were wrong by 0.012 (root mean square) and 0.019 at most;
 over 50 questions the differences were wrong by 0.007 (median) and 0.025 at most."""
-SHARE = 0.1
-"""What may be wrong of a large difference."""
+SHARE = 0.1  # what may be wrong of a large difference
 DRAWS = 60
 """How many groups are tried for one whose answer is far enough from none."""
 
-Pose = tuple[float, ...]
-Groups = tuple[list[str], list[str]]
 
+def questions(data: Path) -> list[Question]:
+    """Questions about groups drawn by a fixed seed: the same for the same files."""
+    turns = _readable(turns_of, data / "kitti")
+    images = sorted(turns, key=frame_of)
+    if len(images) < 6:
+        few = f"{data / 'kitti'}: {len(images)} images have a pose and a neighbour"
+        raise DataMissing(f"{few}, and a question needs 6; {PUBLISHED}")
+    chance = random.Random("two systems")
+    found: list[Question] = []
+    asked: set[str] = set()
 
-class Kitti:
-    """Differences of average turns, over images ``kitti/image_l`` and ``image_r``."""
+    def difference_of(groups: Groups) -> float:
+        a, b = (math.fsum(turns[image] for image in group) / len(group) for group in groups)
+        return a - b
 
-    name = "kitti"
-    examples = Path(__file__).parent / "examples" / "kitti.plans"
-    processors = 4
-
-    def questions(self, data: Path) -> list[Question]:
-        """Questions about groups drawn by a fixed seed: the same for the same files."""
-        turns = turns_of(data / "kitti")
-        images = sorted(turns, key=_frame)
-        if len(images) < 6:
-            raise DataMissing(
-                f"{data / 'kitti'}: {len(images)} images have a pose and a neighbour, and a question needs 6; "
-                + PUBLISHED
-            )
-        chance = random.Random("two systems")
-        found: list[Question] = []
-        asked: set[str] = set()
-        for number in range(COUNT):
-            pattern = PATTERNS[number % len(PATTERNS)]
-            text = pattern.texts[number // len(PATTERNS) % len(pattern.texts)]
-            drawn = [groups for _ in range(DRAWS) if (groups := pattern.draw(images, pattern.size, chance))]
-            fresh = [groups for groups in drawn if pattern.words(text, groups) not in asked]
-            if not fresh:
-                continue
+    for number in range(COUNT):
+        draw, size, texts = PATTERNS[number % len(PATTERNS)]
+        text = texts[number // len(PATTERNS) % len(texts)]
+        drawn = [groups for _ in range(DRAWS) if (groups := draw(images, size, chance))]
+        fresh = [groups for groups in drawn if worded(text, size, groups) not in asked]
+        if fresh:
             # Among alike images many differences are next to nothing, which is easily guessed.
-            clear = (groups for groups in fresh if abs(_difference(turns, groups)) >= 2 * TOLERANCE)
-            groups = next(clear, None) or max(fresh, key=lambda groups: abs(_difference(turns, groups)))
-            asked.add(query := pattern.words(text, groups))
+            clear = (groups for groups in fresh if abs(difference_of(groups)) >= 2 * TOLERANCE)
+            groups = next(clear, None) or max(fresh, key=lambda groups: abs(difference_of(groups)))
+            asked.add(query := worded(text, size, groups))
             details = {"a": groups[0], "b": groups[1]}
-            answer = _difference(turns, groups)
-            found.append(Question(f"kitti-{len(found) + 1}", query, answer, details))
-        return found
-
-    def functions(self, data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
-        """``turn_angle`` computes for a few seconds on one core; nothing is written."""
-        folder = (data / "kitti").resolve()
-        cameras_of(folder)  # says now if they can't be read
-        if find_spec("cv2") is None:
-            raise DataMissing("kitti: OpenCV is not installed; pip install opencv-python-headless")
-
-        @function(kind="compute", pure=True)
-        def turn_angle(image: str) -> float:
-            """Compute from stereo images by how many degrees the car turns from an image to the next one.
-
-            Args:
-                image: The name of the image, such as "000123.png".
-            """
-            return turn_in(folder, image)
-
-        return [turn_angle, average, difference]
-
-    def right(self, question: Question, answer: Any, work: Path) -> bool:
-        """Whether the difference, with its sign, is that of the poses within ``TOLERANCE`` or ``SHARE``."""
-        value = number_in(answer)
-        return value is not None and math.isclose(value, question.answer, rel_tol=SHARE, abs_tol=TOLERANCE)
+            found.append(Question(f"kitti-{len(found) + 1}", query, difference_of(groups), details))
+    return found
 
 
-def turn_in(folder: Path, image: str) -> float:
-    """The turn from an image to the next one, in degrees, computed."""
-    from benchmarks.sets.stereo import Camera, Frame, turn_between
+def functions(data: Path, work: Path, delay: float = 0.0) -> list[Callable[..., Any]]:
+    """``turn_angle`` computes for a few seconds on one core; nothing is written."""
+    folder = (data / "kitti").resolve()
+    _readable(cameras_of, folder)  # says now if they can't be read
+    if find_spec("cv2") is None:
+        raise DataMissing("kitti: OpenCV is not installed; pip install opencv-python-headless")
 
-    left, right = cameras_of(folder)
-    before, after = (
-        Frame.read(folder / "image_l" / name, folder / "image_r" / name)
-        for name in step_of(image, images_of(folder))
-    )
-    return round(turn_between(before, after, Camera.of(left, right)), 4)
+    @function(kind="compute", pure=True)
+    def turn_angle(image: str) -> float:
+        """Compute from stereo images by how many degrees the car turns from an image to the next one.
+
+        Args:
+            image: The name of the image, such as "000123.png".
+        """
+        return turn_in(folder, image)
+
+    return [turn_angle, average, difference]
+
+
+def _readable(read: Callable[[Path], Any], folder: Path) -> Any:
+    """What is read of a drive. Raises ``DataMissing``."""
+    try:
+        return read(folder)
+    except (OSError, ValueError) as error:
+        told = (
+            f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.strerror else error
+        )
+        raise DataMissing(f"{told}; {PUBLISHED}") from None
+
+
+def right(question: Question, answer: Any, work: Path) -> bool:
+    """Whether the difference, with its sign, is that of the poses within ``TOLERANCE`` or ``SHARE``."""
+    value = number_in(answer)
+    return value is not None and math.isclose(value, question.answer, rel_tol=SHARE, abs_tol=TOLERANCE)
+
+
+SET = QuestionSet("kitti", 4, questions, functions, right)
 
 
 @function(kind="inout", pure=True)
@@ -131,80 +128,6 @@ def difference(a: float, b: float) -> float:
     return round(a - b, 4)
 
 
-def turns_of(folder: Path) -> dict[str, float]:
-    """The turn that the poses give for each image, where there is a pose of both its frames."""
-    images = images_of(folder)
-    poses = matrices_in(folder / "poses.txt")
-    turns = {}
-    for image in images:
-        try:
-            before, after = step_of(image, images)
-        except LookupError:
-            continue
-        if max(_frame(before), _frame(after)) < len(poses):
-            turns[image] = turn_of(poses[_frame(before)], poses[_frame(after)])
-    return turns
-
-
-def turn_of(before: Pose, after: Pose) -> float:
-    """Degrees of heading between two poses, 3x4 matrices row by row; to the right is positive."""
-    # Two entries of the relative rotation: columns of one pose times the third column of the other.
-    sine = sum(before[4 * row] * after[4 * row + 2] for row in range(3))
-    cosine = sum(before[4 * row + 2] * after[4 * row + 2] for row in range(3))
-    return math.degrees(math.atan2(sine, cosine))
-
-
-def images_of(folder: Path) -> list[str]:
-    """Names of the images that are there from both cameras."""
-    names = []
-    for side in ("image_l", "image_r"):
-        if not (folder / side).is_dir():
-            raise DataMissing(f"{folder / side}: there is no such folder; {PUBLISHED}")
-        names.append({path.name for path in (folder / side).glob("*.png") if path.stem.isdecimal()})
-    return sorted(names[0] & names[1], key=_frame)
-
-
-def step_of(image: str, images: Sequence[str]) -> tuple[str, str]:
-    """The image and the next one; the one before and the image, where there is no next one."""
-    if image not in images:
-        raise LookupError(f"{image}: there is no such image; there are {images[0]} to {images[-1]}")
-    for step in (1, -1):
-        other = f"{_frame(image) + step:0{len(image) - 4}}.png"
-        if other in images:
-            return (image, other) if step == 1 else (other, image)
-    raise LookupError(f"{image}: neither the image after it nor the one before it is there")
-
-
-def cameras_of(folder: Path) -> tuple[Pose, Pose]:
-    """The projection matrices of the left and the right camera."""
-    cameras = matrices_in(folder / "calib.txt")
-    if len(cameras) < 2:
-        raise DataMissing(
-            f"{folder / 'calib.txt'}: {len(cameras)} matrices, not those of two cameras; {PUBLISHED}"
-        )
-    return cameras[0], cameras[1]
-
-
-def matrices_in(path: Path) -> list[Pose]:
-    """The 3x4 matrices of a file, one a line; a label before it, such as ``P0:``, does no harm."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataMissing(f"{path}: can't be read ({type(error).__name__}); {PUBLISHED}") from None
-    matrices = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            matrix = tuple(float(item) for item in line.rpartition(":")[2].split())
-        except ValueError:
-            matrix = ()
-        if len(matrix) != 12:
-            raise DataMissing(f"{path}, line {number}: not the 12 numbers of a 3x4 matrix; {PUBLISHED}")
-        matrices.append(matrix)
-    return matrices
-
-
 def number_in(answer: Any) -> float | None:
     """A number, or the last one in a text, file names aside."""
     if isinstance(answer, str):
@@ -213,107 +136,54 @@ def number_in(answer: Any) -> float | None:
     return float(answer) if isinstance(answer, int | float) and not isinstance(answer, bool) else None
 
 
-def _frame(image: str) -> int:
-    return int(Path(image).stem)
-
-
-def _difference(turns: dict[str, float], groups: Groups) -> float:
-    a, b = (math.fsum(turns[image] for image in group) / len(group) for group in groups)
-    return a - b
-
-
-def _runs(images: Sequence[str], length: int) -> list[list[str]]:
-    """Every run of consecutive images of a length."""
-    runs = (list(images[first : first + length]) for first in range(len(images) - length + 1))
-    return [run for run in runs if _frame(run[-1]) - _frame(run[0]) == length - 1]
-
-
 def _any(images: Sequence[str], size: int, chance: random.Random) -> Groups | None:
     if len(images) < 2 * size:
         return None
     drawn = chance.sample(images, 2 * size)
-    return sorted(drawn[:size], key=_frame), sorted(drawn[size:], key=_frame)
+    return sorted(drawn[:size], key=frame_of), sorted(drawn[size:], key=frame_of)
+
+
+def _run(images: Sequence[str], length: int, chance: random.Random) -> list[str]:
+    """A run of consecutive images of a length; ``[]`` if there is none."""
+    runs = (list(images[first : first + length]) for first in range(len(images) - length + 1))
+    consecutive = [run for run in runs if frame_of(run[-1]) - frame_of(run[0]) == length - 1]
+    return chance.choice(consecutive) if consecutive else []
 
 
 def _alternating(images: Sequence[str], size: int, chance: random.Random) -> Groups | None:
-    runs = _runs(images, 2 * size)
-    run = chance.choice(runs) if runs else []
-    odd = [image for image in run if _frame(image) % 2]
+    run = _run(images, 2 * size, chance)
+    odd = [image for image in run if frame_of(image) % 2]
     return (odd, [image for image in run if image not in odd]) if run else None
 
 
 def _halves(images: Sequence[str], size: int, chance: random.Random) -> Groups | None:
-    runs = _runs(images, 2 * size)
-    run = chance.choice(runs) if runs else []
+    run = _run(images, 2 * size, chance)
     return (run[:size], run[size:]) if run else None
 
 
 def _apart(images: Sequence[str], size: int, chance: random.Random) -> Groups | None:
     """Two runs that share no image."""
-    runs = _runs(images, size)
-    a, b = (chance.choice(runs), chance.choice(runs)) if runs else ([], [])
-    return None if set(a) & set(b) or not runs else (a, b)
+    a, b = _run(images, size, chance), _run(images, size, chance)
+    return (a, b) if a and not set(a) & set(b) else None
 
 
-@dataclass(frozen=True)
-class Pattern:
-    """How two groups are drawn, and the ways to ask about them."""
-
-    draw: Callable[[Sequence[str], int, random.Random], Groups | None]
-    size: int
-    texts: tuple[str, ...]
-
-    def words(self, text: str, groups: Groups) -> str:
-        """``{a}`` and ``{b}`` list the groups; ``{from_a}``, ``{from_b}`` and ``{from_all}`` name their ends."""
-        a, b = groups
-        ends = {"from_a": a, "from_b": b, "from_all": sorted(a + b, key=_frame)}
-        return text.format(
-            a=f"{', '.join(a[:-1])} and {a[-1]}",
-            b=f"{', '.join(b[:-1])} and {b[-1]}",
-            size={3: "three", 4: "four"}[self.size],
-            **{name: f"{names[0]} to {names[-1]}" for name, names in ends.items()},
-        )
-
-
-LISTED = (
-    "We collected stereo images of two driving systems: {a} of system A, and {b} of system B. Process each image "
-    "with turn_angle, average the angles of each system, and subtract the average of system B from the average "
-    "of system A.",
-    "Compute the turn angles of the images {a} (system A) and {b} (system B). What is the average of system A "
-    "minus the average of system B, in degrees?",
-    "By how many degrees does system A, with the images {a}, turn more on average than system B, with the images "
-    "{b}? It is negative if it turns less.",
+_WORDS = wordings("kitti")
+PATTERNS: Sequence[tuple[Draw, int, Sequence[str]]] = (
+    (_alternating, 4, _WORDS["alternating"]),
+    (_any, 4, _WORDS["listed"]),
+    (_halves, 4, _WORDS["halves"]),
+    (_any, 3, _WORDS["listed"]),
+    (_apart, 4, _WORDS["apart"]),
+    (_alternating, 3, _WORDS["alternating"]),
+    (_any, 4, _WORDS["listed"]),
 )
-ALTERNATING = (
-    "We collect stereo images for both systems A and B, named from {from_all}, with odd-numbered images for system "
-    "A and even-numbered images for system B. Process all images with turn_angle. Compute the average angle of "
-    "each system. Finally, calculate the difference in average angles, system A minus system B, to quantify the "
-    "difference in their stability.",
-    "The stereo images {from_all} come from two systems in turn: the odd-numbered ones from A, the even-numbered "
-    "ones from B. Compute every turn angle, the average of each system, and the average of A minus the average "
-    "of B.",
-)
-HALVES = (
-    "We collect stereo images named from {from_all}. The first {size} are of system A, the last {size} of system "
-    "B. Compute the turn angle of each image and the average of each system. Then subtract the average of system "
-    "B from that of system A.",
-    "Of the images {from_all}, the first half shows system A and the second half system B. What is the average "
-    "turn angle of system A minus that of system B?",
-)
-APART = (
-    "System A took the stereo images {from_a}, system B took {from_b}. Process all of them with turn_angle, average "
-    "the angles per system, and tell the difference, A minus B.",
-    "Compare the turn angles of two systems. The images {from_a} are of system A and the images {from_b} of system "
-    "B. Average the angles of each and subtract B's average from A's.",
-)
-PATTERNS = (
-    Pattern(_alternating, 4, ALTERNATING),
-    Pattern(_any, 4, LISTED),
-    Pattern(_halves, 4, HALVES),
-    Pattern(_any, 3, LISTED),
-    Pattern(_apart, 4, APART),
-    Pattern(_alternating, 3, ALTERNATING),
-    Pattern(_any, 4, LISTED),
-)
+"""How two groups are drawn, of how many images each, and the ways to ask about them."""
 
-SET: QuestionSet = Kitti()
+
+def worded(text: str, size: int, groups: Groups) -> str:
+    """``{a}`` and ``{b}`` list the groups; ``{from_a}``, ``{from_b}`` and ``{from_all}`` name their ends."""
+    a, b = groups
+    ends = {"from_a": a, "from_b": b, "from_all": sorted(a + b, key=frame_of)}
+    shown = {"a": f"{', '.join(a[:-1])} and {a[-1]}", "b": f"{', '.join(b[:-1])} and {b[-1]}"}
+    shown |= {name: f"{names[0]} to {names[-1]}" for name, names in ends.items()}
+    return text.format(size={3: "three", 4: "four"}[size], **shown)

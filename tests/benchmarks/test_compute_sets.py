@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.invented import HEIGHT, TURNS, WIDTH, write_drive, write_frames, write_news
 from benchmarks.questions import DataMissing
 from benchmarks.sets import agnews, cases, kitti
+from examples.tools import driving
 from llmorch import Orchestrator
 from llmorch.testing import ScriptedModel
+from tests.benchmarks.invented import HEIGHT, TURNS, WIDTH, write_drive, write_frames, write_news
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ def drive(tmp_path: Path) -> Path:
 def seen_drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same drive, of which the first and the last two images are seen."""
     pytest.importorskip("cv2")
-    from benchmarks.sets import stereo
+    from examples.tools import stereo
 
     monkeypatch.setattr(stereo, "DISPARITIES", 48)
     last = len(TURNS)
@@ -48,7 +49,7 @@ def test_the_computed_turn_is_that_of_the_poses(seen_drive) -> None:
     assert turn_angle(image="000000.png") == pytest.approx(TURNS[0], abs=0.1)
     last = len(TURNS)
     assert turn_angle(image=f"{last:06d}.png") == pytest.approx(TURNS[-1], abs=0.1)  # from the one before it
-    assert kitti.turns_of(seen_drive / "kitti")[f"{last:06d}.png"] == pytest.approx(TURNS[-1])
+    assert driving.turns_of(seen_drive / "kitti")[f"{last:06d}.png"] == pytest.approx(TURNS[-1])
 
 
 def test_a_turn_is_computed_in_a_process_of_its_own(seen_drive) -> None:
@@ -70,11 +71,11 @@ def test_images_with_nothing_on_them_have_no_turn(drive) -> None:
 
 
 def test_an_image_that_is_not_there_is_answered_with_those_that_are(drive) -> None:
-    images = kitti.images_of(drive / "kitti")
+    images = driving.images_of(drive / "kitti")
     with pytest.raises(LookupError, match=r"there are 000000\.png to 000011\.png"):
-        kitti.step_of("000012.png", images)
+        driving.step_of("000012.png", images)
     with pytest.raises(LookupError, match="neither the image after it nor the one before it is there"):
-        kitti.step_of("000003.png", ["000001.png", "000003.png", "000005.png"])
+        driving.step_of("000003.png", ["000001.png", "000003.png", "000005.png"])
 
 
 def test_the_questions_are_the_same_each_time_and_differ_from_each_other(drive) -> None:
@@ -120,7 +121,7 @@ def test_a_pose_that_is_none_is_named_with_its_line(drive) -> None:
     ):
         kitti.SET.questions(drive)
     path.unlink()
-    with pytest.raises(DataMissing, match=r"poses\.txt: can't be read"):
+    with pytest.raises(DataMissing, match=r"poses\.txt: No such file"):
         kitti.SET.questions(drive)
 
 
@@ -141,7 +142,7 @@ def answered(news: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Question, Pat
     """A question whose five calls were made, one after the other."""
     for module in ("sklearn", "matplotlib"):
         pytest.importorskip(module)
-    from benchmarks.sets import topics
+    from examples.tools import topics
 
     monkeypatch.setattr(topics, "MOVES", 250)
     monkeypatch.setattr(topics, "PASSES", 5)
@@ -217,7 +218,7 @@ def test_too_few_news_are_not_analysed(news) -> None:
 
 def test_remains_of_markup_are_no_words() -> None:
     pytest.importorskip("sklearn")
-    from benchmarks.sets.topics import plain
+    from examples.tools.topics import plain
 
     assert (
         plain(r'a\b #36;10 &lt;A HREF="x"&gt;c&lt;/A&gt; it#39;s &quot;d quot;') == 'a b $10  c  it\'s "d "'
@@ -276,7 +277,7 @@ def test_each_case_is_a_set_with_its_own_functions_and_examples(tmp_path) -> Non
     for question in questions:
         case = question.details["set"]
         assert case.questions(tmp_path) == [question]
-        assert case.examples == question.details["examples"]
+        assert case.examples.is_file()
         names = [*offered(case, tmp_path, tmp_path / question.id)]
         assert names == (
             ["chatbot", "aes"] if question.id == "encryption" else ["search", "chatbot", "python"]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import ast
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.peers import columns, load, markdown, measure, measuring, tasks
-from benchmarks.peers.columns import COLUMNS, QUICK, NoLimitError, Script, Setup
-from benchmarks.peers.environments import PEERS, NotInstalledError, Peer, python_of, reason_in
-from benchmarks.peers.table import PeerRow, is_right, save, words
+from benchmarks.peers import measuring, tasks
+from benchmarks.peers.adapters import PEERS
+from benchmarks.peers.columns import COLUMNS, QUICK, Measuring, NoLimitError, Script, Setup
+from benchmarks.peers.environments import NotInstalledError, reason_in
+from benchmarks.peers.measuring import PeerRow, is_right, markdown, measure, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,8 +60,8 @@ def on_threads(setup: Setup) -> Callable[[], object]:
     return run
 
 
-def outcome(column: str, adapter: columns.Adapter, folder: Path) -> dict[str, Any]:
-    return columns.measure(column, adapter, folder, QUICK, option=False)
+def outcome(column: str, adapter: Callable[[Setup], Callable[[], object]], folder: Path) -> dict[str, Any]:
+    return getattr(Measuring(adapter, folder, QUICK, option=False), column)()
 
 
 def test_a_script_gives_its_calls_once_and_then_hears_what_came_of_them() -> None:
@@ -70,22 +72,22 @@ def test_a_script_gives_its_calls_once_and_then_hears_what_came_of_them() -> Non
         ("call002", "step", {"number": 3}),
     ]
     assert script.told is None
-    assert not script.heard(tasks.stepped(1))
-    assert script.request(f"results: {tasks.stepped(1)}") == ()
-    assert script.heard(tasks.stepped(1))
-    assert not script.heard(tasks.stepped(3))
+    assert not script.heard("stepped", 1)
+    assert script.request(f"results: {tasks.said('stepped', 1)}") == ()
+    assert script.heard("stepped", 1)
+    assert not script.heard("stepped", 3)
     script.begin([(tasks.step, {"number": 1})])
     assert [call.id for call in script.request("go")] == ["call003"]
-    assert not script.heard(tasks.stepped(1))
+    assert not script.heard("stepped", 1)
 
 
 def test_every_result_says_which_call_it_is_of(tmp_path) -> None:
     path = tmp_path / "value.txt"
-    assert tasks.burn(3, 1) == tasks.burnt(3, 3)
-    assert tasks.doze(4, 0.0) == tasks.dozed(4)
+    assert tasks.burn(3, 1) == tasks.said("burnt", 3, 3)
+    assert tasks.doze(4, 0.0) == tasks.said("dozed", 4)
     assert tasks.write(5, str(path), "new", 0.0) != tasks.write(6, str(path), "new", 0.0)
-    assert tasks.read(5, str(path)) == tasks.found(5, "new")
-    assert tasks.step(1) == tasks.stepped(1)
+    assert tasks.read(5, str(path)) == tasks.said("found", 5, "new")
+    assert tasks.step(1) == tasks.said("stepped", 1)
     with pytest.raises(ValueError, match="step 2 can't be done"):
         tasks.step(tasks.FAILING)
 
@@ -243,26 +245,9 @@ def test_nothing_measured_is_not_right() -> None:
     assert words("sleep", []) == "not measured"
 
 
-def test_rows_are_read_back_as_they_were_written(tmp_path) -> None:
-    save([RIGHT, WRONG], tmp_path / "peers.json")
-    assert load(tmp_path / "peers.json") == [RIGHT, WRONG]
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "[1]", '[{"nobody": 1}]', '[{"name": "a", "outcomes": {"sleep": [{"seconds": 1}]}}]']
-)
-def test_a_file_that_holds_no_rows_is_refused_in_one_line(tmp_path, text) -> None:
-    path = tmp_path / "peers.json"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match="holds no rows of peers") as caught:
-        load(path)
-    assert str(caught.value).startswith(str(path))
-    assert "\n" not in str(caught.value)
-
-
 def test_our_row_is_measured_in_every_column(tmp_path) -> None:
-    told: list[str] = []
-    (row,) = measure(["llmorch"], 1, tmp_path, told.append, quick=True)
+    said: list[str] = []
+    (row,) = measure(["llmorch"], 1, tmp_path, said.append, quick=True)
     assert not row.problem
     assert list(row.outcomes) == list(COLUMNS)
     assert not [outcomes for outcomes in row.outcomes.values() if {"failed", "hangs"} & outcomes[0].keys()]
@@ -272,20 +257,17 @@ def test_our_row_is_measured_in_every_column(tmp_path) -> None:
     assert {"order", "failure", "timeout"} <= set(row.right)
     (unmended,) = row.with_option["failure"]
     assert (unmended["kept"], unmended["left"]) == (0, unmended["wanted"])
-    assert load(tmp_path / "peers.json") == [row]
-    measured = [f"llmorch: {column}" for column in COLUMNS]
-    measured.insert(
-        measured.index("llmorch: failure") + 1, "llmorch: failure with a model that names no other call"
-    )
-    assert told == ["llmorch: this checkout", *measured]
+    assert json.loads((tmp_path / "peers.json").read_text(encoding="utf-8")) == [asdict(row)]
+    assert said[0] == "llmorch: this checkout"
+    assert "llmorch: failure with a model that names no other call" in said
 
 
 def test_a_peer_that_hangs_or_breaks_has_that_in_its_row(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(measuring, "PEERS", {"slow": PEERS["llmorch"], "broken": Peer("broken", "run_none")})
-    (broken,) = measure(["broken"], 1, tmp_path, str, quick=True, columns=["order"])
-    assert "No module named benchmarks.peers.run_none" in broken.outcomes["order"][0]["failed"]
+    monkeypatch.setattr(measuring, "python_of", lambda *_: Path(sys.executable))
+    (broken,) = measure(["strands-agents"], 1, tmp_path, str, quick=True, columns=["order"])
+    assert "No module named 'strands'" in broken.outcomes["order"][0]["failed"]
     monkeypatch.setattr(measuring, "HANGING", 0.01)
-    (slow,) = measure(["slow"], 1, tmp_path, str, quick=True, columns=["order"])
+    (slow,) = measure(["llmorch"], 1, tmp_path, str, quick=True, columns=["order"])
     assert slow.outcomes == {"order": [{"hangs": 0.01}]}
 
 
@@ -299,65 +281,19 @@ def test_a_peer_that_can_not_be_installed_has_the_reason_in_its_row(tmp_path, mo
     assert row.outcomes == {}
 
 
-def test_an_environment_is_reused_only_if_it_is_complete_and_of_the_same_package(
-    tmp_path, monkeypatch
-) -> None:
-    asked: list[list[str]] = []
-    monkeypatch.setattr("benchmarks.peers.environments._asked", asked.append)
-    peer = Peer("some", "run_some", "some==1")
-    python = tmp_path / "run_some" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.touch()
-    (tmp_path / "run_some" / "complete.txt").write_text("some==1", encoding="utf-8")
-    assert python_of(peer, tmp_path) == python
-    assert asked == []
-    with pytest.raises(FileNotFoundError):  # nothing was made by what only notes what it is asked
-        python_of(Peer("some", "run_some", "some==2"), tmp_path)
-    assert asked[-1][-1] == "some==2"
-    assert not python.exists()
-
-
 def test_the_reason_in_an_output_is_its_error_or_its_last_line() -> None:
     assert reason_in("ERROR: no such package\nnotice: upgrade pip\n") == "ERROR: no such package"
     assert reason_in("Traceback\n  File x\nImportError: gone\n\n") == "ImportError: gone"
     assert reason_in("") == "it failed without a word"
 
 
-def test_every_peer_has_an_adapter_that_is_a_program() -> None:
-    for peer in PEERS.values():
-        source = (ROOT / "benchmarks" / "peers" / f"{peer.adapter}.py").read_text(encoding="utf-8")
-        names = {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
-        assert "adapter" in names, peer.name
-        assert source.rstrip().splitlines()[-1].strip().startswith("main(adapter, "), peer.name
-        assert set(peer.options) <= set(COLUMNS), peer.name
+def test_every_option_of_a_peer_is_for_a_column() -> None:
+    assert {column for peer in PEERS.values() for column in peer.options} <= set(COLUMNS)
 
 
 def test_what_runs_in_a_peers_environment_needs_only_the_standard_library() -> None:
-    code = "import benchmarks.peers, benchmarks.peers.columns, benchmarks.peers.__main__"
+    code = "import benchmarks.peers.__main__"
     done = subprocess.run(
         [sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--peers", "magic"], "there is no peer 'magic'"),
-        (["--columns", "cpu,magic"], "there is no column 'magic'"),
-        (["--repeats", "0"], "--repeats is at least 1"),
-        (["--keep"], "--keep needs --out"),
-        (["--show", "nowhere.json"], "nowhere.json can't be read"),
-    ],
-)
-def test_an_argument_that_can_not_be_is_refused(arguments, says) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.peers", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr

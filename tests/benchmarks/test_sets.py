@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.questions import DataMissing
+from benchmarks.questions import DataMissing, records_of
 from benchmarks.sets import hotpotqa, movierec, parallelqa
 from llmorch.declare.offered import as_functions, self_function
 from llmorch.plan import check, parse, with_answer
@@ -44,3 +44,28 @@ def test_the_examples_are_plans_that_could_run_and_use_every_result(
         plan = with_answer(check(parse(example.plan), functions), functions, example.query)
         used = {name for call in plan.calls for name in call.uses}
         assert {call.id for call in plan.calls} - used == {plan.calls[-1].id}, example.query
+
+
+def test_records_say_which_file_is_wrong_and_where_it_is_published(tmp_path: Path) -> None:
+    def reason(path: Path) -> str:
+        with pytest.raises(DataMissing) as raised:
+            records_of(path, "see example.org", title=str)
+        assert "\n" not in str(raised.value)
+        assert str(path) in str(raised.value)
+        assert "see example.org" in str(raised.value)
+        return str(raised.value)
+
+    broken, lines = tmp_path / "broken.json", tmp_path / "lines.jsonl"
+    assert "No such file" in reason(tmp_path / "none.json")
+    assert "directory" in reason(tmp_path)
+    broken.write_bytes(b"\xff\xfe")
+    assert "UTF-8" in reason(broken)
+    broken.write_text("[1,")
+    assert "JSON" in reason(broken)
+    for text in ("{}", "[]", "null"):
+        broken.write_text(text)
+        assert "list of records" in reason(broken)
+    broken.write_text('[{"title": "a"}, {"title": 1}]')
+    assert "record 2 has no 'title'" in reason(broken)
+    lines.write_text('{"title": "a\u2028b"}\n\n{"title": "c"}\n', encoding="utf-8")
+    assert [item["title"] for item in records_of(lines, "", title=str)] == ["a\u2028b", "c"]

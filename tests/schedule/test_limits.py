@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.limits import crowded, exceeded, overtaken, packable, random_mix, speedup, waiting
 from llmorch import PlanError, function
 from llmorch.declare.offered import as_functions
 from llmorch.declare.resources import Supply
@@ -28,6 +27,7 @@ from llmorch.schedule import (
     Wake,
     policy_named,
 )
+from tests.faults.mixes import crowded, exceeded, overtaken, packable, random_mix, speedup, waiting
 
 GIB = 2**30
 policies = st.sampled_from(sorted(POLICIES))
