@@ -650,7 +650,7 @@ def test_a_wrapper_of_an_async_function_that_is_not_async_runs_on_a_thread() -> 
         model=ScriptedModel(["x"]),
         learn=False,
     )
-    assert orchestrator.execute_sync("s1 = where(n=1)").answer == "llmorch-inline"
+    assert orchestrator.execute_sync("s1 = where(n=1)").answer == "llmorch-thread"
     assert orchestrator.execute_sync("s1 = there(n=1)").answer == threading.current_thread().name
 
 

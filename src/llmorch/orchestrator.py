@@ -29,7 +29,7 @@ from llmorch.runtime.driver import CALLING, Execution
 from llmorch.runtime.learning import FILE, Learning
 from llmorch.schedule import POLICIES, policy_named
 from llmorch.session import Session
-from llmorch.techniques import TECHNIQUES, Answer, RunPlan, Task, answer_of, parse_examples
+from llmorch.techniques import TECHNIQUES, Answer, RunPlan, Task, Technique, answer_of, parse_examples
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from llmorch.result import Result
     from llmorch.runtime.driver import Observer
     from llmorch.schedule import Policy
-    from llmorch.techniques import Conversation, Outcome, Technique
+    from llmorch.techniques import Conversation, Outcome
 
     E = TypeVar("E", bound=Execution)
     Ask = Callable[[str, Usage], Awaitable[str]]
@@ -206,7 +206,7 @@ class Orchestrator:
         async def ask(prompt: str, asker: Usage) -> str:
             return await replied(conversing, prompt, {}, asker)
 
-        said = {"observer": observer, "priority": _priority(priority)}
+        said = {"observer": _observer(observer), "priority": _priority(priority)}
         return Session(lambda kind: self._begin(ask, kind=kind, **said), self.functions)
 
     async def plan(
@@ -308,7 +308,7 @@ class Orchestrator:
         wrote: Callable[[str], None] | None,
         run: Run | None = None,
     ) -> Result:
-        if max_tokens is not None and (isinstance(max_tokens, bool) or not max_tokens >= 1):
+        if max_tokens is not None and not (type(max_tokens) is int and max_tokens >= 1):
             raise WrongArgument(f"max_tokens is at least 1, not {max_tokens!r}")
         task = self._task(query)
         ours = self._technique.last_answers and not self._replan
@@ -352,7 +352,9 @@ class Orchestrator:
         run: Run | None,
         **said: Any,
     ) -> Result:
-        begin = partial(self._begin, kind=Execution, observer=observer, priority=_priority(priority))
+        begin = partial(
+            self._begin, kind=Execution, observer=_observer(observer), priority=_priority(priority)
+        )
         play = Play(
             conversation=conversation,
             conversing=conversing,
@@ -409,7 +411,7 @@ def _processors(
 
 
 def _technique(said: str | Technique) -> Technique:
-    if not isinstance(said, str):
+    if isinstance(said, Technique):
         return said
     if said not in TECHNIQUES:
         raise WrongArgument(f"there is no technique {said!r}; there are {', '.join(TECHNIQUES)}")
@@ -417,10 +419,12 @@ def _technique(said: str | Technique) -> Technique:
 
 
 def _policy(said: str | Callable[[], Policy]) -> Callable[[], Policy]:
-    if not isinstance(said, str):
-        if isinstance(said, type) or not hasattr(said, "pop"):
-            return said
-        raise WrongArgument("policy is a name, or what makes a policy for each run, such as its class")
+    if callable(said):
+        return said
+    if hasattr(said, "pop"):
+        raise WrongArgument(
+            "policy is a name, or what makes a policy for each run: give the class, not an object"
+        )
     if said not in POLICIES:
         raise WrongArgument(f"there is no policy {said!r}; there are {', '.join(POLICIES)}")
     return partial(policy_named, said)
@@ -429,6 +433,12 @@ def _policy(said: str | Callable[[], Policy]) -> Callable[[], Policy]:
 def _times(name: str, said: int) -> int:
     if isinstance(said, bool) or not isinstance(said, int) or not 0 <= said <= MOST_TIMES:
         raise WrongArgument(f"{name} is a whole number from 0 to {MOST_TIMES}, not {said!r}")
+    return said
+
+
+def _observer(said: Observer | None) -> Observer | None:
+    if said is not None and not callable(said):
+        raise WrongArgument(f"observer is a function of a message and a time, not {said!r}")
     return said
 
 

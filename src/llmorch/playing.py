@@ -122,7 +122,7 @@ class Play:
     def _collected(
         self, answer: Answer, plan: Plan, execution: Execution | None, notes: Mapping[str, str] | None = None
     ) -> Result:
-        told = () if execution is None else (*execution.notes, *execution.store.notes.values())
+        told = () if execution is None else (*execution.notes.values(), *execution.store.notes.values())
         empty = Alone(self.functions, processors=self.processors, policy=policy_named("greedy"))
         return collect(
             answer,

@@ -91,12 +91,16 @@ class Processors:
             self._process, self._lock, self._door, self._local = os.getpid(), Lock(), None, None
         with self._lock:
             if self._local is None:
-                self._local = Local(self.count, self._devices)
+                self._local = Local(self.count, self._devices, self._measured)
             if self._door is None:
                 self._door = Door(self.count, self.supply, self._place or self._local, self._local)
             if self._place is None:
                 self._local.start(functions.values())
             return self._door
+
+    def _measured(self, function: Function, cpu: float, share: float) -> None:
+        if self._door is not None:
+            self._door.measured(function, cpu, share)
 
     async def close(self) -> None:
         """Stop what runs on them, and end every process and thread."""

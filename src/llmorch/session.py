@@ -154,7 +154,7 @@ class Calls(Execution):
             await super().__aexit__(kind, error, trace)
         finally:
             for id_ in list(self._added):
-                self._over(id_, "it was stopped: the session has ended")
+                self._over(id_)
 
     def given(self, call: CallId) -> FunctionCall:
         return self._added[call].call
@@ -197,7 +197,8 @@ class Calls(Execution):
         added = self._added.pop(call, None)
         if added is None:
             return
-        if why and not added.end.done():
+        if not added.end.done():
+            why = why or ("it was stopped: the session has ended" if self.closed else "it was cancelled")
             added.end.set_result(End(error=CallError(f"{added.call.function}: {why}")))
         added.over.set()
         state = self.core.states.get(call)

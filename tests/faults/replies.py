@@ -62,15 +62,15 @@ class _Breaking(ScriptedModel):
 
     def __init__(self, right: str, kind: str, chance: random.Random) -> None:
         super().__init__([])
-        self._right, self._kind, self._chance = right, kind, chance
+        self._right, self._fault, self._chance = right, kind, chance
 
     def _pieces(self, request: Any, number: int) -> Any:
         if number > 1:
             return _chunks(self._right)
         first = "".join(self._right.splitlines(keepends=True)[:3])
-        if self._kind == GARBAGE:
+        if self._fault == GARBAGE:
             return _chunks(first + self._chance.choice(_GARBAGE))
-        if self._kind == ENDLESS:
+        if self._fault == ENDLESS:
             return itertools.chain(_chunks(first), itertools.repeat(self._chance.choice(_ENDLESS) * _CHUNK))
         cut = self._right[: self._chance.randrange(len(self._right))]
         return [*_chunks(cut), ModelError("the reply broke off")]

@@ -284,3 +284,42 @@ def test_a_scripts_variable_that_was_set_anew_is_never_the_old_one_however_large
         expected.append(str([f"first of {size}", f"new {size}", f"first of {size}"]))
         expected.append(old)
     assert done.stdout.splitlines() == expected
+
+
+AND_BACK = r"""
+from llmorch import Orchestrator, function
+from llmorch.testing import ScriptedModel
+
+small, large, odd = 1, [1] * 100_000, {"lock": len}
+
+
+@function(kind="compute")
+def one() -> list:
+    return [small, large[0], odd.get("n")]
+
+
+@function(kind="compute")
+def other() -> list:
+    return [small, large[0], odd.get("n")]
+
+
+orchestrator = Orchestrator([one, other], model=ScriptedModel([]), processors=1, learn=False)
+told = []
+for n, name in enumerate(["one", "other", "one", "other", "one"]):
+    small, large, odd = n % 2, [n % 2] * 100_000, {"lock": len, "n": n % 2}
+    told.append(orchestrator.execute_sync(f"s1 = {name}()").answer)
+small, large, odd = 0, [0] * 100_000, {"lock": len, "n": 0}
+for name in ("other", "one", "other"):
+    told.append(orchestrator.execute_sync(f"s1 = {name}()").answer)
+print(told)
+"""
+
+
+def test_a_variable_that_another_function_has_told_anew_and_that_is_set_back_is_not_stale(tmp_path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(AND_BACK)
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    expected = [[n % 2] * 3 for n in range(5)] + [[0, 0, 0]] * 3
+    assert (done.stdout, done.stderr) == (f"{expected}\n", "")

@@ -60,7 +60,7 @@ async def exchange(
     # Before the clock of the call starts: importing what it needs may take long.
     for needed in (function.call,) if function.show is None else (function.call, function.show):
         known = process.known.get(id(needed))
-        if known is None or not known.is_current():
+        if known is None or not known.is_current(process.told):
             await tell(process, needed, function)
     if wanted := _needed(args) - process.loaded:
         await process.ask(pack(LOAD, sorted(wanted)))
@@ -109,7 +109,9 @@ async def _asked(process: Process, function: Function, args: Mapping[str, Any]) 
     if function.memory is not None:
         await process.watch(function.memory)
     answer = await process.ask(parcel, function.timeout)
-    if answer.kind not in (UNREAD, REFUSED):
+    if answer.kind in (UNREAD, REFUSED):
+        process.told.begin()  # nothing of it has arrived
+    else:
         process.told.sent()
     if function.memory is not None:
         await process.watch(0)

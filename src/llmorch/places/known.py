@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmorch.places.by_value import Unsent
     from llmorch.places.process import Process
     from llmorch.places.referred import Place
-    from llmorch.places.told import Change
+    from llmorch.places.told import Change, Told
     from llmorch.places.wire import Message
 
 
@@ -42,9 +42,9 @@ class Known:
         self.pickled = b""
         self.watched: Watched
 
-    def is_current(self) -> bool:
+    def is_current(self, told: Told) -> bool:
         """Whether all that a look can tell is as it was when the process was told; in a few microseconds."""
-        return (self.reference is not None or self.watched.is_all) and self.watched.is_current()
+        return (self.reference is not None or self.watched.is_all) and self.watched.is_current(told)
 
     @property
     def is_large(self) -> bool:
@@ -82,6 +82,7 @@ async def _introduced(process: Process, call: Callable[..., Any], function: Func
         known.pickled = by_value(call, function)
     known.watched = Watched(call, known.reference)
     await _remember(process, known, function)
+    known.watched.overwritten = process.told.overwritten
     process.known[id(call)] = known
     return known
 
@@ -89,7 +90,9 @@ async def _introduced(process: Process, call: Callable[..., Any], function: Func
 async def _renewed(process: Process, known: Known, function: Function) -> Known:
     """The same for a function that goes by value, and may have changed in any way."""
     watched = known.watched
-    if known.is_large or watched.is_all:
+    if process.told.overwritten != watched.overwritten:
+        known = await _introduced(process, known.call, function)
+    elif known.is_large or watched.is_all:
         if watched.moved_variables() or watched.moved(closures=True):
             known = await _introduced(process, known.call, function)
     elif by_value(known.call, function) != known.pickled:
@@ -106,6 +109,7 @@ async def _moved(process: Process, known: Known, function: Function) -> Known:
         known = Known(known.call)
         known.pickled = by_value(known.call, function)
     known.watched = Watched(known.call, known.reference)
+    process.told.begin()
     if moved := [(place, value) for place, value in moved if place.module != MAIN and value is not MISSING]:
         await _set(process, [_code(place, value, function) for place, value in moved], function)
     await _remember(process, known, function)
@@ -120,9 +124,11 @@ async def _remember(process: Process, known: Known, function: Function) -> None:
     answer = await _asked_to_load(process, known, checks, function)
     if answer.kind == OTHER:
         other = [code[index] for index in answer.value()]
+        process.told.begin()  # the function was not loaded, nor what it refers to
         await _set(process, [_code(place, value, function) for place, value in other], function)
         answer = await _asked_to_load(process, known, [], function)
     if answer.kind == REFUSED:
+        process.told.begin()
         message, detail = answer.value()
         hint = "define it in a module that can be imported from anywhere"
         text = f"{function.name} can't be loaded in a worker process: {message}; {hint}"

@@ -30,6 +30,8 @@ class Told:
     """What a process has of the program's variables: plain data as bytes."""
 
     def __init__(self) -> None:
+        self.overwritten = 0
+        """How often a variable was told otherwise than before: other functions may rely on what it was."""
         self._has: dict[Variable, bytes] = {}
         self._others: dict[Variable, Sight] = {}
         """Larger ones, and what isn't plain, as they were when they were sent."""
@@ -43,13 +45,19 @@ class Told:
 
     def unsent(self, path: str, value: object) -> bool:
         """Whether the process has a variable of the main program; if not, the message that was begun tells it."""
+        variable = MAIN, path
+        has, before = self._has.get(variable), self._others.get(variable)
         try:
             found = pickled(value)
         except NotPlainError:
-            self._news[MAIN, path] = b""  # not what it was
+            self._news[variable] = b""  # not what it was
+            self._other_news[variable] = seen = sight(value)
+            self.overwritten += bool(has) or (before is not None and differs(before, seen))
             return False
-        self._news[MAIN, path] = found
-        return self._has.get((MAIN, path)) == found
+        self._news[variable] = found
+        self._others.pop(variable, None)
+        self.overwritten += has is not None and has != found
+        return has == found
 
     def sent(self) -> None:
         """The message that was begun has arrived."""
@@ -66,8 +74,10 @@ class Told:
     def change(self, place: Place, value: bytes) -> Change | None:
         """What to send of a small variable: nothing where it is as it was."""
         variable = place.module, place.path
-        if self._has.get(variable) == value:
+        has = self._has.get(variable)
+        if has == value:
             return None
+        self.overwritten += has is not None
         self._news[variable] = value
         self._others.pop(variable, None)
         return (*variable, value)
@@ -84,6 +94,7 @@ class Told:
         sent = self._others.get(variable)
         if sent is not None and sent[0] is value and sent[1] == seen[1]:
             return False
+        self.overwritten += sent is not None
         self._other_news[variable] = seen
         self._news[variable] = b""
         return True
@@ -111,3 +122,8 @@ def _reference(value: Any) -> Callable[[], object]:
 def sight(value: Any) -> Sight:
     """An object, and how many items it has: what of a large one is looked at."""
     return value, len(value) if type(value) in _SIZED else -1
+
+
+def differs(one: Sight, other: Sight) -> bool:
+    """Whether another thing is there, or another number of items in it."""
+    return one[0] is not other[0] or one[1] != other[1]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch.places.codes import functions_in
 from llmorch.places.plain import SMALL, NotPlainError, OfScriptError, TooLargeError, pickled
 from llmorch.places.referred import MAIN, MISSING, Place, Referred
-from llmorch.places.told import is_set_anew, look, sight
+from llmorch.places.told import differs, is_set_anew, look, sight
 
 if TYPE_CHECKING:
     from types import CellType
@@ -36,6 +36,8 @@ class Watched:
         self._others: list[tuple[Place, Sight, bool]] = []
         """All that isn't small plain data, as it was, and whether it is of no import's making."""
         self._seen = b""
+        self.overwritten = 0
+        """What ``Told.overwritten`` was at the last look."""
         self._along = [(place, _snapshot(place.value)) for place in referred.along]
         for place in self._data:
             if place.module != MAIN:
@@ -58,8 +60,10 @@ class Watched:
                 self._others.append((place, sight(value), False))
                 self.is_all &= place.module != MAIN
 
-    def is_current(self) -> bool:
-        """Whether nothing has changed since ``changes`` was asked for."""
+    def is_current(self, told: Told) -> bool:
+        """Whether nothing has changed since ``changes`` was asked for, here and in the process."""
+        if told.overwritten != self.overwritten:
+            return False
         for place, value in self.code:
             if place.space.get(place.name) is not value:
                 return False
@@ -94,7 +98,7 @@ class Watched:
 
     def moved_variables(self) -> bool:
         """Whether a variable that goes along with the function isn't as it was, other than small plain data."""
-        moved = [place for place, seen, _ in self._others if _differs(sight(place.value), seen)]
+        moved = [place for place, seen, _ in self._others if differs(sight(place.value), seen)]
         try:
             self._now()
         except NotPlainError:  # another kind of value is there, or more of it
@@ -108,10 +112,11 @@ class Watched:
         """The plain data that the process doesn't have as it is now, for a message that was begun."""
         self.moved_variables()
         now = self._now()
-        if now == self._seen:
+        if now == self._seen and told.overwritten == self.overwritten:
             return []
         self._seen = now
         found = [told.change(place, pickled(place.value)) for place in self._small]
+        self.overwritten = told.overwritten
         return [change for change in found if change is not None]
 
     def other_changes(self, told: Told) -> list[tuple[Place, bool]]:
@@ -134,10 +139,6 @@ def _inside(cell: CellType) -> object:
         return cell.cell_contents
     except ValueError:  # nothing is in it yet
         return MISSING
-
-
-def _differs(one: Sight, other: Sight) -> bool:
-    return one[0] is not other[0] or one[1] != other[1]
 
 
 def _snapshot(value: object) -> tuple[Sight, bytes]:

@@ -167,7 +167,7 @@ class Made:
         return End(error=CallError(text, detail=end.error.detail, kinds=end.error.kinds), usage=end.usage)
 
     def _finish(self, told: Sequence[tuple[Attempt, End]] = ()) -> None:
-        self.over = True
+        self.over, self._inputs = True, {}  # attempts lead here: large values need not wait for the collector
         self._driver.finish(self, told)
 
     @property

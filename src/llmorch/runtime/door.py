@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from llmorch.schedule import Command, Event, Needs, Orchestration
 
 
+WORTH = 0.1
+"""Seconds on a CPU from which a call of an undeclared function is worth a word."""
+
+
 class Driver(Protocol):
     """The driver of one run, as far as the door needs it."""
 
@@ -33,6 +37,11 @@ class Driver(Protocol):
     clock: Callable[[], float]
     has_begun: bool
     inbox: deque[tuple[Event | None, list[Command], float]]
+    notes: dict[str, str]
+    """By function, what there is to say of where its calls ran."""
+
+    def offers(self, function: Function) -> bool:
+        """Whether it is one of its functions."""
 
     def follow(self) -> None:
         """Do what is in the inbox."""
@@ -96,6 +105,19 @@ class Door:
             driver.follow()
         elif driver.inbox:
             driver.call()
+
+    def measured(self, function: Function, cpu: float, share: float) -> None:
+        """Take note that a call on a thread took so many seconds of a CPU, of those in which it could have had one."""
+        if function.declared or cpu < WORTH or cpu < share / 2:
+            return
+        with self._lock:
+            drivers = list(self._drivers.values())
+        for driver in drivers:
+            if driver.offers(function):
+                driver.notes[function.name] = (
+                    f"{function.name} spent most of its time on the CPU ({cpu:.1f} s), where it holds up every "
+                    'other call: declare it with @function(kind="compute") to give it a processor'
+                )
 
     def again(self, needs: Needs, at: float) -> float:
         """Count one more attempt to its rate; or the seconds until it is worth asking again."""

@@ -97,8 +97,8 @@ class Execution:
         self.retried: list[Retried] = []
         """The attempts that failed and were followed by another, as that one began."""
         self.core = door.open(self, functions, **said)
-        self.notes: list[str] = []
-        """What there is to say of the places where calls ran."""
+        self.notes: dict[str, str] = {}
+        """By function, what there is to say of where its calls ran."""
         self._door = door
         self._within = CALLING.get()
         self._functions = functions
@@ -252,6 +252,10 @@ class Execution:
                     self._follow(command, at)
         finally:
             self._following = False
+
+    def offers(self, function: Function) -> bool:
+        """Whether it is one of this run's."""
+        return self._functions.get(function.name) is function
 
     def again(self, function: Function) -> float:
         """Seconds until one more attempt of a call may begin; it is counted to its rate if that is 0."""

@@ -323,6 +323,10 @@ class Orchestration:
         """How many calls of the plan have not ended, as it is counted."""
         return self._open
 
+    def adds(self, call: CallId) -> bool:
+        """Whether a call was added by itself, and is no part of a plan."""
+        return call in self._added
+
     def keeps(self, call: CallId) -> bool:
         """Whether a call had begun in a plan before this one."""
         return self._earlier.kept(call)

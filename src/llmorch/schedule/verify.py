@@ -90,7 +90,8 @@ def _beside_others(run: Orchestration, call: CallId, state: CallState) -> Iterat
         yield from (
             f"{call} is {state.status} before {one}, which is {how}" for one, how in before if how in OPEN
         )
-    if state.status == "submitted" and not run.complete and not run.function(call).only_looks:
+    apart = run.complete or run.adds(call)
+    if state.status == "submitted" and not apart and not run.function(call).only_looks:
         yield f"{call} is submitted while the plan is written, and does more than look"
     if state.status == "unused" and not run.function(call).pure:
         yield f"{call} is left out, and is not declared pure"

@@ -1,0 +1,323 @@
+"""Many runs of one orchestrator at once: from one loop, from threads, inside functions, in forked children."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import threading
+import time
+import warnings
+from typing import Any
+
+import psutil
+import pytest
+
+from llmorch import Orchestrator, Processors, WrongArgument, function
+from llmorch.schedule import Dispatch, Finish
+from llmorch.schedule.policy import Greedy
+from llmorch.testing import ScriptedModel, run_virtually
+
+
+@function
+async def nap(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@function
+def double(n: int) -> int:
+    return 2 * n
+
+
+@function(kind="compute")
+def square(n: int) -> int:
+    return n * n
+
+
+@function(kind="compute")
+def burn(seconds: float) -> float:
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+    return seconds
+
+
+def offering(*functions: Any, **said: Any) -> Orchestrator:
+    return Orchestrator(functions, **{"model": ScriptedModel([]), "processors": 2, "learn": False, **said})
+
+
+def test_runs_that_wait_do_so_together() -> None:
+    async def main() -> tuple[float, list[Any]]:
+        async with offering(nap, model=ScriptedModel(lambda _: "s1 = nap(seconds=0.5)")) as made:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            results = await asyncio.gather(*(made.run("Wait.") for _ in range(200)))
+            return loop.time() - began, [result.answer for result in results]
+
+    took, answers = run_virtually(main())
+    assert took < 0.6
+    assert answers == [0.5] * 200
+
+
+def test_one_orchestrator_is_used_from_two_hundred_threads() -> None:
+    made = offering(nap, double, square)
+    found: dict[int, Any] = {}
+
+    def use(n: int) -> None:
+        plan = f"s1 = double(n={n})\ns2 = square(n=s1)\ns3 = nap(seconds=0.01)\ns4 = double(n=s2)"
+        found[n] = made.execute_sync(plan).answer
+
+    threads = [threading.Thread(target=use, args=(n,)) for n in range(200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    asyncio.run(made.close())
+    assert found == {n: 8 * n * n for n in range(200)}
+    assert psutil.Process().children() == []
+
+
+def test_functions_use_their_own_orchestrator() -> None:
+    @function
+    def inner_sync(n: int) -> int:
+        return made.execute_sync(f"s1 = double(n={n})").answer
+
+    @function
+    async def inner_async(n: int) -> int:
+        return (await made.execute(f"s1 = square(n={n})")).answer
+
+    made = offering(double, square, inner_sync, inner_async)
+    before = threading.active_count()
+    for _ in range(1000):
+        assert made.execute_sync("s1 = inner_sync(n=2)").answer == 4
+    wide = "\n".join(f"s{n} = inner_sync(n={n})" for n in range(1, 301))
+    assert [call.result for call in made.execute_sync(wide).calls] == [2 * n for n in range(1, 301)]
+    assert made.execute_sync("s1 = inner_async(n=3)\ns2 = inner_sync(n=s1)").answer == 18
+    asyncio.run(made.close())
+    end = time.monotonic() + 10
+    while threading.active_count() > before + 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert threading.active_count() <= before + 2
+    assert psutil.Process().children() == []
+
+
+@pytest.mark.parametrize(
+    "said", [{"max_concurrency": 1}, {"resources": {"desk": 1}}], ids=["limit", "resource"]
+)
+def test_a_call_that_would_wait_for_the_call_that_waits_for_it_fails_and_says_so(
+    said: dict[str, Any],
+) -> None:
+    @function(**said)
+    def deep(n: int) -> int:
+        result = made.execute_sync(f"s1 = deep(n={n - 1})")
+        if result.error is not None:
+            raise RuntimeError(result.error)
+        return result.answer
+
+    made = offering(deep, resources={"desk": 1})
+    result = made.execute_sync("s1 = deep(n=3)", deadline=20)
+    assert "would wait for ever" in (result.error or "")
+    assert ("deep()" if "max_concurrency" in said else "desk") in (result.error or "")
+
+
+def test_a_limit_that_has_room_for_the_inner_call_lets_it_by() -> None:
+    @function(max_concurrency=3)
+    async def deep(n: int) -> int:
+        return 0 if n == 0 else 1 + (await made.execute(f"s1 = deep(n={n - 1})")).answer
+
+    made = offering(deep)
+    assert made.execute_sync("s1 = deep(n=2)", deadline=20).answer == 2
+
+
+_forked = offering(square)
+
+
+def _work(n: int) -> Any:
+    return _forked.execute_sync(f"s1 = square(n={n})", deadline=30).answer
+
+
+def test_a_fork_after_the_first_run_answers_for_itself() -> None:
+    assert _forked.execute_sync("s1 = square(n=1)").answer == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads, which is the point
+        for _ in range(3):
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                assert pool.map(_work, range(2, 10), chunksize=1) == [n * n for n in range(2, 10)]
+    assert _forked.execute_sync("s1 = square(n=5)").answer == 25
+    asyncio.run(_forked.close())
+    assert psutil.Process().children() == []
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_run_touches_no_other() -> None:
+    async with offering(burn, nap) as made:
+        await made.execute("s1 = burn(seconds=0)")
+        others = [
+            asyncio.create_task(made.execute("s1 = burn(seconds=0.2)\ns2 = nap(seconds=0.1)"))
+            for _ in range(3)
+        ]
+        cancelled = asyncio.create_task(made.execute("s1 = burn(seconds=60)"))
+        await asyncio.sleep(0.05)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        assert cancelled.cancelled()
+        assert [result.answer for result in await asyncio.gather(*others)] == [0.1] * 3
+
+
+@pytest.mark.anyio
+async def test_a_short_run_beside_a_long_one_is_not_held_up_by_its_queue() -> None:
+    async with offering(burn, processors=1) as made:
+        await made.execute("s1 = burn(seconds=0)")
+        long = asyncio.create_task(
+            made.execute("\n".join(f"s{n} = burn(seconds=0.05)" for n in range(1, 41)))
+        )
+        await asyncio.sleep(0.12)
+        short = await made.execute("s1 = burn(seconds=0.05)\ns2 = burn(seconds=0.05)")
+        assert short.answer == 0.05
+        assert not long.done()
+        await long
+
+
+@pytest.mark.anyio
+async def test_the_processors_that_are_shared_are_closed_by_who_made_them() -> None:
+    async with Processors(1) as shared:
+        async with offering(square, processors=shared) as one:
+            assert (await one.execute("s1 = square(n=2)")).answer == 4
+        assert psutil.Process().children()
+        async with offering(square, processors=shared) as other:
+            assert (await other.execute("s1 = square(n=3)")).answer == 9
+    assert psutil.Process().children() == []
+    async with shared:  # once more
+        assert (await other.execute("s1 = square(n=4)")).answer == 16
+    assert psutil.Process().children() == []
+
+
+@pytest.mark.anyio
+async def test_a_policy_and_a_technique_may_be_objects() -> None:
+    class Backwards(Greedy):
+        name = "backwards"
+
+        def push(self, calls: Any) -> None:
+            super().push(list(reversed(calls)))
+
+    order: list[int] = []
+
+    @function
+    async def note(n: int) -> int:
+        order.append(n)
+        return n
+
+    async with offering(note, policy=Backwards) as made:
+        await made.execute("s1 = note(n=1)\ns2 = note(n=2)\ns3 = note(n=3)")
+        assert made.policy == "backwards"
+    assert order == [3, 2, 1]
+
+
+@pytest.mark.anyio
+async def test_an_observer_that_raises_is_logged_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def observer(message: object, at: float) -> None:
+        raise RuntimeError("the page is gone")
+
+    async with offering(double) as made:
+        with caplog.at_level(logging.ERROR, logger="llmorch"):
+            assert (await made.execute("s1 = double(n=1)", observer=observer)).answer == 2
+    assert "the page is gone" in caplog.text
+
+
+@pytest.mark.anyio
+async def test_an_async_observer_is_awaited_in_order(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[type] = []
+
+    async def observer(message: object, at: float) -> None:
+        await asyncio.sleep(0.001)
+        seen.append(type(message))
+        if isinstance(message, Dispatch):
+            raise RuntimeError("once")
+
+    async with offering(double) as made:
+        with caplog.at_level(logging.ERROR, logger="llmorch"):
+            await made.execute("s1 = double(n=1)", observer=observer)
+    assert [kind.__name__ for kind in seen] == ["PlanExtended", "Dispatch", "CallCompleted", "Finish"]
+    assert seen[-1] is Finish
+    assert "once" in caplog.text
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_run_with_an_async_observer_ends_at_once() -> None:
+    async def observer(message: object, at: float) -> None:
+        await asyncio.sleep(60)
+
+    async with offering(nap) as made:
+        run = asyncio.create_task(made.execute("s1 = nap(seconds=60)", observer=observer))
+        await asyncio.sleep(0.05)
+        run.cancel()
+        began = time.monotonic()
+        await asyncio.wait([run])
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"processors": True}, "processors"),
+        ({"processors": "four"}, "processors"),
+        ({"processors": 0}, "processors"),
+        ({"repairs": -1}, "repairs"),
+        ({"repairs": 1.5}, "repairs"),
+        ({"max_recoveries": -1}, "max_recoveries"),
+        ({"max_recoveries": 10**9}, "max_recoveries"),
+        ({"technique": "magic"}, "technique"),
+        ({"technique": 3}, "technique"),
+        ({"policy": "magic"}, "policy"),
+        ({"policy": 3}, "policy"),
+        ({"examples": "/no/such/file"}, "examples"),
+        ({"resources": {"camera": "many"}}, "camera"),
+        ({"resources": 3}, "resources"),
+        ({"processors": Processors(1), "resources": {"camera": 1}}, "resources"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_once(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(WrongArgument, match=says):
+        offering(double, **options)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "said",
+    [{"priority": 0}, {"priority": float("nan")}, {"priority": "high"}, {"deadline": 0}, {"deadline": "soon"},
+     {"observer": 3}],
+)  # fmt: skip
+async def test_wrong_arguments_of_a_run_are_refused_before_anything_begins(said: dict[str, Any]) -> None:
+    async with offering(double) as made:
+        with pytest.raises(WrongArgument):
+            await made.execute("s1 = double(n=1)", **said)
+        with pytest.raises(WrongArgument):
+            await made.run("Double it.", **said)
+        with pytest.raises(WrongArgument):
+            await made.run("Double it.", max_tokens="many")  # type: ignore[arg-type]
+
+
+def test_two_hundred_forks_leave_nothing_and_answer_right() -> None:
+    made = offering(square, double, processors=1)
+    assert made.execute_sync("s1 = square(n=3)").answer == 9
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for at in range(20):
+            children = []
+            for n in range(10):
+                child = os.fork()
+                if child == 0:
+                    code = 1
+                    try:
+                        plan, right = (
+                            (f"s1 = double(n={n})", 2 * n) if n % 5 else (f"s1 = square(n={n})", n * n)
+                        )
+                        code = int(made.execute_sync(plan).answer != right)
+                    finally:
+                        os._exit(code)
+                children.append(child)
+            assert [os.waitpid(child, 0)[1] for child in children] == [0] * 10, at
+    asyncio.run(made.close())
+    assert psutil.Process().children() == []
