@@ -167,8 +167,10 @@ class Made:
         return End(error=CallError(text, detail=end.error.detail, kinds=end.error.kinds), usage=end.usage)
 
     def _finish(self, told: Sequence[tuple[Attempt, End]] = ()) -> None:
-        self.over, self._inputs = True, {}  # attempts lead here: large values need not wait for the collector
+        self.over = True
         self._driver.finish(self, told)
+        # Attempts lead here: large values of the run need not wait for the collector of cycles.
+        self.attempts, self._current, self._inputs = [], [], {}
 
     @property
     def wanted(self) -> bool:
