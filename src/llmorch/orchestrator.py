@@ -6,7 +6,6 @@ import weakref
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,7 @@ from llmorch.machine import cache_folder
 from llmorch.models.model import ReadsAhead
 from llmorch.models.named import model_of
 from llmorch.plan import check, parse
-from llmorch.playing import Play
-from llmorch.processors import Processors
+from llmorch.playing import Play, just
 from llmorch.requests import Usage
 from llmorch.running import Limit, Run, outside_loop
 from llmorch.runtime.answers import prompting, replied
@@ -27,9 +25,17 @@ from llmorch.runtime.asking import Asked
 from llmorch.runtime.conversation import Conversing, first_plan
 from llmorch.runtime.driver import CALLING, Execution
 from llmorch.runtime.learning import FILE, Learning
-from llmorch.schedule import POLICIES, policy_named
 from llmorch.session import Session
-from llmorch.techniques import TECHNIQUES, Answer, RunPlan, Task, Technique, answer_of, parse_examples
+from llmorch.settings import (
+    examples_in,
+    observer_of,
+    policies_of,
+    priority_of,
+    processors_of,
+    technique_of,
+    times_of,
+)
+from llmorch.techniques import TECHNIQUES, Answer, Task, Technique
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -40,16 +46,14 @@ if TYPE_CHECKING:
     from llmorch.forecast import Forecast
     from llmorch.models.model import Model
     from llmorch.places.port import Place
+    from llmorch.processors import Processors
     from llmorch.result import Result
-    from llmorch.runtime.driver import Observer
+    from llmorch.runtime.observers import Observer
     from llmorch.schedule import Policy
-    from llmorch.techniques import Conversation, Outcome
+    from llmorch.techniques import Conversation
 
     E = TypeVar("E", bound=Execution)
     Ask = Callable[[str, Usage], Awaitable[str]]
-
-MOST_TIMES = 20
-"""The most repairs of a plan, and the most attempts to recover."""
 
 
 class Orchestrator:
@@ -97,17 +101,19 @@ class Orchestrator:
         optimize: bool = True,
         learn: bool = True,
     ) -> None:
-        self._shared = _processors(processors, resources)
+        self._shared = processors_of(processors, resources)
         self._owns = self._shared is not processors
-        self._technique = _technique(technique)
+        self._technique = technique_of(technique)
         self.technique = self._technique.name
-        self._policy = _policy(self._technique.policy if policy is None else policy)
+        self._policy = policies_of(self._technique.policy if policy is None else policy)
         self.policy = self._policy().name
-        self._repairs = _times("repairs", repairs)
+        self._repairs = times_of("repairs", repairs)
         self._recoveries = (
-            self._technique.recoveries if max_recoveries is None else _times("max_recoveries", max_recoveries)
+            self._technique.recoveries
+            if max_recoveries is None
+            else times_of("max_recoveries", max_recoveries)
         )
-        self._examples = () if examples is None else _read_examples(Path(examples))
+        self._examples = () if examples is None else examples_in(Path(examples))
         self._replan = replan
         self.optimize = optimize
         offered = as_functions(functions)
@@ -206,7 +212,7 @@ class Orchestrator:
         async def ask(prompt: str, asker: Usage) -> str:
             return await replied(conversing, prompt, {}, asker)
 
-        said = {"observer": _observer(observer), "priority": _priority(priority)}
+        said = {"observer": observer_of(observer), "priority": priority_of(priority)}
         return Session(lambda kind: self._begin(ask, kind=kind, **said), self.functions)
 
     async def plan(
@@ -339,7 +345,7 @@ class Orchestrator:
     ) -> Result:
         checked = self.check(plan)
         return await self._play(
-            _just(checked), Conversing(self.model), deadline, priority, observer, run, only=True, asks={}
+            just(checked), Conversing(self.model), deadline, priority, observer, run, only=True, asks={}
         )
 
     async def _play(
@@ -353,7 +359,7 @@ class Orchestrator:
         **said: Any,
     ) -> Result:
         begin = partial(
-            self._begin, kind=Execution, observer=_observer(observer), priority=_priority(priority)
+            self._begin, kind=Execution, observer=observer_of(observer), priority=priority_of(priority)
         )
         play = Play(
             conversation=conversation,
@@ -398,65 +404,3 @@ class Orchestrator:
         """What the technique's own requests are known as."""
         again = " with replan" if self._replan else ""
         return f"{self.technique}{again}, {when}, asking {self.model.name}"
-
-
-def _processors(
-    said: int | Processors | None, resources: Mapping[str, Amount | Sequence[Amount]] | None
-) -> Processors:
-    if not isinstance(said, Processors):
-        return Processors(said, resources=resources)
-    if resources is not None:
-        raise WrongArgument("resources are those of the Processors that are given: say them there")
-    return said
-
-
-def _technique(said: str | Technique) -> Technique:
-    if isinstance(said, Technique):
-        return said
-    if said not in TECHNIQUES:
-        raise WrongArgument(f"there is no technique {said!r}; there are {', '.join(TECHNIQUES)}")
-    return TECHNIQUES[said]
-
-
-def _policy(said: str | Callable[[], Policy]) -> Callable[[], Policy]:
-    if callable(said):
-        return said
-    if hasattr(said, "pop"):
-        raise WrongArgument(
-            "policy is a name, or what makes a policy for each run: give the class, not an object"
-        )
-    if said not in POLICIES:
-        raise WrongArgument(f"there is no policy {said!r}; there are {', '.join(POLICIES)}")
-    return partial(policy_named, said)
-
-
-def _times(name: str, said: int) -> int:
-    if isinstance(said, bool) or not isinstance(said, int) or not 0 <= said <= MOST_TIMES:
-        raise WrongArgument(f"{name} is a whole number from 0 to {MOST_TIMES}, not {said!r}")
-    return said
-
-
-def _observer(said: Observer | None) -> Observer | None:
-    if said is not None and not callable(said):
-        raise WrongArgument(f"observer is a function of a message and a time, not {said!r}")
-    return said
-
-
-def _priority(said: float) -> float:
-    number = isinstance(said, int | float) and not isinstance(said, bool)
-    if not (number and isfinite(said) and said > 0):
-        raise WrongArgument(f"priority is a positive number, not {said!r}")
-    return float(said)
-
-
-def _just(plan: Plan) -> Conversation[Answer]:
-    outcome: Outcome = yield RunPlan(plan)
-    return answer_of(outcome)
-
-
-def _read_examples(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WrongArgument(f"the examples {path} can't be read: {error}") from None
-    return parse_examples(text, name=str(path))

@@ -19,7 +19,7 @@ from llmorch.runtime.answers import replied
 from llmorch.runtime.conversation import converse
 from llmorch.runtime.learning import taken
 from llmorch.schedule import Alone, policy_named
-from llmorch.techniques import Answer
+from llmorch.techniques import Answer, RunPlan, answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from llmorch.runtime.driver import Execution
     from llmorch.runtime.learning import Learning
     from llmorch.schedule import Orchestration
-    from llmorch.techniques import Conversation, Recovery
+    from llmorch.techniques import Conversation, Outcome, Recovery
 
 RUN_CANCELLED = "the run was cancelled"
 _NO_PLAN = Plan(())
@@ -159,3 +159,9 @@ def _what_finished(run: Orchestration) -> str:
         by_status.setdefault(state.status, []).append(call)
     told = "; ".join(f"{status}: {', '.join(calls)}" for status, calls in by_status.items())
     return told or "no call had started"
+
+
+def just(plan: Plan) -> Conversation[Answer]:
+    """A technique that asks nothing: it runs a plan."""
+    outcome: Outcome = yield RunPlan(plan)
+    return answer_of(outcome)

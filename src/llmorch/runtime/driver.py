@@ -7,18 +7,15 @@ becomes an event, and what happens next is the core's to say. This module must n
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from contextlib import suppress
 from contextvars import ContextVar
-from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
-from llmorch.errors import CallError
-from llmorch.places.port import End
 from llmorch.relations import touches
 from llmorch.runtime.ahead import ReadingAhead
 from llmorch.runtime.call import Made
+from llmorch.runtime.observers import Observing
 from llmorch.runtime.store import Store
 from llmorch.schedule import (
     BatchEnded,
@@ -47,22 +44,15 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
-    from llmorch.places.port import Handle, Place
+    from llmorch.places.port import End, Handle, Place
     from llmorch.runtime.call import Attempt
     from llmorch.runtime.door import Door
+    from llmorch.runtime.observers import Observer
     from llmorch.runtime.retrying import Retried
     from llmorch.schedule import Command, Event, Needs
 
-_log = logging.getLogger("llmorch")
 CALLING: ContextVar[tuple[tuple[Door, Needs], ...]] = ContextVar("llmorch_calling", default=())
 """What the call holds in which this code runs, if it does, after what those hold that wait for that call."""
-
-
-class Observer(Protocol):
-    """Sees every event and command of a run, as it happens. What it raises is logged, and ends nothing."""
-
-    def __call__(self, message: Event | Command, at: float) -> Awaitable[None] | None:
-        """``at`` is in seconds from the start of execution. What is returned is awaited, one after the other."""
 
 
 class Execution:
@@ -103,7 +93,6 @@ class Execution:
         self._within = CALLING.get()
         self._functions = functions
         self._places = places
-        self._observer = observer
         self._only = only
         self._running: dict[tuple[CallId, int], Attempt] = {}
         self._stopping: set[Made] = set()
@@ -111,7 +100,7 @@ class Execution:
         self._stopped = asyncio.Event()
         self._following = False
         self._group = asyncio.TaskGroup()
-        self._telling: asyncio.Queue[Awaitable[None] | None] | None = None
+        self._observing = None if observer is None else Observing(observer, self._group)
         self._finished = asyncio.Event()
         self._failed_lately = False
         self._news = asyncio.Event()
@@ -143,8 +132,8 @@ class Execution:
         self._ahead.stop()
         if self._wakes is not None:
             self._wakes.cancel()
-        if self._telling is not None:
-            self._telling.put_nowait(None)
+        if self._observing is not None:
+            self._observing.end()
         try:
             await self._group.__aexit__(kind, error, trace)
         except BaseExceptionGroup as group:
@@ -244,10 +233,8 @@ class Execution:
         try:
             while self.inbox:
                 event, commands, at = self.inbox.popleft()
-                if self._observer is not None:
-                    for message in (event, *commands):
-                        if message is not None:
-                            self._tell(message, at)
+                if self._observing is not None:
+                    self._observing.tell((event, *commands), at)
                 for command in commands:
                     self._follow(command, at)
         finally:
@@ -264,20 +251,6 @@ class Execution:
     def handle(self, event: Event) -> None:
         """Put an event to the core, and do what it says."""
         self._door.handle(self, event)
-
-    def _tell(self, message: Event | Command, at: float) -> None:
-        """Tell the observer; one that is async is awaited, in order, beside the run."""
-        assert self._observer is not None
-        try:
-            told = self._observer(message, at)
-        except Exception:
-            _log.exception("an observer raised at %s", type(message).__name__)
-            return
-        if isawaitable(told):
-            if self._telling is None:
-                self._telling = asyncio.Queue()
-                self._group.create_task(_awaited(self._telling))
-            self._telling.put_nowait(told)
 
     def _follow(self, command: Command, at: float) -> None:
         match command:
@@ -375,7 +348,7 @@ class Execution:
         for attempt, came in ended:
             if self._running.pop(attempt.key, None) is None:
                 continue
-            end = self._opened(attempt, came)
+            end = self.store.opened(came, attempt.call.id, self.core)
             current = (state := self.core.states.get(attempt.call.id)) is not None and (
                 state.attempt == attempt.number
             )
@@ -398,21 +371,6 @@ class Execution:
             self._narrow(user for call in known for same in graph.alike(call) for user in graph.users(same))
             self._ahead.look()
 
-    def _opened(self, attempt: Attempt, end: End) -> End:
-        """What no call can use is opened while it still is this call that fails if it can't be."""
-        if end.value is None or end.value.here:
-            return end
-        graph = self.core.graph
-        if not self.core.complete or attempt.call.id not in graph:
-            return end
-        if any(graph.users(same) for same in graph.alike(attempt.call.id)):
-            return end
-        try:
-            end.value.open()
-        except CallError as error:
-            return End(error=error, usage=end.usage)
-        return end
-
     def _free(self, calls: Iterable[CallId]) -> None:
         """Free large results that every call which uses them is done with."""
         closing = self.store.release(calls, self.core)
@@ -432,15 +390,6 @@ class Execution:
 
 async def _raised(defect: Exception) -> None:
     raise defect
-
-
-async def _awaited(telling: asyncio.Queue[Awaitable[None] | None]) -> None:
-    """Await what async observers return, one after the other."""
-    while (told := await telling.get()) is not None:
-        try:
-            await told
-        except Exception:
-            _log.exception("an observer raised")
 
 
 def _close(handles: Iterable[Handle]) -> None:

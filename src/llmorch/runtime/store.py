@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError, EvaluationError
-from llmorch.places.port import Here
+from llmorch.places.port import End, Here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from llmorch.calls import CallId
     from llmorch.declare.functions import Function
-    from llmorch.places.port import End, Handle
+    from llmorch.places.port import Handle
     from llmorch.requests import Usage
     from llmorch.schedule import Keep, Orchestration
 
@@ -92,6 +92,18 @@ class Store:
     def as_it_is(self) -> Mapping[CallId, Any]:
         """The results of this moment, whatever comes later; none is opened."""
         return Results(dict(self.handles))
+
+    def opened(self, end: End, call: CallId, run: Orchestration) -> End:
+        """What no call can use is opened while it still is this call that fails if it can't be."""
+        if end.value is None or end.value.here or not run.complete or call not in run.graph:
+            return end
+        if any(run.graph.users(same) for same in run.graph.alike(call)):
+            return end
+        try:
+            end.value.open()
+        except CallError as error:
+            return End(error=error, usage=end.usage)
+        return end
 
     def take(self, key: Key, function: Function, end: End, *, current: bool) -> None:
         """Take what an attempt came to; ``current`` says that the plan still makes this call."""

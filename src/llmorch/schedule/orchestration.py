@@ -6,11 +6,10 @@ the coordinator's to say; both are put together in ``core.py``.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from llmorch.errors import IllegalEvent
-from llmorch.relations import RelationGraph, named_by, remaining_path, touches, unlocking
+from llmorch.relations import RelationGraph, touches
 from llmorch.schedule.messages import (
     BatchEnded,
     CallAdded,
@@ -35,77 +34,48 @@ from llmorch.schedule.messages import (
 )
 from llmorch.schedule.once import Once, left_out
 from llmorch.schedule.policy import Waiting
-from llmorch.schedule.revision import Earlier, Unwanted, Void
-from llmorch.schedule.room import MODEL
+from llmorch.schedule.revision import Unwanted, Void
+from llmorch.schedule.run import RunState
 from llmorch.schedule.scheduler import Scheduler
 from llmorch.schedule.state import OPEN, CallState, Planning, Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
-    from llmorch.schedule.coordinator import Coordinator
     from llmorch.schedule.messages import Event
-    from llmorch.schedule.policy import Policy, Urgency
     from llmorch.schedule.room import Lease, Needs
-    from llmorch.schedule.state import Attempt, Status
+    from llmorch.schedule.state import Status
 
 
 CANCELLED = "cancelled by the caller"
 """Why a call ended that the caller cancelled; a model that plans on reads it."""
 
 
-class Orchestration:
-    """The state of one run.
+class Orchestration(RunState):
+    """One run, as events and commands.
 
-    ``functions`` are the declarations behind the plan's names, whose calls have to fit what the
-    coordinator gives; ``durations`` are expected seconds by call id or function name, for
-    policies that look ahead. With ``optimize`` pure calls that are the same are made once.
-    ``above`` is what calls hold that wait for this run: what they have never becomes free for it.
-    ``began`` is when the run did, in the driver's time: all times in it are from then on.
+    With ``optimize`` pure calls that are the same are made once. ``above`` is what calls hold that wait
+    for this run: what they have never becomes free for it. All else is ``RunState``'s.
     """
 
     def __init__(
         self,
         functions: Mapping[str, Function],
         *,
-        coordinator: Coordinator,
-        policy: Policy,
-        priority: float = 1.0,
-        durations: Mapping[str, float] | None = None,
         optimize: bool = False,
         above: Sequence[Needs] = (),
+        **said: Any,
     ) -> None:
-        self.states: dict[CallId, CallState] = {}
-        self.graph = RelationGraph()
-        self.planning: list[Planning] = []
-        self.began = 0.0
-        self.complete = False
-        """Whether all of the plan is known."""
-        self.cancelled = False
-        """Whether all of it was cancelled."""
-        self.capacity = coordinator.capacity
-        self.account = coordinator.open(policy, priority=priority)
-        self._coordinator = coordinator
+        super().__init__(functions, **said)
         self._above = tuple(above)
-        self._functions = functions
-        self._durations = durations or {}
         self._scheduler = Scheduler(self.graph)
-        self._known_needs = {
-            name: coordinator.needs(self.account, function) for name, function in functions.items()
-        }
-        self._earlier = Earlier(functions)
         self._void = Void(functions)
         self._unwanted = Unwanted(functions)
         self._once = Once(functions, optimize=optimize)
         self._withheld: list[CallId] = []
         """Calls that do more than look, as far as anybody said, ready before the whole plan is known."""
-        self._added: dict[CallId, bool] = {}
-        """Calls that are no part of a plan, and whether each is made alone."""
-        self._attempts: dict[CallId, int] = {}
-        self._urgencies: Mapping[CallId, Urgency] = {}
-        self._open = 0
         self._finished = False
         """Whether ``Finish`` was said, and the plan hasn't gone on since."""
 
@@ -176,14 +146,6 @@ class Orchestration:
             return [Finish()]
         return []
 
-    def abandon(self, calls: Iterable[FunctionCall]) -> None:
-        """Know, after the end, of calls of the plan that were held back: they count as cancelled."""
-        for call in calls:
-            if call.id not in self.graph and all(used in self.graph for used in call.uses):
-                function = self._functions[call.function]
-                self.graph.add(call, function.kind, touches(function, call))
-                self.states[call.id] = CallState(call, status="cancelled")
-
     def forget(self, call: CallId) -> None:
         """Drop all that is known of a call that was added and has ended: none uses it, and none waits for it."""
         self.graph.remove(call)
@@ -225,32 +187,10 @@ class Orchestration:
                 raise IllegalEvent(f"{event}: the call's state is {state}")
         return None
 
-    def _known(self, call: CallId, attempt: int) -> list[CallState]:
-        """What stands for an attempt, now or in a plan before.
-
-        A call that was refused stands for the attempt that it would make again, so it can be both.
-        """
-        both = (self.states.get(call), self._earlier.find((call, attempt)))
-        return [state for state in both if state is not None and state.attempt == attempt]
-
     def _end(self, state: CallState, status: Status, at: float, error: str | None = None) -> None:
         self._become(state, status, at, error)
         if state.leave():
             self._coordinator.release(self.account, self._needs(state.call), state.lease)
-
-    def _add(self, call: CallId, state: CallState) -> None:
-        """Make this the state of a call of the plan."""
-        self.states[call] = state
-        self._open += state.status in OPEN
-
-    def _become(
-        self, state: CallState, status: Status, at: float | None = None, error: str | None = None
-    ) -> None:
-        """Change a call's state: the one place where that is done."""
-        was_open = state.status in OPEN
-        state.become(status, at, error)
-        if was_open and status not in OPEN and state is self.states.get(state.call.id):
-            self._open -= 1
 
     def _stop_descendants(self, call: CallId) -> list[CallId]:
         """Skip what depends on a call that came to nothing; return what only waited for its turn."""
@@ -318,73 +258,6 @@ class Orchestration:
             told.append(Share(copy, state.same_as))
         return told + (self._submit(never, at) if never else [])
 
-    @property
-    def open(self) -> int:
-        """How many calls of the plan have not ended, as it is counted."""
-        return self._open
-
-    def adds(self, call: CallId) -> bool:
-        """Whether a call was added by itself, and is no part of a plan."""
-        return call in self._added
-
-    def keeps(self, call: CallId) -> bool:
-        """Whether a call had begun in a plan before this one."""
-        return self._earlier.kept(call)
-
-    def leases(self) -> Iterator[tuple[Needs, Lease]]:
-        """What each call holds that runs; one for those that are made as one."""
-        batches = set()
-        for state in (*self._earlier, *self.states.values()):
-            if state.status == "running" and (state.shared is None or id(state.shared) not in batches):
-                batches.add(id(state.shared))
-                yield self._needs(state.call), state.lease
-
-    def function(self, call: CallId) -> Function:
-        """The declaration of the function that a call makes."""
-        return self._functions[self.graph.call(call).function]
-
-    def makes(self, call: CallId) -> bool:
-        """Whether a call is one to be made: not the same as another, and not unused."""
-        state = self.states[call]
-        return state.same_as is None and state.status != "unused"
-
-    def parts(self, call: CallId) -> dict[str, tuple[int, int]]:
-        """How much a call takes of each thing it needs, and how much there is in all."""
-        return self.capacity.parts(self._needs(self.graph.call(call)))
-
-    def limits(self, call: CallId) -> tuple[str, ...]:
-        """What a call waits for beside processors and resources: its function's limits, and the model."""
-        needs = self._needs(self.graph.call(call))
-        return (*(limit.name for limit in needs.limits), *([MODEL] if needs.model else []))
-
-    def needs(self, function: Function) -> Needs:
-        """What a call of a function takes."""
-        return self._known_needs[function.name]
-
-    def _needs(self, call: FunctionCall) -> Needs:
-        needs = self._known_needs[call.function]
-        return replace(needs, batch="", size=1) if needs.batch and self._added.get(call.id) else needs
-
-    def expected(self, call: CallId) -> float | None:
-        """The seconds that a call is expected to take, if anything is known of that."""
-        return self._durations.get(call, self._durations.get(self.graph.call(call).function))
-
-    def _expected(self, call: CallId) -> float:
-        if not self.makes(call):
-            return 0.0
-        seconds = self.expected(call)
-        return 1.0 if seconds is None else seconds
-
-    def _urgency(self, call: CallId) -> Urgency:
-        """How urgent a call is, as far as the plan is known."""
-        known = self._urgencies.get(call) if self.complete else None
-        return (self._expected(call), False) if known is None else known
-
-    def _ordered(self) -> Mapping[CallId, Urgency]:
-        expected = {call: self._expected(call) for call in self.graph if self.states[call].status != "unused"}
-        unlocks = unlocking(self.graph)
-        return {call: (path, call in unlocks) for call, path in remaining_path(self.graph, expected).items()}
-
     def _extend(
         self, calls: tuple[FunctionCall, ...], complete: bool, unused: Collection[CallId], at: float
     ) -> list[Command]:
@@ -446,15 +319,6 @@ class Orchestration:
             self._become(state, "unused")
         wanted = [call for call in ready if self.states[call].status != "unused"]
         return [*wanted, *self._scheduler.drop(left)]
-
-    def _keys(self, calls: Iterable[CallId]) -> tuple[Attempt, ...]:
-        """The attempts whose results are those of these calls."""
-        states = self.states
-        return tuple(states[states[call].same_as or call].key for call in calls)
-
-    def _named_by(self, call: FunctionCall) -> tuple[Attempt, ...]:
-        """The attempts whose results decide what a call touches."""
-        return self._keys(named_by(self._functions[call.function], call))
 
     def _refuse(self, state: CallState, spent: CallState) -> None:
         """Fail a call whose effect is made already: on other inputs it would be made again."""
