@@ -266,7 +266,7 @@ class Orchestrator:
             optimize=self.optimize,
             all_made=planning is None or self._replan or not self._technique.last_answers,
             planning=planning or Usage(),
-            after=learned.estimate(self._asks("after it")),
+            after=learned.estimate(self._asks().get("after it", "")),
             prices=prices,
         )
 
@@ -330,9 +330,7 @@ class Orchestrator:
             technique=self.technique,
             tried=task.tried,
             last_answers=ours,
-            asks={when: self._asks(when) for when in ("planning", "after it")}
-            if self._technique.plans
-            else {},
+            asks=self._asks(),
         )
 
     async def _execute(
@@ -400,7 +398,8 @@ class Orchestrator:
             **said,
         )
 
-    def _asks(self, when: str) -> str:
-        """What the technique's own requests are known as."""
+    def _asks(self) -> dict[str, str]:
+        """What the technique's own requests are known as, before the plan and after it."""
         again = " with replan" if self._replan else ""
-        return f"{self.technique}{again}, {when}, asking {self.model.name}"
+        whens = ("planning", "after it") if self._technique.plans else ()
+        return {when: f"{self.technique}{again}, {when}, asking {self.model.name}" for when in whens}

@@ -61,11 +61,11 @@ class _Breaking(ScriptedModel):
     """Writes a reply with a fault in it, and the right plan if it is asked again."""
 
     def __init__(self, right: str, kind: str, chance: random.Random) -> None:
-        super().__init__([])
+        super().__init__(self._reply)
         self._right, self._fault, self._chance = right, kind, chance
 
-    def _pieces(self, request: Any, number: int) -> Any:
-        if number > 1:
+    def _reply(self, request: Any) -> Any:
+        if len(self.requests) > 1:
             return _chunks(self._right)
         first = "".join(self._right.splitlines(keepends=True)[:3])
         if self._fault == GARBAGE:

@@ -73,12 +73,18 @@ class Things:
     def add(self, at: int, touch: Touch) -> None:
         """Take a call that isn't there."""
         self._touches[at] = touch
+        if touch is NOTHING:  # most calls
+            insort(self._any.readers, at)
+            return
         for places in self._lists(touch):
             insort(places, at)
 
     def remove(self, at: int) -> None:
         """Forget a call."""
         touch = self._touches.pop(at)
+        if touch is NOTHING:
+            del self._any.readers[bisect_left(self._any.readers, at)]
+            return
         for places in self._lists(touch):
             del places[bisect_left(places, at)]
         for name in (*touch.reads, *touch.writes):
@@ -154,6 +160,8 @@ class Things:
 
     def last(self, at: int, touch: Touch) -> int | None:
         """The last of the earlier calls that conflict with it."""
+        if touch is NOTHING and not self._any.writers:
+            return None
         found = max((_last(places, at) for places in self._conflicting(touch)), default=-1)
         return None if found < 0 else found
 
@@ -201,6 +209,8 @@ class Things:
 
     def spoiled(self, at: int, touch: Touch) -> bool:
         """Whether there is any of these."""
+        if not self._touches or touch is NOTHING:
+            return False
         return any(places and places[0] < at for places in self._spoiling(touch))
 
 

@@ -157,8 +157,9 @@ class Store:
 
         What is returned is to be closed, which may take long.
         """
+        large = [call for call in calls if call in self.handles and not self.handles[call].here]
         closing = []
-        for call in _spent(calls, run):
+        for call in _spent(large, run) if large else ():
             handle = self.handles.get(call)
             if handle is not None and not handle.here:
                 self.handles[call] = Here(Released(handle.what))

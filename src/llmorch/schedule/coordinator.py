@@ -54,6 +54,7 @@ class Account:
     __slots__ = (
         "active",
         "limited",
+        "mixed",
         "number",
         "offered",
         "planning",
@@ -73,6 +74,8 @@ class Account:
         self.weight = priority
         self.number = number
         self.waiting = 0
+        self.mixed = False
+        """Whether any of them needs more than a processor."""
         self.running = 0
         self.width = 0
         """How much of what is counted its calls occupy now."""
@@ -182,6 +185,7 @@ class Coordinator:
         if not calls:
             return
         account.waiting += len(calls)
+        account.mixed = account.mixed or not all(self._plain(call.needs) for call in calls)
         self._waiting[account] = None
         self._activity(account)
         account.policy.push(calls)
@@ -204,11 +208,9 @@ class Coordinator:
     def _next(self) -> tuple[Account, Waiting, Lease] | None:
         if not self._waiting:
             return None
-        if len(self._waiting) == 1:
+        if len(self._waiting) == 1 and not self._mixed:
             (account,) = self._waiting
-            if not self._mixed and all(
-                self._plain(needs) for needs in account.policy.offered(account.running)
-            ):
+            if not account.mixed:
                 call = account.policy.pop(self._room.fits, account.running)
                 return None if call is None else (account, call, self._room.take(call.needs))
         self._renew()
@@ -265,6 +267,7 @@ class Coordinator:
         """Take note that so many calls of a run don't wait any more."""
         account.waiting -= count
         if not account.waiting:
+            account.mixed = False
             self._waiting.pop(account, None)
             self._activity(account)
         self._changed[account] = None
@@ -364,6 +367,11 @@ class Coordinator:
         self._room.give_back(_PLANNING, account.planning)
         account.planning = None
         self._planning -= 1
+
+    @property
+    def waits(self) -> bool:
+        """Whether any call of any run waits."""
+        return bool(self._waiting)
 
     @property
     def planning(self) -> bool:

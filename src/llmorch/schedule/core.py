@@ -73,14 +73,16 @@ class Core:
         ``at`` is the driver's time in seconds, the same for all runs; the core only copies it
         into the story. An event that the state rules out changes nothing and raises ``IllegalEvent``.
         """
-        self.coordinator.pass_to(at)
-        told = {run: run.take(event, at - run.began)}
-        for account, calls, lease in self.coordinator.dispatch():
+        coordinator = self.coordinator
+        coordinator.pass_to(at)
+        commands = run.take(event, at - run.began)
+        told = {run: commands}
+        for account, calls, lease in coordinator.dispatch() if coordinator.waits else ():
             other = self._runs[account]
             told.setdefault(other, []).append(other.begin(calls, lease, at - other.began))
-        for account, seconds in self.coordinator.wakes():
+        for account, seconds in coordinator.wakes() if coordinator.waits else ():
             told.setdefault(self._runs[account], []).append(Wake(seconds))
-        told[run] += run.end()
+        commands += run.end()
         return list(told.items())
 
 

@@ -38,7 +38,7 @@ class Earlier:
         self._stories: dict[tuple[str, tuple[int, ...]], int] = {}
         self._told: dict[Attempt, int] = {}
         """The story of every attempt that was ever taken."""
-        self._was: dict[CallId, tuple[Attempt, CallState]] = {}
+        self._was: dict[CallId, Attempt] = {}
         """Which attempt a call of the new plan was before."""
 
     def add(self, states: Iterable[CallState]) -> None:
@@ -63,19 +63,17 @@ class Earlier:
         """An attempt of the same story: of the same id if there is one, else the most useful.
 
         What the call uses must be kept itself. A failure is only that of the same id: under
-        another one the call is meant to be tried again. Else all that it uses has completed: of
-        several attempts of one story, another one may be what is used now.
+        another one the call is meant to be tried again.
         """
         if not self._states or any(used not in self._was for used in call.uses):
             return None
-        story = self._story(call, tuple(self._told[self._was[used][0]] for used in call.uses))
-        ready = all(self._was[used][1].status == "completed" for used in call.uses)
+        story = self._story(call, tuple(self._told[self._was[used]] for used in call.uses))
         alike = [
             state
             for key, state in self._states.items()
             if self._told[key] == story
             and state.same_as is None
-            and (state.call.id == call.id if state.status == "failed" else ready)
+            and (state.status != "failed" or state.call.id == call.id)
         ]
         return max(
             alike,
@@ -91,7 +89,7 @@ class Earlier:
     def keep(self, state: CallState, call: FunctionCall) -> None:
         """Hand an attempt over to the new plan, where ``call`` is it."""
         del self._states[state.key]
-        self._was[call.id] = state.key, state
+        self._was[call.id] = state.key
 
     def drop(self) -> list[CallState]:
         """Forget everything that the new plan doesn't make; return it."""

@@ -46,6 +46,29 @@ class Needs:
     limits: tuple[Limit, ...] = ()
     batch: str = ""
     size: int = 1
+    nothing: bool = field(init=False, compare=False, repr=False, default=True)
+    """Whether it always fits."""
+    simple: bool = field(init=False, compare=False, repr=False, default=True)
+    """Whether it fits wherever anything does: a call that needs more can be overtaken for ever."""
+    _hash: int = field(init=False, compare=False, repr=False, default=0)
+
+    def __post_init__(self) -> None:
+        rest = self.shared or self.gpu_memory
+        object.__setattr__(self, "simple", self.processors <= 1 and not rest)
+        object.__setattr__(self, "nothing", not (self.processors or self.model or rest or self.limits))
+        parts = (
+            self.processors,
+            self.model,
+            self.gpu_memory,
+            self.shared,
+            self.limits,
+            self.batch,
+            self.size,
+        )
+        object.__setattr__(self, "_hash", hash(parts))
+
+    def __hash__(self) -> int:  # once: calls are kept by what they need
+        return self._hash
 
     @classmethod
     def of(cls, function: Function, name: str | None = None) -> Needs:
@@ -61,16 +84,6 @@ class Needs:
             batch="" if function.batch is None else name or function.name,
             size=1 if function.batch is None else function.batch.size,
         )
-
-    @property
-    def simple(self) -> bool:
-        """Whether it fits wherever anything does: a call that needs more can be overtaken for ever."""
-        return self.processors <= 1 and not self.shared and not self.gpu_memory
-
-    @property
-    def nothing(self) -> bool:
-        """Whether it always fits."""
-        return not (self.processors or self.model or self.gpu_memory or self.shared or self.limits)
 
     @property
     def amounts(self) -> dict[str, int]:
@@ -171,7 +184,7 @@ class Room:
     def pass_to(self, at: float) -> None:
         """Know the time: what began long enough ago no longer counts to its rate."""
         self._at = at
-        for name, begun in list(self._begun.items()):
+        for name, begun in list(self._begun.items()) if self._begun else ():
             while begun and begun[0] <= at:
                 begun.popleft()
             if not begun:

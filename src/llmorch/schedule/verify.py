@@ -73,7 +73,8 @@ def _beside_others(run: Orchestration, call: CallId, state: CallState) -> Iterat
     """What a call needs is there before it begins, and what it can't have ends it."""
     states = run.states
     used = [(one, states[one].status) for one in run.graph.uses(call)]
-    if state.status in ("submitted", "running", "completed"):
+    # One that is kept had what it uses, from an attempt of the same story that another call may have now.
+    if state.status in ("submitted", "running", "completed") and not run.keeps(call):
         yield from (
             f"{call} is {state.status}, and uses {one}, which is {how}"
             for one, how in used
