@@ -32,7 +32,9 @@ _MODERATE = range(2, 9)
 GRAPHS = 300
 LEARNED, UNKNOWN = f"{OURS}, medians by function", f"{OURS}, nothing known"
 NAMES = (OURS, LEARNED, UNKNOWN, FIFO, RANKS)
-WORSE = 1.01  # what a single random graph may be worse by, at most
+WORSE = (
+    1.1  # what one random graph may be worse by: the longest path first isn't always best (R. Graham, 1969)
+)
 
 
 def run(settings: Settings) -> str:

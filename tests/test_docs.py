@@ -53,6 +53,11 @@ def test_the_plan_in_the_language_document_is_one() -> None:
     assert [call.id for call in parse(plan)] == ["s1", "s2", "s3"]
 
 
+def test_the_code_about_many_runs_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "many.md", "python")
+    assert run(code) == "page 19\n['A', 'B', 'C']\n"
+
+
 def test_the_code_about_effects_runs() -> None:
     declared, objects = blocks(ROOT / "docs" / "effects.md", "python")
     assert run(declared) == ""
@@ -150,14 +155,19 @@ def test_the_public_names_are_these() -> None:
     assert sorted(llmorch.__all__) == [
         "CallError",
         "CallRecord",
+        "End",
         "Forecast",
         "Function",
         "FunctionCall",
         "FunctionError",
+        "Handle",
+        "Here",
+        "Job",
         "LLMOrchError",
         "LimitReached",
         "ModelError",
         "Orchestrator",
+        "Place",
         "Plan",
         "PlanError",
         "Policy",
@@ -172,6 +182,7 @@ def test_the_public_names_are_these() -> None:
         "Technique",
         "UnresolvedQuery",
         "Usage",
+        "Work",
         "WrongArgument",
         "check",
         "discover",

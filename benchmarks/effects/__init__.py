@@ -19,13 +19,12 @@ from itertools import chain, combinations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.effects.clock import run_virtually
 from benchmarks.effects.systems import installed, seen, tasks
 from benchmarks.figures import Figure, Series, verdicts
 from benchmarks.questions import DataMissing
 from benchmarks.records import Progress
 from llmorch import Orchestrator, discover, methods_of
-from llmorch.testing import ScriptedModel
+from llmorch.testing import ScriptedModel, run_virtually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from llmorch.forecast import Forecast
     from llmorch.models.named import model_named
     from llmorch.orchestrator import Orchestrator
+    from llmorch.places.port import End, Handle, Here, Job, Place, Work
     from llmorch.plan import check, parse, render
     from llmorch.processors import Processors
     from llmorch.relations import RelationGraph, discover
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Work": "places.port",
+    "Here": "places.port",
+    "Handle": "places.port",
+    "End": "places.port",
+    "Job": "places.port",
+    "Place": "places.port",
     "Technique": "techniques",
     "Policy": "schedule.policy",
     "Usage": "requests",
@@ -81,14 +88,19 @@ __all__ = [
     "TECHNIQUES",
     "CallError",
     "CallRecord",
+    "End",
     "Forecast",
     "Function",
     "FunctionCall",
     "FunctionError",
+    "Handle",
+    "Here",
+    "Job",
     "LLMOrchError",
     "LimitReached",
     "ModelError",
     "Orchestrator",
+    "Place",
     "Plan",
     "PlanError",
     "Policy",
@@ -102,6 +114,7 @@ __all__ = [
     "Technique",
     "UnresolvedQuery",
     "Usage",
+    "Work",
     "WrongArgument",
     "check",
     "discover",

@@ -43,6 +43,7 @@ class Session:
         self._begin = execution
         self._functions = functions
         self._checker = Checker(functions)
+        self._required = {name: frozenset(item.required) for name, item in functions.items()}
         self._calls: Calls | None = None
         self._count = 0
 
@@ -80,9 +81,17 @@ class Session:
         id_ = f"c{self._count}"
         values = {} if args is None else args
         call = FunctionCall(id_, function, {name: Reference(f"{id_}.{name}") for name in values})
-        self._checker.check(call)
+        declared = self._functions.get(function)
+        if (
+            declared is None
+            or declared.shortage
+            or values.keys() - declared.by_name.keys()
+            or (not values.keys() >= self._required[function])
+        ):
+            self._checker.check(call)  # which says what is wrong
+        assert declared is not None
         if via is None:
-            self._check(self._functions[function], values)
+            self._check(declared, values)
         end = await calls.made(call, {f"{id_}.{name}": Here(value) for name, value in values.items()}, via)
         if end.error is not None:
             raise end.error if via is None or end.error.__cause__ is None else end.error.__cause__
@@ -120,8 +129,8 @@ class _Added:
         self.via = via
         self.end: asyncio.Future[End] = loop.create_future()
         """What it came to."""
-        self.over = asyncio.Event()
-        """Set when nothing of it runs any more, or nobody can stop it."""
+        self.over: asyncio.Event | None = None
+        """Set when nothing of it runs any more, or nobody can stop it; where somebody waits for that."""
 
 
 class Calls(Execution):
@@ -137,13 +146,16 @@ class Calls(Execution):
     async def made(self, call: FunctionCall, inputs: Mapping[CallId, Handle], via: Handler | None) -> End:
         """Add a call, and wait for its end."""
         added = self._added[call.id] = _Added(call, inputs, via, self.loop)
-        touch = touches(self._functions[call.function], call, Results(inputs))
+        function = self._functions[call.function]
+        known = function.reads or function.writes
+        touch = touches(function, call, Results(inputs) if known else None)
         # The core knows no values: of what the call is given it sees nothing.
         self.handle(CallAdded(FunctionCall(call.id, call.function, {}), touch, via is not None))
         try:
             return await added.end
         except asyncio.CancelledError:
-            if call.id in self.core.states:
+            if call.id in self._added:
+                added.over = asyncio.Event()
                 self.cancel(call.id)
                 await added.over.wait()
             raise
@@ -200,7 +212,8 @@ class Calls(Execution):
         if not added.end.done():
             why = why or ("it was stopped: the session has ended" if self.closed else "it was cancelled")
             added.end.set_result(End(error=CallError(f"{added.call.function}: {why}")))
-        added.over.set()
+        if added.over is not None:
+            added.over.set()
         state = self.core.states.get(call)
         if state is not None and not self.closed:
             self.store.forget(state.key)

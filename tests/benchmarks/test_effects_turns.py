@@ -19,10 +19,10 @@ import pytest
 from benchmarks import effects
 from benchmarks.asking import Settings
 from benchmarks.effects import Measuring, Timing, figures, markdown, measure
-from benchmarks.effects.clock import run_virtually
 from benchmarks.effects.systems import DECLARED, MODULES, Task, TracedCall, installed, seen, tasks
 from benchmarks.questions import DataMissing
 from llmorch import function, stateful
+from llmorch.testing import run_virtually
 from tests.benchmarks.toys import Pantry, Till
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from llmorch import Orchestrator
+from llmorch import Orchestrator, Processors
 from llmorch.models.local import LocalModel
 from llmorch.places.files import load_file
 from llmorch.testing import RecordedModel
@@ -21,12 +21,19 @@ PROCESSORS = {"seo_audit": 2, "purchase_intent": 3, "encryption": 2}
 """Each example and the processors it has in the paper."""
 
 
-def orchestrator_for(name: str, model: RecordedModel) -> Orchestrator:
+def orchestrator_for(
+    name: str, model: RecordedModel, processors: int | Processors | None = None
+) -> Orchestrator:
     """The example as its README runs it, on this model."""
     folder = EXAMPLES / name
     module = load_file(str(folder / "functions.py"))
     offered = [value for value in vars(module).values() if hasattr(value, "__llmorch_function__")]
-    return Orchestrator(offered, model=model, processors=PROCESSORS[name], examples=folder / "examples.plans")
+    return Orchestrator(
+        offered,
+        model=model,
+        processors=processors or PROCESSORS[name],
+        examples=folder / "examples.plans",
+    )
 
 
 def query_of(name: str) -> str:

@@ -8,9 +8,12 @@ import pytest
 
 pytest.register_assert_rewrite("llmorch.testing.places")
 
+from llmorch import Processors  # noqa: E402
 from llmorch.declare.functions import declaration_of  # noqa: E402
+from llmorch.testing import RecordedModel  # noqa: E402
 from llmorch.testing.places import PlaceContract, value_of, with_place  # noqa: E402
 from tests.examples.loading import EXAMPLES, load  # noqa: E402
+from tests.examples.record import RECORDED, orchestrator_for, query_of  # noqa: E402
 
 FILE = EXAMPLES / "fresh_interpreter" / "place.py"
 place = load(FILE)
@@ -30,3 +33,17 @@ class TestFreshInterpreter(PlaceContract):
 
     def test_it_takes_less_than_a_hundred_lines(self) -> None:
         assert len(Path(FILE).read_text(encoding="utf-8").splitlines()) < 100
+
+
+@pytest.mark.anyio
+async def test_the_seo_audit_runs_in_it() -> None:
+    async with (
+        Processors(2, place=place.FreshInterpreter()) as processors,
+        orchestrator_for(
+            "seo_audit", RecordedModel(RECORDED / "seo_audit.jsonl"), processors
+        ) as orchestrator,
+    ):
+        result = await orchestrator.run(query_of("seo_audit"))
+    assert (result.status, result.error) == ("answered", None)
+    assert [call.status for call in result.calls] == ["completed"] * 5
+    assert len(result.answer.split()) > 30
