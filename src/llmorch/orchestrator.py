@@ -68,20 +68,16 @@ class Orchestrator:
     what makes a ``Policy`` for each run; by default as the technique's paper does. ``examples``
     are queries and their plans, for the prompt: a path to a file of them. ``repairs`` is
     how often a plan that can't be run is given back to the model, and ``max_recoveries``
-    how many attempts to recover a failed call of a plan may have (by default 3 for
-    ``llmorch`` and none for the others, as their papers have it). ``resources`` is what
-    there is of what calls take by name (see ``Processors``, which has it if one is given). With
-    ``replan`` the technique ``llmorch`` has the model judge whether
-    the results answer the query, and ask for more calls if they don't. With ``optimize``
-    identical calls of a run are made once where they are declared pure, and one whose result
-    nothing uses isn't made for a query. With ``learn``, what calls took is kept in the user's
-    cache folder, and the order among calls that wait is made for what those of the same
-    functions took before.
+    how many attempts to recover a failed call of a plan may have (by default 3 for ``llmorch`` and none
+    for the others, as their papers have it). ``resources`` is what there is of what calls take by name
+    (see ``Processors``). With ``replan`` the technique ``llmorch`` has the model judge whether the results
+    answer the query, and ask for more calls if they don't. With ``optimize`` identical calls of a run are made
+    once where they are declared pure, and one whose result nothing uses isn't made for a query. With ``learn``,
+    what calls took is kept in the user's cache folder, and the order among calls is made for that.
 
     Any number of runs and sessions may be open at once, from any threads and event loops; none
     is in another's way but for what the processors have. Processes are started when they are first needed
-    and kept for the next run; ``close`` ends them, as does the end of ``async with`` and
-    the end of the program. Raises ``FunctionError``, ``ModelError`` or ``WrongArgument`` for arguments that can't be.
+    and kept for the next run; ``close`` ends them, as do the end of ``async with`` and of the program. Raises ``FunctionError``, ``ModelError`` or ``WrongArgument`` for arguments that can't be.
     """
 
     def __init__(
@@ -394,7 +390,7 @@ class Orchestrator:
             policy=self._policy(),
             optimize=self.optimize,
             durations=None if learning is None else durations(learning.known(), self._known_as),
-            above=[needs for holds, needs in CALLING.get() if holds is door],
+            above=[caller for holds, caller in CALLING.get() if holds is door],
             **said,
         )
 

@@ -122,6 +122,38 @@ def test_a_call_that_would_wait_for_the_call_that_waits_for_it_fails_and_says_so
     assert ("deep()" if "max_concurrency" in said else "desk") in (result.error or "")
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_two_calls_that_each_hold_what_the_other_needs_do_not_wait_for_ever(kind: str) -> None:
+    together = threading.Barrier(2)
+
+    @function(resources={"desk": 1})
+    def leaf() -> int:
+        return 1
+
+    @function(resources={"desk": 1})
+    def outer_sync(n: int) -> int:
+        together.wait(20)
+        result = made.execute_sync("s1 = leaf()")
+        if result.error is not None:
+            raise RuntimeError(result.error)
+        return result.answer
+
+    @function(resources={"desk": 1})
+    async def outer_async(n: int) -> int:
+        await asyncio.to_thread(together.wait, 20)
+        result = await made.execute("s1 = leaf()")
+        if result.error is not None:
+            raise RuntimeError(result.error)
+        return result.answer
+
+    made = offering(leaf, outer_sync, outer_async, resources={"desk": 2})
+    result = made.execute_sync(f"s1 = outer_{kind}(n=1)\ns2 = outer_{kind}(n=2)", deadline=20)
+    told = [(call.status, call.error) for call in result.calls]
+    # One is told why it can't be; then the other has what it needs.
+    assert sorted(status for status, _ in told) == ["completed", "failed"]
+    assert "would wait for ever: all of desk is held by calls that wait for such calls" in str(told)
+
+
 def test_a_limit_that_has_room_for_the_inner_call_lets_it_by() -> None:
     @function(max_concurrency=3)
     async def deep(n: int) -> int:

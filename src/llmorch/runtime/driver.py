@@ -21,6 +21,7 @@ from llmorch.schedule import (
     BatchEnded,
     CallCancelled,
     CallCompleted,
+    Caller,
     CallFailed,
     CallStopped,
     Cancel,
@@ -49,10 +50,10 @@ if TYPE_CHECKING:
     from llmorch.runtime.door import Door
     from llmorch.runtime.observers import Observer
     from llmorch.runtime.retrying import Retried
-    from llmorch.schedule import Command, Event, Needs
+    from llmorch.schedule import Command, Event
 
-CALLING: ContextVar[tuple[tuple[Door, Needs], ...]] = ContextVar("llmorch_calling", default=())
-"""What the call holds in which this code runs, if it does, after what those hold that wait for that call."""
+CALLING: ContextVar[tuple[tuple[Door, Caller], ...]] = ContextVar("llmorch_calling", default=())
+"""The call in which this code runs, if it does, after those that wait for that call."""
 
 
 class Execution:
@@ -302,8 +303,9 @@ class Execution:
         for attempt in started.attempts:
             self._running[attempt.key] = attempt
         self._stopping.add(started)
-        # Not the call itself: a context outlives it, in a handle of the event loop.
-        token = CALLING.set((*self._within, (self._door, self.core.needs(function))))
+        # No values lead from here: a context outlives its call, in a handle of the event loop.
+        caller = Caller(self.core, self.core.needs(function))
+        token = CALLING.set((*self._within, (self._door, caller)))
         try:
             started.begin()
         finally:

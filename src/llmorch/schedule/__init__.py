@@ -25,6 +25,7 @@ from llmorch.schedule.messages import (
     TimePassed,
     Wake,
 )
+from llmorch.schedule.nested import Caller
 from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.policy import POLICIES, Policy, policy_named
 from llmorch.schedule.room import Lease, Needs
@@ -40,6 +41,7 @@ __all__ = [
     "CallFailed",
     "CallState",
     "CallStopped",
+    "Caller",
     "Cancel",
     "CancelRequested",
     "Command",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
+from llmorch.schedule.account import Account
 from llmorch.schedule.queueing import Queueing
 from llmorch.schedule.room import Needs, Room, limits_of
 
@@ -39,64 +40,6 @@ class _Named:
 def _numbered(name: str) -> Iterator[str]:
     yield name
     yield from (f"{name}#{number}" for number in count(2))
-
-
-Order = tuple[float, float, int]
-
-
-class Account:
-    """One run's part: the calls that wait, in its policy's order, and what the run has had.
-
-    ``used`` is what its calls have occupied, in seconds of a processor (or of whatever else they
-    share), divided by the run's priority.
-    """
-
-    __slots__ = (
-        "active",
-        "limited",
-        "mixed",
-        "number",
-        "offered",
-        "planning",
-        "policy",
-        "running",
-        "since",
-        "started",
-        "used",
-        "waiting",
-        "wakes",
-        "weight",
-        "width",
-    )  # fmt: skip
-
-    def __init__(self, policy: Policy, priority: float, number: int) -> None:
-        self.policy = policy
-        self.weight = priority
-        self.number = number
-        self.waiting = 0
-        self.mixed = False
-        """Whether any of them needs more than a processor."""
-        self.running = 0
-        self.width = 0
-        """How much of what is counted its calls occupy now."""
-        self.used = 0.0
-        self.since = 0.0
-        """Until when ``used`` is added up."""
-        self.started = 0
-        self.active = False
-        """Whether it wants something of what runs share, or has it."""
-        self.limited: dict[Hashable, None] = {}
-        """The functions whose calls are limited."""
-        self.offered: tuple[Needs, ...] = ()
-        self.wakes: float | None = None
-        """When it will be woken, since a rate lets one more of its calls begin."""
-        self.planning: Lease | None = None
-        """What the model holds while it works on the plan, which is no call."""
-
-    def order(self, at: float) -> Order:
-        """Who goes first: the smallest."""
-        used = self.used + self.width * (at - self.since) / self.weight
-        return used, self.started / self.weight, self.number
 
 
 class Coordinator:
@@ -336,6 +279,21 @@ class Coordinator:
     def woken(self, account: Account) -> None:
         """Take note that the time came for which a run was to be woken."""
         account.wakes = None
+
+    def lacking(self, needs: Needs) -> dict[str, int]:
+        """What calls of these needs wait for, by name, but for processors and rates; and how much of it is held."""
+        rates = {limit.name for limit in needs.limits if limit.seconds}
+        names = {*self._room.lacks(needs), *self._room.limited(needs)} - rates
+        held = self._room.held
+        return {name: held.get(name, 0) for name in names}
+
+    def take_out(self, account: Account, needs: Needs) -> CallId | None:
+        """Hand out a call of these needs that waits, which is not made."""
+        call = account.policy.pop(lambda one: one == needs, account.running)
+        if call is None:
+            return None
+        self._left(account, 1)
+        return call.id
 
     def drop(self, account: Account, call: CallId) -> None:
         """Forget one call that waits."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from llmorch.declare.resources import Supply
 from llmorch.schedule.coordinator import Coordinator
 from llmorch.schedule.messages import Wake
+from llmorch.schedule.nested import waits_for_ever
 from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.room import Capacity
 
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from llmorch.declare.functions import Function
-    from llmorch.schedule.coordinator import Account
+    from llmorch.schedule.account import Account
     from llmorch.schedule.messages import Command, Event
+    from llmorch.schedule.nested import Caller
     from llmorch.schedule.policy import Policy
-    from llmorch.schedule.room import Needs
 
 
 class Core:
@@ -31,6 +32,8 @@ class Core:
     def __init__(self, processors: int, supply: Supply | None = None) -> None:
         self.coordinator = Coordinator(Capacity(processors, supply or Supply()))
         self._runs: dict[Account, Orchestration] = {}
+        self._nested = 0
+        """How many of them calls of others wait for."""
 
     def open(
         self,
@@ -40,7 +43,7 @@ class Core:
         priority: float = 1.0,
         durations: Mapping[str, float] | None = None,
         optimize: bool = False,
-        above: Sequence[Needs] = (),
+        above: Sequence[Caller] = (),
     ) -> Orchestration:
         """A new run. Every call of its functions has to fit what there is."""
         run = Orchestration(
@@ -53,12 +56,14 @@ class Core:
             above=above,
         )
         self._runs[run.account] = run
+        self._nested += bool(run.above)
         return run
 
     def close(self, run: Orchestration) -> None:
         """Forget a run that has ended; what still has to stop goes on holding what it holds."""
         run.close()
         self._runs.pop(run.account, None)
+        self._nested -= bool(run.above)
 
     @property
     def runs(self) -> Iterable[Orchestration]:
@@ -77,13 +82,27 @@ class Core:
         coordinator.pass_to(at)
         commands = run.take(event, at - run.began)
         told = {run: commands}
-        for account, calls, lease in coordinator.dispatch() if coordinator.waits else ():
-            other = self._runs[account]
-            told.setdefault(other, []).append(other.begin(calls, lease, at - other.began))
+        self._dispatch(told, at)
+        while (
+            self._nested and coordinator.waits and (found := waits_for_ever(self._runs.values(), coordinator))
+        ):
+            other, needs, lack = found
+            call = coordinator.take_out(other.account, needs)
+            if call is None:
+                break
+            why = f"all of {lack} is held by calls that wait for such calls"
+            told.setdefault(other, []).extend(other.refuse(call, why, at - other.began))
+            told[other] += other.end()
+            self._dispatch(told, at)
         for account, seconds in coordinator.wakes() if coordinator.waits else ():
             told.setdefault(self._runs[account], []).append(Wake(seconds))
         commands += run.end()
         return list(told.items())
+
+    def _dispatch(self, told: dict[Orchestration, list[Command]], at: float) -> None:
+        for account, calls, lease in self.coordinator.dispatch() if self.coordinator.waits else ():
+            other = self._runs[account]
+            told.setdefault(other, []).append(other.begin(calls, lease, at - other.began))
 
 
 class Alone(Orchestration):

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
     from llmorch.schedule.messages import Event
-    from llmorch.schedule.room import Lease, Needs
+    from llmorch.schedule.nested import Caller
+    from llmorch.schedule.room import Lease
     from llmorch.schedule.state import Status
 
 
@@ -65,11 +66,11 @@ class Orchestration(RunState):
         functions: Mapping[str, Function],
         *,
         optimize: bool = False,
-        above: Sequence[Needs] = (),
+        above: Sequence[Caller] = (),
         **said: Any,
     ) -> None:
         super().__init__(functions, **said)
-        self._above = tuple(above)
+        self.above = tuple(above)
         self._scheduler = Scheduler(self.graph)
         self._void = Void(functions)
         self._unwanted = Unwanted(functions)
@@ -201,12 +202,6 @@ class Orchestration(RunState):
             self._skip(self.states[other], call)
         return self._scheduler.passed([call, *stopped])
 
-    def _skip(self, state: CallState, cause: CallId) -> None:
-        before = self.states[cause]
-        how = "was cancelled" if before.status == "cancelled" else "failed"
-        error = before.error if before.status == "skipped" else f"{cause} {how}"
-        self._become(state, "skipped", error=error)
-
     def _give_up(self, call: CallId, attempt: int, at: float) -> list[Command]:
         """Account for a call that the caller doesn't want; one that has ended stays as it is."""
         known = self._known(call, attempt)
@@ -237,11 +232,10 @@ class Orchestration(RunState):
         made, copies = self._scheduler.settle(calls)
         for call in made:
             state = self.states[call]
-            if self._above and (lack := self.capacity.lacks(self._needs(state.call), self._above)):
-                error = f"{state.call.function} would wait for ever: {lack}"
-                self._become(state, "failed", at, error)
-                told.append(Refuse(call, error))
-                never += self._stop_descendants(call)
+            held = [caller.needs for caller in self.above]
+            if held and (lack := self.capacity.lacks(self._needs(state.call), held)):
+                never += self._never(state, lack, at)
+                told.append(Refuse(call, state.error or ""))
                 continue
             if not (self.complete or call in self._added or self._functions[state.call.function].only_looks):
                 self._withheld.append(call)
@@ -257,6 +251,16 @@ class Orchestration(RunState):
             self._become(state, "completed", at)
             told.append(Share(copy, state.same_as))
         return told + (self._submit(never, at) if never else [])
+
+    def refuse(self, call: CallId, lack: str, at: float) -> list[Command]:
+        """Take note that a call that waits can never begin."""
+        state = self.states[call]
+        freed = self._never(state, lack, at)
+        return [Refuse(call, state.error or ""), *self._submit(freed, at)]
+
+    def _never(self, state: CallState, lack: str, at: float) -> list[CallId]:
+        self._become(state, "failed", at, f"{state.call.function} would wait for ever: {lack}")
+        return self._stop_descendants(state.call.id)
 
     def _extend(
         self, calls: tuple[FunctionCall, ...], complete: bool, unused: Collection[CallId], at: float
@@ -327,10 +331,6 @@ class Orchestration(RunState):
         self._become(state, "failed", spent.completed, error)
         state.attempt, state.dispatched = spent.attempt, spent.dispatched
         self._scheduler.in_vain(state.call.id)
-
-    def _spoilt(self, call: CallId) -> bool:
-        """Whether something that is made anew changes what a call of the plan before has found."""
-        return not all(map(self._earlier.kept, self.graph.spoilers(call)))
 
     def _revise(self) -> None:
         self._unwanted.revised(self.states)

@@ -14,11 +14,12 @@ from llmorch.schedule.room import MODEL
 from llmorch.schedule.state import OPEN, CallState, Planning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
     from llmorch.schedule.coordinator import Coordinator
+    from llmorch.schedule.nested import Caller
     from llmorch.schedule.policy import Policy, Urgency
     from llmorch.schedule.room import Lease, Needs
     from llmorch.schedule.state import Attempt, Status
@@ -41,6 +42,8 @@ class RunState:
         priority: float = 1.0,
         durations: Mapping[str, float] | None = None,
     ) -> None:
+        self.above: Sequence[Caller] = ()
+        """The calls that wait for this run, the one that began it last."""
         self.states: dict[CallId, CallState] = {}
         self.graph = RelationGraph()
         self.planning: list[Planning] = []
@@ -169,3 +172,13 @@ class RunState:
     def _named_by(self, call: FunctionCall) -> tuple[Attempt, ...]:
         """The attempts whose results decide what a call touches."""
         return self._keys(named_by(self._functions[call.function], call))
+
+    def _skip(self, state: CallState, cause: CallId) -> None:
+        before = self.states[cause]
+        how = "was cancelled" if before.status == "cancelled" else "failed"
+        error = before.error if before.status == "skipped" else f"{cause} {how}"
+        self._become(state, "skipped", error=error)
+
+    def _spoilt(self, call: CallId) -> bool:
+        """Whether something that is made anew changes what a call of the plan before has found."""
+        return not all(map(self._earlier.kept, self.graph.spoilers(call)))

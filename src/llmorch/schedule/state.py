@@ -26,7 +26,7 @@ OPEN: frozenset[Status] = frozenset(("planned", "submitted", "running"))
 """How a call stands that hasn't come to an end."""
 _MAY_BECOME: Mapping[Status, tuple[Status, ...]] = {
     "planned": ("submitted", "completed", "failed", "skipped", "unused", "cancelled"),
-    "submitted": ("running", "unused", "cancelled"),
+    "submitted": ("running", "failed", "unused", "cancelled"),
     "running": ("completed", "failed", "cancelled"),
 }
 """What may come of a call. One that is complete at once is made by another, one that fails at once is refused."""

@@ -1,0 +1,79 @@
+"""Runs that calls of other runs wait for: who waits for ever, since what it needs is held by who waits for it.
+
+Decides that by what callers hold. A call of a nested run that needs what its own callers have up to
+the last one is found at once; several callers that hold what each other's runs need are found once
+nothing else can give it back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from llmorch.declare.resources import CPU
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from llmorch.schedule.account import Account
+    from llmorch.schedule.coordinator import Coordinator
+    from llmorch.schedule.room import Needs
+
+
+class Run(Protocol):
+    """A run, as far as its callers are concerned."""
+
+    above: Sequence[Caller]
+    account: Account
+
+
+R = TypeVar("R", bound=Run)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Caller:
+    """A call that is made, and may wait for runs of its own: its run, and what it holds."""
+
+    run: Run
+    needs: Needs
+
+    def held(self, name: str) -> int:
+        """How much of something it holds."""
+        limits = {limit.name: 1 for limit in self.needs.limits if not limit.seconds}
+        return (self.needs.amounts | limits).get(name, 0)
+
+
+def waits_for_ever(runs: Iterable[R], coordinator: Coordinator) -> tuple[R, Needs, str] | None:
+    """The newest nested run that has a call which can never begin, with what that needs and lacks."""
+    nested = [run for run in runs if run.above]
+    stuck = _stuck(nested)
+    for run in reversed(nested):
+        if run.above[-1] not in stuck:
+            continue
+        for needs in run.account.policy.offered(run.account.running):
+            for name, held in coordinator.lacking(needs).items():
+                if name != CPU and held and held == sum(caller.held(name) for caller in stuck):
+                    return run, needs, name
+    return None
+
+
+def _stuck(nested: Sequence[Run]) -> set[Caller]:
+    """The callers whose runs all wait, and have no call that runs but callers like these."""
+    of: dict[Caller, list[Run]] = {}
+    for run in nested:
+        of.setdefault(run.above[-1], []).append(run)
+    stuck: set[Caller] = set()
+    while found := {
+        caller
+        for caller, runs in of.items()
+        if caller not in stuck and all(_idle(run, stuck) for run in runs)
+    }:
+        stuck |= found
+    return stuck
+
+
+def _idle(run: Run, stuck: set[Caller]) -> bool:
+    """Whether calls of a run wait, and nothing of it goes on by itself."""
+    inside = sum(caller.run is run for caller in stuck)
+    waits = run.account.waiting > 0 or inside > 0
+    return waits and run.account.planning is None and run.account.running == inside
