@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from llmorch.declare.resources import Amount
     from llmorch.forecast import Forecast
     from llmorch.models.model import Model
-    from llmorch.places.port import Place
     from llmorch.processors import Processors
     from llmorch.result import Result
     from llmorch.runtime.observers import Observer
@@ -75,9 +74,10 @@ class Orchestrator:
     once where they are declared pure, and one whose result nothing uses isn't made for a query. With ``learn``,
     what calls took is kept in the user's cache folder, and the order among calls is made for that.
 
-    Any number of runs and sessions may be open at once, from any threads and event loops; none
-    is in another's way but for what the processors have. Processes are started when they are first needed
-    and kept for the next run; ``close`` ends them, as do the end of ``async with`` and of the program. Raises ``FunctionError``, ``ModelError`` or ``WrongArgument`` for arguments that can't be.
+    Any number of runs and sessions may be open at once, from any threads and event loops; none is in
+    another's way but for what the processors have. Processes are started when they are first needed and
+    kept; ``close`` ends them, as do the end of ``async with`` and of the program. Raises ``FunctionError``,
+    ``ModelError`` or ``WrongArgument`` for arguments that can't be.
     """
 
     def __init__(
@@ -376,14 +376,11 @@ class Orchestrator:
         door = self._shared.door(self.functions)
         asked = Asked(door.inline, ask)
 
-        def places(function: Function) -> Place:
-            return asked if function.asks_model else door.place
-
         learning, model = self._learning, self.model
         return kind(
             door,
             self.functions,
-            places=places,
+            places=lambda function: asked if function.asks_model else door.place,
             ahead=(lambda prompt: model.read_ahead(prompting(prompt)))
             if isinstance(model, ReadsAhead)
             else None,

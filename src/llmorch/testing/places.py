@@ -22,19 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llmorch.calls import Constant, FunctionCall, Reference
 from llmorch.declare.batch import Batch
-from llmorch.declare.functions import declaration_of
-from llmorch.errors import CallError
-from llmorch.places.port import End, Here, Job
+from llmorch.places.port import Here
 from llmorch.testing import sample
+from llmorch.testing.jobs import Begun, ends_of, error_of, function, job, opened, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from llmorch.calls import CallId
     from llmorch.declare.functions import Function
-    from llmorch.places.port import Handle, Place
+    from llmorch.places.port import Place
 
 PATIENCE = 30.0
 """Seconds that a job of these tests may take until its end is told."""
@@ -45,77 +42,6 @@ _A_WHILE = 0.6
 
 WAYS = ("async", "sync", "sync with a timeout", "compute")
 """How a function may be: each may run elsewhere."""
-
-
-class Begun:
-    """A job that was begun, and the ends that it told of."""
-
-    def __init__(self, place: Place, job: Job) -> None:
-        self.told: list[Sequence[End]] = []
-        self._loop = asyncio.get_running_loop()
-        self._over = asyncio.Event()
-        self.work = place.begin(job, self._ended)
-        assert not self.told, "ended was called before begin had returned"
-
-    def _ended(self, ends: Sequence[End]) -> None:
-        self.told.append(ends)
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._over.set)
-
-    async def ends(self, within: float = PATIENCE) -> Sequence[End]:
-        """What its calls came to."""
-        async with asyncio.timeout(within):
-            await self._over.wait()
-        assert len(self.told) == 1, "ended is called once"
-        return self.told[0]
-
-
-def function(name: str, way: str = "sync", **said: Any) -> Function:
-    """A function of ``sample``, as it is in one of the ``WAYS``."""
-    call = getattr(sample, f"async_{name}" if way == "async" else name)
-    if way == "sync with a timeout":
-        said.setdefault("timeout", PATIENCE)
-    made = declaration_of(call, kind="compute" if way == "compute" else "inout", **said)
-    return replace(made, name=name)
-
-
-def job(
-    function: Function, *calls: Mapping[str, Any], inputs: Mapping[CallId, Handle] | None = None, on: int = 0
-) -> Job:
-    """Calls of a function with these arguments, of which those named in ``inputs`` are results."""
-    known = inputs or {}
-
-    def written(value: Any) -> Any:
-        return Reference(value) if isinstance(value, str) and value in known else Constant(value)
-
-    made = tuple(
-        FunctionCall(f"c{number}", function.name, {name: written(value) for name, value in args.items()})
-        for number, args in enumerate(calls)
-    )
-    return Job(function, made, known, (on,) if function.kind == "compute" else ())
-
-
-async def ends_of(place: Place, function: Function, *calls: Mapping[str, Any], **more: Any) -> Sequence[End]:
-    """Begin a job, and what came of it."""
-    return await Begun(place, job(function, *calls, **more)).ends()
-
-
-async def value_of(place: Place, function: Function, **args: Any) -> Any:
-    """What a call returns."""
-    (end,) = await ends_of(place, function, args)
-    return _value(end)
-
-
-def _value(end: End) -> Any:
-    assert end.error is None, f"the call failed: {end.error}\n{end.error and end.error.detail}"
-    assert end.value is not None, "an end is a value or an error"
-    return end.value.open()
-
-
-def _error(end: End) -> CallError:
-    assert end.value is None
-    assert isinstance(end.error, CallError), "the call should have failed with a CallError"
-    return end.error
 
 
 def with_place(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
@@ -170,7 +96,7 @@ class PlaceContract:
     @in_each_way
     async def test_an_exception_is_a_call_error_with_its_kinds(self, place: Place, way: str) -> None:
         (end,) = await ends_of(place, function("fail", way), {"text": "no such city"})
-        error = _error(end)
+        error = error_of(end)
         assert "KeyError" in str(error)
         assert "no such city" in str(error)
         assert error.kinds[:2] == ("builtins.KeyError", "builtins.LookupError")
@@ -182,12 +108,12 @@ class PlaceContract:
         inputs = {"s1": Here([1, 2]), "s2": _Elsewhere({"a": 3})}
         for id_, expected in (("s1", [1, 2]), ("s2", {"a": 3})):
             (end,) = await ends_of(place, function("echo", way), {"value": id_}, inputs=inputs)
-            assert _value(end) == expected
+            assert opened(end) == expected
 
     @in_each_way
     async def test_an_argument_that_does_not_fit_fails_the_call(self, place: Place, way: str) -> None:
         (end,) = await ends_of(place, function("after", way), {"number": "s1"}, inputs={"s1": Here("x")})
-        assert "number of after" in str(_error(end))
+        assert "number of after" in str(error_of(end))
 
     @in_each_way
     async def test_a_large_value_has_a_handle_that_tells_what_it_is_and_can_be_handed_on(
@@ -198,7 +124,7 @@ class PlaceContract:
         assert handle is not None
         assert "str" in handle.what
         (after,) = await ends_of(place, function("length", way), {"text": "s1"}, inputs={"s1": handle})
-        assert _value(after) == sample.LARGE
+        assert opened(after) == sample.LARGE
         assert handle.open() == "x" * sample.LARGE
         assert handle.open() is handle.open(), "it is fetched once"
         assert handle.here
@@ -214,11 +140,11 @@ class PlaceContract:
     async def test_what_a_model_is_to_see_comes_with_the_value(self, place: Place, way: str) -> None:
         shown = function("echo", way, show=sample.shortly)
         (end,) = await ends_of(place, shown, {"value": [1, 2, 3]})
-        assert _value(end) == [1, 2, 3]
+        assert opened(end) == [1, 2, 3]
         assert end.value is not None
         assert (end.value.text, end.value.why) == ("3 of them", "")
         (end,) = await ends_of(place, shown, {"value": 5})
-        assert _value(end) == 5
+        assert opened(end) == 5
         assert end.value is not None
         assert end.value.text is None
         assert "TypeError" in end.value.why
@@ -231,8 +157,8 @@ class PlaceContract:
     ) -> None:
         echo = _batching(function("echo", way), sample.together)
         ends = await ends_of(place, echo, *({"value": value} for value in ("a", None, "b")))
-        assert [_value(ends[0]), _value(ends[2])] == ["a", "b"]
-        assert "LookupError: nothing" in str(_error(ends[1]))
+        assert [opened(ends[0]), opened(ends[2])] == ["a", "b"]
+        assert "LookupError: nothing" in str(error_of(ends[1]))
 
     @in_each_way
     async def test_a_batch_form_that_returns_too_few_results_fails_all_of_the_calls(
@@ -240,7 +166,7 @@ class PlaceContract:
     ) -> None:
         echo = _batching(function("echo", way), sample.too_few)
         ends = await ends_of(place, echo, {"value": 1}, {"value": 2})
-        assert ["1 result" in str(_error(end)) for end in ends] == [True, True]
+        assert ["1 result" in str(error_of(end)) for end in ends] == [True, True]
 
     @in_each_way
     async def test_a_call_of_a_batch_whose_argument_does_not_fit_fails_alone(
@@ -249,8 +175,8 @@ class PlaceContract:
         after = _batching(function("after", way), sample.together)
         inputs = {"s1": Here("x"), "s2": Here(3)}
         ends = await ends_of(place, after, {"number": "s1"}, {"number": "s2"}, inputs=inputs)
-        assert "number of after" in str(_error(ends[0]))
-        assert _value(ends[1]) == 4, "one call that is left is made by the function itself"
+        assert "number of after" in str(error_of(ends[0]))
+        assert opened(ends[1]) == 4, "one call that is left is made by the function itself"
 
     # Stopping
 
@@ -261,7 +187,7 @@ class PlaceContract:
             late = function("write_late", way, timeout=0.4)
             begun = Begun(place, job(late, {"seconds": _A_WHILE + 0.4, "file": str(file)}))
             (end,) = await begun.ends()
-            error = _error(end)
+            error = error_of(end)
             assert "took longer than its timeout of 0.4 s" in str(error)
             assert error.kinds[0] == "builtins.TimeoutError"
             await asyncio.sleep(_A_WHILE + 0.2)
@@ -278,7 +204,7 @@ class PlaceContract:
         assert begun.work.cancel() in (True, stopped), "it may be called twice"
         (end,) = await begun.ends(SOON if stopped else PATIENCE)
         if stopped:
-            _error(end)
+            error_of(end)
             await asyncio.sleep(_A_WHILE + 0.2)
             assert not file.exists(), "cancel returned true, and the work went on"
         else:
@@ -320,7 +246,7 @@ class PlaceContract:
             Begun(place, job(meet, {"mine": mine, "other": other}, on=on))
             for on, (mine, other) in enumerate([(one, two), (two, one)])
         ]
-        assert [_value(*await each.ends()) for each in begun] == [1.0, 1.0]
+        assert [opened(*await each.ends()) for each in begun] == [1.0, 1.0]
 
     @in_each_way
     async def test_many_jobs_at_once_all_end_with_their_own_value(self, place: Place, way: str) -> None:
@@ -341,7 +267,7 @@ class PlaceContract:
             begun = [
                 await Begun(place, job(echo, {"value": (on, number)}, on=on)).ends() for number in range(3)
             ]
-            found[on] = [_value(end) for (end,) in begun]
+            found[on] = [opened(end) for (end,) in begun]
 
         threads = [threading.Thread(target=lambda on=on: asyncio.run(main(on))) for on in (0, 1)]
         for thread in threads:
@@ -369,7 +295,7 @@ class PlaceContract:
         assert await value_of(place, function("echo", way), value=1) == 1
         await place.close()
         (end,) = await ends_of(place, function("echo", way), {"value": 1})
-        assert "closed" in str(_error(end))
+        assert "closed" in str(error_of(end))
 
     @in_each_way
     async def test_closing_stops_what_runs(self, place: Place, way: str) -> None:
@@ -379,7 +305,7 @@ class PlaceContract:
         await place.close()
         (end,) = await begun.ends(SOON)
         if way != "sync":  # a thread goes on until the function returns
-            _error(end)
+            error_of(end)
             await asyncio.sleep(_A_WHILE + 0.2)
             assert not file.exists(), "the place was closed, and the work went on"
 
@@ -389,7 +315,7 @@ class PlaceContract:
             for way in WAYS:
                 assert await value_of(place, function("echo", way), value=way) == way
                 handles = await ends_of(place, function("large", way), {"fill": "x"})
-                assert len(_value(handles[0])) == sample.LARGE
+                assert len(opened(handles[0])) == sample.LARGE
             await place.close()
 
         asyncio.run(used())  # what is made once, for all places, is there then
