@@ -54,7 +54,8 @@ def test_the_plan_in_the_language_document_is_one() -> None:
 
 
 def test_the_code_about_many_runs_runs() -> None:
-    (code,) = blocks(ROOT / "docs" / "many.md", "python")
+    code, policy = blocks(ROOT / "docs" / "many.md", "python")
+    assert run(policy) == ""
     assert run(code) == "page 19\n['A', 'B', 'C']\n"
 
 

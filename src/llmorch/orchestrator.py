@@ -195,7 +195,7 @@ class Orchestrator:
     ) -> Run:
         """``execute`` in the background. Raises ``PlanError`` at once for a plan that can't be run."""
         checked = self.check(plan)
-        return Run(lambda run: self._execute(checked, deadline, priority, observer, run))
+        return Run(lambda run: self._execute(checked, deadline, priority, observer, run), checked)
 
     def session(self, *, priority: float = 1.0, observer: Observer | None = None) -> Session:
         """Calls that are added one by one while others run::

@@ -74,7 +74,8 @@ class Play:
     async def result(self) -> Result:
         """Play it. Raises what the technique raises, ``LimitReached`` and ``ModelError``, each with what finished."""
         if self.cancelled:  # before it began
-            return self._collected(Answer(False, error=RUN_CANCELLED), _NO_PLAN, None)
+            plan = self.run.plan if self.run is not None else None
+            return self._collected(Answer(False, error=RUN_CANCELLED), plan or _NO_PLAN, None)
         notes: dict[str, str] = {}
 
         async def ask(prompt: str, asker: Usage) -> str:
@@ -124,6 +125,8 @@ class Play:
     ) -> Result:
         told = () if execution is None else (*execution.notes.values(), *execution.store.notes.values())
         empty = Alone(self.functions, processors=self.processors, policy=policy_named("greedy"))
+        if execution is None:
+            empty.abandon(plan.calls)
         return collect(
             answer,
             plan,

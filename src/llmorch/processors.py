@@ -5,6 +5,7 @@ Decides what there is and when it is started. It must not know of plans or model
 
 from __future__ import annotations
 
+import asyncio
 import os
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -52,6 +53,10 @@ class Processors:
             isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST
         ):
             raise WrongArgument(f"processors is at least 1 and at most {MOST}, not {count!r}")
+        if place is not None and not all(callable(getattr(place, name, None)) for name in ("begin", "close")):
+            raise WrongArgument(
+                f"place has begin(job, ended) and close(), which {type(place).__name__} has not"
+            )
         self.count = count or allowed_processors()
         try:
             self.supply = supply_of(resources)
@@ -94,7 +99,9 @@ class Processors:
                 self._local = Local(self.count, self._devices, self._measured)
             if self._door is None:
                 self._door = Door(self.count, self.supply, self._place or self._local, self._local)
-            if self._place is None:
+            # On a virtual clock they start when they are needed: while a process runs, time is real.
+            virtual = getattr(asyncio.get_running_loop(), "virtual", False)
+            if self._place is None and not virtual:
                 self._local.start(functions.values())
             return self._door
 

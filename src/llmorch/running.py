@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
     from typing import TypeVar
 
-    from llmorch.calls import CallId
+    from llmorch.calls import CallId, FunctionCall, Plan
     from llmorch.result import Result
     from llmorch.runtime.driver import Execution
 
@@ -29,7 +29,12 @@ class Run:
     the task that waits for it cancels the run too.
     """
 
-    def __init__(self, play: Callable[[Run], Coroutine[Any, Any, Result]]) -> None:
+    def __init__(self, play: Callable[[Run], Coroutine[Any, Any, Result]], plan: Plan | None = None) -> None:
+        self.plan = plan
+        """The plan, where it is known from the beginning."""
+        self._planned = {call.id: call for call in plan or ()}
+        self._early: dict[CallId, FunctionCall] = {}
+        """Calls that were cancelled before they were begun."""
         self._loop = asyncio.get_running_loop()
         self._execution: Execution | None = None
         self.cancelled = False
@@ -50,7 +55,7 @@ class Run:
         """
         if call is not None:
             known = {} if self._execution is None else self._execution.core.states
-            if call not in known:
+            if call not in known and call not in self._planned:
                 listed = ", ".join(known) or "none yet"
                 raise LLMOrchError(f"the run has no call {call}; it has {listed}")
         if asyncio._get_running_loop() is self._loop:
@@ -68,14 +73,20 @@ class Run:
             self._loop.call_soon(self._stop, call)  # an observer may ask before what it hears of is done
 
     def _stop(self, call: CallId) -> None:
-        if self._task.done() or self._execution is None:
+        if self._task.done():
             return
-        if call in self._execution.core.states:
+        if self._execution is not None and call in self._execution.core.states:
             self._execution.cancel(call)
+        elif call in self._planned:
+            self._early[call] = self._planned[call]
+            if self._execution is not None:
+                self.attach(self._execution)
 
     def attach(self, execution: Execution) -> None:
         """Know where the calls run."""
         self._execution = execution
+        for call in self._early.values():
+            execution.core.unwant(call)
 
 
 class Limit:

@@ -12,7 +12,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import FunctionCall, Reference
-from llmorch.errors import CallError, InvalidArgument, LLMOrchError
+from llmorch.errors import CallError, InvalidArgument, LLMOrchError, PlanError
 from llmorch.places.failure import raised
 from llmorch.places.port import End, Here
 from llmorch.plan import Checker
@@ -88,7 +88,11 @@ class Session:
             or values.keys() - declared.by_name.keys()
             or (not values.keys() >= self._required[function])
         ):
-            self._checker.check(call)  # which says what is wrong
+            try:
+                self._checker.check(call)  # which says what is wrong
+            except PlanError as error:
+                error.line = 0  # nobody wrote a plan
+                raise
         assert declared is not None
         if via is None:
             self._check(declared, values)
@@ -109,7 +113,7 @@ class Session:
                 function.by_name[name].accept(value)
             except ValueError as error:
                 hint = f"it is {function.signature}"
-                raise InvalidArgument(f"{name} of {function.name}: {error}", hint=hint) from None
+                raise InvalidArgument(f"{name} of {function.name}: {error}", line=0, hint=hint) from None
 
 
 class _Added:

@@ -47,7 +47,7 @@ def told_calls(
             "processors": state.lease.processors,
             "device": state.lease.device,
             "resources": dict(function(call.id).resources),
-            "limits": (*needs.limits, *([MODEL] if needs.model else [])),
+            "limits": (*(limit.name for limit in needs.limits), *([MODEL] if needs.model else [])),
             "known": rounded(state.known),
             "submitted": rounded(state.submitted),
             "dispatched": rounded(state.dispatched),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import multiprocessing
 import os
@@ -14,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from llmorch import Orchestrator, Processors, WrongArgument, function
+from llmorch import End, Here, Orchestrator, Processors, WrongArgument, function
 from llmorch.schedule import Dispatch, Finish
 from llmorch.schedule.policy import Greedy
 from llmorch.testing import ScriptedModel, run_virtually
@@ -353,3 +354,70 @@ def test_two_hundred_forks_leave_nothing_and_answer_right() -> None:
             assert [os.waitpid(child, 0)[1] for child in children] == [0] * 10, at
     asyncio.run(made.close())
     assert psutil.Process().children() == []
+
+
+class Broken:
+    """A place that breaks its promises in one way."""
+
+    def __init__(self, how: str) -> None:
+        self._how = how
+
+    def begin(self, job: Any, ended: Any) -> Any:
+        if self._how == "raises":
+            raise KeyError("typo")
+        ends = {"few": [], "many": [End(Here(1)), End(Here(2))]}.get(self._how, [End(Here(1))])
+        if self._how == "elsewhere":
+            threading.Thread(target=ended, args=(ends,)).start()
+        else:
+            asyncio.get_running_loop().call_soon(ended, ends)
+        if self._how == "twice":
+            asyncio.get_running_loop().call_soon(ended, [End(Here(2))])
+        return self
+
+    def cancel(self) -> bool:
+        return True
+
+    async def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("how", "answer", "says"),
+    [
+        ("raises", None, "its place broke its promises: it raised KeyError"),
+        ("few", None, "it told 0 ends of 1 calls"),
+        ("many", None, "it told 2 ends of 1 calls"),
+        ("twice", 1, ""),
+        ("elsewhere", 1, ""),
+    ],
+)
+def test_a_place_that_breaks_its_promises_hangs_nothing(how: str, answer: Any, says: str) -> None:
+    made = offering(double, processors=Processors(1, place=Broken(how)))
+    result = made.execute_sync("s1 = double(n=1)", deadline=20)
+    assert result.answer == answer
+    assert says in (result.error or "")
+
+
+def test_what_is_no_place_is_refused() -> None:
+    with pytest.raises(WrongArgument, match="begin"):
+        Processors(1, place=object())  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+async def test_a_call_of_a_known_plan_is_cancelled_before_it_has_begun() -> None:
+    async with offering(double, nap) as made:
+        run = made.start_plan("s1 = nap(seconds=60)\ns2 = double(n=1)")
+        run.cancel("s1")
+        result = await run
+        assert [call.status for call in result.calls] == ["cancelled", "completed"]
+        run = made.start_plan("s1 = nap(seconds=60)\ns2 = double(n=1)")
+        run.cancel()
+        assert [call.status for call in (await run).calls] == ["cancelled", "cancelled"]
+
+
+def test_limits_are_told_by_name_in_json() -> None:
+    @function(max_concurrency=2, rate="10/s")
+    def limited(n: int) -> int:
+        return n
+
+    data = offering(limited).execute_sync("s1 = limited(n=1)").as_json()
+    assert json.loads(json.dumps(data))["calls"][0]["limits"] == ["limited()", "limited() 10/s"]

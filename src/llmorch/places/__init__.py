@@ -1,1 +1,1 @@
-"""Places where function calls run: one port (``processor.py``) and one adapter each."""
+"""Places where function calls run: one port (``port.py``) and one adapter each."""

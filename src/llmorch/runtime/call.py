@@ -7,6 +7,8 @@ know where a call runs, nor what happens next.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +17,6 @@ from llmorch.places.port import End, Job
 from llmorch.runtime.retrying import Retried, in_time, next_pause
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from llmorch.schedule import Dispatch
 
 _CHANCE = Random()
+_log = logging.getLogger("llmorch")
 
 
 class Driver(Protocol):
@@ -75,7 +77,7 @@ class Attempt:
 class Made:
     """What was dispatched together, in one place."""
 
-    __slots__ = ("_began", "_current", "_driver", "_inputs", "_number", "_place", "_timer", "_work",
+    __slots__ = ("_began", "_current", "_driver", "_inputs", "_number", "_place", "_timer", "_waits", "_work",
                  "attempts", "device", "function", "over", "processors", "stops")  # fmt: skip
 
     def __init__(
@@ -102,21 +104,42 @@ class Made:
         self._began = driver.clock()
         self._timer: asyncio.TimerHandle | None = None
         self._work: Work | None = None
+        self._waits = False
+        """Whether the place has to tell how what was begun ended."""
 
     def begin(self) -> None:
         """Make what is still to be made; how that ended comes to ``_ended``, on the event loop."""
         calls = tuple([attempt.call for attempt in self._current])
-        self._work = self._place.begin(
-            Job(self.function, calls, self._inputs, self.processors, self.device), self._ended
-        )
+        job = Job(self.function, calls, self._inputs, self.processors, self.device)
+        self._waits = True
+        try:
+            self._work = self._place.begin(job, self._ended)
+        except Exception as error:  # of a place that breaks its promises: the call can't be made there
+            _log.exception("a place raised as it began a call of %s", self.function.name)
+            self._driver.loop.call_soon(
+                self._ended, self._broken(f"it raised {type(error).__name__}: {error}")
+            )
+
+    def _broken(self, how: str) -> list[End]:
+        text = f"{self.function.name} can't be called: its place broke its promises: {how}"
+        return [End(error=CallError(text))] * len(self._current)
 
     def _ended(self, ends: Sequence[End]) -> None:
-        if self.over:
+        """Hear from the place, once; of what can't be stopped and nobody waits for, on any thread."""
+        if self.over or not self._waits:
             return
-        self._work = None
-        if not self.stops:  # nobody waits any more: this may be any thread
+        if not self.stops:
             self._finish()
-            return
+        elif asyncio._get_running_loop() is not self._driver.loop:
+            self._driver.loop.call_soon_threadsafe(self._driver.guard, self._ended, ends)
+        else:
+            self._waits = False
+            if len(ends) != len(self._current):
+                ends = self._broken(f"it told {len(ends)} ends of {len(self._current)} calls")
+            self._driver.guard(self._take, ends)
+
+    def _take(self, ends: Sequence[End]) -> None:
+        self._work = None
         told = []
         again: list[tuple[Attempt, End, float]] = []
         since = self._driver.clock() - self._began if self.function.retries else 0.0

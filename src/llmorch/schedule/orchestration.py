@@ -130,7 +130,7 @@ class Orchestration(RunState):
 
     def begin(self, calls: tuple[CallId, ...], lease: Lease, at: float) -> Dispatch:
         """Take note that calls are made now, and with what; several are made as one."""
-        states = tuple([self.states[call] for call in calls])
+        states = self.handed_out(calls)
         shared = Shared(len(states)) if len(states) > 1 else None
         for state in states:
             self._become(state, "running", at)
@@ -155,9 +155,9 @@ class Orchestration(RunState):
         self._added.pop(call, None)
         del self.states[call]
 
-    def close(self) -> None:
-        """Take no part any more."""
-        self._coordinator.close(self.account)
+    def unwant(self, call: FunctionCall) -> None:
+        """Know, before it is in the plan, that the caller doesn't want a call."""
+        self._unwanted.add(call)
 
     def _account(self, events: tuple[CallCompleted | CallFailed, ...], at: float) -> list[Command]:
         """Take note of calls that ended at once; an event that can't be is found before any counts."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llmorch.errors import IllegalEvent
 from llmorch.relations import RelationGraph, named_by, remaining_path, touches, unlocking
 from llmorch.schedule.revision import Earlier
 from llmorch.schedule.room import MODEL
@@ -182,3 +183,16 @@ class RunState:
     def _spoilt(self, call: CallId) -> bool:
         """Whether something that is made anew changes what a call of the plan before has found."""
         return not all(map(self._earlier.kept, self.graph.spoilers(call)))
+
+    def handed_out(self, calls: tuple[CallId, ...]) -> tuple[CallState, ...]:
+        """The states of calls that the policy has handed out, which waited."""
+        states = tuple([self.states[call] for call in calls])
+        for state in states:
+            if state.status != "submitted":
+                name = self.account.policy.name
+                raise IllegalEvent(f"the policy {name} handed out {state.call.id}, which is {state.status}")
+        return states
+
+    def close(self) -> None:
+        """Take no part any more."""
+        self._coordinator.close(self.account)

@@ -49,6 +49,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     ``anyio_backend`` may return ``("asyncio", {"loop_factory": VirtualLoop})``.
     """
 
+    virtual = True
+    """Where processes aren't started before they are needed: while one runs, time is real."""
+
     def __init__(self) -> None:
         self._others = set(threading.enumerate())
         self._outside = 0
