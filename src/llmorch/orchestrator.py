@@ -6,9 +6,9 @@ import weakref
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmorch.calls import Plan
 from llmorch.declare.functions import SELF, Function
 from llmorch.declare.offered import as_functions, self_function
 from llmorch.errors import EmptyPlan, UnresolvedQuery, WrongArgument
@@ -22,8 +22,9 @@ from llmorch.requests import Usage
 from llmorch.running import Limit, Run, outside_loop
 from llmorch.runtime.answers import prompting, replied
 from llmorch.runtime.asking import Asked
+from llmorch.runtime.calling import callers
 from llmorch.runtime.conversation import Conversing, first_plan
-from llmorch.runtime.driver import CALLING, Execution
+from llmorch.runtime.driver import Execution
 from llmorch.runtime.learning import FILE, Learning
 from llmorch.session import Session
 from llmorch.settings import (
@@ -39,9 +40,9 @@ from llmorch.techniques import TECHNIQUES, Answer, Task, Technique
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
     from typing import TypeVar
 
-    from llmorch.calls import Plan
     from llmorch.declare.resources import Amount
     from llmorch.forecast import Forecast
     from llmorch.models.model import Model
@@ -109,7 +110,7 @@ class Orchestrator:
             if max_recoveries is None
             else times_of("max_recoveries", max_recoveries)
         )
-        self._examples = () if examples is None else examples_in(Path(examples))
+        self._examples = () if examples is None else examples_in(examples)
         self._replan = replan
         self.optimize = optimize
         offered = as_functions(functions)
@@ -227,6 +228,8 @@ class Orchestrator:
 
     def check(self, plan: str | Plan) -> Plan:
         """The plan, parsed and checked against the functions. Raises ``PlanError``."""
+        if not isinstance(plan, str | Plan):
+            raise WrongArgument(f"a plan is text or a Plan, not {type(plan).__name__}")
         made = parse(plan) if isinstance(plan, str) else plan
         if not made.calls:
             raise EmptyPlan("the plan has no call")
@@ -286,8 +289,8 @@ class Orchestrator:
         await self.model.close()
 
     def _task(self, query: str) -> Task:
-        if not query.strip():
-            raise WrongArgument("the query is empty")
+        if not isinstance(query, str) or not query.strip():
+            raise WrongArgument(f"the query is a text, and not empty: {query!r:.50}")
         return Task(
             query,
             self.functions,
@@ -375,7 +378,6 @@ class Orchestrator:
         """Open a run on the processors; ``ask`` is how its calls ask the model."""
         door = self._shared.door(self.functions)
         asked = Asked(door.inline, ask)
-
         learning, model = self._learning, self.model
         return kind(
             door,
@@ -387,7 +389,7 @@ class Orchestrator:
             policy=self._policy(),
             optimize=self.optimize,
             durations=None if learning is None else durations(learning.known(), self._known_as),
-            above=[caller for holds, caller in CALLING.get() if holds is door],
+            above=callers(door),
             **said,
         )
 

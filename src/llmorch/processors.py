@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.offered import fitted
 from llmorch.declare.resources import GPU_MEMORY, Supply, supply_of
@@ -38,8 +39,9 @@ class Processors:
     nothing of each other. ``place`` is where calls run instead (see ``llmorch.places.port``).
 
     Processes are started when they are first needed; ``close`` ends them, as does the end of
-    ``async with`` and the end of the program. A later run starts them again. A process that is forked
-    from this one begins with an account and processes of its own. Raises ``WrongArgument``.
+    ``async with`` and the end of the program. A later run starts them again (but not a ``place``, which is
+    closed for good). A process that is forked from this one, or to which they are sent, begins with an account
+    and processes of its own. Raises ``WrongArgument``.
     """
 
     def __init__(
@@ -65,10 +67,18 @@ class Processors:
         self._asks_driver = GPU_MEMORY not in (resources or {})
         self._devices = [device_name(number) for number in range(len(self.supply.gpus))]
         self._place = place
+        self._resources = None if resources is None else dict(resources)
         self._lock = Lock()
         self._door: Door | None = None
+        self._virtual: dict[asyncio.AbstractEventLoop, Door] = {}
         self._local: Local | None = None
         self._process = os.getpid()
+
+    def __reduce__(self) -> Any:
+        """In another process, processors of its own."""
+        if self._place is not None:
+            raise TypeError("Processors with a place of their own can't be sent to another process")
+        return partial(Processors, resources=self._resources), (self.count,)
 
     async def __aenter__(self) -> Processors:
         return self
@@ -97,13 +107,18 @@ class Processors:
         with self._lock:
             if self._local is None:
                 self._local = Local(self.count, self._devices, self._measured)
-            if self._door is None:
-                self._door = Door(self.count, self.supply, self._place or self._local, self._local)
-            # On a virtual clock they start when they are needed: while a process runs, time is real.
-            virtual = getattr(asyncio.get_running_loop(), "virtual", False)
+            place, loop = self._place or self._local, asyncio.get_running_loop()
+            virtual = getattr(loop, "virtual", False)
+            if virtual:  # its time is its own, and so are its rates
+                self._virtual = {of: door for of, door in self._virtual.items() if not of.is_closed()}
+                door = self._virtual.setdefault(loop, Door(self.count, self.supply, place, self._local))
+            else:
+                door = self._door = self._door or Door(self.count, self.supply, place, self._local)
+            door.place, door.inline = place, self._local
+            # On a virtual clock processes start when they are needed: while one runs, time is real.
             if self._place is None and not virtual:
                 self._local.start(functions.values())
-            return self._door
+            return door
 
     def _measured(self, function: Function, cpu: float, share: float) -> None:
         if self._door is not None:
@@ -113,8 +128,8 @@ class Processors:
         """Stop what runs on them, and end every process and thread."""
         if self._process != os.getpid():
             return
-        with self._lock:
-            local, self._local, self._door = self._local, None, None
+        with self._lock:  # the account stays: a thread may go on holding what it holds
+            local, self._local = self._local, None
         if local is not None:
             await local.close()
         if self._place is not None:

@@ -32,10 +32,15 @@ class Run:
     def __init__(self, play: Callable[[Run], Coroutine[Any, Any, Result]], plan: Plan | None = None) -> None:
         self.plan = plan
         """The plan, where it is known from the beginning."""
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise LLMOrchError(
+                "no event loop runs here; use run_sync, execute_sync, or an async function"
+            ) from None
         self._planned = {call.id: call for call in plan or ()}
         self._early: dict[CallId, FunctionCall] = {}
         """Calls that were cancelled before they were begun."""
-        self._loop = asyncio.get_running_loop()
         self._execution: Execution | None = None
         self.cancelled = False
         """Whether all of it was cancelled."""
@@ -94,7 +99,7 @@ class Limit:
 
     def __init__(self, deadline: float | None) -> None:
         number = isinstance(deadline, int | float) and not isinstance(deadline, bool)
-        if deadline is not None and not (number and deadline > 0):
+        if deadline is not None and not (number and 0 < deadline < 1e12):
             raise WrongArgument(f"deadline is a positive number of seconds, not {deadline!r}")
         self._deadline = deadline
         self._ends = None if deadline is None else asyncio.get_running_loop().time() + deadline

@@ -7,12 +7,13 @@ order calls run.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import FunctionCall, Reference
-from llmorch.errors import CallError, InvalidArgument, LLMOrchError, PlanError
+from llmorch.errors import CallError, InvalidArgument, LLMOrchError, PlanError, WrongArgument
 from llmorch.places.failure import raised
 from llmorch.places.port import End, Here
 from llmorch.plan import Checker
@@ -23,7 +24,7 @@ from llmorch.runtime.store import Results
 from llmorch.schedule import CallAdded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from llmorch.calls import CallId
     from llmorch.declare.functions import Function
@@ -77,9 +78,17 @@ class Session:
             raise LLMOrchError("the session is not open; write: async with orchestrator.session() as session")
         if asyncio._get_running_loop() is not calls.loop:
             raise LLMOrchError("a session belongs to one event loop; open another session on this one")
+        values = {} if args is None else args
+        if not (
+            isinstance(function, str)
+            and isinstance(values, Mapping)
+            and all(type(name) is str for name in values)
+        ):
+            raise WrongArgument(
+                'a call is a function and its arguments by name, as in "search", {"query": "Texas"}'
+            )
         self._count += 1
         id_ = f"c{self._count}"
-        values = {} if args is None else args
         call = FunctionCall(id_, function, {name: Reference(f"{id_}.{name}") for name in values})
         declared = self._functions.get(function)
         if (
@@ -154,6 +163,8 @@ class Calls(Execution):
         known = function.reads or function.writes
         touch = touches(function, call, Results(inputs) if known else None)
         # The core knows no values: of what the call is given it sees nothing.
+        if within := self.callers():
+            self.core.within[call.id] = within
         self.handle(CallAdded(FunctionCall(call.id, call.function, {}), touch, via is not None))
         try:
             return await added.end
@@ -218,6 +229,7 @@ class Calls(Execution):
             added.end.set_result(End(error=CallError(f"{added.call.function}: {why}")))
         if added.over is not None:
             added.over.set()
+        self.retried.clear()  # nobody is told
         state = self.core.states.get(call)
         if state is not None and not self.closed:
             self.store.forget(state.key)
@@ -238,7 +250,12 @@ class _Via:
         try:
             made = self._handler()
             return End(Here(await made if isawaitable(made) else made))
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # it is stopped from outside
             failed = raised(error)
             told = CallError(failed.message, detail=failed.detail, kinds=failed.kinds)
             told.__cause__ = error

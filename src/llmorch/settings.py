@@ -6,7 +6,7 @@ Decides what each setting may be, and says what to write instead: everything is 
 from __future__ import annotations
 
 from functools import partial
-from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import WrongArgument
@@ -16,7 +16,6 @@ from llmorch.techniques import TECHNIQUES, Technique, parse_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from llmorch.declare.resources import Amount
     from llmorch.runtime.observers import Observer
@@ -41,7 +40,7 @@ def technique_of(said: str | Technique) -> Technique:
     """A technique by its name, or itself."""
     if isinstance(said, Technique):
         return said
-    if said not in TECHNIQUES:
+    if not isinstance(said, str) or said not in TECHNIQUES:
         raise WrongArgument(f"there is no technique {said!r}; there are {', '.join(TECHNIQUES)}")
     return TECHNIQUES[said]
 
@@ -49,12 +48,18 @@ def technique_of(said: str | Technique) -> Technique:
 def policies_of(said: str | Callable[[], Policy]) -> Callable[[], Policy]:
     """What makes a policy for each run, by a name, or itself."""
     if callable(said):
+        try:
+            made = said()
+        except Exception as error:
+            raise WrongArgument(f"policy can't make a policy: {type(error).__name__}: {error}") from None
+        if not callable(getattr(made, "pop", None)) or not isinstance(getattr(made, "name", None), str):
+            raise WrongArgument(f"policy makes a {type(made).__name__}, which is no Policy")
         return said
     if hasattr(said, "pop"):
         raise WrongArgument(
             "policy is a name, or what makes a policy for each run: give the class, not an object"
         )
-    if said not in POLICIES:
+    if not isinstance(said, str) or said not in POLICIES:
         raise WrongArgument(f"there is no policy {said!r}; there are {', '.join(POLICIES)}")
     return partial(policy_named, said)
 
@@ -76,13 +81,16 @@ def observer_of(said: Observer | None) -> Observer | None:
 def priority_of(said: float) -> float:
     """How much a run weighs among others."""
     number = isinstance(said, int | float) and not isinstance(said, bool)
-    if not (number and isfinite(said) and said > 0):
+    if not (number and 0 < said < 1e9):
         raise WrongArgument(f"priority is a positive number, not {said!r}")
     return float(said)
 
 
-def examples_in(path: Path) -> Any:
+def examples_in(said: str | Path) -> Any:
     """The examples in a file."""
+    if not isinstance(said, str | Path):
+        raise WrongArgument(f"examples is the path of a file, not {type(said).__name__}")
+    path = Path(said)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

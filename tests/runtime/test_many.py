@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from llmorch import End, Here, Orchestrator, Processors, WrongArgument, function
+from llmorch import End, Here, LLMOrchError, Orchestrator, Processors, WrongArgument, function
 from llmorch.schedule import Dispatch, Finish
 from llmorch.schedule.policy import Greedy
 from llmorch.testing import ScriptedModel, run_virtually
@@ -303,6 +303,9 @@ async def test_a_cancelled_run_with_an_async_observer_ends_at_once() -> None:
         ({"max_recoveries": 10**9}, "max_recoveries"),
         ({"technique": "magic"}, "technique"),
         ({"technique": 3}, "technique"),
+        ({"technique": []}, "technique"),
+        ({"policy": lambda: 5}, "Policy"),
+        ({"examples": 5}, "examples"),
         ({"policy": "magic"}, "policy"),
         ({"policy": 3}, "policy"),
         ({"examples": "/no/such/file"}, "examples"),
@@ -421,3 +424,59 @@ def test_limits_are_told_by_name_in_json() -> None:
 
     data = offering(limited).execute_sync("s1 = limited(n=1)").as_json()
     assert json.loads(json.dumps(data))["calls"][0]["limits"] == ["limited()", "limited() 10/s"]
+
+
+def test_a_run_whose_event_loop_was_closed_gives_back_what_it_held() -> None:
+    @function(resources={"desk": 1})
+    async def work(seconds: float) -> float:
+        await asyncio.sleep(seconds)
+        return seconds
+
+    made = offering(work, resources={"desk": 1})
+
+    async def begins() -> None:
+        left.append(made.start_plan("s1 = work(seconds=60)"))
+        await asyncio.sleep(0.05)
+
+    left: list[Any] = []
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begins())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        task = left[0]._task
+        task._log_destroy_pending = False
+        loop.close()
+    assert made.execute_sync("s1 = work(seconds=0.01)", deadline=20).answer == 0.01
+
+
+def test_a_virtual_clock_has_an_account_of_its_own() -> None:
+    @function(rate="1/s")
+    async def ping(n: int) -> int:
+        return n
+
+    made = offering(ping)
+
+    async def two() -> float:
+        began = asyncio.get_running_loop().time()
+        await made.execute("s1 = ping(n=1)\ns2 = ping(n=2)")
+        return asyncio.get_running_loop().time() - began
+
+    assert made.execute_sync("s1 = ping(n=1)").answer == 1
+    assert [round(run_virtually(two()), 3) for _ in range(2)] == [1.0, 1.0]
+
+
+@pytest.mark.anyio
+async def test_what_is_no_plan_or_query_is_refused() -> None:
+    async with offering(double) as made:
+        for wrong in (5, None, b"s1 = double(n=1)", []):
+            for use in (made.run, made.execute, made.plan):
+                with pytest.raises(WrongArgument):
+                    await use(wrong)
+            for check in (made.check, made.forecast, made.start_plan):
+                with pytest.raises(WrongArgument):
+                    check(wrong)
+
+
+def test_a_run_is_started_on_an_event_loop() -> None:
+    with pytest.raises(LLMOrchError, match="no event loop"):
+        offering(double).start_plan("s1 = double(n=1)")

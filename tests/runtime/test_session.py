@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llmorch import CallError, LLMOrchError, Orchestrator, PlanError, Processors, function
+from llmorch import CallError, LLMOrchError, Orchestrator, PlanError, Processors, WrongArgument, function
 from llmorch.errors import InvalidArgument, UnknownFunction
 from llmorch.testing import ScriptedModel
 
@@ -276,3 +276,78 @@ async def test_a_thread_that_cant_be_stopped_is_not_waited_for() -> None:
             assert task.cancelled()
             assert time.monotonic() - began < 5
         release.set()
+
+
+@pytest.mark.parametrize("via", [None, lambda: None], ids=["made here", "via"])
+async def test_a_call_that_waits_behind_another_is_cancelled_and_the_session_goes_on(via: Any) -> None:
+    async with offering() as orchestrator, orchestrator.session() as session:
+        first = asyncio.create_task(session.call("write", {"name": "a", "value": "x", "seconds": 0.1}))
+        await asyncio.sleep(0)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await session.call("write", {"name": "a", "value": "y"}, via=via)
+        async with asyncio.timeout(10):
+            await first
+            assert await session.call("read", {"name": "a"}) == "x"
+            assert session.waiting == 0
+
+
+async def test_whatever_a_handler_raises_comes_back() -> None:
+    class Stop(BaseException):
+        pass
+
+    async def stops() -> None:
+        raise Stop
+
+    async def cancelled() -> None:
+        raise asyncio.CancelledError("mine")
+
+    async with offering() as orchestrator, orchestrator.session() as session, asyncio.timeout(10):
+        with pytest.raises(Stop):
+            await session.call("one", via=stops)
+        with pytest.raises(asyncio.CancelledError, match="mine"):
+            await session.call("one", via=cancelled)
+        assert await session.call("one", via=lambda: 1) == 1
+
+
+async def test_a_session_opened_outside_knows_of_the_call_that_uses_it() -> None:
+    @function(max_concurrency=1)
+    async def deep(n: int) -> int:
+        return n if n == 0 else await session.call("deep", {"n": n - 1})
+
+    async with (
+        Orchestrator([deep], model=ScriptedModel([])) as orchestrator,
+        orchestrator.session() as session,
+    ):
+        with pytest.raises(CallError, match="would wait for ever"):
+            async with asyncio.timeout(10):
+                await session.call("deep", {"n": 1})
+        assert await session.call("deep", {"n": 0}) == 0
+
+
+async def test_what_a_call_has_started_is_its_own_once_the_call_is_over() -> None:
+    later: list[asyncio.Task[Any]] = []
+
+    @function(max_concurrency=1)
+    async def starts(n: int) -> int:
+        if n:
+            later.append(asyncio.create_task(after()))
+        return n
+
+    async def after() -> Any:
+        await asyncio.sleep(0.05)
+        return (await orchestrator.execute("s1 = starts(n=0)")).error
+
+    async with Orchestrator([starts], model=ScriptedModel([])) as orchestrator:
+        await orchestrator.execute("s1 = starts(n=1)")
+        assert await later[0] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [(5, {}), (None, {}), ("nap", [1]), ("nap", 5), ("nap", {1: 2}), ("nap", "n"), (["nap"], None)],
+)
+async def test_what_is_no_call_is_refused(name: Any, args: Any) -> None:
+    async with offering() as orchestrator, orchestrator.session() as session:
+        with pytest.raises(WrongArgument, match="by name"):
+            await session.call(name, args)

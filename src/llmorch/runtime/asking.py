@@ -163,6 +163,7 @@ class TaskWork:
         if task.cancelled():
             self._ended((End(error=CallError("it was cancelled")),))
         elif (defect := task.exception()) is not None:
+            self._ended((End(error=CallError(f"it raised {type(defect).__name__}: {defect}")),))
             raise defect
         else:
             self._ended((task.result(),))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,13 +18,13 @@ from llmorch.places.port import End, Job
 from llmorch.runtime.retrying import Retried, in_time, next_pause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
     from llmorch.places.port import Handle, Place, Work
-    from llmorch.schedule import Dispatch
+    from llmorch.schedule import Caller, Dispatch
 
 _CHANCE = Random()
 _log = logging.getLogger("llmorch")
@@ -78,7 +79,7 @@ class Made:
     """What was dispatched together, in one place."""
 
     __slots__ = ("_began", "_current", "_driver", "_inputs", "_number", "_place", "_timer", "_waits", "_work",
-                 "attempts", "device", "function", "over", "processors", "stops")  # fmt: skip
+                 "attempts", "caller", "device", "function", "over", "processors", "stops")  # fmt: skip
 
     def __init__(
         self,
@@ -96,6 +97,8 @@ class Made:
         self.stops = True
         """Whether it ends soon when it is cancelled: a thread doesn't."""
         self.over = False
+        self.caller: Caller | None = None
+        """What runs that are begun within it know of it."""
         self._driver = driver
         self._place = place
         self._inputs = inputs
@@ -134,7 +137,14 @@ class Made:
             self._driver.loop.call_soon_threadsafe(self._driver.guard, self._ended, ends)
         else:
             self._waits = False
-            if len(ends) != len(self._current):
+            right = isinstance(ends, Sequence) and all(
+                isinstance(end, End) and (end.value is None) != (end.error is None) for end in ends
+            )
+            if not right:
+                ends = self._broken(
+                    "it told something else than an End with a value or an error for each call"
+                )
+            elif len(ends) != len(self._current):
                 ends = self._broken(f"it told {len(ends)} ends of {len(self._current)} calls")
             self._driver.guard(self._take, ends)
 
@@ -191,6 +201,8 @@ class Made:
 
     def _finish(self, told: Sequence[tuple[Attempt, End]] = ()) -> None:
         self.over = True
+        if self.caller is not None:
+            self.caller.over = True
         self._driver.finish(self, told)
         # Attempts lead here: large values of the run need not wait for the collector of cycles.
         self.attempts, self._current, self._inputs = [], [], {}

@@ -70,6 +70,7 @@ class Door:
 
     def open(self, driver: Driver, functions: Mapping[str, Function], **said: Any) -> Orchestration:
         """Let a run take part from now on; ``said`` is what ``Core.open`` takes."""
+        self._lose(driver.clock())
         with self._lock:
             run = self._core.open(functions, **said)
             self._drivers[run] = driver
@@ -78,8 +79,8 @@ class Door:
     def close(self, run: Orchestration) -> None:
         """Forget a run that has ended; what still has to stop is told of all the same."""
         with self._lock:
-            self._core.close(run)
-            del self._drivers[run]
+            if self._drivers.pop(run, None) is not None:
+                self._core.close(run)
 
     def handle(self, driver: Driver, event: Event) -> None:
         """Put an event to the core, and its commands into the inboxes of the runs that they are for."""
@@ -101,10 +102,26 @@ class Door:
                         others.append(found)
         for other_driver in others:
             other_driver.call()
+        if any(other_driver.loop.is_closed() for other_driver in others):
+            self._lose(at)
         if asyncio._get_running_loop() is driver.loop:
             driver.follow()
         elif driver.inbox:
             driver.call()
+
+    def _lose(self, at: float) -> None:
+        """Forget the runs whose event loops were closed before they had ended: nothing of them goes on."""
+        others = []
+        with self._lock:
+            for run, driver in list(self._drivers.items()):
+                if driver.loop.is_closed():
+                    del self._drivers[run]
+                    for other, commands in self._core.lose(run, at=at):
+                        if (found := self._drivers.get(other)) is not None:
+                            found.inbox.append((None, commands, at - other.began))
+                            others.append(found)
+        for found in others:
+            found.call()
 
     def measured(self, function: Function, cpu: float, share: float) -> None:
         """Take note that a call on a thread took so many seconds of a CPU, of those in which it could have had one."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, assert_never
 
 from llmorch.relations import touches
 from llmorch.runtime.ahead import ReadingAhead
 from llmorch.runtime.call import Made
+from llmorch.runtime.calling import CALLING, callers
 from llmorch.runtime.observers import Observing
-from llmorch.runtime.store import Store
+from llmorch.runtime.store import Store, close_all
 from llmorch.schedule import (
     BatchEnded,
     CallCancelled,
@@ -51,9 +51,6 @@ if TYPE_CHECKING:
     from llmorch.runtime.observers import Observer
     from llmorch.runtime.retrying import Retried
     from llmorch.schedule import Command, Event
-
-CALLING: ContextVar[tuple[tuple[Door, Caller], ...]] = ContextVar("llmorch_calling", default=())
-"""The call in which this code runs, if it does, after those that wait for that call."""
 
 
 class Execution:
@@ -99,6 +96,7 @@ class Execution:
         self._stopping: set[Made] = set()
         """What runs, also of calls that nobody wants any more, but for what can't be stopped."""
         self._stopped = asyncio.Event()
+        self._broken = False  # by a defect of ours, which may have lost an end
         self._following = False
         self._group = asyncio.TaskGroup()
         self._observing = None if observer is None else Observing(observer, self._group)
@@ -122,9 +120,11 @@ class Execution:
         return self
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if kind is GeneratorExit:
+            return  # the event loop is gone, and nothing can be awaited: the door forgets this
         if not self._finished.is_set():
             self.handle(CancelRequested())
-        while self._stopping:  # not for long: they are stopped
+        while self._stopping and not self._broken:  # not for long: they are stopped
             self._stopped.clear()
             try:
                 await self._stopped.wait()
@@ -144,7 +144,7 @@ class Execution:
             self._door.close(self.core)
             closing = self.store.settle(self.core)
             if closing:
-                await asyncio.to_thread(_close, closing)
+                await asyncio.to_thread(close_all, closing)
 
     def extend(
         self,
@@ -219,6 +219,8 @@ class Execution:
         try:
             step(*args)
         except Exception as defect:
+            self._broken = True
+            self._stopped.set()
             self._group.create_task(_raised(defect))
 
     def call(self) -> None:
@@ -244,6 +246,10 @@ class Execution:
     def offers(self, function: Function) -> bool:
         """Whether it is one of this run's."""
         return self._functions.get(function.name) is function
+
+    def callers(self) -> tuple[Caller, ...]:
+        """The calls in which this code runs, and the run wasn't opened."""
+        return callers(self._door, self._within)
 
     def again(self, function: Function) -> float:
         """Seconds until one more attempt of a call may begin; it is counted to its rate if that is 0."""
@@ -304,8 +310,8 @@ class Execution:
             self._running[attempt.key] = attempt
         self._stopping.add(started)
         # No values lead from here: a context outlives its call, in a handle of the event loop.
-        caller = Caller(self.core, self.core.needs(function))
-        token = CALLING.set((*self._within, (self._door, caller)))
+        started.caller = Caller(self.core, self.core.needs(function))
+        token = CALLING.set((*self._within, (self._door, started.caller)))
         try:
             started.begin()
         finally:
@@ -316,7 +322,7 @@ class Execution:
         return self.core.graph.call(call)
 
     def inputs(self, call: FunctionCall) -> Mapping[CallId, Handle]:
-        """What a call uses."""
+        """What it uses."""
         return {used: self.store.handles[used] for used in call.uses}
 
     def place(self, call: FunctionCall) -> tuple[Function, Place]:
@@ -377,7 +383,7 @@ class Execution:
         """Free large results that every call which uses them is done with."""
         closing = self.store.release(calls, self.core)
         if closing:  # on a thread: giving much memory back takes long
-            self._group.create_task(asyncio.to_thread(_close, closing))
+            self._group.create_task(asyncio.to_thread(close_all, closing))
 
     def _narrow(self, calls: Iterable[CallId]) -> None:
         """Tell the core what calls touch, where results that came in say more than the plan did."""
@@ -392,8 +398,3 @@ class Execution:
 
 async def _raised(defect: Exception) -> None:
     raise defect
-
-
-def _close(handles: Iterable[Handle]) -> None:
-    for handle in handles:
-        handle.close()

@@ -37,7 +37,7 @@ class Observing:
                 continue
             try:
                 told = self._observer(message, at)
-            except Exception:
+            except (Exception, asyncio.CancelledError):
                 _log.exception("an observer raised at %s", type(message).__name__)
                 continue
             if isawaitable(told):
@@ -58,7 +58,10 @@ async def _awaited(waiting: asyncio.Queue[Awaitable[None] | None]) -> None:
         while (told := await waiting.get()) is not None:
             try:
                 await told
-            except Exception:
+            except (Exception, asyncio.CancelledError):
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise  # the run is over
                 _log.exception("an observer raised")
     finally:
         while not waiting.empty():

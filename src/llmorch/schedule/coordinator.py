@@ -254,6 +254,12 @@ class Coordinator:
         if (held := self._stopping.pop((account, attempt), None)) is not None:
             self.release(account, *held)
 
+    def forget(self, account: Account) -> None:
+        """Take back what attempts of a run hold that will never be told to have stopped."""
+        for of, attempt in list(self._stopping):
+            if of is account:
+                self.stopped(account, attempt)
+
     def again(self, needs: Needs) -> float:
         """Count one more attempt of a call that runs to its rate: 0, or the seconds until it is worth asking again."""
         rates = [limit for limit in needs.limits if limit.seconds]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.declare.resources import Supply
 from llmorch.schedule.coordinator import Coordinator
-from llmorch.schedule.messages import Wake
+from llmorch.schedule.messages import CancelRequested, Wake
 from llmorch.schedule.nested import waits_for_ever
 from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.room import Capacity
@@ -64,6 +64,17 @@ class Core:
         run.close()
         self._runs.pop(run.account, None)
         self._nested -= bool(run.above)
+
+    def lose(self, run: Orchestration, *, at: float) -> list[tuple[Orchestration, list[Command]]]:
+        """Forget a run whose driver is gone, with all that it holds: nobody will tell of any end."""
+        self.coordinator.pass_to(at)
+        if not run.cancelled:
+            run.take(CancelRequested(), at - run.began)
+        self.coordinator.forget(run.account)
+        self.close(run)
+        told: dict[Orchestration, list[Command]] = {}
+        self._dispatch(told, at)
+        return list(told.items())
 
     @property
     def runs(self) -> Iterable[Orchestration]:

@@ -30,12 +30,13 @@ class Run(Protocol):
 R = TypeVar("R", bound=Run)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Caller:
-    """A call that is made, and may wait for runs of its own: its run, and what it holds."""
+    """A call that is made, and may wait for runs of its own: its run, what it holds, and whether it is over."""
 
     run: Run
     needs: Needs
+    over: bool = False
 
     def held(self, name: str) -> int:
         """How much of something it holds."""
@@ -45,7 +46,7 @@ class Caller:
 
 def waits_for_ever(runs: Iterable[R], coordinator: Coordinator) -> tuple[R, Needs, str] | None:
     """The newest nested run that has a call which can never begin, with what that needs and lacks."""
-    nested = [run for run in runs if run.above]
+    nested = [run for run in runs if run.above and not run.above[-1].over]
     stuck = _stuck(nested)
     for run in reversed(nested):
         if run.above[-1] not in stuck:

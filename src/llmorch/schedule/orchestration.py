@@ -50,15 +50,13 @@ if TYPE_CHECKING:
     from llmorch.schedule.state import Status
 
 
-CANCELLED = "cancelled by the caller"
-"""Why a call ended that the caller cancelled; a model that plans on reads it."""
+CANCELLED = "cancelled by the caller"  # a model that plans on reads it
 
 
 class Orchestration(RunState):
     """One run, as events and commands.
 
-    With ``optimize`` pure calls that are the same are made once. ``above`` is what calls hold that wait
-    for this run: what they have never becomes free for it. All else is ``RunState``'s.
+    With ``optimize`` pure calls that are the same are made once. All else is ``RunState``'s.
     """
 
     def __init__(
@@ -153,10 +151,11 @@ class Orchestration(RunState):
         self._scheduler.forget(call)
         self._attempts.pop(call, None)
         self._added.pop(call, None)
+        self.within.pop(call, None)
         del self.states[call]
 
     def unwant(self, call: FunctionCall) -> None:
-        """Know, before it is in the plan, that the caller doesn't want a call."""
+        """Know that the caller doesn't want a call, before it is in the plan."""
         self._unwanted.add(call)
 
     def _account(self, events: tuple[CallCompleted | CallFailed, ...], at: float) -> list[Command]:
@@ -232,7 +231,8 @@ class Orchestration(RunState):
         made, copies = self._scheduler.settle(calls)
         for call in made:
             state = self.states[call]
-            held = [caller.needs for caller in self.above]
+            above = (*self.above, *self.within.get(call, ()))
+            held = [caller.needs for caller in above if not caller.over] if above else []
             if held and (lack := self.capacity.lacks(self._needs(state.call), held)):
                 never += self._never(state, lack, at)
                 told.append(Refuse(call, state.error or ""))

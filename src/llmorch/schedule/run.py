@@ -44,7 +44,9 @@ class RunState:
         durations: Mapping[str, float] | None = None,
     ) -> None:
         self.above: Sequence[Caller] = ()
-        """The calls that wait for this run, the one that began it last."""
+        """The calls that wait for this run, the one that began it last: what they hold never becomes free for it."""
+        self.within: dict[CallId, Sequence[Caller]] = {}
+        """The same for a call that is added, as its driver knows."""
         self.states: dict[CallId, CallState] = {}
         self.graph = RelationGraph()
         self.planning: list[Planning] = []

@@ -89,6 +89,8 @@ class Scheduler:
     def forget(self, call: CallId) -> None:
         """Drop what is noted of a call that has ended."""
         self._completed.discard(call)
+        self._behind.discard(call)
+        self._next.pop(call, None)
         place = self._stopped.pop(call, None)
         if place is not None:
             self._in_vain.remove(place)
@@ -161,11 +163,11 @@ class Scheduler:
     def _let(self, calls: Iterable[CallId]) -> list[CallId]:
         """Look at calls again that may have waited for their turn; return those that are ready now."""
         ready = []
-        for call in sorted(calls, key=self._graph.order):
-            if call in self._behind:
-                self._wait(call)
-                if self._ready(call):
-                    ready.append(call)
+        # Not what was forgotten meanwhile.
+        for call in sorted((call for call in calls if call in self._behind), key=self._graph.order):
+            self._wait(call)
+            if self._ready(call):
+                ready.append(call)
         return ready
 
     def _ready(self, call: CallId) -> bool:
