@@ -8,9 +8,10 @@ import pytest
 
 pytest.register_assert_rewrite("llmorch.testing.places")
 
-from llmorch import Processors  # noqa: E402
+from llmorch import Orchestrator, Processors  # noqa: E402
 from llmorch.declare.functions import declaration_of  # noqa: E402
-from llmorch.testing import RecordedModel  # noqa: E402
+from llmorch.places.files import load_file  # noqa: E402
+from llmorch.testing import RecordedModel, ScriptedModel  # noqa: E402
 from llmorch.testing.places import PlaceContract, value_of, with_place  # noqa: E402
 from tests.examples.loading import EXAMPLES, load  # noqa: E402
 from tests.examples.record import RECORDED, orchestrator_for, query_of  # noqa: E402
@@ -47,3 +48,19 @@ async def test_the_seo_audit_runs_in_it() -> None:
     assert (result.status, result.error) == ("answered", None)
     assert [call.status for call in result.calls] == ["completed"] * 5
     assert len(result.answer.split()) > 30
+
+
+@pytest.mark.anyio
+async def test_functions_of_files_that_were_loaded_by_path_are_found_there(tmp_path) -> None:
+    found = []
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        file = tmp_path / folder / "same_name.py"
+        file.write_text(
+            f"from llmorch import function\n@function\ndef where_{folder}() -> str: return {folder!r}\n"
+        )
+        found.append(getattr(load_file(file), f"where_{folder}"))
+    async with Processors(1, place=place.FreshInterpreter()) as processors:
+        made = Orchestrator(found, model=ScriptedModel([]), processors=processors, learn=False)
+        result = await made.execute("s1 = where_one()\ns2 = where_other()")
+    assert [(call.result, call.error) for call in result.calls] == [("one", None), ("other", None)]

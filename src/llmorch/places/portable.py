@@ -10,6 +10,7 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 from llmorch.places.failure import Raised, described, raised
+from llmorch.places.files import LOADED_FILES, register
 from llmorch.places.iterators import awaited, awaits, listed
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def packed(function: Function, args: Mapping[str, Any]) -> bytes:
 
     asked: Asked = function.call, args, function.is_batch, function.keeps_iterator, function.show
     try:
-        return dumps(asked, worker=False)
+        # What lives in files that were loaded by path is found there by the same names.
+        return pickle.dumps((dict(LOADED_FILES), dumps(asked, worker=False)))
     except Exception as error:
         text, detail = described(error)
         raise CallError(
@@ -40,7 +42,9 @@ def made(sent: bytes) -> bytes:
     from llmorch.places.by_value import dumps
 
     try:
-        call, args, batch, keeps, show = pickle.loads(sent)
+        files, asked = pickle.loads(sent)
+        register(files)
+        call, args, batch, keeps, show = pickle.loads(asked)
     except BaseException as error:
         return pickle.dumps((None, raised(error)))
     result, failure = called(call, args, batch=batch, keeps=keeps)
