@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.advice import would_gain
 from llmorch.calls import Plan
-from llmorch.errors import LLMOrchError
+from llmorch.errors import CallError, LimitReached, LLMOrchError
 from llmorch.learned import Sample
 from llmorch.result import Result, collect
 from llmorch.runtime.answers import replied
@@ -78,10 +78,16 @@ class Play:
             return self._collected(Answer(False, error=RUN_CANCELLED), plan or _NO_PLAN, None)
         notes: dict[str, str] = {}
 
-        async def ask(prompt: str, asker: Usage) -> str:
-            return await replied(self.conversing, prompt, notes, asker)
-
         execution: Execution | None = None
+
+        async def ask(prompt: str, asker: Usage) -> str:
+            try:
+                return await replied(self.conversing, prompt, notes, asker)
+            except LimitReached as limit:  # which ends the run, and not only the call that asks
+                assert execution is not None
+                execution.fail(limit)
+                raise CallError(str(limit)) from None
+
         try:
             async with self.begin(ask, only=self.only) as execution:
                 if self.run is not None:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import FunctionCall, Reference
 from llmorch.errors import CallError, InvalidArgument, LLMOrchError, PlanError, WrongArgument
+from llmorch.places.arguments import Inputs
 from llmorch.places.failure import raised
+from llmorch.places.jobs import Jobs
 from llmorch.places.port import End, Here
 from llmorch.plan import Checker
 from llmorch.relations import touches
-from llmorch.runtime.asking import TaskWork
+from llmorch.runtime.calling import callers
 from llmorch.runtime.driver import Execution
-from llmorch.runtime.store import Results
 from llmorch.schedule import CallAdded
 
 if TYPE_CHECKING:
@@ -155,15 +156,17 @@ class Calls(Execution):
         super().__init__(*args, **said)
         self._added: dict[CallId, _Added] = {}
         self._gated: dict[str, Function] = {}
+        self._jobs = Jobs()
+        """Of calls that their callers make."""
 
     async def made(self, call: FunctionCall, inputs: Mapping[CallId, Handle], via: Handler | None) -> End:
         """Add a call, and wait for its end."""
         added = self._added[call.id] = _Added(call, inputs, via, self.loop)
         function = self._functions[call.function]
         known = function.reads or function.writes
-        touch = touches(function, call, Results(inputs) if known else None)
+        touch = touches(function, call, Inputs(inputs) if known else None)
         # The core knows no values: of what the call is given it sees nothing.
-        if within := self.callers():
+        if within := callers(self._door, self._within):
             self.core.within[call.id] = within
         self.handle(CallAdded(FunctionCall(call.id, call.function, {}), touch, via is not None))
         try:
@@ -195,7 +198,7 @@ class Calls(Execution):
             return super().place(call)
         if call.function not in self._gated:
             self._gated[call.function] = replace(self._functions[call.function], retries=0)
-        return self._gated[call.function], _Via(via)
+        return self._gated[call.function], _Via(via, self._jobs)
 
     def ended(self, ended: Sequence[tuple[Attempt, End]]) -> None:
         super().ended(ended)
@@ -239,17 +242,18 @@ class Calls(Execution):
 class _Via:
     """The place of one call that its caller makes."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, jobs: Jobs) -> None:
         self._handler = handler
+        self._jobs = jobs
 
     def begin(self, job: Job, ended: Callable[[Sequence[End]], None]) -> Work:
         """Start it."""
-        return TaskWork(self._made(), ended)
+        return self._jobs.begin(job, self._made(), ended)
 
-    async def _made(self) -> End:
+    async def _made(self) -> Sequence[End]:
         try:
             made = self._handler()
-            return End(Here(await made if isawaitable(made) else made))
+            return (End(Here(await made if isawaitable(made) else made)),)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
@@ -259,7 +263,7 @@ class _Via:
             failed = raised(error)
             told = CallError(failed.message, detail=failed.detail, kinds=failed.kinds)
             told.__cause__ = error
-            return End(error=told)
+            return (End(error=told),)
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from llmorch import End, Here, LLMOrchError, Orchestrator, Processors, WrongArgument, function
+from llmorch import End, Here, LimitReached, LLMOrchError, Orchestrator, Processors, WrongArgument, function
 from llmorch.schedule import Dispatch, Finish
 from llmorch.schedule.policy import Greedy
 from llmorch.testing import ScriptedModel, run_virtually
@@ -480,3 +480,17 @@ async def test_what_is_no_plan_or_query_is_refused() -> None:
 def test_a_run_is_started_on_an_event_loop() -> None:
     with pytest.raises(LLMOrchError, match="no event loop"):
         offering(double).start_plan("s1 = double(n=1)")
+
+
+@pytest.mark.anyio
+async def test_a_limit_of_tokens_that_a_call_comes_to_ends_the_run() -> None:
+    def reply(request: Any) -> str:
+        asks = "double(" in request.messages[0].text
+        return 's1 = self(prompt="a")\ns2 = self(prompt="{s1} b")' if asks else "y" * 4000
+
+    async with offering(double, model=ScriptedModel(reply)) as made:
+        whole = (await made.run("Say it.")).usage
+        most = whole.input_tokens + whole.output_tokens - 2100
+        with pytest.raises(LimitReached, match="max_tokens") as raised:
+            await made.run("Say it.", max_tokens=most)
+        assert [call.status for call in raised.value.result.calls] == ["completed", "failed"]

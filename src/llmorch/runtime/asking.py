@@ -6,7 +6,7 @@ Decides what counts as its end, and whether that was in time. It must not know h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from llmorch.errors import CallError, EvaluationError, ModelError
 from llmorch.places.arguments import Inputs, arguments
 from llmorch.places.failure import late
 from llmorch.places.iterators import awaits, listed
+from llmorch.places.jobs import Jobs
 from llmorch.places.port import End, Here
 from llmorch.places.shown import Shown
 from llmorch.plan.evaluate import as_text
@@ -122,12 +123,13 @@ class Asked:
     def __init__(self, inline: Local, ask: Ask) -> None:
         self._inline = inline
         self._ask = ask
+        self._jobs = Jobs()
 
     def begin(self, job: Job, ended: Callable[[Sequence[End]], None]) -> Work:
         """Start a job, which is one call."""
-        return TaskWork(self._made(job), ended)
+        return self._jobs.begin(job, self._made(job), ended)
 
-    async def _made(self, job: Job) -> End:
+    async def _made(self, job: Job) -> Sequence[End]:
         (call,), function, usage = job.calls, job.function, Usage()
         values = Inputs(job.inputs)
         try:
@@ -141,34 +143,12 @@ class Asked:
             made = await Asking(function, self._inline, lambda text: self._ask(text, usage)).result(args)
             shown = await self._inline.shown(function, made)
         except CallError as error:
-            return End(error=error, usage=usage)
+            return (End(error=error, usage=usage),)
         except ModelError as error:  # how often a model is asked is its own to say
-            return End(error=CallError(str(error)), usage=usage)
+            return (End(error=CallError(str(error)), usage=usage),)
         value = Here(*shown) if isinstance(shown, Shown) else Here(shown)
-        return End(value, usage=usage)
+        return (End(value, usage=usage),)
 
     async def close(self) -> None:
-        """Nothing is held."""
-
-
-class TaskWork:
-    """A job that is a task of its event loop, and one call."""
-
-    def __init__(self, made: Coroutine[Any, Any, End], ended: Callable[[Sequence[End]], None]) -> None:
-        self._ended = ended
-        self._task = asyncio.get_running_loop().create_task(made)
-        self._task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[End]) -> None:
-        if task.cancelled():
-            self._ended((End(error=CallError("it was cancelled")),))
-        elif (defect := task.exception()) is not None:
-            self._ended((End(error=CallError(f"it raised {type(defect).__name__}: {defect}")),))
-            raise defect
-        else:
-            self._ended((task.result(),))
-
-    def cancel(self) -> bool:
-        """Stop it."""
-        self._task.cancel()
-        return True
+        """Stop what runs."""
+        await self._jobs.close()

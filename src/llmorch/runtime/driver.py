@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from llmorch.relations import touches
 from llmorch.runtime.ahead import ReadingAhead
 from llmorch.runtime.call import Made
-from llmorch.runtime.calling import CALLING, callers
+from llmorch.runtime.calling import CALLING
 from llmorch.runtime.observers import Observing
 from llmorch.runtime.store import Store, close_all
 from llmorch.schedule import (
@@ -221,7 +221,11 @@ class Execution:
         except Exception as defect:
             self._broken = True
             self._stopped.set()
-            self._group.create_task(_raised(defect))
+            self.fail(defect)
+
+    def fail(self, error: Exception) -> None:
+        """End the run with this error."""
+        self._group.create_task(_raised(error))
 
     def call(self) -> None:
         """Have the inbox read soon, from any thread."""
@@ -246,10 +250,6 @@ class Execution:
     def offers(self, function: Function) -> bool:
         """Whether it is one of this run's."""
         return self._functions.get(function.name) is function
-
-    def callers(self) -> tuple[Caller, ...]:
-        """The calls in which this code runs, and the run wasn't opened."""
-        return callers(self._door, self._within)
 
     def again(self, function: Function) -> float:
         """Seconds until one more attempt of a call may begin; it is counted to its rate if that is 0."""

@@ -6,14 +6,14 @@ run has ended. It must not know when or where anything runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from llmorch.errors import CallError, EvaluationError
+from llmorch.errors import CallError
+from llmorch.places.arguments import Inputs
 from llmorch.places.port import End, Here
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from llmorch.calls import CallId
     from llmorch.declare.functions import Function
@@ -42,34 +42,12 @@ class Released:
         return f"<released after its last use: {self.what}>"
 
 
-class Results(Mapping["CallId", Any]):
-    """Values by call id. Reading one opens it; raises ``EvaluationError`` if that can't be done."""
-
-    def __init__(self, handles: Mapping[CallId, Handle]) -> None:
-        self._handles = handles
-
-    def __getitem__(self, call: CallId) -> Any:
-        try:
-            return self._handles[call].open()
-        except CallError as error:
-            raise EvaluationError(str(error)) from None
-
-    def __contains__(self, call: object) -> bool:
-        return call in self._handles
-
-    def __iter__(self) -> Iterator[CallId]:
-        return iter(self._handles)
-
-    def __len__(self) -> int:
-        return len(self._handles)
-
-
 class Store:
     """What the calls of the plan came to, and those of the plan that it revises."""
 
     def __init__(self) -> None:
         self.handles: dict[CallId, Handle] = {}
-        self.results: Mapping[CallId, Any] = Results(self.handles)
+        self.results: Mapping[CallId, Any] = Inputs(self.handles)
         self.notes: dict[str, str] = {}
         """By function, why its results could not be shown as it says."""
         self.asked: dict[Key, Usage] = {}
@@ -91,7 +69,7 @@ class Store:
 
     def as_it_is(self) -> Mapping[CallId, Any]:
         """The results of this moment, whatever comes later; none is opened."""
-        return Results(dict(self.handles))
+        return Inputs(dict(self.handles))
 
     def opened(self, end: End, call: CallId, run: Orchestration) -> End:
         """What no call can use is opened while it still is this call that fails if it can't be."""
