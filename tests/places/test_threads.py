@@ -373,9 +373,10 @@ async def test_a_call_that_was_cancelled_before_a_thread_was_free_is_told_at_onc
 async def test_the_end_of_a_stopped_call_comes_from_its_thread_and_any_other_on_the_loop(
     processor: Local,
 ) -> None:
-    release, heard = threading.Event(), {}
+    release, begun, heard = threading.Event(), threading.Semaphore(0), {}
 
     def wait() -> int:
+        begun.release()
         release.wait(10)
         return threading.get_ident()
 
@@ -383,10 +384,10 @@ async def test_the_end_of_a_stopped_call_comes_from_its_thread_and_any_other_on_
         return lambda ends: heard.update({name: (threading.get_ident(), ends[0])})
 
     works = {name: processor.begin(job(declaration_of(wait)), hear(name)) for name in ("wanted", "stopped")}
-    while works["stopped"].cancel():
-        await asyncio.sleep(0.001)
-        works["stopped"] = processor.begin(job(declaration_of(wait)), hear("stopped"))
-        await asyncio.sleep(0.02)
+    for _ in works:
+        while not begun.acquire(blocking=False):  # one that no thread took yet would end on the loop
+            await asyncio.sleep(0.001)
+    assert not works["stopped"].cancel()
     release.set()
     while len(heard) < 2:  # noqa: ASYNC110
         await asyncio.sleep(0.001)
