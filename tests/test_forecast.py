@@ -12,7 +12,7 @@ from llmorch import Orchestrator, PlanError, function
 from llmorch.learned import Sample, known_as
 from llmorch.machine import cache_folder
 from llmorch.requests import Usage
-from llmorch.runtime.learning import FILE, Learning
+from llmorch.runtime.samples import FILE, Learning
 from llmorch.testing import ScriptedModel
 
 PLAN = (

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from llmorch.relations import RelationGraph, discover
     from llmorch.requests import Usage
     from llmorch.result import CallRecord, Result
-    from llmorch.running import Run
+    from llmorch.run import Run
     from llmorch.runtime.simulate import Simulation, simulate
     from llmorch.runtime.store import Released
     from llmorch.schedule.policy import Policy

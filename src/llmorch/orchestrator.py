@@ -17,15 +17,15 @@ from llmorch.machine import cache_folder
 from llmorch.models.model import ReadsAhead
 from llmorch.models.named import model_of
 from llmorch.plan import check, parse
-from llmorch.playing import Play, just
+from llmorch.play import Play, just
 from llmorch.requests import Usage
-from llmorch.running import Limit, Run, outside_loop
+from llmorch.run import Limit, Run, outside_loop
 from llmorch.runtime.answers import prompting, replied
-from llmorch.runtime.asking import Asked
-from llmorch.runtime.calling import callers
+from llmorch.runtime.callers import callers
 from llmorch.runtime.conversation import Conversing, first_plan
 from llmorch.runtime.driver import Execution
-from llmorch.runtime.learning import FILE, Learning
+from llmorch.runtime.model_place import Asked
+from llmorch.runtime.samples import FILE, Learning
 from llmorch.session import Session
 from llmorch.settings import (
     examples_in,

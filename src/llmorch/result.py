@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmorch.calls import CallId, Plan
     from llmorch.relations import RelationGraph
     from llmorch.requests import Usage
-    from llmorch.runtime.retrying import Retried
+    from llmorch.runtime.retries import Retried
     from llmorch.schedule import Orchestration, Planning
     from llmorch.techniques import Answer
 

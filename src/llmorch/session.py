@@ -20,7 +20,7 @@ from llmorch.places.jobs import Jobs
 from llmorch.places.port import End, Here
 from llmorch.plan import Checker
 from llmorch.relations import touches
-from llmorch.runtime.calling import callers
+from llmorch.runtime.callers import callers
 from llmorch.runtime.driver import Execution
 from llmorch.schedule import CallAdded
 

@@ -385,7 +385,8 @@ async def test_the_end_of_a_stopped_call_comes_from_its_thread_and_any_other_on_
 
     works = {name: processor.begin(job(declaration_of(wait)), hear(name)) for name in ("wanted", "stopped")}
     for _ in works:
-        while not begun.acquire(blocking=False):  # one that no thread took yet would end on the loop
+        # One that no thread took yet would end on the loop.
+        while not begun.acquire(blocking=False):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     assert not works["stopped"].cancel()
     release.set()

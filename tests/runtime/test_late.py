@@ -16,7 +16,7 @@ from llmorch.declare.functions import Function
 from llmorch.places import shown
 from llmorch.places.local import Local
 from llmorch.places.workers import Workers
-from llmorch.running import Limit
+from llmorch.run import Limit
 from llmorch.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.declare.functions import SELF
 from llmorch.errors import ModelError
-from llmorch.runtime.prompting import beginning
+from llmorch.runtime.prompt import beginning
 
 if TYPE_CHECKING:
     import asyncio

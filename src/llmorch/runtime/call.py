@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from llmorch.errors import CallError
 from llmorch.places.port import End, Job
-from llmorch.runtime.retrying import Retried, in_time, next_pause
+from llmorch.runtime.retries import Retried, in_time, next_pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

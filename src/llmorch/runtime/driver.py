@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from llmorch.relations import touches
 from llmorch.runtime.ahead import ReadingAhead
 from llmorch.runtime.call import Made
-from llmorch.runtime.calling import CALLING
+from llmorch.runtime.callers import CALLING
 from llmorch.runtime.observers import Observing
 from llmorch.runtime.store import Store, close_all
 from llmorch.schedule import (
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from llmorch.runtime.call import Attempt
     from llmorch.runtime.door import Door
     from llmorch.runtime.observers import Observer
-    from llmorch.runtime.retrying import Retried
+    from llmorch.runtime.retries import Retried
     from llmorch.schedule import Command, Event
 
 

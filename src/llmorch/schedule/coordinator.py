@@ -12,7 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from llmorch.schedule.account import Account
-from llmorch.schedule.queueing import Queueing
+from llmorch.schedule.reservations import Reservations
 from llmorch.schedule.room import Needs, Room, limits_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Coordinator:
     def __init__(self, capacity: Capacity) -> None:
         self.capacity = capacity
         self._room = Room(capacity)
-        self._queueing = Queueing(self._room)
+        self._reservations = Reservations(self._room)
         self._waiting: dict[Account, None] = {}
         """The runs that have calls which wait."""
         self._lines: dict[Needs, dict[Account, None]] = {}
@@ -159,9 +159,9 @@ class Coordinator:
         self._renew()
         spare: dict[Needs, Mapping[str, int]] = {}
         if self._mixed:
-            self._queueing.renew(self._lines)
-            turn = self._queueing.next()
-            spare = {needs: self._queueing.spare(needs) for needs in ([turn] if turn else self._lines)}
+            self._reservations.renew(self._lines)
+            turn = self._reservations.next()
+            spare = {needs: self._reservations.spare(needs) for needs in ([turn] if turn else self._lines)}
         fitting = [needs for needs in spare or self._lines if self._room.fits(needs, spare.get(needs, {}))]
         while fitting:
             lines = {account for needs in fitting for account in self._lines[needs]}
@@ -177,10 +177,10 @@ class Coordinator:
     def _taken(self, needs: Needs, spare: Mapping[str, int]) -> Lease:
         if not self._mixed:
             return self._room.take(needs)
-        overtaken = self._queueing.waiting(self._lines)
+        overtaken = self._reservations.waiting(self._lines)
         lease = self._room.take(needs, spare)
-        self._queueing.served(needs)
-        self._queueing.overtaken([line for line in overtaken if line != needs], needs.amounts)
+        self._reservations.served(needs)
+        self._reservations.overtaken([line for line in overtaken if line != needs], needs.amounts)
         return lease
 
     @staticmethod

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from llmorch import ModelError, Orchestrator, Processors, function
 from llmorch.declare.offered import as_functions, declared_in
 from llmorch.plan import parse
-from llmorch.runtime import retrying
-from llmorch.runtime.retrying import MAX_PAUSE, MAX_RETRYING, next_pause, pause_after
+from llmorch.runtime import retries
+from llmorch.runtime.retries import MAX_PAUSE, MAX_RETRYING, next_pause, pause_after
 from llmorch.testing import ScriptedModel
 from tests.runtime.attempted import KINDS, PLACES, blocks, crashes, late, late_computing, made, waits
 from tests.runtime.executing import execution_on
@@ -145,7 +145,7 @@ async def test_an_attempt_does_not_see_what_the_one_before_did_to_its_arguments(
 
 @pytest.mark.anyio
 async def test_no_attempt_begins_once_the_time_for_all_is_over(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(retrying, "MAX_RETRYING", 0.3)
+    monkeypatch.setattr(retries, "MAX_RETRYING", 0.3)
     began = []
 
     @function(retries=100, backoff=0.02)
@@ -163,7 +163,7 @@ async def test_no_attempt_begins_once_the_time_for_all_is_over(monkeypatch, tmp_
 
 @pytest.mark.anyio
 async def test_a_first_attempt_that_takes_all_the_time_is_the_last(monkeypatch) -> None:
-    monkeypatch.setattr(retrying, "MAX_RETRYING", 0.05)
+    monkeypatch.setattr(retries, "MAX_RETRYING", 0.05)
 
     @function(retries=3, backoff=0)
     async def slow() -> None:
@@ -176,7 +176,7 @@ async def test_a_first_attempt_that_takes_all_the_time_is_the_last(monkeypatch) 
 
 @pytest.mark.anyio
 async def test_a_pause_that_lasts_too_long_is_followed_by_no_attempt(monkeypatch) -> None:
-    monkeypatch.setattr(retrying, "MAX_RETRYING", 0.2)
+    monkeypatch.setattr(retries, "MAX_RETRYING", 0.2)
     made = []
 
     @function(retries=3, backoff=0.1)

@@ -20,7 +20,7 @@ from llmorch.places.port import End, Here
 from llmorch.places.shown import Shown
 from llmorch.plan.evaluate import as_text
 from llmorch.requests import Usage
-from llmorch.runtime.prompting import prompt
+from llmorch.runtime.prompt import prompt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -17,7 +17,7 @@ from llmorch.learned import Sample
 from llmorch.result import Result, collect
 from llmorch.runtime.answers import replied
 from llmorch.runtime.conversation import converse
-from llmorch.runtime.learning import taken
+from llmorch.runtime.samples import taken
 from llmorch.schedule import Alone, policy_named
 from llmorch.techniques import Answer, RunPlan, answer_of
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from llmorch.declare.functions import Function
     from llmorch.requests import Usage
-    from llmorch.running import Limit, Run
+    from llmorch.run import Limit, Run
     from llmorch.runtime.conversation import Conversing
     from llmorch.runtime.driver import Execution
-    from llmorch.runtime.learning import Learning
+    from llmorch.runtime.samples import Learning
     from llmorch.schedule import Orchestration
     from llmorch.techniques import Conversation, Outcome, Recovery
 

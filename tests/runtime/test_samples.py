@@ -15,8 +15,8 @@ import pytest
 from llmorch import LimitReached, Orchestrator, function, simulate
 from llmorch.learned import Learned, Sample
 from llmorch.machine import cache_folder
-from llmorch.runtime import learning
-from llmorch.runtime.learning import EVERY, FILE, Learning
+from llmorch.runtime import samples
+from llmorch.runtime.samples import EVERY, FILE, Learning
 from llmorch.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -199,7 +199,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from llmorch.learned import Sample
-from llmorch.runtime.learning import Learning
+from llmorch.runtime.samples import Learning
 store = Learning(Path(sys.argv[1]))
 for number in range(200):
     store.learn({f"{sys.argv[2]} {number % 50}": [Sample(number)]})
@@ -236,4 +236,4 @@ def test_a_program_that_closes_nothing_leaves_what_it_learned(tmp_path: Path) ->
         check=True,
     )
     assert (done.stdout, done.stderr) == ("1\n", "")
-    assert "f (f in <string>" in (tmp_path / "llmorch" / learning.FILE).read_text()
+    assert "f (f in <string>" in (tmp_path / "llmorch" / samples.FILE).read_text()
