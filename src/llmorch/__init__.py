@@ -68,7 +68,7 @@ _HOMES = {
     "RelationGraph": "relations",
     "Released": "runtime.store",
     "Result": "result",
-    "Run": "running",
+    "Run": "run",
     "Session": "session",
     "Simulation": "runtime.simulate",
     "UnresolvedQuery": "errors",
