@@ -13,6 +13,7 @@ from llmorch.relations import NOTHING
 from llmorch.schedule import CallAdded, CallCompleted, Dispatch, Refuse
 from llmorch.testing import ScriptedModel
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 

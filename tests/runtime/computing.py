@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 from llmorch import function
 
@@ -19,3 +20,11 @@ def spin(seconds: float) -> int:
     while time.monotonic() < end:
         pass
     return os.getpid()
+
+
+@function(kind="compute", pure=True)
+def exists(file: str) -> bool:
+    """Wait until there is a file."""
+    while not Path(file).exists():
+        time.sleep(0.005)
+    return True

@@ -22,6 +22,7 @@ from llmorch.testing import ScriptedModel
 if TYPE_CHECKING:
     from llmorch import Result
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 
@@ -59,7 +60,7 @@ def batched(kind: str, **said: Any) -> tuple[Any, list[list[dict[str, Any]]]]:
 
         @look.batch
         async def looks(calls: list[dict[str, Any]]) -> list[int | Exception]:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
             return tenfold(calls)
     else:
 

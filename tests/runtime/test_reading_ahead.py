@@ -10,6 +10,7 @@ from llmorch import ModelError, Orchestrator, function
 from llmorch.requests import ModelRequest  # noqa: TC001  the model's annotations
 from llmorch.testing import ScriptedModel
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 LONG = "a long text about it. " * 10

@@ -11,6 +11,7 @@ from llmorch import LimitReached, ModelError, Orchestrator, function
 from llmorch.testing import ScriptedModel
 from tests.runtime.counted import MADE
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 

@@ -19,6 +19,7 @@ from llmorch.runtime import samples
 from llmorch.runtime.samples import EVERY, FILE, Learning
 from llmorch.testing import ScriptedModel
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 

@@ -14,6 +14,7 @@ from llmorch import CallError, LLMOrchError, Orchestrator, PlanError, Processors
 from llmorch.errors import InvalidArgument, UnknownFunction
 from llmorch.testing import ScriptedModel
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 things: dict[str, str] = {}
@@ -89,7 +90,7 @@ async def test_a_call_returns_what_its_function_does_wherever_it_runs() -> None:
 
 async def test_calls_run_beside_each_other_and_conflicting_ones_in_the_order_of_their_arrival() -> None:
     async with offering() as orchestrator, orchestrator.session() as session:
-        began = time.monotonic()
+        began = asyncio.get_running_loop().time()
         calls = [
             session.call("write", {"name": "a", "value": "new", "seconds": 0.2}),
             session.call("read", {"name": "a"}),
@@ -98,7 +99,7 @@ async def test_calls_run_beside_each_other_and_conflicting_ones_in_the_order_of_
         ]
         found = await asyncio.gather(*calls)
         assert found[:3] == [None, "new", None]
-        assert time.monotonic() - began < 1
+        assert asyncio.get_running_loop().time() - began < 0.3
 
 
 async def test_a_call_that_fails_raises_and_stops_no_other() -> None:

@@ -15,6 +15,7 @@ from llmorch.requests import ToolCall
 from llmorch.techniques import TECHNIQUES
 from llmorch.testing import ScriptedModel
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 TABLE = "a table of the 3 largest"

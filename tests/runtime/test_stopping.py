@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from llmorch import LimitReached, LLMOrchError, Orchestrator, Processors, function
@@ -21,7 +22,9 @@ from llmorch.schedule import CallCancelled, CallCompleted, Dispatch
 from llmorch.testing import ScriptedModel
 from tests.runtime.counted import MADE, scripted
 from tests.runtime.executing import execution_on
+from tests.runtime.seen import Seen
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 
@@ -47,12 +50,19 @@ def sleep(seconds: float, value: int = 1) -> int:
     return value
 
 
-@function(timeout=0.2)
-def write_late(seconds: float, file: str) -> int:
-    """Sleep, and write a file after that."""
-    time.sleep(seconds)
+@function(timeout=60)
+def write(file: str) -> int:
+    """Write a file."""
     Path(file).write_text("done")
     return os.getpid()
+
+
+@function(timeout=0.2)
+def write_late(file: str) -> int:
+    """Note the process, sleep, and write a file after that."""
+    Path(f"{file} begun").write_text(str(os.getpid()))
+    time.sleep(60)
+    return write(file)
 
 
 @function(pure=True)
@@ -65,8 +75,9 @@ def add(values: list[int]) -> int:
 async def stubborn(seconds: float) -> str:
     """Ignore that it is cancelled, several times."""
     MADE["stubborn"] += 1
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
+    now = asyncio.get_running_loop().time
+    end = now() + seconds
+    while (left := end - now()) > 0:
         try:
             await asyncio.sleep(left)
         except asyncio.CancelledError:
@@ -75,7 +86,7 @@ async def stubborn(seconds: float) -> str:
     return "late"
 
 
-FUNCTIONS = [wait, burn, sleep, write_late, add, stubborn]
+FUNCTIONS = [wait, burn, sleep, write, write_late, add, stubborn]
 
 
 def orchestrator(*replies: str, functions: Any = FUNCTIONS, **settings: Any) -> Orchestrator:
@@ -91,25 +102,10 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-class Seen:
-    """An observer of one run, which can be waited for to see what a test waits for."""
-
-    def __init__(self) -> None:
-        self._heard: set[tuple[str, type[Any]]] = set()
-
-    def __call__(self, message: Any, at: float) -> None:
-        if isinstance(message, Dispatch | CallCompleted | CallCancelled):
-            self._heard.add((message.call, type(message)))
-
-    async def started(self, call: str) -> None:
-        """Wait until a call runs."""
-        await self.heard(call, Dispatch)
-
-    async def heard(self, call: str, what: type[Any]) -> None:
-        """Wait until this has happened to a call."""
-        async with asyncio.timeout(10):
-            while (call, what) not in self._heard:  # noqa: ASYNC110 - nobody is told
-                await asyncio.sleep(0.005)
+def begun(folder: Path) -> list[int]:
+    """The processes that noted that they had begun; one may have been stopped before that."""
+    notes = [note.read_text() for note in folder.glob("* begun")]
+    return [int(note) for note in notes if note]
 
 
 # One call
@@ -321,15 +317,16 @@ async def test_a_plan_has_a_deadline_too() -> None:
 
 
 async def test_a_synchronous_function_is_stopped_by_its_timeout(tmp_path: Path) -> None:
-    plan = "\n".join(
-        f's{number} = write_late(seconds={0 if number == 1 else 0.6}, file="{tmp_path / str(number)}")'
-        for number in range(1, 6)
+    files = {name: str(tmp_path / name) for name in ("in time", "late", "too")}
+    plan = (
+        f's1 = write(file="{files["in time"]}")\ns2 = write_late(file="{files["late"]}")\n'
+        f's3 = write_late(file="{files["too"]}")'
     )
     async with orchestrator() as made:
         result = await made.execute(plan)
-        await asyncio.sleep(0.6)
-    assert names(tmp_path) == ["1"]
-    assert [call.status for call in result.calls] == ["completed", *["failed"] * 4]
+        assert not any(psutil.pid_exists(process) for process in begun(tmp_path))
+    assert not {"late", "too"} & set(names(tmp_path))
+    assert [call.status for call in result.calls] == ["completed", "failed", "failed"]
     assert result.calls["s2"].error == "write_late took longer than its timeout of 0.2 s"
     assert result.calls["s1"].result != os.getpid()
     assert {call.kind for call in result.calls} == {"inout"}
@@ -338,14 +335,14 @@ async def test_a_synchronous_function_is_stopped_by_its_timeout(tmp_path: Path) 
 async def test_a_function_that_asks_the_model_has_a_timeout_for_all_its_prompts() -> None:
     class Slow(ScriptedModel):
         async def stream(self, request: Any) -> Any:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2 if "again" in request.messages[-1].text else 0)
             async for piece in super().stream(request):
                 yield piece
 
     @function(asks_model=True, timeout=0.5)
     def ask(times: int) -> Any:
         for _ in range(times):
-            yield "Say it."
+            yield "Say it." if times == 1 else "Say it again."
         return times
 
     made = Orchestrator([ask], model=Slow(lambda _: "it"), optimize=False)
@@ -425,7 +422,7 @@ from llmorch.testing import ScriptedModel
 
 @function
 async def deaf() -> str:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while (left := end - time.monotonic()) > 0:
         try:
             await asyncio.sleep(left)
@@ -443,7 +440,7 @@ except LimitReached as error:
     print(error.result.calls)
 """
     ended = subprocess.run(
-        [sys.executable, "-c", program], timeout=15, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], timeout=50, capture_output=True, text=True, check=True
     )
     assert ended.stdout == "Calls(s1: cancelled)\n"
     assert ended.stderr == "" or ignores == "BaseException"
@@ -473,7 +470,7 @@ async def spawn() -> int:
 print(Orchestrator([spawn], model=ScriptedModel([])).execute_sync("s1 = spawn()").answer)
 """
     ended = subprocess.run(
-        [sys.executable, "-c", program], timeout=15, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], timeout=50, capture_output=True, text=True, check=True
     )
     assert ended.stdout == "1\n"
 

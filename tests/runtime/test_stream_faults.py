@@ -18,6 +18,7 @@ from tests.models.loopback import Answer, Loopback, event, reply, serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 ONE = 's1 = fetch(name="a")\n'

@@ -14,6 +14,7 @@ from llmorch.records import Run
 from llmorch.testing import ScriptedModel
 from tests.cli.test_cli import llmorch
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 MARK = "a line of the source code"
