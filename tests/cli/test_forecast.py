@@ -33,9 +33,11 @@ def recorded(tmp_path: Path) -> str:
     return f"recorded:{file}"
 
 
-def test_a_dry_run_prints_the_plan_and_what_it_will_take_and_runs_nothing(recorded: str) -> None:
+def test_a_dry_run_prints_the_plan_and_what_it_will_take_and_runs_nothing(
+    recorded: str, program: Program
+) -> None:
     asked = ("run", "Both?", "-f", FUNCTIONS, "-m", recorded, "-p", "2", "-q", "--resource", "camera=1")
-    dry = llmorch(*asked, "--dry-run")
+    dry = program(*asked, "--dry-run")
     assert dry.returncode == 0, dry.stderr
     assert "fetching" not in dry.stdout + dry.stderr
     lines = dry.stdout.splitlines()
@@ -46,12 +48,12 @@ def test_a_dry_run_prints_the_plan_and_what_it_will_take_and_runs_nothing(record
     assert "nothing is known of them: s1, s2, s3" in dry.stdout
     assert "cost: not known without prices" in dry.stdout
     assert llmorch(*asked).stdout == "yes\n"
-    priced = llmorch(*asked, "--dry-run", "--price", "1000000,0").stdout
+    priced = program(*asked, "--dry-run", "--price", "1000000,0").stdout
     assert "median of 1" in priced
     assert "time: at least" not in priced
     assert "model: 2 requests, " in priced
     assert ", at 1e+06 in and 0 out a million tokens" in priced
-    data = json.loads(llmorch(*asked, "--dry-run", "--json").stdout)
+    data = json.loads(program(*asked, "--dry-run", "--json").stdout)
     assert (data["query"], data["plan"], data["unknown"], data["cost"]) == ("Both?", PLAN, [], None)
     assert data["makespan"] >= 0.05
     assert [call["samples"] for call in data["calls"]] == [1, 1, 1]

@@ -124,7 +124,7 @@ async def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     pytest.importorskip("xllamacpp")
     path = CATALOGUE["local"].path
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    model = LocalModel(f"local:{path}", context=1024)
+    model = LocalModel(f"local:{path}", context=640)
     yield model
     await model.close()
 
@@ -132,6 +132,11 @@ async def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 def _asking(text: str, *, max_tokens: int = 12, grammar: str | None = None) -> ModelRequest:
     messages = (Message("system", CONSTANT), Message("user", text))
     return ModelRequest(messages, max_tokens=max_tokens, grammar=grammar, cached=1)
+
+
+def _brief(text: str, *, max_tokens: int = 12, grammar: str | None = None) -> ModelRequest:
+    """The same without a constant beginning, which takes a while to read."""
+    return ModelRequest((Message("user", text),), max_tokens=max_tokens, grammar=grammar)
 
 
 async def _ask(model: LocalModel | OpenAIModel, request: ModelRequest) -> tuple[str, Finished, float]:
@@ -167,11 +172,11 @@ def _gone(pid: int, within: float = 5.0) -> bool:
 @pytest.mark.local
 @needs_weights
 async def test_a_grammar_holds_the_reply_and_a_wrong_one_is_an_error(model: LocalModel) -> None:
-    text, end, _ = await _ask(model, _asking("What is 3 + 4?", grammar='root ::= "maybe " [0-9] "!"'))
+    text, end, _ = await _ask(model, _brief("What is 3 + 4?", grammar='root ::= "maybe " [0-9] "!"'))
     assert text[:6] + text[7:] == "maybe !"
     assert end.reason == "stop"
     with pytest.raises(ModelError, match="grammar"):
-        await _ask(model, _asking("What is 3 + 4?", grammar="root ::= nowhere"))
+        await _ask(model, _brief("What is 3 + 4?", grammar="root ::= nowhere"))
 
 
 @pytest.mark.local
@@ -221,10 +226,10 @@ async def test_a_closed_iterator_leaves_the_processors_idle(model: LocalModel, w
     assert model._service.child is not None
     pid = model._service.child.pid
     if when == "while it writes":
-        async with aclosing(model.stream(_asking("Count from 1 to 500.", max_tokens=300))) as pieces:
+        async with aclosing(model.stream(_brief("Count from 1 to 500.", max_tokens=300))) as pieces:
             await anext(pieces)
     else:
-        reading = asyncio.ensure_future(_ask(model, _asking("Count from 1 to 500. " * 60, max_tokens=400)))
+        reading = asyncio.ensure_future(_ask(model, _asking("Count from 1 to 500. " * 40, max_tokens=400)))
         await asyncio.sleep(1)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -243,25 +248,32 @@ async def test_a_closed_iterator_leaves_the_processors_idle(model: LocalModel, w
 @pytest.mark.local
 @needs_weights
 async def test_a_killed_process_is_an_error_and_the_next_request_starts_another(model: LocalModel) -> None:
-    pieces = model.stream(_asking("Count from 1 to 500.", max_tokens=300))
+    pieces = model.stream(_brief("Count from 1 to 500.", max_tokens=300))
     await anext(pieces)
     assert model._service.child is not None
     os.kill(model._service.child.pid, signal.SIGKILL)
     with pytest.raises(ModelError, match="killed by signal 9 while answering") as caught:
         assert [piece async for piece in pieces]
     assert "\n" not in str(caught.value)
-    assert (await _ask(model, _asking("Hello?")))[0]
+    assert (await _ask(model, _brief("Hello?")))[0]
 
 
 @pytest.mark.local
 @needs_weights
-async def test_two_requests_at_once_are_both_answered_and_a_long_one_is_cut(model: LocalModel) -> None:
-    long = _asking("Is this long? " + "alpha beta gamma " * 1200, grammar='root ::= "yes" | "no"')
-    (_, end, _), (short, _, _) = await asyncio.gather(
-        _ask(model, long), _ask(model, _asking("Is two even?", grammar='root ::= "yes" | "no"'))
-    )
+async def test_two_requests_at_once_are_both_answered_and_a_long_one_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("xllamacpp")
+    small = LocalModel(f"local:{CATALOGUE['local'].path}", context=256)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    long = _brief("Is this long? " + "alpha beta gamma " * 1200, grammar='root ::= "yes" | "no"')
+    even = _brief("Is two even?", grammar='root ::= "yes" | "no"')
+    try:
+        (_, end, _), (short, _, _) = await asyncio.gather(_ask(small, long), _ask(small, even))
+    finally:
+        await small.close()
     assert short in ("yes", "no")
-    assert 700 < end.input_tokens <= 1024 - 12
+    assert 150 < end.input_tokens <= 256 - 12
 
 
 @pytest.mark.local
@@ -270,7 +282,7 @@ async def test_its_server_is_an_openai_compatible_endpoint(model: LocalModel) ->
     await model.start()
     assert model._service.child is not None
     remote = OpenAIModel("any", f"{model._service.child.address()}/v1", model._service.child.key)
-    text, end, _ = await _ask(remote, _asking("What is the capital of France?", max_tokens=20))
+    text, end, _ = await _ask(remote, _brief("What is the capital of France?", max_tokens=20))
     assert "Paris" in text
     assert end.output_tokens > 0
     with pytest.raises(ModelError, match="refuses the key"):
