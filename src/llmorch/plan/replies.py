@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.errors import EmptyPlan, InvalidSyntax
 from llmorch.plan import forms
-from llmorch.plan.marks import unpaired
-from llmorch.plan.scanner import Scanner, Statement
-from llmorch.plan.statements import FORM
+from llmorch.plan.scanner import FORM, Scanner, Statement
 from llmorch.plan.thoughts import Thoughts, closes
 
 if TYPE_CHECKING:
@@ -22,9 +20,6 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId
     from llmorch.errors import PlanError
-
-MAX_MENTIONS = 100
-"""Calls that prose speaks of and that are looked for in the plan."""
 
 
 class ReplyScanner(Scanner):
@@ -96,7 +91,7 @@ class ReplyScanner(Scanner):
         found = [*(self._last_line(line) if line else ()), *self._rest()]
         if self._unread and self.thoughts.perhaps:
             unread, self._unread = self._unread, []
-            self.thoughts.never_closed(unpaired("\n".join(line for _, line in unread)))
+            self.thoughts.never_closed(forms.unpaired("\n".join(line for _, line in unread)))
             for number, again in unread:
                 self.number = number - 1
                 voids = self._voids
@@ -111,15 +106,18 @@ class ReplyScanner(Scanner):
         if self._open:
             line = self._without_quotes(line)
             at = self._through(line, 0, found)
-        elif heading := self._heading(line, found):
-            at = heading
+        else:
+            inside = thoughts.inside
+            if heading := thoughts.heading(line):
+                self._change(heading, found, inside=inside)
+                at = heading[1]
         while at < len(line) and not thoughts.over:
             outside, inside = not thoughts.inside and not thoughts.ended, thoughts.inside
             if outside and not broken and (start := self._begins(line, at, fresh=fresh)) is not None:
                 if start == len(line):
                     return
                 at = self._through(self._code_from(line, start), start, found)
-                broken = self._extent.broken
+                broken = self._broken
                 fresh = self._whole
                 continue
             mark = thoughts.next(line, at)
@@ -133,15 +131,6 @@ class ReplyScanner(Scanner):
                 return
             self._change(mark, found, inside=inside)
             at, fresh, broken = mark[1], True, False
-
-    def _heading(self, line: str, found: list[Statement]) -> int:
-        """Where a heading ends that this line begins with and after which things are different."""
-        inside = self.thoughts.inside
-        heading = self.thoughts.heading(line)
-        if heading is None:
-            return 0
-        self._change(heading, found, inside=inside)
-        return heading[1]
 
     def _change(self, mark: tuple[int, int], found: list[Statement], *, inside: bool) -> None:
         """Take note of a mark; ``inside`` says whether it stands in a thought."""
@@ -161,13 +150,13 @@ class ReplyScanner(Scanner):
 
     def _through(self, line: str, at: int, found: list[Statement]) -> int:
         """Go through code; return where else there may be a mark, or a thought's end amid it."""
-        amid = bool(self._open) and self._extent.quote
+        amid = bool(self._open) and self._quote
         end = self._code(line, at, found, self._ends)
-        if self._extent.broken:
+        if self._broken:
             return at
         if not self._open:
             self._last = self.number
-        mark = None if amid else closes(line, at, end, self._extent.quote)
+        mark = None if amid else closes(line, at, end, self._quote)
         return end if mark is None else mark
 
     def _statement(self, text: str, line: int) -> Statement:
@@ -175,27 +164,28 @@ class ReplyScanner(Scanner):
 
     def _last_line(self, line: str) -> list[Statement]:
         """The statements of the last line, which may be the beginning of one only."""
-        open_ = bool(self._open)
+        thoughts, open_ = self.thoughts, bool(self._open)
         found = self.line(line)
         if found or open_ or self._open or not line.strip() or self._last != self.number - 1:
             return found
-        # What a prompt shows below is what came of it.
-        cut = None if self._prompted or self.thoughts.inside else forms.CUT.fullmatch(line.strip())
-        if cut and not self.thoughts.ended and self._is_cut(cut["number"] or cut["id"], cut["name"] or ""):
-            self._through(line, 0, found)
+        if self._prompted or thoughts.inside or thoughts.ended:
+            return found  # what a prompt shows below is what came of it
+        if cut := forms.CUT.fullmatch(line.strip()):
+            name = cut["name"] or ""
+            begins = any(function.startswith(name) for function in self.functions)
+            if cut["number"] or cut["id"]:
+                is_cut = begins or not name
+            else:
+                is_cut = bool(name) and (begins or self._above.lstrip().startswith(name.rstrip("0123456789")))
+            if is_cut:
+                self._through(line, 0, found)
         return found
-
-    def _is_cut(self, id_: str | None, name: str) -> bool:
-        names = not name or any(function.startswith(name) for function in self.functions)
-        if id_:
-            return names
-        return bool(name) and (names or self._above.lstrip().startswith(name.rstrip("0123456789")))
 
     def _without_quotes(self, line: str) -> str:
         """A further line of a statement, without what quotes it."""
         if self._continued is None or (found := self._continued.match(line)) is None:
             return line
-        return line[found.end() :] if self._extent.quote else " " * found.end() + line[found.end() :]
+        return line[found.end() :] if self._quote else " " * found.end() + line[found.end() :]
 
     def _ends(self, line: str, at: int) -> bool:
         """Whether what comes at this place, after a call, is no code."""
@@ -328,5 +318,4 @@ class ReplyScanner(Scanner):
                 self._mention(found["id"], line, found.start())
 
     def _mention(self, id_: CallId, line: str, at: int) -> None:
-        if len(self._mentioned) < MAX_MENTIONS:
-            self._mentioned.setdefault(id_, (self.number, at + 1, line))
+        self._mentioned.setdefault(id_, (self.number, at + 1, line))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.errors import PlanTooLarge
 from llmorch.plan import forms
-from llmorch.plan.marks import MARK, MAYBE, unpaired
+from llmorch.plan.forms import MARK, MAYBE, unpaired
 from llmorch.plan.replies import ReplyScanner
 from llmorch.plan.thoughts import Thoughts
 
