@@ -211,10 +211,13 @@ def _bound_power(left: Any, right: Any) -> None:
                 raise EvaluationError(f"** takes an array and a plain number, not a {type(other).__name__}")
             return
     base = max(map(_bits, _parts(left)), default=0)
-    whole = [part for part in _parts(right) if isinstance(part, Rational) and part.denominator == 1]
-    exponent = max((abs(part.numerator) for part in whole), default=0)
+    exponent = max((abs(part.numerator) for part in _parts(right) if _is_whole(part)), default=0)
     if base > 1:  # 0, 1 and -1 stay small
         _bound_bits(base * exponent)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Rational) and value.denominator == 1
 
 
 def built_in(name: str, arguments: list[Any]) -> Any:

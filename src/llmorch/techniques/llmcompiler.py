@@ -13,13 +13,9 @@ from typing import TYPE_CHECKING
 
 from llmorch.calls import Plan
 from llmorch.errors import PlanError
-from llmorch.plan import render_call
 from llmorch.techniques.conversation import Answer, AskModel, Outcome, Recovery, WritePlan, cut_off
-from llmorch.techniques.prompts.join import join, plan_again
-from llmorch.techniques.prompts.plan import translate
-from llmorch.techniques.prompts.results import result_text
-from llmorch.techniques.recovery import run_recovering
-from llmorch.techniques.repetition import refuse_repeated
+from llmorch.techniques.prompts.plan import join, plan_again, translate
+from llmorch.techniques.recovery import refuse_repeated, run_recovering
 from llmorch.techniques.steps import read_verdict
 
 if TYPE_CHECKING:
@@ -48,7 +44,7 @@ def until_answered(task: Task, plan: Plan | None, why: str = "") -> Conversation
             outcome = yield from run_recovering(task, plan)
         # No plan is left to come: what finished is all that there will be.
         if plan is not None or (not left and outcome.results):
-            reply: Reply = yield AskModel(join(task, _results(outcome), last=left == 0))
+            reply: Reply = yield AskModel(join(task, outcome, last=left == 0))
             verdict = read_verdict(reply.text)
             if verdict.answer:
                 notes = cut_off(reply)
@@ -56,7 +52,7 @@ def until_answered(task: Task, plan: Plan | None, why: str = "") -> Conversation
             why = verdict.replan or "the joiner neither answered nor said what is missing"
         if left:
             task.tried.append(Recovery("replan", why))
-            request = plan_again(task, _results(outcome), why, calls=outcome.plan.calls)
+            request = plan_again(task, outcome, why, made=outcome.plan, calls=outcome.plan.calls)
             draft: Draft = yield WritePlan(request, task.query)
             plan, error = draft.plan, draft.error
             if plan is not None:
@@ -68,7 +64,3 @@ def until_answered(task: Task, plan: Plan | None, why: str = "") -> Conversation
     return Answer(
         False, error=f"no answer after {task.replans} new plans: {why}", recoveries=tuple(task.tried)
     )
-
-
-def _results(outcome: Outcome) -> list[tuple[str, str]]:
-    return [(render_call(call), result_text(outcome, call.id)) for call in outcome.plan]

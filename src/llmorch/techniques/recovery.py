@@ -8,25 +8,24 @@ execution's.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from llmorch.calls import Plan, Reference
+from llmorch.calls import Plan, Reference, references
 from llmorch.errors import DuplicateId, EvaluationError, PlanError
 from llmorch.plan import Checker, calls_in, error_in, evaluate, render_call, with_query
 from llmorch.relations import discover, unused
 from llmorch.requests import Message
 from llmorch.schedule.recovery import Broken, broken, cone, named_in
 from llmorch.techniques.conversation import AskModel, Look, Outcome, Recovery, Revise, RunPlan
-from llmorch.techniques.prompts.join import plan_again
-from llmorch.techniques.prompts.plan import next_number
-from llmorch.techniques.prompts.recover import MAX_INPUT, repair_call
-from llmorch.techniques.prompts.results import result_text, value_text
-from llmorch.techniques.repetition import SameCall, refuse_repeated
+from llmorch.techniques.prompts.plan import MAX_INPUT, next_number, plan_again, repair_call
+from llmorch.techniques.prompts.results import value_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from llmorch.calls import CallId, FunctionCall
+    from llmorch.declare.functions import Function
+    from llmorch.declare.parameters import Parameter
     from llmorch.relations import RelationGraph
     from llmorch.requests import ModelRequest
     from llmorch.techniques.conversation import Conversation, Reply, Task
@@ -222,9 +221,8 @@ class _PlanRecovery:
         kept = [call for call in self.plan if call.id not in lost]
         own, earlier = self.plan.by_id, self._earlier(outcome)
         made = [call for call in (*earlier, *kept) if call.id not in self.unused]
-        results = [(render_call(call), result_text(outcome, call.id)) for call in made]
-        results += [(render_call(own[call]), f"Error: {outcome.errors[call]}") for call in group.failed]
-        request = plan_again(self._task, results, why, calls=[*earlier, *self.plan])
+        made += [own[call] for call in group.failed]
+        request = plan_again(self._task, outcome, why, made=made, calls=[*earlier, *self.plan])
         self._given_up.update(group.failed)
         self._task.tried.append(Recovery("replan", why, group.failed))
 
@@ -305,3 +303,52 @@ def _arguments(call: FunctionCall, outcome: Outcome) -> dict[str, str]:
 
 def _named(call: FunctionCall) -> str:
     return f"{call.id} ({call.function})"
+
+
+class SameCall:
+    """Gives two calls the same text if they come to the same; results that are known count as values."""
+
+    def __init__(
+        self, functions: Mapping[str, Function], results: Mapping[CallId, Any] | None = None
+    ) -> None:
+        self._functions = functions
+        self._results = results or {}
+
+    def __call__(self, call: FunctionCall) -> str:
+        values = [self._value(call, parameter) for parameter in self._functions[call.function].parameters]
+        return f"{call.function}({', '.join(values)})"
+
+    def _value(self, call: FunctionCall, parameter: Parameter) -> str:
+        expression = call.args.get(parameter.name)
+        if expression is None:
+            return _text(parameter.default)
+        if any(reference.id not in self._results for reference in references(expression)):
+            return repr(expression)
+        try:
+            return _text(parameter.accept(evaluate(expression, self._results)))
+        except (EvaluationError, ValueError):
+            return repr(expression)
+
+
+def _text(value: Any) -> str:
+    """1 and 1.0 are one number, whichever a model writes."""
+    try:
+        return repr(float(value) if type(value) is int and abs(value) < 2**53 else value)
+    except Exception:
+        # A value's own __repr__ may raise anything. All such values count as the same one: an
+        # effect that is refused can be written otherwise, one that was made twice can't be undone.
+        return "(can't be shown)"
+
+
+def refuse_repeated(
+    calls: Iterable[FunctionCall], others: Plan, outcome: Outcome, functions: Mapping[str, Function]
+) -> None:
+    """Raise ``PlanError`` for the first of these calls that is one of the ``others`` which may be made once only."""
+    same = SameCall(functions, outcome.results)
+    made = {
+        same(call) for call in others if call.id in outcome.begun and not functions[call.function].retryable
+    }
+    for call in calls:
+        if made and same(call) in made:
+            message = f"{call.function} has effects, and this call of it was made already"
+            raise error_in(call, message, "use what it returned, or leave it out", PlanError)

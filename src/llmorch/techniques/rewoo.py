@@ -8,19 +8,36 @@ from typing import TYPE_CHECKING
 
 from llmorch.calls import Plan
 from llmorch.errors import PlanError, PlanTooLarge, UnresolvedQuery
-from llmorch.plan import calls_in, check, render_call, with_query
+from llmorch.plan import calls_in, check, parse, render_call, with_ids, with_query
 from llmorch.plan.forms import labels
 from llmorch.plan.spoken import blanked
+from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.conversation import Answer, AskModel, Draft, cut_off
+from llmorch.techniques.grammar import plan_grammar
+from llmorch.techniques.llmorch import planned
+from llmorch.techniques.prompts.plan import asking
 from llmorch.techniques.prompts.results import result_text
-from llmorch.techniques.prompts.rewoo import plan_with_evidence, solve
 from llmorch.techniques.recovery import run_recovering
-from llmorch.techniques.repair import planned
 from llmorch.techniques.steps import read_answer
 
 if TYPE_CHECKING:
-    from llmorch.requests import ModelRequest
     from llmorch.techniques.conversation import Conversation, Reply, Task
+
+ANSWER_TOKENS = 384
+
+_RULES = """\
+You make a plan that collects the evidence that a query needs. For each step write two lines:
+# why the step is needed
+E1 = function(name="argument")
+The evidence is called E1, E2, E3 and so on. A later step uses the evidence E1 by writing {E1} inside a string, or \
+E1 as an argument; {query} inside a string stands for the query itself. Call only the functions below. Another \
+model answers the query from the evidence. Write only the plan."""
+
+_SOLVE = Message(
+    "system",
+    "Answer the query from the evidence that a plan has collected. Where the evidence is wrong or missing, use "
+    "what you know. Write only the answer, exact and brief.",
+)
 
 _PLAN = re.compile(r"[ \t]*plan[ \t]*\d*[ \t]*:[^\n]*?(?=#E\d+[ \t]*[=:]|$)", re.IGNORECASE)
 _DEFINED = re.compile(r"[ \t]*#?(E\d{1,6})[ \t]*[=:]")
@@ -35,28 +52,39 @@ def rewoo(task: Task) -> Conversation[Answer]:
     missing, both as in the paper, unless ``task.recoveries`` says otherwise.
     """
     if task.recoveries:
-        plan = yield from planned(
-            task, partial(plan_with_evidence, task), lambda request, _: _drafted(task, request)
-        )
+        plan = yield from planned(task, partial(_asked_for, task), lambda request, _: _drafted(task, request))
     else:
-        plan = yield from _as_written(task)
+        draft = yield from _drafted(task, _asked_for(task))
+        if draft.error is not None:
+            why = f"the model wrote no plan that can be run: {draft.error.message}"
+            raise UnresolvedQuery(why) from draft.error
+        assert draft.plan is not None
+        plan = draft.plan
     outcome = yield from run_recovering(task, plan)
-    evidence = [(render_call(call), result_text(outcome, call.id)) for call in outcome.plan]
-    solved: Reply = yield AskModel(solve(task, evidence))
+    evidence = [f"{render_call(call)}\nEvidence: {result_text(outcome, call.id)}" for call in outcome.plan]
+    told = "\n".join(evidence)
+    asked = Message("user", f"{told}\n\nQuery: {task.query}\nAnswer:")
+    solved: Reply = yield AskModel(ModelRequest((_SOLVE, asked), max_tokens=ANSWER_TOKENS, cached=1))
     answer = read_answer(solved.text)
     if not answer:
         return Answer(False, error="the model replied with nothing", recoveries=tuple(task.tried))
     return Answer(True, answer, recoveries=tuple(task.tried), notes=cut_off(solved))
 
 
-def _as_written(task: Task) -> Conversation[Plan]:
-    draft = yield from _drafted(task, plan_with_evidence(task))
-    if draft.plan is None:
-        assert draft.error is not None
-        raise UnresolvedQuery(
-            f"the model wrote no plan that can be run: {draft.error.message}"
-        ) from draft.error
-    return draft.plan
+def _asked_for(task: Task, attempt: int = 0) -> ModelRequest:
+    """Ask for the plan. A further ``attempt`` leaves more to chance, as in ``translate``."""
+    grammar = plan_grammar(task.functions, ids="E", why=True) if task.constrains else None
+    return asking(task, _RULES, lambda example: _evidence(example.plan), grammar, attempt)
+
+
+def _evidence(plan: str) -> str:
+    """An example's plan with evidence variables, each step below what it is for."""
+    written = parse(plan)
+    lines = []
+    for call in with_ids(written, {call.id: f"E{at}" for at, call in enumerate(written, 1)}):
+        why = f"from {' and '.join(call.uses)}" if call.uses else "from its own source"
+        lines.append(f"# {call.id} comes {why}, by {call.function}\n{render_call(call)}")
+    return "\n".join(lines)
 
 
 def _drafted(task: Task, request: ModelRequest) -> Conversation[Draft]:
