@@ -169,10 +169,7 @@ _ASSISTANT = (
     r"<start_of_turn>model",
     r"<[|\uff5c]assistant[|\uff5c]>",
 )
-_FRAME = (
-    r"<s>|<bos>",
-    r"<[|\uff5c][\w▁/-]{1,40}[|\uff5c]>",
-)
+_FRAME = (r"<s>|<bos>", r"<[|\uff5c][\w▁/-]{1,40}[|\uff5c]>")
 _FENCED = (r"(?:`{3,}|~{3,})[ \t]*(?P<language>[\w+#.:-]{0,40})",)
 _TAG = (
     rf"{_LESS}(?P<slash>/?)[ \t]{{0,3}}(?P<name>[A-Za-z][\w.:-]{{0,60}})(?:\s[^<>]{{0,300}})?(?P<empty>/?){_MORE}",

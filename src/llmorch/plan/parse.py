@@ -15,14 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmorch.calls import FunctionCall, Plan
-from llmorch.errors import (
-    DuplicateId,
-    EmptyPlan,
-    InvalidArgument,
-    InvalidSyntax,
-    PlanError,
-    PlanTooLarge,
-)
+from llmorch.errors import DuplicateId, EmptyPlan, InvalidArgument, InvalidSyntax, PlanError, PlanTooLarge
 from llmorch.plan.expressions import BUILTINS, ID, Arguments
 from llmorch.plan.fragments import BracedNames
 from llmorch.plan.replies import ReplyScanner

@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 MAX_CALLS = 40
 """Lines in a plan: a small model that loops must come to an end."""
 
-_REFERENCE = (
-    "ref ::= id path{0,3}",
-    r'path ::= "[" (string | integer) "]" | "." [a-z] [a-z0-9_]{0,30}',
-)
+_REFERENCE = ("ref ::= id path{0,3}", r'path ::= "[" (string | integer) "]" | "." [a-z] [a-z0-9_]{0,30}')
 _VALUES = r"""string ::= "\"" char* "\""
 char ::= [^"\\\x00-\x1F\x7F] | "\\" ["\\nt]
 integer ::= "-"? ("0" | [1-9] [0-9]{0,15})

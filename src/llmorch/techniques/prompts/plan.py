@@ -282,10 +282,7 @@ def join(task: Task, outcome: Outcome, *, last: bool) -> ModelRequest:
     """Ask whether the results answer the query; the last time only for the answer."""
     told = _results(outcome, outcome.plan) or "No call was made."
     return ModelRequest(
-        (
-            Message("system", _LAST if last else _JOIN),
-            Message("user", f"{told}\n\nQuery: {task.query}"),
-        ),
+        (Message("system", _LAST if last else _JOIN), Message("user", f"{told}\n\nQuery: {task.query}")),
         max_tokens=VERDICT_TOKENS,
         grammar=join_grammar(last=last) if task.constrains else None,
         cached=1,

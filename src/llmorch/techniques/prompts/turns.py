@@ -171,10 +171,7 @@ def _in_steps(_: Example, trajectory: Trajectory) -> list[Message]:
             Message("assistant", f"Thought: {turn.thought}\nAction: {turn.action}"),
             Message("user", f"Observation: {turn.observation}"),
         ]
-    return [
-        *messages,
-        Message("assistant", f"Thought: {trajectory.conclusion}\nAnswer: {trajectory.answer}"),
-    ]
+    return [*messages, Message("assistant", f"Thought: {trajectory.conclusion}\nAnswer: {trajectory.answer}")]
 
 
 def _in_batches(example: Example, trajectory: Trajectory) -> list[Message]:
