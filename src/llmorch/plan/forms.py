@@ -260,6 +260,12 @@ def fence_at_end(line: str, start: int, end: int) -> re.Match[str] | None:
     return None
 
 
+def is_garbage(text: str) -> bool:
+    """Whether nobody would say this, so that a reply is broken where it stands."""
+    text = text.strip(" \t\r")
+    return bool(GARBAGE.fullmatch(text)) and not RULE.fullmatch(text)
+
+
 def is_block(text: str) -> bool:
     """Whether Python would read a line, which begins like one, as the head of a block."""
     head = text.split("#", maxsplit=1)[0].strip()

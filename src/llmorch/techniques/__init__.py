@@ -22,9 +22,7 @@ from llmorch.techniques.conversation import (
     answer_of,
 )
 from llmorch.techniques.examples import Example, parse_examples
-from llmorch.techniques.llmcompiler import llmcompiler
-from llmorch.techniques.llmorch import llmorch
-from llmorch.techniques.rewoo import rewoo
+from llmorch.techniques.plans import llmcompiler, llmorch, rewoo
 from llmorch.techniques.toolcompiler import toolcompiler
 from llmorch.techniques.turns import parallel, react
 

@@ -14,8 +14,7 @@ from llmorch.plan import Parser, parse, render_call, render_without_id, with_ids
 from llmorch.plan.replies import ReplyScanner
 from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.examples import parse_examples
-from llmorch.techniques.exclusion import call_grammar
-from llmorch.techniques.grammar import beginning_with, join_grammar, plan_grammar, unnamed
+from llmorch.techniques.grammar import beginning_with, call_grammar, join_grammar, plan_grammar, unnamed
 from llmorch.techniques.prompts.results import result_text
 
 if TYPE_CHECKING:
