@@ -8,8 +8,9 @@ from llmorch import function
 from llmorch.declare.offered import as_functions
 from llmorch.errors import FunctionError
 from llmorch.plan import check, parse
-from llmorch.relations import RelationGraph, discover, touches, verify
+from llmorch.relations import RelationGraph, discover, touches
 from llmorch.relations.effects import Name, Touch
+from tests.relations.verify import verify
 
 
 @function(reads=["file:{path}"])

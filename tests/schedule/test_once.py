@@ -15,7 +15,7 @@ from llmorch.calls import Constant, FunctionCall, ListOf, Plan, Reference
 from llmorch.declare.offered import as_functions
 from llmorch.errors import EvaluationError
 from llmorch.plan import check, evaluate, parse, render_call
-from llmorch.relations import discover, unused, verify
+from llmorch.relations import discover, unused
 from llmorch.schedule import (
     POLICIES,
     Alone,
@@ -32,6 +32,7 @@ from llmorch.schedule import (
     Share,
     policy_named,
 )
+from tests.relations.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from llmorch import function
 from llmorch.declare.offered import as_functions
 from llmorch.plan import check, parse
-from llmorch.techniques.exclusion import call_grammar
+from llmorch.techniques.grammar import call_grammar
 
 
 @function(pure=True)

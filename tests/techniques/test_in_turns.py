@@ -14,9 +14,8 @@ from llmorch.declare.offered import as_functions, self_function
 from llmorch.errors import FunctionError
 from llmorch.requests import ToolCall
 from llmorch.techniques import Example, Reply, parse_examples
-from llmorch.techniques.parallel import in_batches, parallel
-from llmorch.techniques.react import react
 from llmorch.techniques.toolcompiler import fuse, toolcompiler
+from llmorch.techniques.turns import in_batches, parallel, react
 from tests.techniques.playing import FUNCTIONS, play
 
 

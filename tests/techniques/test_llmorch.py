@@ -11,7 +11,7 @@ from llmorch.declare.offered import as_functions, self_function
 from llmorch.errors import FunctionError, PlanError, UnresolvedQuery
 from llmorch.plan import check, parse, render, with_answer
 from llmorch.techniques import Answer, Draft, Outcome, Recovery, RunPlan, Task, WritePlan, parse_examples
-from llmorch.techniques.llmorch import llmorch
+from llmorch.techniques.plans import llmorch
 
 if TYPE_CHECKING:
     from llmorch.calls import Plan

@@ -8,8 +8,7 @@ from llmorch.calls import Constant, Plan
 from llmorch.errors import UnresolvedQuery
 from llmorch.plan import parse, with_ids, with_query
 from llmorch.techniques import Example, Recovery, Reply
-from llmorch.techniques.llmcompiler import llmcompiler
-from llmorch.techniques.rewoo import rewoo
+from llmorch.techniques.plans import llmcompiler, rewoo
 from tests.techniques.playing import play
 
 PLAN = 's1 = search(query="A")\ns2 = search_news(query="{s1}")'

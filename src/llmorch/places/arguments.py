@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch.calls import DictOf, ListOf, Reference, Template, references
 from llmorch.errors import CallError, EvaluationError
 from llmorch.places.handles import Held, Later
-from llmorch.plan.arguments import argument
+from llmorch.plan.evaluate import argument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 ON_LOOP = 1024 * 1024
 """More than this, in bytes, is written to its file on a thread and not on the event loop."""
-_EVALUATING = "llmorch.plan.arguments"
+_EVALUATING = "llmorch.plan.evaluate"
 _CHECKING = "pydantic"
 
 

@@ -154,7 +154,7 @@ class Later:
 
     def value(self) -> Any:
         """The argument, by what its results are here. Raises as ``argument`` does, and ``CallError``."""
-        from llmorch.plan.arguments import argument
+        from llmorch.plan.evaluate import argument
 
         here = {id_: opened(result) for id_, result in self.results.items()}
         return argument(self.parameter, self.expression, here)

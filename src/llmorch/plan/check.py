@@ -25,10 +25,6 @@ _ABOUT_KEYS = ("missing", "extra_forbidden")
 """Errors of a dictionary that say nothing of its values."""
 
 
-class _NotLiteral(Exception):
-    """An expression holds a reference, so that its value isn't known yet."""
-
-
 def check(plan: Plan, functions: Mapping[str, Function]) -> Plan:
     """The plan with every argument under its parameter's name.
 
@@ -96,45 +92,33 @@ class Checker:
 
     def _check_type(self, call: FunctionCall, function: Function, name: str, argument: Expression) -> None:
         parameter = function.by_name[name]
-        hint = f"it is {function.signature}"
+        what = f"{name} of {function.name}"
         if isinstance(argument, Template):
-            if parameter.is_number and any(isinstance(part, str) for part in argument.parts):
-                wrong = f"{name} of {function.name} is a number, not text around a result"
-                raise error_in(call, wrong, hint, argument=name)
-            return
-        try:
-            value = _literal(argument)
-        except _NotLiteral:
-            reason = _mismatch(parameter, argument)
+            text = any(isinstance(part, str) for part in argument.parts)
+            wrong = f"{what} is a number, not text around a result" if text and parameter.is_number else ""
         else:
-            try:
-                parameter.check(value)
-            except ValueError as error:
-                reason = str(error)
-            else:
-                return
-        if reason:
-            raise error_in(call, f"{name} of {function.name}: {reason}", hint, argument=name)
+            reason = _mismatch(parameter, argument)
+            wrong = f"{what}: {reason}" if reason else ""
+        if wrong:
+            raise error_in(call, wrong, f"it is {function.signature}", argument=name)
 
 
 def _mismatch(parameter: Parameter, argument: Expression) -> str | None:
-    """What is wrong with the literals in a list or dictionary that holds results as well."""
-    if not isinstance(argument, ListOf | DictOf):
+    """What is wrong with an argument, or with the literals in a list or dictionary that holds results as well."""
+    if _is_literal(argument):
+        try:
+            parameter.check(_literal(argument))
+        except ValueError as error:
+            return str(error)
+    if _is_literal(argument) or not isinstance(argument, ListOf | DictOf):
         return None
     if parameter.is_number:
         return f"a {'list' if isinstance(argument, ListOf) else 'dictionary'} is no number"
-    try:
-        known = _literal(argument, unknown=True)
-    except _NotLiteral:
-        return None
-    for place, kind, reason in parameter.mismatches(known):
+    for place, kind, reason in parameter.mismatches(_literal(argument)):
         # An error at a result says nothing: its value isn't known. Nor does one whose place
         # is no place of the argument, such as the branch of a union.
         node = _at(argument, place[:-1] if kind in _ABOUT_KEYS else place)
-        if kind in _ABOUT_KEYS:
-            if isinstance(node, DictOf):
-                return reason
-        elif node is not None and _is_literal(node):
+        if isinstance(node, DictOf) if kind in _ABOUT_KEYS else node is not None and _is_literal(node):
             return reason
     return None
 
@@ -155,27 +139,25 @@ def _at(expression: Expression, place: Sequence[int | str]) -> Expression | None
 
 
 def _is_literal(expression: Expression) -> bool:
-    try:
-        _literal(expression)
-    except _NotLiteral:
-        return False
-    return True
+    """Whether there is no reference in it, so that its value is known."""
+    match expression:
+        case ListOf(items):
+            return all(map(_is_literal, items))
+        case DictOf(pairs):
+            return all(isinstance(key, Constant) and _is_literal(value) for key, value in pairs)
+    return isinstance(expression, Constant)
 
 
-def _literal(expression: Expression, unknown: bool = False) -> Any:
-    """The value; with ``unknown``, ``None`` stands for what comes from another call. Else raises ``_NotLiteral``."""
+def _literal(expression: Expression) -> Any:
+    """The value, in which ``None`` stands for what comes from another call."""
     match expression:
         case Constant(value):
             return value
         case ListOf(items):
-            return [_literal(item, unknown) for item in items]
-        case DictOf(pairs):
-            if not all(isinstance(key, Constant) for key, _ in pairs):
-                raise _NotLiteral
-            return {_literal(key): _literal(value, unknown) for key, value in pairs}
-    if unknown:
-        return None
-    raise _NotLiteral
+            return [_literal(item) for item in items]
+        case DictOf(pairs) if all(isinstance(key, Constant) for key, _ in pairs):
+            return {_literal(key): _literal(value) for key, value in pairs}
+    return None
 
 
 def _suggest(name: str, known: Iterable[str], otherwise: str) -> str:

@@ -27,18 +27,19 @@ from llmorch.calls import (
     Slice,
     Subscript,
     Template,
+    references,
 )
 from llmorch.errors import EvaluationError
-from llmorch.plan.built_in import built_in
-from llmorch.plan.operators import bound, compared, operated
+from llmorch.plan.operators import bound, built_in, compared, operated
 
 if TYPE_CHECKING:
     from llmorch.calls import CallId, Expression
+    from llmorch.declare.parameters import Parameter
 
 MAX_ITEMS = 1_000_000
 """Items in a value that is written as text."""
 MAX_ELEMENTS = 1_000
-"""Elements of an array that are written as text; of one with more, its ends are."""
+"""Elements of an array that are written as text: of one with more NumPy, the largest, writes the ends."""
 
 _NO_TRUTH = (
     "an array is neither true nor false as a whole; compare its elements in one chain, as in 0 < s1 < 10, "
@@ -78,7 +79,24 @@ def _message(error: Exception) -> str:
         return "(its message can't be read)"
 
 
-def worded(expression: Expression) -> Expression:
+def argument(parameter: Parameter, expression: Expression, results: Mapping[CallId, Any]) -> Any:
+    """The value in the parameter's type; what was written as a string may be its text.
+
+    Raises ``EvaluationError``, or ``ValueError`` where it doesn't fit, with a message of one line.
+    """
+    value = evaluate(expression, results)
+    try:
+        return parameter.accept(value)
+    except ValueError as error:
+        text = as_text(value) if parameter.is_text else evaluate(_worded(expression), results)
+        with suppress(ValueError):
+            return parameter.accept(text)
+        sources = dict.fromkeys(reference.id for reference in references(expression))
+        came = f" (from {', '.join(sources)}, a {type(value).__name__})" if sources else ""
+        raise ValueError(f"{error}{came}") from None
+
+
+def _worded(expression: Expression) -> Expression:
     """The same argument, with every string in it kept a string.
 
     ``"{s1}"`` passes a result as it is; where a function takes only text there, its
@@ -88,9 +106,9 @@ def worded(expression: Expression) -> Expression:
         case Template(parts):
             return Template(("", *parts))
         case ListOf(items):
-            return ListOf(tuple(worded(item) for item in items))
+            return ListOf(tuple(_worded(item) for item in items))
         case DictOf(pairs):
-            return DictOf(tuple((key, worded(value)) for key, value in pairs))
+            return DictOf(tuple((key, _worded(value)) for key, value in pairs))
         case _:
             return expression
 
@@ -128,17 +146,12 @@ def _bound_items(value: object) -> None:
         elif isinstance(item, str):
             length += len(item)
             bound(length)
-        elif not isinstance(item, int | float | None):
-            left -= _elements(item)
+        elif not isinstance(item, int | float | None) and hasattr(type(item), "size"):
+            size = getattr(item, "size", 0)
+            left -= min(size, MAX_ELEMENTS) if isinstance(size, int) else 0
         left -= 1
         if left < 0 or len(stack) > MAX_ITEMS:
             raise EvaluationError(f"a value of more than {MAX_ITEMS:,} items can't be written as text")
-
-
-def _elements(item: object) -> int:
-    """How many elements an array is written with: NumPy's, the largest, cut out the middle of more."""
-    size = getattr(item, "size", 0) if hasattr(type(item), "size") else 0
-    return min(size, MAX_ELEMENTS) if isinstance(size, int) else 0
 
 
 def _template(parts: tuple[str | Expression, ...], results: Mapping[CallId, Any]) -> Any:

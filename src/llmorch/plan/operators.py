@@ -1,7 +1,7 @@
-"""What an operator makes of two values: as Python has it, for arrays element by element, within bounds.
+"""What operators, and functions such as ``len``, make of values: as Python has it, for arrays too, within bounds.
 
 An array is known by what it says of itself, its shape and the type of its elements, and not by
-its class: this module must not know NumPy or pandas. What an operator would make is bounded
+its class: this module must not know NumPy or pandas. What would be made is bounded
 before it is made wherever that can be told, and looked at afterwards where it can't.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
 from itertools import islice, zip_longest
 from math import prod
 from numbers import Number, Rational
@@ -24,11 +26,16 @@ MAX_LENGTH = 50_000_000
 MAX_BITS = 4_096
 """Bits in a whole number that an expression makes."""
 
+MAX_DIGITS = 300
+"""Digits that something may be rounded to."""
+
 _MAX_PARTS = 1_000_000
 _MAX_RANK = 64
 _ONE = frozenset({int, float, bool, complex, str, bytes, type(None)})
 """Types of values that have no shape."""
-_PLAIN = (int, float)
+_NUMBERS = frozenset({int, float, bool, complex})
+_COUNTED, _ORDERED = "biufcm", "biufcmM"
+"""The kinds of elements, as NumPy names them, that have a sum, and that have a least and a largest."""
 _OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -73,17 +80,12 @@ def compared(values: Sequence[Any], signs: Sequence[str]) -> Any:
     """What a chain of comparisons comes to: for arrays, where all of them hold, element by element."""
     found: Any = operated(signs[0], values[0], values[1])
     for place, sign in enumerate(signs[1:], 1):
-        each = _has_elements(found)
-        if not each and not found:
+        each = not isinstance(found, int) and hasattr(type(found), "__and__") and shape(found) != ()
+        if not each and not found:  # a truth for each element, or one for both values
             break
         following = operated(sign, values[place], values[place + 1])
         found = operated("&", found, following) if each else following
     return found
-
-
-def _has_elements(truth: object) -> bool:
-    """Whether what a comparison came to is a truth for each element."""
-    return not isinstance(truth, int) and hasattr(type(truth), "__and__") and shape(truth) != ()
 
 
 def bound(length: int) -> None:
@@ -194,7 +196,7 @@ def _refuse_objects(sign: str, left: Any, right: Any) -> None:
 
 def _bound_power(left: Any, right: Any) -> None:
     """Bound a power before it is made; its base and exponent may be arrays of whatever kind."""
-    if type(left) in _PLAIN and type(right) in _PLAIN and float in (type(left), type(right)):
+    if {type(left), type(right)} in ({float}, {int, float}):
         return
     for one in (left, right):
         if not hasattr(type(one), "__pow__"):
@@ -216,3 +218,87 @@ def _bound_power(left: Any, right: Any) -> None:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, Rational) and value.denominator == 1
+
+
+def built_in(name: str, arguments: list[Any]) -> Any:
+    """What a function comes to. Raises ``EvaluationError``, and what the function raises.
+
+    Where Python's own function can't take an array, or is slow or wrong on one, the array's
+    method of that name does.
+    """
+    known = _FUNCTIONS.get(name)
+    if known is None:
+        raise EvaluationError(f"there is no built-in {name}")
+    return bounded(known(*arguments))
+
+
+def _least(*values: Any) -> Any:
+    return (_method("min", _ORDERED, *values) or partial(min, *values))()
+
+
+def _largest(*values: Any) -> Any:
+    return (_method("max", _ORDERED, *values) or partial(max, *values))()
+
+
+def _sum(*values: Any) -> Any:
+    """The sum of a list; of an array of more than one dimension its rows added up, as Python does it."""
+    method = _method("sum", _COUNTED, *values)
+    if method is not None:
+        return method() if len(shape(values[0]) or ()) < 2 else method(axis=0)
+    if not values or isinstance(values[0], str | bytes):
+        raise EvaluationError("sum takes a list of numbers")
+    items = list(values[0])
+    if all(type(item) in _NUMBERS for item in items):
+        return sum(items, *values[1:])
+    if len(values) == 1 and items and isinstance(items[0], timedelta):
+        values = (items, timedelta())
+    sum((), *values[1:])  # what it refuses to begin with
+    total = values[1] if len(values) > 1 else 0
+    for item in items:  # each step is bounded: these may be fractions or arrays
+        total = operated("+", total, item)
+    return total
+
+
+def _method(name: str, kinds: str, *values: Any) -> Callable[..., Any] | None:
+    """The method by which an array does the same, where it has one for its elements."""
+    if len(values) != 1 or shape(values[0]) is None:
+        return None
+    kind = element_kind(values[0])
+    method = getattr(values[0], name, None)
+    return method if (not kind or kind in kinds) and callable(method) else None
+
+
+def _rounded(value: Any, *digits: Any) -> Any:
+    if digits and digits[0] is not None and abs(operator.index(digits[0])) > MAX_DIGITS:
+        raise EvaluationError(f"round takes at most {MAX_DIGITS} digits")
+    if hasattr(type(value), "__round__") or not callable(getattr(value, "round", None)):
+        return round(_no_longer(value), *digits)
+    return value.round(*digits)
+
+
+def _sorted(*values: Any) -> Any:
+    rank = len(shape(*values) or ()) if len(values) == 1 else 1
+    if rank > 1:
+        raise EvaluationError(f"sorted takes one dimension, not {rank}; sort a row, as in sorted(s1[0])")
+    return sorted(*values)
+
+
+def _no_longer(value: Any) -> Any:
+    """A number, if it is no longer as a whole number than one may be: a ``Decimal`` can say so briefly."""
+    adjusted = getattr(value, "adjusted", None)
+    if callable(adjusted) and adjusted() > MAX_BITS:
+        raise EvaluationError(f"a number would have more than {MAX_BITS} bits")
+    return value
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "len": len,
+    "min": _least,
+    "max": _largest,
+    "sum": _sum,
+    "round": _rounded,
+    "abs": abs,
+    "sorted": _sorted,
+    "int": lambda *values: int(*map(_no_longer, values)),
+    "float": float,
+}

@@ -10,26 +10,19 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmorch.calls import FunctionCall, Plan
-from llmorch.errors import (
-    DuplicateId,
-    EmptyPlan,
-    InvalidArgument,
-    InvalidSyntax,
-    PlanError,
-    PlanTooLarge,
-)
-from llmorch.plan.expressions import to_expression
+from llmorch.errors import DuplicateId, EmptyPlan, InvalidArgument, InvalidSyntax, PlanError, PlanTooLarge
+from llmorch.plan.expressions import BUILTINS, ID, Arguments
 from llmorch.plan.fragments import BracedNames
 from llmorch.plan.replies import ReplyScanner
-from llmorch.plan.scanner import Scanner, Statement
-from llmorch.plan.source import Names, Source
-from llmorch.plan.statements import FORM, as_meant, id_and_call, is_call, python, without_dollars
+from llmorch.plan.scanner import FORM, STRING_END, Scanner, Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from llmorch.calls import CallId, Expression, Position
 
@@ -42,6 +35,9 @@ _NUMBERED = re.compile(r"\s*(\d{1,6})[.:)]\s*(?=[A-Za-z_])")
 _END_MARK = re.compile(r"join(\(\s*\))?(\s*<END_OF_PLAN>)?")
 """LLMCompiler's last line."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
+_DOLLAR = re.compile(r"\$(?:\{(\d{1,6})\}|(\d{1,6}))")
+_BRACED = re.compile(r"\{(\w{1,64})")
+_WARNED_OF = re.compile(r"[0-9][jJxX.]?(?:and|else|for|if|in|is|not|or)")
 
 
 def parse(text: str) -> Plan:
@@ -50,9 +46,7 @@ def parse(text: str) -> Plan:
     Raises ``PlanError`` with line, column and hint at the first statement that is not one.
     """
     parser = Parser()
-    calls = parser.feed(text)
-    calls += parser.finish()
-    return Plan(tuple(calls))
+    return Plan((*parser.feed(text), *parser.finish()))
 
 
 def calls_in(
@@ -65,8 +59,7 @@ def calls_in(
     scanner = ReplyScanner(functions)
     scanner.thoughts.met = thoughts
     parser = Parser(earlier, reply=scanner)
-    calls = parser.feed(f"{reply}\n")
-    return calls + parser.finish()
+    return [*parser.feed(f"{reply}\n"), *parser.finish()]
 
 
 class Parser:
@@ -105,11 +98,6 @@ class Parser:
         self._places: dict[str, int] = {}
         """Where in a reply each statement stands."""
         self._braced = BracedNames(self._known)
-
-    @property
-    def ids(self) -> tuple[CallId, ...]:
-        """The ids that can be used so far, in order."""
-        return tuple(self._known)
 
     def feed(self, text: str) -> list[FunctionCall]:
         """Take the next piece of the text; return the calls that it completed."""
@@ -177,16 +165,15 @@ class Parser:
             code = " " * numbered.end() + text[numbered.end() :]
             if _END_MARK.fullmatch(code.strip()):
                 return []  # it names no function; a function that is called join has arguments
-            code = without_dollars(code)
+            code = _without_dollars(code)
         indent = len(code) - len(code.lstrip())
-        source = Source(
-            text=text, line=line, indent=indent, numbered=id_ is not None, literal=not self._references
-        )
+        if indent:
+            statement = replace(statement, indent=indent, numbered=id_ is not None)
         calls = []
-        for node in self._meant(python(code[indent:], source), statement):
-            if id_ is None and self._numbers and is_call(node):
+        for node in self._meant(_python(code[indent:], statement), statement):
+            if id_ is None and self._numbers and _is_call(node):
                 id_ = self._free()
-            calls.append(self._call(node, id_, source))
+            calls.append(self._call(node, id_, statement))
             id_ = None
         return calls
 
@@ -196,10 +183,10 @@ class Parser:
             return nodes
         place = statement.place
         seen = self._places.setdefault(statement.text.strip(), place)
-        if seen != place and (place <= 0 or not any(map(is_call, nodes))):
+        if seen != place and (place <= 0 or not any(map(_is_call, nodes))):
             return []  # it is told of again, or written again in a fence
         functions = self._reply.functions
-        return [meant for node in nodes if (meant := as_meant(node, self._known, functions))]
+        return [meant for node in nodes if (meant := _as_meant(node, self._known, functions))]
 
     def _free(self) -> CallId:
         """The id of the next call's place, or of the first place after it whose id isn't taken."""
@@ -208,9 +195,9 @@ class Parser:
             place += 1
         return f"s{place}"
 
-    def _call(self, statement: ast.stmt, id_: CallId | None, source: Source) -> FunctionCall:
-        target, value = id_and_call(statement, id_, source)
-        position = source.position(statement)
+    def _call(self, node: ast.stmt, id_: CallId | None, source: Statement) -> FunctionCall:
+        target, value = _id_and_call(node, id_, source)
+        position = source.position(node)
         if target in self._known:
             line = self._known[target]
             first = f"on line {line}" if line else "in an earlier plan"
@@ -221,13 +208,10 @@ class Parser:
         if not isinstance(value.func, ast.Name):
             message = "only a function's plain name can be called"
             raise source.error(InvalidSyntax, message, value.func, hint=FORM)
-        names = Names(source, self._known, (target,))
+        read = Arguments(source, self._known, target, self._braced, references=self._references).read
+        positional = tuple(read(argument) for argument in value.args)
+        positions: dict[str | int, Position] = dict(enumerate(map(source.position, value.args)))
         args: dict[str, Expression] = {}
-        positions: dict[str | int, Position] = {}
-        positional = []
-        for place, argument in enumerate(value.args):
-            positions[place] = source.position(argument)
-            positional.append(to_expression(argument, names, self._braced))
         for keyword in value.keywords:
             if keyword.arg is None:
                 message = "** can't be used; name every argument"
@@ -236,9 +220,115 @@ class Parser:
                 message = f"keyword argument repeated: {keyword.arg}"
                 raise source.error(InvalidArgument, message, keyword, hint="name every argument once")
             positions[keyword.arg] = source.position(keyword.value)
-            args[keyword.arg] = to_expression(keyword.value, names, self._braced)
+            args[keyword.arg] = read(keyword.value)
         self._braced.define(target, position[0])
         self._known[target] = position[0]
         return FunctionCall(
-            target, value.func.id, args, tuple(positional), position, text=source.text, positions=positions
+            target, value.func.id, args, positional, position, text=source.text, positions=positions
         )
+
+
+def _python(code: str, source: Statement) -> list[ast.stmt]:
+    """The statements in a text, as Python reads them. Raises ``PlanError``."""
+    try:
+        if "\\" not in code and not _WARNED_OF.search(code):
+            return ast.parse(code).body
+        with warnings.catch_warnings():
+            # What a model writes, such as "\d" in a string, is not worth a warning to the user.
+            warnings.simplefilter("ignore")
+            return ast.parse(code).body
+    except SyntaxError as error:
+        row, column = max(1, error.lineno or 1), max(1, error.offset or 1)
+        place = source.line + row - 1, column + (source.indent if row == 1 else 0)
+        reason = str(error.msg).split(". Perhaps")[0]
+        raise source.error(InvalidSyntax, f"this is not a call: {reason}", place, hint=FORM) from None
+    except (RecursionError, MemoryError):  # what is nested without brackets: a chain of operators
+        message = "an expression is nested too deeply"
+        raise source.error(PlanTooLarge, message, (source.line, 1)) from None
+    except ValueError as error:
+        raise source.error(InvalidSyntax, str(error), (source.line, 1), hint=FORM) from None
+
+
+def _is_call(statement: ast.stmt) -> bool:
+    """Whether a statement is a call without an id."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+
+
+def _id_and_call(statement: ast.stmt, id_: CallId | None, source: Statement) -> tuple[CallId, ast.Call]:
+    """A statement's id and call; ``id_`` is its own where it brings none. Raises ``InvalidSyntax``."""
+    target: ast.expr | None
+    value: ast.expr | None
+    match statement:
+        case ast.Assign(targets=[target], value=value):
+            pass
+        case ast.AnnAssign(target=target, annotation=value, value=None):
+            pass
+        case ast.Expr(value=value) if id_ is not None:
+            target = None
+        case _:
+            raise source.error(InvalidSyntax, "this is not a call with an id", statement, hint=FORM)
+    if isinstance(target, ast.Name):
+        id_ = target.id
+    if id_ is None or (target is not None and not isinstance(target, ast.Name)) or not ID.fullmatch(id_):
+        message = "a call's id is a plain name such as s1"
+        raise source.error(InvalidSyntax, message, target or statement, hint=FORM)
+    if id_ in BUILTINS or id_ == "self":
+        message = f"{id_} has a meaning already; use an id such as s1"
+        raise source.error(InvalidSyntax, message, statement)
+    if not isinstance(value, ast.Call):
+        message = f"{id_} is given something that is not a function call"
+        hint = f"{FORM}; an expression can stand only inside an argument"
+        raise source.error(InvalidSyntax, message, value or statement, hint=hint)
+    return id_, value
+
+
+def _as_meant(statement: ast.stmt, known: dict[CallId, int], offered: Container[str]) -> ast.stmt | None:
+    """A statement of a model's habit as one of the plan: an awaited call, a returned one.
+
+    ``None`` for one that only shows the last result, as ``print(s3)`` does where nothing of
+    that name is offered, or ``return s3``: the last result is the answer anyway.
+    """
+    if type(statement) is ast.Assign and type(statement.value) is ast.Call:
+        return statement  # as most are
+    match statement:
+        case ast.AnnAssign(target=target, value=ast.expr() as value):  # with a type of Python's
+            return _as_meant(ast.copy_location(ast.Assign([target], value), statement), known, offered)
+        case ast.Assign(value=ast.Await(value=call)) | ast.Expr(value=ast.Await(value=call)):
+            statement.value = call
+        case ast.AnnAssign(annotation=ast.Await(value=call)):
+            statement.annotation = call
+        case ast.Return(value=ast.Call(func=ast.Name(id=name)) as call) if name not in BUILTINS:
+            return ast.copy_location(ast.Expr(call), statement)
+        case ast.Return(value=ast.expr() as shown) if _only_last((shown,), known):
+            return None
+        case ast.Expr(value=ast.Call(func=ast.Name(id="print"), args=parts)) if (
+            "print" not in offered and _only_last(parts, known)
+        ):
+            return None
+    return statement
+
+
+def _only_last(parts: Iterable[ast.expr], known: dict[CallId, int]) -> bool:
+    """Whether expressions hold the last result, and call nothing but builtins."""
+    names: set[str] = set()
+    for node in (node for part in parts for node in ast.walk(part)):
+        if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in BUILTINS):
+            return False
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names.update(name for name in _BRACED.findall(node.value) if name in known)
+    return bool(known) and next(reversed(known)) in names and names <= {*known, *BUILTINS}
+
+
+def _without_dollars(code: str) -> str:
+    """LLMCompiler's ``$1`` as ``s1``, where it is not inside a string."""
+    pieces, at = [], 0
+    for found in re.finditer(r"\"\"\"|'''|[\"']", code):
+        if found.start() < at:
+            continue
+        pieces.append(_DOLLAR.sub(r"s\1\2", code[at : found.start()]))
+        end = STRING_END[found.group()].match(code, found.end())
+        at = end.end() if end else len(code)
+        pieces.append(code[found.start() : at])
+    return "".join([*pieces, _DOLLAR.sub(r"s\1\2", code[at:])])

@@ -31,18 +31,18 @@ def _unused(plan: Plan) -> list[FunctionCall]:
     return [call for call in plan.calls[:-1] if call.id not in used]
 
 
-def _tells(function: Function) -> bool:
-    """Whether a result may be worth reading: what returns nothing, or changes something, is made for that."""
-    return not function.changes and function.returns not in (None, type(None))
-
-
 def mention_unused(plan: Plan, functions: Mapping[str, Function]) -> Plan:
     """The plan with unused results added to the prompt of its last call, in plain sight.
 
     Only a last call that returns a model's reply as it is has one; any other plan stays as
     it is. Small models often fetch what a question needs and then forget to hand it on.
     """
-    unused = [call.id for call in _unused(plan) if _tells(functions[call.function])]
+    unused = []
+    for call in _unused(plan):
+        function = functions[call.function]
+        # What returns nothing, or changes something, is made for that: its result is not worth reading.
+        if not function.changes and function.returns not in (None, type(None)):
+            unused.append(call.id)
     last = plan.calls[-1]
     function = functions[last.function]
     if not unused or not function.asks_model or function.converses or not function.parameters:
@@ -99,17 +99,9 @@ def with_answer(plan: Plan, functions: Mapping[str, Function], query: str) -> Pl
 
 def with_query(call: FunctionCall, query: str) -> FunctionCall:
     """The call with ``{query}`` in its strings filled in: a plan needn't repeat what it answers."""
-
-    def filled(node: Any) -> Any:
-        return node.replace(_QUERY, query) if isinstance(node, str) else node
-
     if _QUERY not in call.text:
         return call
-    return replace(
-        call,
-        args={name: _mapped(value, filled) for name, value in call.args.items()},
-        positional=_mapped(call.positional, filled),
-    )
+    return _changed(call, lambda node: node.replace(_QUERY, query) if isinstance(node, str) else node)
 
 
 def with_ids(plan: Plan, ids: Mapping[CallId, CallId]) -> Plan:
@@ -118,26 +110,18 @@ def with_ids(plan: Plan, ids: Mapping[CallId, CallId]) -> Plan:
     def renamed(node: Any) -> Any:
         return replace(node, id=ids.get(node.id, node.id)) if isinstance(node, Reference) else node
 
-    return Plan(
-        tuple(
-            replace(
-                call,
-                id=ids.get(call.id, call.id),
-                args={name: _mapped(value, renamed) for name, value in call.args.items()},
-                positional=_mapped(call.positional, renamed),
-            )
-            for call in plan
-        )
-    )
+    return Plan(tuple(replace(_changed(call, renamed), id=ids.get(call.id, call.id)) for call in plan))
 
 
-def _mapped(node: Any, change: Callable[[Any], Any]) -> Any:
-    """An expression, or part of one, with every part of it changed, the leaves first."""
-    if isinstance(node, tuple):
-        return tuple(_mapped(item, change) for item in node)
-    if is_dataclass(node) and not isinstance(node, type):
-        if not isinstance(node, Reference):
-            values = {item.name: getattr(node, item.name) for item in fields(node)}
-            node = replace(node, **{name: _mapped(value, change) for name, value in values.items()})
+def _changed(call: FunctionCall, change: Callable[[Any], Any]) -> FunctionCall:
+    """The call with every part of its arguments changed, the leaves first."""
+
+    def mapped(node: Any) -> Any:
+        if isinstance(node, tuple):
+            return tuple(map(mapped, node))
+        if is_dataclass(node) and not isinstance(node, type) and not isinstance(node, Reference):
+            node = replace(node, **{item.name: mapped(getattr(node, item.name)) for item in fields(node)})
         return change(node)
-    return change(node)
+
+    args = {name: mapped(value) for name, value in call.args.items()}
+    return replace(call, args=args, positional=mapped(call.positional))

@@ -114,19 +114,13 @@ def _escaped(match: re.Match[str]) -> str:
     character = match.group()
     if character in _ESCAPES:
         return _ESCAPES[character]
-    # Printable letters of any script stay readable; the rest can't be seen in a text.
-    return character if character.isprintable() else _by_number(ord(character))
-
-
-def _by_number(code: int) -> str:
+    if character.isprintable():  # letters of any script stay readable; the rest can't be seen in a text
+        return character
+    code = ord(character)
     if code <= 0xFF:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def _template(parts: tuple[str | Expression, ...]) -> str:
-    shown = [
-        _quoted(part)[1:-1] if isinstance(part, str) else _quoted(f"{{{_expression(part)}}}")[1:-1]
-        for part in parts
-    ]
-    return '"' + "".join(shown) + '"'
+    return _quoted("".join(part if isinstance(part, str) else f"{{{_expression(part)}}}" for part in parts))

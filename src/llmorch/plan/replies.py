@@ -2,18 +2,19 @@
 
 Decides where a statement begins and where what follows it is no code; all else is blank in a
 statement's text, so that every line and column stays what it was. It must not know what a statement
-says: a wrong one is the parser's to refuse, and is never passed over as prose.
+says: a wrong one is the parser's to refuse, and is never passed over as prose. What is thought is
+``thoughts``'s to say; here it is left out of a whole reply, or made blank.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llmorch.errors import EmptyPlan, InvalidSyntax
+from llmorch.errors import EmptyPlan, InvalidSyntax, PlanTooLarge
 from llmorch.plan import forms
-from llmorch.plan.marks import unpaired
-from llmorch.plan.scanner import Scanner, Statement
-from llmorch.plan.statements import FORM
+from llmorch.plan.scanner import FORM, Scanner, Statement
 from llmorch.plan.thoughts import Thoughts, closes
 
 if TYPE_CHECKING:
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId
     from llmorch.errors import PlanError
-
-MAX_MENTIONS = 100
-"""Calls that prose speaks of and that are looked for in the plan."""
+    from llmorch.plan.thoughts import Reading
 
 
 class ReplyScanner(Scanner):
@@ -73,6 +72,7 @@ class ReplyScanner(Scanner):
         self._prompted = False
         """Whether the last statement stands after the prompt of a shell."""
         self._mentioned: dict[CallId, tuple[int, int, str]] = {}
+        """Where prose speaks of a call."""
         self._above = ""
         self._last = 0
         """The number of the line that ended the last statement."""
@@ -96,7 +96,7 @@ class ReplyScanner(Scanner):
         found = [*(self._last_line(line) if line else ()), *self._rest()]
         if self._unread and self.thoughts.perhaps:
             unread, self._unread = self._unread, []
-            self.thoughts.never_closed(unpaired("\n".join(line for _, line in unread)))
+            self.thoughts.never_closed(forms.unpaired("\n".join(line for _, line in unread)))
             for number, again in unread:
                 self.number = number - 1
                 voids = self._voids
@@ -111,21 +111,24 @@ class ReplyScanner(Scanner):
         if self._open:
             line = self._without_quotes(line)
             at = self._through(line, 0, found)
-        elif heading := self._heading(line, found):
-            at = heading
+        else:
+            inside = thoughts.inside
+            if heading := thoughts.heading(line):
+                self._change(heading, found, inside=inside)
+                at = heading[1]
         while at < len(line) and not thoughts.over:
             outside, inside = not thoughts.inside and not thoughts.ended, thoughts.inside
             if outside and not broken and (start := self._begins(line, at, fresh=fresh)) is not None:
                 if start == len(line):
                     return
                 at = self._through(self._code_from(line, start), start, found)
-                broken = self._extent.broken
+                broken = self._broken
                 fresh = self._whole
                 continue
             mark = thoughts.next(line, at)
             if outside and not broken:
                 at = max(at, self._after)
-                if mark is None and self._is_garbage(line[at:]):
+                if mark is None and not self._no_plan and forms.is_garbage(line[at:]):
                     self._through(self._code_from(line, at), at, found)
                     return
                 self._pass(line, at, mark[0] if mark else len(line))
@@ -133,15 +136,6 @@ class ReplyScanner(Scanner):
                 return
             self._change(mark, found, inside=inside)
             at, fresh, broken = mark[1], True, False
-
-    def _heading(self, line: str, found: list[Statement]) -> int:
-        """Where a heading ends that this line begins with and after which things are different."""
-        inside = self.thoughts.inside
-        heading = self.thoughts.heading(line)
-        if heading is None:
-            return 0
-        self._change(heading, found, inside=inside)
-        return heading[1]
 
     def _change(self, mark: tuple[int, int], found: list[Statement], *, inside: bool) -> None:
         """Take note of a mark; ``inside`` says whether it stands in a thought."""
@@ -161,13 +155,13 @@ class ReplyScanner(Scanner):
 
     def _through(self, line: str, at: int, found: list[Statement]) -> int:
         """Go through code; return where else there may be a mark, or a thought's end amid it."""
-        amid = bool(self._open) and self._extent.quote
+        amid = bool(self._open) and self._quote
         end = self._code(line, at, found, self._ends)
-        if self._extent.broken:
+        if self._broken:
             return at
         if not self._open:
             self._last = self.number
-        mark = None if amid else closes(line, at, end, self._extent.quote)
+        mark = None if amid else closes(line, at, end, self._quote)
         return end if mark is None else mark
 
     def _statement(self, text: str, line: int) -> Statement:
@@ -175,27 +169,28 @@ class ReplyScanner(Scanner):
 
     def _last_line(self, line: str) -> list[Statement]:
         """The statements of the last line, which may be the beginning of one only."""
-        open_ = bool(self._open)
+        thoughts, open_ = self.thoughts, bool(self._open)
         found = self.line(line)
         if found or open_ or self._open or not line.strip() or self._last != self.number - 1:
             return found
-        # What a prompt shows below is what came of it.
-        cut = None if self._prompted or self.thoughts.inside else forms.CUT.fullmatch(line.strip())
-        if cut and not self.thoughts.ended and self._is_cut(cut["number"] or cut["id"], cut["name"] or ""):
-            self._through(line, 0, found)
+        if self._prompted or thoughts.inside or thoughts.ended:
+            return found  # what a prompt shows below is what came of it
+        if cut := forms.CUT.fullmatch(line.strip()):
+            name = cut["name"] or ""
+            begins = any(function.startswith(name) for function in self.functions)
+            if cut["number"] or cut["id"]:
+                is_cut = begins or not name
+            else:
+                is_cut = bool(name) and (begins or self._above.lstrip().startswith(name.rstrip("0123456789")))
+            if is_cut:
+                self._through(line, 0, found)
         return found
-
-    def _is_cut(self, id_: str | None, name: str) -> bool:
-        names = not name or any(function.startswith(name) for function in self.functions)
-        if id_:
-            return names
-        return bool(name) and (names or self._above.lstrip().startswith(name.rstrip("0123456789")))
 
     def _without_quotes(self, line: str) -> str:
         """A further line of a statement, without what quotes it."""
         if self._continued is None or (found := self._continued.match(line)) is None:
             return line
-        return line[found.end() :] if self._extent.quote else " " * found.end() + line[found.end() :]
+        return line[found.end() :] if self._quote else " " * found.end() + line[found.end() :]
 
     def _ends(self, line: str, at: int) -> bool:
         """Whether what comes at this place, after a call, is no code."""
@@ -271,7 +266,7 @@ class ReplyScanner(Scanner):
             taken = told["parameters"]
             return taken.replace(",", "").replace(" ", "").isidentifier() or bool(forms.TYPED.search(taken))
         if (meaning := forms.MEANING.match(line, at)) and meaning["word"] not in self.functions:
-            self._mention(meaning["id"], line, at)  # "s1 = the page about it"
+            self._mentioned.setdefault(meaning["id"], (self.number, at + 1, line))  # "s1 = the page about it"
             return True
         if told := forms.TOLD.match(line, at):
             return forms.CODE.search(line, told.end()) is None
@@ -307,11 +302,6 @@ class ReplyScanner(Scanner):
             return after
         return fence.end() if forms.ON_ITS_FENCE.match(line, fence.end()) else len(line)
 
-    def _is_garbage(self, text: str) -> bool:
-        """Whether nobody would say this, so that the reply is broken where it stands."""
-        text = text.strip(" \t\r")
-        return bool(forms.GARBAGE.fullmatch(text)) and not forms.RULE.fullmatch(text) and not self._no_plan
-
     def _pass(self, line: str, start: int, end: int) -> None:
         """Take note of prose in a line."""
         text = line[start:end].strip()
@@ -325,8 +315,82 @@ class ReplyScanner(Scanner):
             self.said = (self.number, line)
         for found in forms.MENTIONED.finditer(line, start, end):
             if found["name"] in self.functions:
-                self._mention(found["id"], line, found.start())
+                self._mentioned.setdefault(found["id"], (self.number, found.start() + 1, line))
 
-    def _mention(self, id_: CallId, line: str, at: int) -> None:
-        if len(self._mentioned) < MAX_MENTIONS:
-            self._mentioned.setdefault(id_, (self.number, at + 1, line))
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a reply says once its thoughts are left out."""
+
+    text: str
+    thoughts: bool = False
+    """Whether there were any."""
+    ended: bool = False
+    """Whether it came to an end token."""
+
+
+def spoken(text: str) -> Spoken:
+    """A whole reply without its thoughts, and without what comes after its end; calls are left as they are."""
+    scanner = _scanned(text, "text") if forms.MAYBE.search(text) and forms.MARK.search(text) else None
+    if scanner is None or not scanner.dropped:
+        return Spoken(text)
+    kept, at = "", 0
+    for start, end in scanner.dropped:
+        kept, at = kept + text[at:start], end or len(text)
+    return Spoken((kept + text[at:]).strip(), scanner.thoughts.met, scanner.thoughts.ended)
+
+
+def blanked(text: str, reading: Reading = "plan") -> str:
+    """A reply whose thoughts are blank, so that all else keeps its line and column."""
+    if not forms.MAYBE.search(text) and all(
+        not line or forms.BEGINS.match(line) for line in text.split("\n")
+    ):
+        return text  # as most plans are
+    pieces, at = [], 0
+    for start, end in _scanned(text, reading).dropped:
+        *above, last = text[start : end or len(text)].split("\n")
+        pieces += [text[at:start], "\n" * len(above), " " * len(last)]
+        at = end or len(text)
+    return "".join([*pieces, text[at:]])
+
+
+class _WholeReply(ReplyScanner):
+    """Goes through all of a reply; any call in it is code, whatever stands after its brackets.
+
+    From the line ``unclosed`` on, no bracket that is opened is ever closed.
+    """
+
+    _whole = True
+
+    def __init__(self, text: str, reading: Reading, unclosed: int | None = None) -> None:
+        super().__init__(thoughts=Thoughts(reading, forms.unpaired(text)))
+        self._unclosed = unclosed
+        self._given = (-1, -1)
+        """The last line in which a call with an id was looked for, and its place there."""
+        for line in text.split("\n"):
+            with suppress(PlanTooLarge):
+                self.line(line)
+        if self.thoughts.inside:
+            self.dropped.append((self._since, None))
+        self.unended = self.number - len(self._open) + 1 if self._open else None
+        """The line in which a statement began that has not ended."""
+
+    def _ends(self, line: str, at: int) -> bool:
+        return True
+
+    def _begins(self, line: str, at: int, *, fresh: bool) -> int | None:
+        if "(" not in line[at:] or (self._unclosed is not None and self.number >= self._unclosed):
+            return None
+        begins = super()._begins(line, at, fresh=fresh)
+        if begins is not None:
+            return begins
+        if self._given[0] != self.number or 0 <= self._given[1] < at:
+            found = forms.MENTIONED.search(line, at)
+            self._given = (self.number, found.start() if found else -1)
+        given = self._given[1]
+        return given if given >= 0 and not forms.MAYBE.search(line, at, given) else None
+
+
+def _scanned(text: str, reading: Reading) -> ReplyScanner:
+    scanner = _WholeReply(text, reading)
+    return scanner if scanner.unended is None else _WholeReply(text, reading, scanner.unended)

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from llmorch.errors import PlanTooLarge
+from llmorch.errors import PlanError, PlanTooLarge
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Callable
 
+    from llmorch.calls import Position
+
+P = TypeVar("P", bound=PlanError)
+
+FORM = 'write one call a line, as in: s1 = function(name="argument")'
 MAX_STATEMENT = 100_000
 """Characters in one statement."""
 MAX_BRACKETS = 40
@@ -34,6 +40,27 @@ class Statement:
     line: int
     place: int = 0
     """The number of the fence that it stands in; 0 outside, and -1 in backticks."""
+    indent: int = 0
+    """Where in its first line the code begins that Python reads."""
+    numbered: bool = False
+    """Whether it is written in LLMCompiler's form, ``1. search(...)``."""
+
+    def position(self, node: ast.AST) -> Position:
+        """Where a node begins: line and column of the plan's text, from 1."""
+        row: int = getattr(node, "lineno", 1)
+        offset: int = getattr(node, "col_offset", 0)
+        if not self.text.isascii():  # Python counts bytes; people count characters
+            line = self.text.split("\n")[row - 1]
+            line = line[self.indent :] if row == 1 else line
+            offset = len(line.encode()[:offset].decode(errors="ignore"))
+        return self.line + row - 1, offset + 1 + (self.indent if row == 1 else 0)
+
+    def error(self, kind: type[P], message: str, at: ast.AST | Position, *, hint: str = "") -> P:
+        """An error at a node or a position of this statement, with the line's text."""
+        line, column = at if isinstance(at, tuple) else self.position(at)
+        lines = self.text.split("\n")
+        row = min(max(line - self.line, 0), len(lines) - 1)
+        return kind(message, line=line, column=column, text=lines[row], hint=hint)
 
 
 class Scanner:
@@ -45,7 +72,11 @@ class Scanner:
         self._open: list[str] = []
         """The lines of the statement that goes on."""
         self._size = 0
-        self._extent = Extent()
+        self._depth = 0
+        """The brackets that it has open."""
+        self._quote = ""
+        self._broken = False
+        """Whether a line of it ended amid a string that can't go on."""
 
     def line(self, line: str) -> list[Statement]:
         """The statements that this line completes. Raises ``PlanTooLarge``."""
@@ -75,13 +106,16 @@ class Scanner:
     def _code(
         self, line: str, at: int, found: list[Statement], ends: Callable[[str, int], bool] | None = None
     ) -> int:
-        """Go through code that begins or goes on in a line; return where it ends there."""
+        """Go through code that begins or goes on in a line; return where it ends there.
+
+        ``ends`` says of a place below which no bracket is open whether what comes there is no code.
+        """
         if not self._open:
-            self._extent = Extent()
-        end = self._extent.follow(line, self.number, ends, at)
+            self._depth, self._quote, self._broken = 0, "", False
+        end = self._follow(line, at, ends)
         self._open.append(line[:end])
         self._size += end + 1
-        if not self._extent.goes_on(line[:end]):
+        if not (self._depth > 0 or self._quote or line.endswith("\\", 0, end)):
             found += self._rest()
         return end
 
@@ -93,61 +127,34 @@ class Scanner:
     def _statement(self, text: str, line: int) -> Statement:
         return Statement(text, line)
 
-
-class Extent:
-    """The brackets and quotes that a statement has open after the lines so far."""
-
-    __slots__ = ("broken", "depth", "quote")
-
-    def __init__(self) -> None:
-        self.depth = 0
-        self.quote = ""
-        self.broken = False
-        """Whether a line ended amid a string that can't go on."""
-
-    def goes_on(self, line: str) -> bool:
-        """Whether the statement goes on below this line, which it was followed through."""
-        return self.depth > 0 or bool(self.quote) or line.endswith("\\")
-
-    def follow(
-        self, line: str, number: int, ends: Callable[[str, int], bool] | None = None, at: int = 0
-    ) -> int:
-        """Follow one line, from ``at`` on; return where in it the statement ends.
-
-        ``ends`` says of a place below which no bracket is open whether what comes there is no
-        code. Raises ``PlanTooLarge``, for the line of this ``number``.
-        """
+    def _follow(self, line: str, at: int, ends: Callable[[str, int], bool] | None) -> int:
         while True:
-            if self.quote:
-                end = STRING_END[self.quote].match(line, at)
+            if self._quote:
+                end = STRING_END[self._quote].match(line, at)
                 if end is None:
-                    if len(self.quote) == 1 and not line.endswith("\\"):
-                        self.quote, self.depth, self.broken = "", 0, True
+                    if len(self._quote) == 1 and not line.endswith("\\"):
+                        self._quote, self._depth, self._broken = "", 0, True
                     return len(line)
-                at, self.quote = end.end(), ""
+                at, self._quote = end.end(), ""
             found = _MARK.search(line, at)
-            if found is None:
+            if found is None or found.group() == "#":
                 return len(line)
             mark, at = found.group(), found.end()
-            if mark == "#":
-                return len(line)
             if mark in "\"'":
-                self.quote = mark * 3 if line.startswith(mark * 3, found.start()) else mark
-                at = found.start() + len(self.quote)
+                self._quote = mark * 3 if line.startswith(mark * 3, found.start()) else mark
+                at = found.start() + len(self._quote)
             elif mark in "([{":
-                self.depth += 1
-                if self.depth > MAX_BRACKETS:
-                    self.depth = 0
+                self._depth += 1
+                if self._depth > MAX_BRACKETS:
+                    self._depth = 0
                     raise PlanTooLarge(
                         f"more than {MAX_BRACKETS} brackets are open",
-                        line=number,
+                        line=self.number,
                         column=found.start() + 1,
                         text=line,
                         hint="give parts of it a line and an id of their own",
                     )
-            elif self.depth > 1:
-                self.depth -= 1
             else:
-                self.depth = 0
-                if ends is not None and at < len(line) and ends(line, at):
+                self._depth = max(0, self._depth - 1)
+                if not self._depth and ends is not None and at < len(line) and ends(line, at):
                     return at

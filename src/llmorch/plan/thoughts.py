@@ -10,18 +10,7 @@ import re
 from typing import Literal, TypeAlias
 
 from llmorch.plan import forms
-from llmorch.plan.marks import (
-    ANOTHER_TURN,
-    LABEL,
-    MARK,
-    MAYBE,
-    NAMES_A_THOUGHT,
-    PLAN,
-    THINKING,
-    family,
-    is_plain,
-    tag,
-)
+from llmorch.plan.forms import MARK, MAYBE, NAMES_A_THOUGHT, tag
 
 MAX_VOIDS = 100
 """Thoughts that end without having begun, after which a reply is over: each has it read anew."""
@@ -127,10 +116,14 @@ class Thoughts:
         bracketed = self._open[-1:] and self._open[-1].startswith("[")
         if self.over or (self.inside and not (bracketed or self.perhaps)):
             return None
-        if bracketed and (found := LABEL.match(line)):
+        if bracketed and (found := forms.BRACKETED.match(line)):
             self._open.pop()
             return found.span()
-        if self.headed and (found := PLAN.match(line)) and (self._reading == "plan" or not found["answer"]):
+        if (
+            self.headed
+            and (found := forms.PLAN.match(line))
+            and (self._reading == "plan" or not found["answer"])
+        ):
             self.headed = False
             self._open.clear()
             self._void()
@@ -140,12 +133,12 @@ class Thoughts:
         if self._reading == "text" or self.inside:
             return None
         if self.called:
-            found = ANOTHER_TURN.match(line)
+            found = forms.ANOTHER_TURN.match(line)
             if found and (gap or not found["comment"]):
                 self.ended = True
                 return found.span()
         elif not self.headed:
-            self.headed = THINKING.match(line) is not None
+            self.headed = forms.THINKING.match(line) is not None
         return None
 
     def next(self, line: str, at: int) -> tuple[int, int] | None:
@@ -215,7 +208,7 @@ class Thoughts:
             return "open" if not top and NAMES_A_THOUGHT.fullmatch(language) else "", _FENCED
         if kind == "end" and text == "<|end|>" and top == ["channel"]:
             return "close", "channel"
-        return kind, family(text)
+        return kind, forms.family(text)
 
     def _void(self) -> None:
         """Take all that came before as thought."""
@@ -233,4 +226,4 @@ class Thoughts:
             return name in self._open
         if mark["empty"] or name in self._plain or self.ended:
             return False
-        return not is_plain(mark["name"] or "")
+        return not forms.is_plain(mark["name"] or "")

@@ -48,11 +48,6 @@ def unlocking(graph: RelationGraph) -> frozenset[CallId]:
     return frozenset(found)
 
 
-def critical_path(graph: RelationGraph, durations: Mapping[CallId, float]) -> float:
-    """The longest chain of durations: no schedule is shorter, on any number of processors."""
-    return max(remaining_path(graph, durations).values(), default=0.0)
-
-
 def lower_bound(
     graph: RelationGraph,
     durations: Mapping[CallId, float],
@@ -60,17 +55,18 @@ def lower_bound(
     *,
     parts: Mapping[CallId, Mapping[str, tuple[int, int]]] | None = None,
 ) -> float:
-    """The larger of the critical path and the compute work shared by all processors.
+    """The larger of the critical path and the compute work shared by all processors: no schedule is shorter.
 
     ``parts`` are how much a call takes of each thing, by name, and how much there is in all:
     then all of these bound it; a call that has none isn't made. Without them a compute call
     takes one processor.
     """
+    critical_path = max(remaining_path(graph, durations).values(), default=0.0)
     if parts is None:
-        work = sum(durations[call] for call in graph if graph.kind(call) == "compute")
-        return max(critical_path(graph, durations), work / processors)
+        computing = [call for call in graph if graph.kind(call) == "compute"]
+        parts = {call: {"processor": (1, processors)} for call in computing}
     taken: dict[tuple[str, int], float] = {}
     for call in graph:
         for name, (amount, there) in parts.get(call, {}).items():
             taken[name, there] = taken.get((name, there), 0.0) + amount * durations[call]
-    return max([critical_path(graph, durations), *(work / there for (_, there), work in taken.items())])
+    return max([critical_path, *(work / there for (_, there), work in taken.items())])

@@ -37,7 +37,8 @@ class RelationGraph:
         self._ids: dict[int, CallId] = {}
         self._count = 0
         self._compute: dict[int, list[CallId]] = {}
-        self._things = Things()
+        self.things = Things()
+        """What is touched, and by which calls: these by their places in the plan."""
         self._same_as: dict[CallId, CallId] = {}
         self._copies: dict[CallId, list[CallId]] = {}
 
@@ -63,12 +64,12 @@ class RelationGraph:
             self._users[id_].append(call.id)
         if kind == "compute" and same_as is None:
             self._compute.setdefault(rank, []).append(call.id)
-        self._things.add(self._order[call.id], touch)
+        self.things.add(self._order[call.id], touch)
 
     def narrow(self, call: CallId, touch: Touch) -> None:
         """Take note of what a call touches, of what it could have: later calls may come after it no more."""
-        self._things.remove(self._order[call])
-        self._things.add(self._order[call], touch)
+        self.things.remove(self._order[call])
+        self.things.add(self._order[call], touch)
 
     def remove(self, call: CallId) -> None:
         """Forget a call that has ended: nothing uses it, and nothing waits for it any more."""
@@ -82,7 +83,7 @@ class RelationGraph:
         if self._kinds.pop(call) == "compute" and original is None:
             self._compute[self._ranks[call]].remove(call)
         place = self._order.pop(call)
-        self._things.remove(place)
+        self.things.remove(place)
         del self._calls[call], self._ids[place], self._ranks[call], self._users[call]
 
     def __len__(self) -> int:
@@ -133,40 +134,31 @@ class RelationGraph:
         """
         return tuple(other for other in self.exclusive(call) if other != call)
 
-    @property
-    def things(self) -> Things:
-        """What is touched, and by which calls: these by their places in the plan."""
-        return self._things
-
     def touch(self, call: CallId) -> Touch:
         """What a call touches, as far as it is known."""
-        return self._things.touch(self._order[call])
+        return self.things.touch(self._order[call])
 
     def after(self, call: CallId) -> tuple[CallId, ...]:
         """The order relation: all earlier calls that this one must not overtake, in the plan's order."""
-        return self._at(self._things.earlier(self._order[call], self.touch(call)))
-
-    def before(self, call: CallId) -> tuple[CallId, ...]:
-        """All later calls that must not overtake this one."""
-        return self._at(self._things.later(self._order[call], self.touch(call)))
+        return self._at(self.things.earlier(self._order[call], self.touch(call)))
 
     def follows(self, call: CallId) -> tuple[CallId, ...]:
         """Of the calls that this one comes ``after``, the last to write each thing; for a writer the readers since.
 
         All others come before one of these.
         """
-        return self._at(self._things.direct(self._order[call], self.touch(call)))
+        return self._at(self.things.direct(self._order[call], self.touch(call)))
 
     def spoilers(self, call: CallId) -> tuple[CallId, ...]:
         """The earlier calls without which this one would find something else."""
-        return self._at(self._things.spoilers(self._order[call], self.touch(call)))
+        return self._at(self.things.spoilers(self._order[call], self.touch(call)))
 
     def at(self, place: int) -> CallId:
         """The call with this ``order``."""
         return self._ids[place]
 
     def _at(self, places: Iterable[int]) -> tuple[CallId, ...]:
-        return tuple([self._ids[place] for place in places])
+        return tuple(self._ids[place] for place in places)
 
     def same_as(self, call: CallId) -> CallId | None:
         """The earlier call that this one repeats, which repeats none itself."""
@@ -198,7 +190,7 @@ class RelationGraph:
             at = stack.pop()
             same = self._copies.get(at, ()) if copies else ()
             spoilt: list[CallId] = []
-            for places in self._things.spoilt(self.touch(at)):
+            for places in self.things.spoilt(self.touch(at)):
                 since = bisect_right(places, self._order[at])
                 spoilt += self._at(places[since : seen.get(id(places))])
                 seen[id(places)] = min(since, seen.get(id(places), since))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from llmorch.relations.effects import NOTHING, Name
@@ -152,11 +151,7 @@ class Things:
 
     def earlier(self, at: int, touch: Touch) -> list[int]:
         """The earlier calls that conflict with a call of this touch, in order."""
-        return sorted({*chain(*(places[: bisect_left(places, at)] for places in self._conflicting(touch)))})
-
-    def later(self, at: int, touch: Touch) -> list[int]:
-        """The later calls that conflict with it."""
-        return sorted({*chain(*(places[bisect_right(places, at) :] for places in self._conflicting(touch)))})
+        return _before(self._conflicting(touch), at)
 
     def last(self, at: int, touch: Touch) -> int | None:
         """The last of the earlier calls that conflict with it."""
@@ -205,7 +200,7 @@ class Things:
 
     def spoilers(self, at: int, touch: Touch) -> list[int]:
         """The earlier calls without which a call of this touch finds something else."""
-        return sorted({*chain(*(places[: bisect_left(places, at)] for places in self._spoiling(touch)))})
+        return _before(self._spoiling(touch), at)
 
     def spoiled(self, at: int, touch: Touch) -> bool:
         """Whether there is any of these."""
@@ -245,6 +240,11 @@ class Largest:
         for names, largest in ((touch.reads, self._read), (touch.writes, self._written)):
             for name in names:
                 largest[name] = max(largest.get(name, 0.0), value)
+
+
+def _before(lists: Iterable[list[int]], at: int) -> list[int]:
+    """The places in any of the lists that come before this one, in order."""
+    return sorted({place for places in lists for place in places[: bisect_left(places, at)]})
 
 
 def _last(places: list[int], at: int) -> int:

@@ -22,12 +22,9 @@ from llmorch.techniques.conversation import (
     answer_of,
 )
 from llmorch.techniques.examples import Example, parse_examples
-from llmorch.techniques.llmcompiler import llmcompiler
-from llmorch.techniques.llmorch import llmorch
-from llmorch.techniques.parallel import parallel
-from llmorch.techniques.react import react
-from llmorch.techniques.rewoo import rewoo
+from llmorch.techniques.plans import llmcompiler, llmorch, rewoo
 from llmorch.techniques.toolcompiler import toolcompiler
+from llmorch.techniques.turns import parallel, react
 
 TECHNIQUES = {
     technique.name: technique

@@ -7,26 +7,25 @@ execution's.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from llmorch.calls import Plan, Reference
+from llmorch.calls import Plan, Reference, references
 from llmorch.errors import DuplicateId, EvaluationError, PlanError
 from llmorch.plan import Checker, calls_in, error_in, evaluate, render_call, with_query
 from llmorch.relations import discover, unused
 from llmorch.requests import Message
 from llmorch.schedule.recovery import Broken, broken, cone, named_in
 from llmorch.techniques.conversation import AskModel, Look, Outcome, Recovery, Revise, RunPlan
-from llmorch.techniques.prompts.join import plan_again
-from llmorch.techniques.prompts.plan import next_number
-from llmorch.techniques.prompts.recover import MAX_INPUT, repair_call
-from llmorch.techniques.prompts.results import result_text, value_text
-from llmorch.techniques.repetition import SameCall, refuse_repeated
+from llmorch.techniques.prompts.plan import MAX_INPUT, next_number, plan_again, repair_call
+from llmorch.techniques.prompts.results import value_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from llmorch.calls import CallId, FunctionCall
+    from llmorch.declare.functions import Function
     from llmorch.relations import RelationGraph
     from llmorch.requests import ModelRequest
     from llmorch.techniques.conversation import Conversation, Reply, Task
@@ -122,11 +121,8 @@ class _PlanRecovery:
         waiting = lost - outcome.begun
         going = Plan(tuple(call for call in self.plan if call.id not in waiting))
         held = tuple(call for call in self.plan if call.id in waiting)
-        yield Revise(going, _at_once, self.unused, held)
-        if replan:
-            yield from self._replan(outcome, group, why)
-        else:
-            yield from self._repair(outcome, group, why)
+        yield Revise(going, lambda _: True, self.unused, held)
+        yield from (self._replan if replan else self._repair)(outcome, group, why)
 
     def _lost(self, graph: RelationGraph, group: Broken) -> set[CallId]:
         """The failed calls of this plan, those that are the same, and all below them."""
@@ -155,7 +151,10 @@ class _PlanRecovery:
         graph = self._graph(outcome, self.plan)
         copies = {call.id for call in self.plan if graph.same_as(call.id) is not None}
         told = self.plan.calls
-        for points in _together(graph, group.points):
+        alike: dict[CallId, list[CallId]] = {}
+        for point in group.points:
+            alike.setdefault(graph.alike(point)[0], []).append(point)
+        for points in alike.values():
             before = [self.plan[point] for point in points]
             for call in before:
                 self._tried.setdefault(call.id, []).append(call)
@@ -200,8 +199,10 @@ class _PlanRecovery:
 
         request = repair_call(self._task, told, point, above, failed, tried, already)
         repaired = yield from _asked(request, read, "Write only the repaired call.")
-        same = SameCall(self._task.functions)
-        return repaired if repaired and same(repaired[0]) not in {same(call) for call in tried} else []
+        before_it = {_identity(call, self._task.functions, {}) for call in tried}
+        if not repaired or _identity(repaired[0], self._task.functions, {}) in before_it:
+            return []
+        return repaired
 
     def _refuse_spent(self, repaired: Sequence[FunctionCall], outcome: Outcome) -> None:
         """Raise ``PlanError`` if repaired calls have one that may not be made again made again."""
@@ -222,9 +223,8 @@ class _PlanRecovery:
         kept = [call for call in self.plan if call.id not in lost]
         own, earlier = self.plan.by_id, self._earlier(outcome)
         made = [call for call in (*earlier, *kept) if call.id not in self.unused]
-        results = [(render_call(call), result_text(outcome, call.id)) for call in made]
-        results += [(render_call(own[call]), f"Error: {outcome.errors[call]}") for call in group.failed]
-        request = plan_again(self._task, results, why, calls=[*earlier, *self.plan])
+        made += [own[call] for call in group.failed]
+        request = plan_again(self._task, outcome, why, made=made, calls=[*earlier, *self.plan])
         self._given_up.update(group.failed)
         self._task.tried.append(Recovery("replan", why, group.failed))
 
@@ -259,18 +259,6 @@ class _PlanRecovery:
         return [with_query(checker.check(call), self._task.query) for call in calls]
 
 
-def _together(graph: RelationGraph, points: Sequence[CallId]) -> list[list[CallId]]:
-    """Recovery points, those that are the same side by side."""
-    groups: dict[CallId, list[CallId]] = {}
-    for point in points:
-        groups.setdefault(graph.alike(point)[0], []).append(point)
-    return list(groups.values())
-
-
-def _at_once(_: Outcome) -> bool:
-    return True
-
-
 def _asked(
     request: ModelRequest, read: Callable[[Reply], Conversation[T]], wanted: str
 ) -> Conversation[T | None]:
@@ -289,19 +277,59 @@ def _asked(
 def _arguments(call: FunctionCall, outcome: Outcome) -> dict[str, str]:
     """The values that a call was given, as text, where they came from other calls."""
     told = {}
-    for name, expression in call.args.items():
-        if call.uses:
-            try:
-                if isinstance(expression, Reference) and expression.id in outcome.shown:
-                    told[name] = outcome.shown[expression.id]
-                    continue
-                value = evaluate(expression, outcome.results)
-                # Of a long text the prompt shows what it holds to be of use for a repair.
-                told[name] = value if isinstance(value, str) else value_text(value, MAX_INPUT)
-            except EvaluationError as error:
-                told[name] = f"(no value: {error})"
+    for name, expression in call.args.items() if call.uses else ():
+        if isinstance(expression, Reference) and expression.id in outcome.shown:
+            told[name] = outcome.shown[expression.id]
+            continue
+        try:
+            value = evaluate(expression, outcome.results)
+            # Of a long text the prompt shows what it holds to be of use for a repair.
+            told[name] = value if isinstance(value, str) else value_text(value, MAX_INPUT)
+        except EvaluationError as error:
+            told[name] = f"(no value: {error})"
     return told
 
 
 def _named(call: FunctionCall) -> str:
     return f"{call.id} ({call.function})"
+
+
+def _identity(call: FunctionCall, functions: Mapping[str, Function], results: Mapping[CallId, Any]) -> str:
+    """A text that two calls share if they come to the same; results that are known count as values."""
+    values = []
+    for parameter in functions[call.function].parameters:
+        expression = call.args.get(parameter.name)
+        if expression is None:
+            values.append(_text(parameter.default))
+            continue
+        value = repr(expression)
+        if all(reference.id in results for reference in references(expression)):
+            with suppress(EvaluationError, ValueError):
+                value = _text(parameter.accept(evaluate(expression, results)))
+        values.append(value)
+    return f"{call.function}({', '.join(values)})"
+
+
+def _text(value: Any) -> str:
+    """1 and 1.0 are one number, whichever a model writes."""
+    try:
+        return repr(float(value) if type(value) is int and abs(value) < 2**53 else value)
+    except Exception:
+        # A value's own __repr__ may raise anything. All such values count as the same one: an
+        # effect that is refused can be written otherwise, one that was made twice can't be undone.
+        return "(can't be shown)"
+
+
+def refuse_repeated(
+    calls: Iterable[FunctionCall], others: Plan, outcome: Outcome, functions: Mapping[str, Function]
+) -> None:
+    """Raise ``PlanError`` for the first of these calls that is one of the ``others`` which may be made once only."""
+    made = {
+        _identity(call, functions, outcome.results)
+        for call in others
+        if call.id in outcome.begun and not functions[call.function].retryable
+    }
+    for call in calls:
+        if made and _identity(call, functions, outcome.results) in made:
+            message = f"{call.function} has effects, and this call of it was made already"
+            raise error_in(call, message, "use what it returned, or leave it out", PlanError)

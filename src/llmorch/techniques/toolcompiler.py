@@ -18,8 +18,7 @@ from llmorch.declare.parameters import Parameter
 from llmorch.errors import InvalidArgument, PlanError
 from llmorch.plan import error_in, from_json
 from llmorch.plan.literals import MAX_TEXT
-from llmorch.techniques.parallel import in_batches
-from llmorch.techniques.turns import in_turns
+from llmorch.techniques.turns import in_batches, in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The prompts that ask for a plan.
+"""The prompts that ask for a plan, for the repair of one that failed, and for a verdict on its results.
 
 What stays the same from query to query comes first (rules, functions, examples), so
 that an adapter can keep what it has computed for it; the query comes last.
@@ -8,29 +8,35 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from llmorch.plan import Parser, parse, render_without_id, with_ids
+from llmorch.plan import Parser, parse, render_call, render_without_id, with_ids
 from llmorch.plan.replies import ReplyScanner
 from llmorch.requests import Message, ModelRequest
-from llmorch.techniques.examples import Example
-from llmorch.techniques.grammar import beginning_with, plan_grammar, unnamed
+from llmorch.techniques.examples import parse_examples
+from llmorch.techniques.grammar import beginning_with, call_grammar, join_grammar, plan_grammar, unnamed
+from llmorch.techniques.prompts.results import result_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from llmorch.calls import FunctionCall, Plan
+    from llmorch.calls import CallId, FunctionCall, Plan
     from llmorch.declare.functions import Function
     from llmorch.errors import PlanError
-    from llmorch.techniques.conversation import Task
-
-T = TypeVar("T")
+    from llmorch.techniques.conversation import Outcome, Task
+    from llmorch.techniques.examples import Example
 
 MAX_TOKENS = 1024
+CALL_TOKENS = 256
+VERDICT_TOKENS = 512
 TEMPERATURES = (0.0, 0.7, 1.0)
 """Of the first translation of a query, and of those after it."""
 MAX_TEXT = 4_000
 """Characters of a wrong plan that a repair prompt shows."""
+MAX_INPUT = 900
+"""Characters of one argument that are shown; its beginning and, mostly, its end."""
+MAX_ERROR = 1_500
+_HEAD = 300
 
 _RULES = """\
 You turn a query into a plan of function calls, one call a line:
@@ -56,70 +62,88 @@ call whose result a later call uses has an id, as in s1 = function("argument"), 
 inside a string, or s1 as an argument; {query} inside a string stands for the query itself. Call only the \
 functions below, only as the query asks. Write only the plan."""
 
-DEFAULT_EXAMPLES = (
-    (
-        "search(query: str) -> str, self(prompt: str) -> str",
-        Example(
-            "Which is older, the Eiffel Tower or the Statue of Liberty?",
-            's1 = search(query="Eiffel Tower")\n'
-            's2 = search(query="Statue of Liberty")\n'
-            's3 = self(prompt="{query} {s1} {s2}")',
-        ),
-    ),
-    (
-        "read(file: str) -> str, count(text: str) -> int, self(prompt: str) -> str",
-        Example(
-            "How many more words has a.txt than b.txt?",
-            's1 = read(file="a.txt")\n'
-            's2 = read(file="b.txt")\n'
-            "s3 = count(text=s1)\n"
-            "s4 = count(text=s2)\n"
-            's5 = self(prompt="{query} a.txt has {s3}, b.txt has {s4}.")',
-        ),
-    ),
-    (
-        "load(name: str) -> list, plot(values: list, title: str) -> str, mean(values: list) -> float, "
-        "self(prompt: str) -> str",
-        Example(
-            "Load rain, plot it as Rainfall, compute its mean, and tell me about both.",
-            's1 = load(name="rain")\n'
-            's2 = plot(values=s1, title="Rainfall")\n'
-            "s3 = mean(values=s1)\n"
-            's4 = self(prompt="Tell about the plot {s2} and the mean rainfall {s3}.")',
-        ),
-    ),
-    (
-        "measure(image: str) -> float, self(prompt: str) -> str",
-        Example(
-            "Measure 1.png to 4.png. Average the odd and the even ones, and compare the averages.",
-            's1 = measure(image="1.png")\n'
-            's2 = measure(image="2.png")\n'
-            's3 = measure(image="3.png")\n'
-            's4 = measure(image="4.png")\n'
-            's5 = self(prompt="Average of {s1} and {s3}?")\n'
-            's6 = self(prompt="Average of {s2} and {s4}?")\n'
-            's7 = self(prompt="Compare the averages {s5} and {s6}.")',
-        ),
-    ),
-    (
-        "math(expression: str) -> float, search(query: str, k: int = 500) -> str",
-        Example(
-            "What is the population density of Kansas?",
-            's1 = search(query="Kansas")\ns2 = math(expression="population of Kansas / area of Kansas. {s1}")',
-        ),
-    ),
-    (
-        "weather(city: str) -> dict, mail(to: str, text: str) -> None, self(prompt: str) -> str",
-        Example(
-            "Write the weather in Rome and in Oslo to Ann, in a friendly way.",
-            's1 = weather(city="Rome")\n'
-            's2 = weather(city="Oslo")\n'
-            's3 = self(prompt="Write a friendly message about the weather in Rome {s1} and in Oslo {s2}.")\n'
-            's4 = mail(to="Ann", text=s3)',
-        ),
-    ),
+_CALLED = (
+    "search(query: str) -> str, self(prompt: str) -> str",
+    "read(file: str) -> str, count(text: str) -> int, self(prompt: str) -> str",
+    "load(name: str) -> list, plot(values: list, title: str) -> str, mean(values: list) -> float, "
+    "self(prompt: str) -> str",
+    "measure(image: str) -> float, self(prompt: str) -> str",
+    "math(expression: str) -> float, search(query: str, k: int = 500) -> str",
+    "weather(city: str) -> dict, mail(to: str, text: str) -> None, self(prompt: str) -> str",
 )
+"""What each of these examples calls."""
+_EXAMPLES = parse_examples("""\
+# query: Which is older, the Eiffel Tower or the Statue of Liberty?
+s1 = search(query="Eiffel Tower")
+s2 = search(query="Statue of Liberty")
+s3 = self(prompt="{query} {s1} {s2}")
+
+# query: How many more words has a.txt than b.txt?
+s1 = read(file="a.txt")
+s2 = read(file="b.txt")
+s3 = count(text=s1)
+s4 = count(text=s2)
+s5 = self(prompt="{query} a.txt has {s3}, b.txt has {s4}.")
+
+# query: Load rain, plot it as Rainfall, compute its mean, and tell me about both.
+s1 = load(name="rain")
+s2 = plot(values=s1, title="Rainfall")
+s3 = mean(values=s1)
+s4 = self(prompt="Tell about the plot {s2} and the mean rainfall {s3}.")
+
+# query: Measure 1.png to 4.png. Average the odd and the even ones, and compare the averages.
+s1 = measure(image="1.png")
+s2 = measure(image="2.png")
+s3 = measure(image="3.png")
+s4 = measure(image="4.png")
+s5 = self(prompt="Average of {s1} and {s3}?")
+s6 = self(prompt="Average of {s2} and {s4}?")
+s7 = self(prompt="Compare the averages {s5} and {s6}.")
+
+# query: What is the population density of Kansas?
+s1 = search(query="Kansas")
+s2 = math(expression="population of Kansas / area of Kansas. {s1}")
+
+# query: Write the weather in Rome and in Oslo to Ann, in a friendly way.
+s1 = weather(city="Rome")
+s2 = weather(city="Oslo")
+s3 = self(prompt="Write a friendly message about the weather in Rome {s1} and in Oslo {s2}.")
+s4 = mail(to="Ann", text=s3)
+""")
 """Six patterns, with functions of their own: used where no examples are given."""
+
+_REPAIR_RULES = """\
+A call of a plan has failed. You repair one call, so that what failed gets what it needs: other arguments, or another \
+function. Take from the error what was missing. Write only the repaired call, in one line, under its own id:
+s1 = function(name="argument")
+Call only the functions below."""
+
+_REPAIR_EXAMPLE = (
+    Message(
+        "user",
+        "Functions: read(file: str, lines: int = 100) -> str, total(text: str) -> float\n"
+        "Query: What do the orders add up to?\n"
+        "Plan:\n"
+        's1 = read(file="orders.txt")\n'
+        "s2 = total(text=s1)\n"
+        "Failed: s2 = total(text=s1)\n"
+        "Error: the text ends before the total: only 100 lines were read (lines=100)\n"
+        'Repair: s1 = read(file="orders.txt")',
+    ),
+    Message("assistant", 's1 = read(file="orders.txt", lines=1000)'),
+)
+
+_JOIN = """\
+You judge whether the results of function calls answer a query. First write one line:
+Thought: what the results say
+Then write one of these two lines, and nothing else:
+Answer: the answer, exact and brief
+Replan: what is still missing, and how to get it"""
+_LAST = """\
+You answer a query from the results of function calls. First write one line:
+Thought: what the results say
+Then write the line:
+Answer: the answer, exact and brief"""
 
 
 def translate(task: Task, attempt: int = 0, *, short: bool = False) -> ModelRequest:
@@ -130,12 +154,12 @@ def translate(task: Task, attempt: int = 0, *, short: bool = False) -> ModelRequ
     ``short`` plan leaves out ids and the name of each first argument.
     """
     rules = _short_rules(task.examples) if short else _RULES
-    messages = [Message("system", f"{rules}\n\nFunctions:\n{listed(task.functions)}")]
-    messages += shown(task, attempt, lambda one: _shortened(one, task.functions) if short else one.plan)
-    cached = len(messages)
-    messages.append(Message("user", f"{offered(task)}Query: {task.query}"))
     grammar = plan_grammar(task.functions, short=short) if task.constrains else None
-    return asking(messages, cached, grammar, attempt)
+
+    def plan(example: Example) -> str:
+        return _shortened(example, task.functions) if short else example.plan
+
+    return asking(task, rules, plan, grammar, attempt)
 
 
 def can_be_short(task: Task) -> bool:
@@ -175,40 +199,42 @@ def _shortened(example: Example, functions: Mapping[str, Function]) -> str:
     return "\n".join(lines)
 
 
-def asking(messages: Sequence[Message], cached: int, grammar: str | None, attempt: int) -> ModelRequest:
-    """The request for a plan; a further ``attempt`` has a higher temperature and another seed."""
-    temperature = TEMPERATURES[min(attempt, len(TEMPERATURES) - 1)]
+def asking(
+    task: Task, rules: str, plan: Callable[[Example], str], grammar: str | None, attempt: int
+) -> ModelRequest:
+    """The request for a plan, with each example's ``plan`` as it is to be written.
+
+    A further ``attempt`` has a higher temperature and another seed.
+    """
+    opening = [_told(rules, task), *_shown(task, attempt, plan)]
+    # Where the examples call something else, the query says what it may call.
+    offered = "" if task.examples else f"Functions: {signatures(task.functions)}\n"
     return ModelRequest(
-        tuple(messages),
+        (*opening, Message("user", f"{offered}Query: {task.query}")),
         max_tokens=MAX_TOKENS,
-        temperature=temperature,
+        temperature=TEMPERATURES[min(attempt, len(TEMPERATURES) - 1)],
         seed=attempt,
         grammar=grammar,
-        cached=cached,
+        cached=len(opening),
     )
 
 
-def offered(task: Task) -> str:
-    """The line before a query that says what it may call, where the examples call something else."""
+def _told(rules: str, task: Task) -> Message:
+    return Message("system", f"{rules}\n\nFunctions:\n{listed(task.functions)}")
+
+
+def _shown(task: Task, attempt: int, plan: Callable[[Example], str]) -> list[Message]:
+    """The examples in turns: only from the second further attempt on in another order."""
     if task.examples:
-        return ""
-    return f"Functions: {', '.join(function.signature for function in task.functions.values())}\n"
-
-
-def shown(task: Task, attempt: int, plan: Callable[[Example], str]) -> list[Message]:
-    """The examples in turns, each with its ``plan`` as it is to be written."""
+        examples = [("", example) for example in task.examples]
+    else:
+        examples = [(f"Functions: {called}\n", one) for called, one in zip(_CALLED, _EXAMPLES, strict=True)]
+    first = max(0, attempt - 1) % len(examples)
     messages = []
-    for functions, example in _turned([("", one) for one in task.examples] or DEFAULT_EXAMPLES, attempt):
-        asked = f"Functions: {functions}\n" if functions else ""
-        messages.append(Message("user", f"{asked}Query: {example.query}"))
+    for called, example in (*examples[first:], *examples[:first]):
+        messages.append(Message("user", f"{called}Query: {example.query}"))
         messages.append(Message("assistant", plan(example)))
     return messages
-
-
-def _turned(examples: Sequence[T], attempt: int) -> Sequence[T]:
-    """The examples in the order of an attempt: only from the second further one on in another."""
-    turn = max(0, attempt - 1) % len(examples)
-    return [*examples[turn:], *examples[:turn]]
 
 
 def repair(first: ModelRequest, text: str, error: PlanError, above: str = "") -> ModelRequest:
@@ -241,6 +267,100 @@ def next_number(calls: Iterable[FunctionCall]) -> int:
     return 1 + max(numbers, default=0)
 
 
+def signatures(functions: Mapping[str, Function]) -> str:
+    """The functions in one line, for a query whose examples call others."""
+    return ", ".join(function.signature for function in functions.values())
+
+
 def listed(functions: Mapping[str, Function]) -> str:
     """The functions as a model reads them, one a line."""
     return "\n".join(function.prompt_text.line for function in functions.values())
+
+
+def join(task: Task, outcome: Outcome, *, last: bool) -> ModelRequest:
+    """Ask whether the results answer the query; the last time only for the answer."""
+    told = _results(outcome, outcome.plan) or "No call was made."
+    return ModelRequest(
+        (Message("system", _LAST if last else _JOIN), Message("user", f"{told}\n\nQuery: {task.query}")),
+        max_tokens=VERDICT_TOKENS,
+        grammar=join_grammar(last=last) if task.constrains else None,
+        cached=1,
+    )
+
+
+def plan_again(
+    task: Task,
+    outcome: Outcome,
+    feedback: str,
+    *,
+    made: Iterable[FunctionCall],
+    calls: Sequence[FunctionCall],
+) -> ModelRequest:
+    """Ask for the calls that are still needed, given what came of those that were ``made``.
+
+    All ``calls`` so far stay addressable by their ids.
+    """
+    asked = translate(task)
+    first = next_number(calls)
+    message = Message(
+        "user",
+        f"{asked.messages[-1].text}\n\nThese calls were made already, and later calls can use their results by "
+        f"their ids:\n{_results(outcome, made) or 'none'}\n\nThat was not enough: {feedback}\n"
+        f"Write only the calls that are still needed; the next id is s{first}.",
+    )
+    earlier = [call.id for call in calls]
+    return ModelRequest(
+        (*asked.messages[:-1], message),
+        max_tokens=asked.max_tokens,
+        grammar=plan_grammar(task.functions, first=first, earlier=earlier) if task.constrains else None,
+        cached=asked.cached,
+    )
+
+
+def _results(outcome: Outcome, calls: Iterable[FunctionCall]) -> str:
+    return "\n".join(f"{render_call(call)}\nResult: {result_text(outcome, call.id)}" for call in calls)
+
+
+def repair_call(
+    task: Task,
+    plan: Sequence[FunctionCall],
+    point: FunctionCall,
+    above: Sequence[CallId],
+    failed: Sequence[tuple[FunctionCall, Mapping[str, str], str]],
+    tried: Sequence[FunctionCall],
+    already: Sequence[str] = (),
+) -> ModelRequest:
+    """Ask for another ``point``, given the calls that failed below it: each with its arguments and error.
+
+    It may use the calls ``above``. ``tried`` are the calls that stood in its place and did
+    not help; a grammar forbids them. ``already`` are the calls of the plan that have been
+    repaired so far: they come late, so that what is above needs to be read once for all.
+    """
+    lines = [f"Query: {task.query}", "Plan:", *(render_call(call) for call in plan)]
+    for call, arguments, error in failed:
+        lines.append(f"Failed: {render_call(call)}")
+        lines += [f"where {name} was: {_on_one_line(value)}" for name, value in arguments.items()]
+        lines.append(f"Error: {error[:MAX_ERROR]}")
+    if already:
+        lines += ["Repaired already:", *already]
+    if len(tried) > 1:
+        others = "; ".join(render_without_id(call) for call in tried[:-1])
+        lines.append(f"Tried before, and no help: {others}")
+    lines.append(f"Repair: {render_call(point)}")
+    opening = (_told(_REPAIR_RULES, task), *_REPAIR_EXAMPLE)
+    asked = Message("user", "\n".join([f"Functions: {signatures(task.functions)}", *lines]))
+    return ModelRequest(
+        (*opening, asked),
+        max_tokens=CALL_TOKENS,
+        grammar=call_grammar(task.functions, point.id, above, tried) if task.constrains else None,
+        cached=len(opening),
+    )
+
+
+def _on_one_line(text: str) -> str:
+    """A value for a prompt on one line, without its middle if it is long."""
+    text = " ".join(text.split())
+    if len(text) <= MAX_INPUT:
+        return text
+    tail = MAX_INPUT - _HEAD
+    return f"{text[:_HEAD]} [... {len(text) - MAX_INPUT:,} characters cut ...] {text[-tail:]}"

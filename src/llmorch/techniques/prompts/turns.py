@@ -14,7 +14,7 @@ from llmorch.plan import parse, render_without_id
 from llmorch.requests import Message, ModelRequest, Tool
 from llmorch.techniques.examples import Example, Trajectory, Turn
 from llmorch.techniques.grammar import batch_grammar, step_grammar
-from llmorch.techniques.prompts.plan import listed
+from llmorch.techniques.prompts.plan import listed, signatures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -100,7 +100,7 @@ def step(task: Task, said: Sequence[Message]) -> ModelRequest:
     """Ask for the next thought and action, after what was said in the earlier turns."""
     opening = _opening(_STEP_RULES, task, task.functions, _in_steps)
     return ModelRequest(
-        (*opening, _asked(task.query, _signatures(task.functions)), *said),
+        (*opening, _asked(task.query, signatures(task.functions)), *said),
         max_tokens=MAX_TOKENS,
         grammar=step_grammar(task.functions) if task.constrains else None,
         cached=len(opening),
@@ -112,7 +112,7 @@ def batch(task: Task, functions: Mapping[str, Function], said: Sequence[Message]
     """Ask for all calls that can be made now, or the answer, as text."""
     opening = _opening(_BATCH_RULES, task, functions, _in_batches)
     return ModelRequest(
-        (*opening, _asked(task.query, _signatures(functions)), *said),
+        (*opening, _asked(task.query, signatures(functions)), *said),
         max_tokens=2 * MAX_TOKENS,
         grammar=batch_grammar(functions) if task.constrains else None,
         cached=len(opening),
@@ -135,10 +135,6 @@ def _asked(query: str, signatures: str) -> Message:
     return Message("user", f"Functions: {signatures}\nQuery: {query}")
 
 
-def _signatures(functions: Mapping[str, Function]) -> str:
-    return ", ".join(function.signature for function in functions.values())
-
-
 def _opening(
     rules: str,
     task: Task,
@@ -147,7 +143,7 @@ def _opening(
 ) -> tuple[Message, ...]:
     """The rules, the functions and the examples: the query's own where they show how it goes on."""
     text = f"{rules}\n\nFunctions:\n{listed(_with_values(functions))}"
-    offered = _signatures(functions)
+    offered = signatures(functions)
     told = [(offered, one) for one in task.examples if _can_be_shown(one, functions)][:MAX_TRAJECTORIES]
     if not told:
         told = [*_EXAMPLES]
@@ -155,9 +151,9 @@ def _opening(
         if similar:
             text += f"\n\nSimilar queries, and calls that they began with:\n\n{chr(10).join(similar)}"
     messages = [Message("system", text)]
-    for signatures, example in told:
+    for called, example in told:
         if example.trajectory:
-            messages += [_asked(example.query, signatures), *shown(example, example.trajectory)]
+            messages += [_asked(example.query, called), *shown(example, example.trajectory)]
     return tuple(messages)
 
 
@@ -175,10 +171,7 @@ def _in_steps(_: Example, trajectory: Trajectory) -> list[Message]:
             Message("assistant", f"Thought: {turn.thought}\nAction: {turn.action}"),
             Message("user", f"Observation: {turn.observation}"),
         ]
-    return [
-        *messages,
-        Message("assistant", f"Thought: {trajectory.conclusion}\nAnswer: {trajectory.answer}"),
-    ]
+    return [*messages, Message("assistant", f"Thought: {trajectory.conclusion}\nAnswer: {trajectory.answer}")]
 
 
 def _in_batches(example: Example, trajectory: Trajectory) -> list[Message]:
