@@ -9,19 +9,12 @@ from __future__ import annotations
 import operator
 import sys
 import typing
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 Path = tuple[str | int, ...]
-
-
-class FieldDefault(NamedTuple):
-    """A default that a ``Field`` gives: a value, or what makes one for each call."""
-
-    value: Any = None
-    factory: Callable[[], Any] | None = None
 
 
 def is_field(value: object) -> bool:
@@ -47,23 +40,14 @@ def annotated(annotation: Any, metadata: list[Any]) -> Any:
     return operator.getitem(Annotated, (annotation, *metadata)) if metadata else annotation
 
 
-def default_in(info: Any) -> FieldDefault | None:
-    """The default that a ``Field`` gives; ``None`` where it gives none."""
-    if info.is_required():
-        return None
-    if info.default_factory is None:
-        return FieldDefault(info.default)
-    return FieldDefault(factory=info.default_factory)
-
-
-def without_default(annotation: Any) -> tuple[Any, FieldDefault | None]:
-    """A type whose ``Annotated`` holds a ``Field`` with a default, without that default, and the default."""
+def without_default(annotation: Any) -> tuple[Any, Any]:
+    """A type whose ``Annotated`` holds a ``Field`` with a default, without that default, and the ``Field``."""
     if typing.get_origin(annotation) is Annotated:
         base, *metadata = typing.get_args(annotation)
         for info in metadata:
-            if is_field(info) and (found := default_in(info)) is not None:
+            if is_field(info) and not info.is_required():
                 rest = [item for item in metadata if item is not info]
-                return annotated(with_field(base, info), rest), found
+                return annotated(with_field(base, info), rest), info
     return annotation, None
 
 

@@ -28,7 +28,7 @@ from llmorch.declare.options import (
     refuse_name,
     refuse_unknown_options,
 )
-from llmorch.declare.parameters import Parameter, schema_of
+from llmorch.declare.parameters import Parameter
 from llmorch.declare.resources import CPU, GPU_MEMORY, amount_text
 from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
@@ -199,7 +199,17 @@ class Function:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the function's arguments, one object."""
-        return schema_of(self.parameters, max(self.documented, len(self.description)))
+        from llmorch.declare.schema_text import trimmed
+
+        own = {item.name: item.schema for item in self.parameters}
+        properties, definitions = trimmed(own, self._written)
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": [*self.required],
+            "additionalProperties": False,
+            **({"$defs": definitions} if definitions else {}),
+        }
 
     @cached_property
     def prompt_text(self) -> PromptText:
@@ -212,8 +222,13 @@ class Function:
             self.parameters,
             self.returns,
             self.returns_description,
-            max(self.documented, len(self.description)),
+            self._written,
         )
+
+    @property
+    def _written(self) -> int:
+        """Characters that its author wrote of it."""
+        return max(self.documented, len(self.description))
 
     @property
     def signature(self) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch.declare.annotations import UnknownType
 from llmorch.declare.callables import docstring, is_async, is_generator, is_pythons, unfit
 from llmorch.declare.defaults import MADE
-from llmorch.declare.fields import default_in, description_in, is_field, with_field, without_default
+from llmorch.declare.fields import description_in, is_field, with_field, without_default
 from llmorch.declare.parameters import Parameter
 from llmorch.declare.role import only_calls
 from llmorch.declare.signatures import Unreadable, parameters_of, returned_by
@@ -103,20 +103,20 @@ def _parameter(item: inspect.Parameter, described: dict[str, str]) -> Parameter:
         except UnknownType as error:
             raise FunctionError(f"parameter {item.name}: its type: {error}") from None
     description = description_in(annotation)
-    annotation, field = without_default(annotation)
-    default = item.default
+    annotation, info = without_default(annotation)
+    default, field = item.default, None
     if is_field(default):
         annotation, description = with_field(annotation, default), description or default.description or ""
-        field = default_in(default) or field
+        info = info if default.is_required() else default
         default = item.empty
-    required = default is item.empty and field is None
-    if default is item.empty:
-        default = None if field is None else MADE if field.factory is not None else field.value
+    if info is not None and default is item.empty:
+        default = info.default if info.default_factory is None else MADE
+        field = info
     made = Parameter(
         name=item.name,
         annotation=annotation,
-        required=required,
-        default=default,
+        required=default is item.empty,
+        default=None if default is item.empty else default,
         description=description or described.get(item.name, ""),
         field=field,
     )

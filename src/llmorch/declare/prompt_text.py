@@ -14,9 +14,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmorch.declare.defaults import NoLiteral, is_literal, literal_default
-from llmorch.declare.json_schemas import merged
 from llmorch.declare.parameters import well_known
-from llmorch.declare.schema_text import DETAILS, SchemaText, default_text, literal_text
+from llmorch.declare.schema_text import DETAILS, SchemaText, default_text, literal_text, merged
 from llmorch.declare.text import shortened
 from llmorch.errors import FunctionError
 
