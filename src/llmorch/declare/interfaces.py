@@ -12,13 +12,12 @@ from collections import abc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmorch.declare.annotations import UnknownType
 from llmorch.declare.callables import docstring, is_async, is_generator, is_pythons, unfit
 from llmorch.declare.defaults import MADE
 from llmorch.declare.fields import description_in, is_field, with_field, without_default
 from llmorch.declare.parameters import Parameter
 from llmorch.declare.role import only_calls
-from llmorch.declare.signatures import Unreadable, parameters_of, returned_by
+from llmorch.declare.signatures import UnknownType, Unreadable, parameters_of, returned_by
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
