@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from llmorch.calls import FunctionCall, Plan
     from llmorch.declare.decorator import function
     from llmorch.declare.functions import Function
-    from llmorch.declare.objects import stateful
-    from llmorch.declare.offered import methods_of
+    from llmorch.declare.offered import methods_of, stateful
     from llmorch.errors import (
         CallError,
         FunctionError,
@@ -68,7 +67,7 @@ _HOMES = {
     "RelationGraph": "relations",
     "Released": "runtime.store",
     "Result": "result",
-    "Run": "running",
+    "Run": "run",
     "Session": "session",
     "Simulation": "runtime.simulate",
     "UnresolvedQuery": "errors",
@@ -81,7 +80,7 @@ _HOMES = {
     "parse": "plan",
     "render": "plan",
     "simulate": "runtime.simulate",
-    "stateful": "declare.objects",
+    "stateful": "declare.offered",
 }
 
 __all__ = [

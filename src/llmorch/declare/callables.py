@@ -24,7 +24,7 @@ from typing import Any
 _DESCRIPTORS = (MethodDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType)
 _MANAGERS = ("contextmanager.<locals>.helper", "asynccontextmanager.<locals>.helper")
 _BY_FIRST_ARGUMENT = "singledispatch"
-_OBJECT_NAMES = ("self", "cls")
+OBJECT_NAMES = ("self", "cls")
 _CLASS_DOCSTRINGS = frozenset(
     inspect.cleandoc(kind.__doc__ or "")
     for kind in (partial, partialmethod, FunctionType, MethodType, object, type)
@@ -164,7 +164,7 @@ def is_pythons(found: type) -> bool:
 def without_object(call: object, depth: int = 0) -> str | None:
     """The dotted name of a method that was taken from its class, and so lacks its object."""
     if isinstance(call, partial):
-        bound = call.args or any(name in call.keywords for name in _OBJECT_NAMES)
+        bound = call.args or any(name in call.keywords for name in OBJECT_NAMES)
         return None if bound else without_object(call.func, depth)
     if isinstance(call, MethodType):
         return None
@@ -190,7 +190,7 @@ def _dotted(call: object, written: FunctionType) -> str | None:
     around, dotted, code = class_around(written), ".".join(path[-2:]), written.__code__
     if isinstance(around, type) and around.__dict__.get(path[-1]) is call:
         return dotted
-    return dotted if code.co_argcount and code.co_varnames[0] in _OBJECT_NAMES else None
+    return dotted if code.co_argcount and code.co_varnames[0] in OBJECT_NAMES else None
 
 
 def class_around(function: object) -> Any:

@@ -22,7 +22,6 @@ from pydantic.warnings import ArbitraryTypeWarning
 from pydantic_core import PydanticCustomError, SchemaError, SchemaValidator, core_schema
 
 from llmorch.declare.defaults import enum_value, literal_of, same_literal
-from llmorch.declare.fields import annotated
 from llmorch.declare.text import one_line
 from llmorch.errors import FunctionError
 
@@ -172,7 +171,7 @@ def _with_lists(annotation: Any) -> Any:
         return Annotated[made, AfterValidator(iter)] if kind in _ITERATORS else made
     if origin is Annotated:
         base = _with_lists(args[0])
-        return annotation if base is args[0] else annotated(base, list(args[1:]))
+        return annotation if base is args[0] else Annotated[base, *args[1:]]
     if origin is None or origin is typing.Literal or origin is abc.Callable:
         return annotation
     inner = tuple(_with_lists(arg) for arg in args)

@@ -13,10 +13,9 @@ import sys
 from collections import deque
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeAlias
 
-from llmorch.declare.fields import path_of
-
+Path: TypeAlias = tuple[str | int, ...]
 MAX_ITEMS = 50
 MAX_DEPTH = 5
 MAX_TEXT = 10_000
@@ -163,3 +162,25 @@ def same_literal(one: Any, other: Any) -> bool:
     if isinstance(one, list):
         return len(one) == len(other) and all(map(same_literal, one, other))
     return bool(one == other)
+
+
+def path_of(name: str, alias: Any, config: Mapping[str, Any]) -> Path:
+    """The keys that lead to a field's value, mostly one, decided as pydantic does.
+
+    A field is passed by its name, by its alias, or as a part of what another key holds.
+    """
+    if not alias or config.get("validate_by_alias") is False:
+        return (name,)
+    if isinstance(alias, str):
+        return (alias,)
+    ways = alias.convert_to_aliases() if hasattr(alias, "convert_to_aliases") else alias
+    paths = ways if isinstance(ways[0], list) else [ways]
+    for path in paths:
+        if len(path) == 1:
+            return (path[0],)
+    return (name,) if is_by_name(config) else tuple(paths[0])
+
+
+def is_by_name(config: Mapping[str, Any]) -> bool:
+    """Whether a field is found under its name, whatever its alias is."""
+    return bool(config.get("validate_by_name") or config.get("populate_by_name"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.callables import (
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Unpack
 
-    from llmorch.declare.batch import Batch
     from llmorch.declare.options import Options
     from llmorch.declare.prompt_text import PromptText
     from llmorch.declare.resources import Rate
@@ -55,6 +55,25 @@ __all__ = [
 
 SELF = "self"
 DECLARATION = "__llmorch_function__"
+BATCH_SIZE = 64
+"""Calls in one batch where the author doesn't say how many."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What makes several calls of a function as one: ``call``, by its only ``parameter``.
+
+    At most ``size`` calls go together. ``of_object`` says that it takes the object first.
+    """
+
+    call: Callable[..., Any]
+    parameter: str
+    size: int = BATCH_SIZE
+    of_object: bool = False
+
+    def bound(self, owner: object) -> Batch:
+        """The form of a method, for its object."""
+        return replace(self, call=MethodType(self.call, owner), of_object=False) if self.of_object else self
 
 
 @dataclass(frozen=True)

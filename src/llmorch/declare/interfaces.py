@@ -6,6 +6,7 @@ not know what a function is once it is declared.
 
 from __future__ import annotations
 
+import sys
 import types
 import typing
 from collections import abc
@@ -14,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.callables import docstring, is_async, is_generator, is_pythons, unfit
 from llmorch.declare.defaults import MADE
-from llmorch.declare.fields import description_in, is_field, with_field, without_default
 from llmorch.declare.parameters import Parameter
 from llmorch.declare.role import only_calls
-from llmorch.declare.signatures import UnknownType, Unreadable, parameters_of, returned_by
+from llmorch.declare.signatures import UnknownType, Unreadable, parameters_of, returned_by, with_field
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
@@ -101,10 +101,10 @@ def _parameter(item: inspect.Parameter, described: dict[str, str]) -> Parameter:
             annotation = item.annotation.resolved()
         except UnknownType as error:
             raise FunctionError(f"parameter {item.name}: its type: {error}") from None
-    description = description_in(annotation)
-    annotation, info = without_default(annotation)
+    description = _description_in(annotation)
+    annotation, info = _without_default(annotation)
     default, field = item.default, None
-    if is_field(default):
+    if _is_field(default):
         annotation, description = with_field(annotation, default), description or default.description or ""
         info = info if default.is_required() else default
         default = item.empty
@@ -122,6 +122,32 @@ def _parameter(item: inspect.Parameter, described: dict[str, str]) -> Parameter:
     if not only_calls():
         made.check_type()
     return made
+
+
+def _is_field(value: object) -> bool:
+    """Whether a value is what ``Field(...)`` returns."""
+    fields = sys.modules.get("pydantic.fields")
+    return fields is not None and isinstance(value, fields.FieldInfo)
+
+
+def _without_default(annotation: Any) -> tuple[Any, Any]:
+    """A type whose ``Annotated`` holds a ``Field`` with a default, without that default, and the ``Field``."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        base, *metadata = typing.get_args(annotation)
+        for info in metadata:
+            if _is_field(info) and not info.is_required():
+                return with_field(base, info, [item for item in metadata if item is not info]), info
+    return annotation, None
+
+
+def _description_in(annotation: Any) -> str:
+    """What an ``Annotated`` says in words: a text, a ``Doc``, or a ``Field``'s description."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        for item in typing.get_args(annotation)[1:]:
+            for text in (item, getattr(item, "documentation", None), getattr(item, "description", None)):
+                if isinstance(text, str) and text.strip():
+                    return text
+    return ""
 
 
 def _returned(call: Callable[..., Any], *, asks_model: bool) -> Any:

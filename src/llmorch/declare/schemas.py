@@ -15,15 +15,14 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError, core_schema
 
 from llmorch.declare.checks import rebuilt
-from llmorch.declare.defaults import NoLiteral, enum_value, literal_of
-from llmorch.declare.fields import path_of
+from llmorch.declare.defaults import NoLiteral, enum_value, literal_of, path_of
 from llmorch.declare.schema_text import CLASS, EXAMPLES, OMITTED, rewritten
 from llmorch.declare.secrets import hides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmorch.declare.fields import Path
+    from llmorch.declare.defaults import Path
 
 _SCALARS = (str, int, float, bool)
 _KEYWORDS = frozenset(

@@ -17,15 +17,14 @@ from dataclasses import InitVar
 from functools import partial, partialmethod
 from inspect import Parameter
 from types import FrameType, FunctionType, MethodType, SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from llmorch.declare.callables import attribute, bound_late, class_around, code_of, innermost, name_of
-from llmorch.declare.defaults import MADE
-from llmorch.declare.fields import is_by_name, path_of, with_field
+from llmorch.declare.defaults import MADE, is_by_name, path_of
 from llmorch.declare.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 _VARIABLE = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -211,6 +210,19 @@ def _field(name: str, info: Any, model: Any) -> Parameter | None:
         if default is not Parameter.empty:
             return None
         raise Unreadable(f"its field {name} is passed as {key!r}, which is no name") from None
+
+
+def with_field(annotation: Any, info: Any, more: Sequence[Any] = ()) -> Any:
+    """The type with all that a ``Field`` says of values, without what it says of a default, and ``more``."""
+    metadata = list(info.metadata)
+    if info.discriminator is not None:
+        from pydantic import Field
+
+        metadata.append(Field(discriminator=info.discriminator))
+    if info.description:
+        metadata.append(info.description)
+    metadata += more
+    return Annotated[annotation, *metadata] if metadata else annotation
 
 
 def _resolved(written: Any, spaces: Iterator[tuple[dict[str, Any], Mapping[str, Any]]]) -> Any:
