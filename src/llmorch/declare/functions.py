@@ -267,11 +267,15 @@ def declaration_of(call: Callable[..., Any], **options: Unpack[Options]) -> Func
     asks_model = said.get("asks_model", False)
     interface = interface_of(call, name, asks_model=asks_model)
     if said.pop("pure", False):
-        said["effects"] = _pure(name, said)
+        if said.get("effects") == "unknown":
+            raise FunctionError(f"{name}: it is either pure or its effects are unknown")
+        if said.get("reads") or said.get("writes"):
+            raise FunctionError(f"{name}: it is either pure or touches what reads and writes say")
+        said["effects"] = "none"
     if "retry_on" in said and not said.get("retries"):
         raise FunctionError(f"{name}: retry_on does nothing without retries; write retries=3")
     said["declared"] = "kind" in said
-    said = vars(interface) | _with_process(name, said)
+    said = interface | _with_process(name, said)
     declared = Function(name, call, **said)
     if declared.effects is not None and (declared.reads or declared.writes):
         raise FunctionError(f"{name}: effects are either {declared.effects} or said by reads and writes")
@@ -300,8 +304,7 @@ def refuse_self(name: str) -> None:
 def refuse_unknown(declared: Function, *, with_object: bool = False) -> None:
     """Raise ``FunctionError`` for a pattern that names no parameter, nor the object of a method."""
     known = {parameter.name for parameter in declared.parameters} | ({SELF} if with_object else set())
-    refuse_braces(declared.name, "reads", declared.reads, known)
-    refuse_braces(declared.name, "writes", declared.writes, known)
+    refuse_braces(declared.name, declared.reads, declared.writes, known)
 
 
 def refuse_unsafe_retries(declared: Function) -> None:
@@ -312,14 +315,6 @@ def refuse_unsafe_retries(declared: Function) -> None:
             f"{declared.name}: a retry may do {effect} twice; leave retries out, or declare idempotent=True "
             "if a second time does no harm"
         )
-
-
-def _pure(name: str, said: Mapping[str, Any]) -> Effects:
-    if said.get("effects") == "unknown":
-        raise FunctionError(f"{name}: it is either pure or its effects are unknown")
-    if said.get("reads") or said.get("writes"):
-        raise FunctionError(f"{name}: it is either pure or touches what reads and writes say")
-    return "none"
 
 
 def _with_process(name: str, said: dict[str, Any]) -> dict[str, Any]:

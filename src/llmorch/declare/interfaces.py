@@ -10,13 +10,12 @@ import sys
 import types
 import typing
 from collections import abc
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from llmorch.declare import role
 from llmorch.declare.callables import docstring, is_async, is_generator, is_pythons, unfit
 from llmorch.declare.defaults import MADE
 from llmorch.declare.parameters import Parameter
-from llmorch.declare.role import only_calls
 from llmorch.declare.signatures import UnknownType, Unreadable, parameters_of, returned_by, with_field
 from llmorch.errors import FunctionError
 
@@ -24,33 +23,27 @@ if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable, Sequence
 
-    from docstring_parser import Docstring
-
-_ITERATED = (
-    *(abc.Iterator, abc.Generator, abc.Iterable),
-    *(abc.AsyncIterator, abc.AsyncGenerator, abc.AsyncIterable),
-)
+_ITERATED = (abc.Iterator, abc.Generator, abc.Iterable)
+_ITERATED_ASYNC = (abc.AsyncIterator, abc.AsyncGenerator, abc.AsyncIterable)
 _NAMES_ONLY = "and a plan passes every argument by its name"
 _CALLING = "offer a function that calls it and has named parameters, as in def look_up(name: str): ..."
 
 
-@dataclass(frozen=True)
-class Interface:
-    """What a callable says of itself; its docstring has ``documented`` characters."""
+def interface_of(call: Callable[..., Any], name: str, *, asks_model: bool = False) -> dict[str, Any]:
+    """What a callable says of itself, as fields of a ``Function``. Raises ``FunctionError``.
 
-    description: str
-    parameters: tuple[Parameter, ...]
-    returns: Any
-    returns_description: str
-    documented: int
+    Its docstring may be in Google's, NumPy's or the reST style.
+    """
+    import docstring_parser
 
-
-def interface_of(call: Callable[..., Any], name: str, *, asks_model: bool = False) -> Interface:
-    """Read a callable's signature and docstring (Google, NumPy or reST). Raises ``FunctionError``."""
     if reason := unfit(call):
         raise FunctionError(f"{name}: {reason}")
     text = docstring(call)
-    doc = _parsed(text)
+    try:
+        doc = docstring_parser.parse(text)
+    except docstring_parser.ParseError:
+        doc = docstring_parser.Docstring()
+        doc.short_description = text
     described = {parameter.arg_name: parameter.description or "" for parameter in doc.params}
     try:
         parameters = tuple(_parameter(item, described) for item in _named(parameters_of(call)))
@@ -58,13 +51,13 @@ def interface_of(call: Callable[..., Any], name: str, *, asks_model: bool = Fals
         raise FunctionError(f"{name}: {error}; offer a function written with def that calls it") from None
     except FunctionError as error:
         raise FunctionError(f"{name}: {error}") from None
-    return Interface(
-        description="\n\n".join(part for part in (doc.short_description, doc.long_description) if part),
-        parameters=parameters,
-        returns=_returned(call, asks_model=asks_model),
-        returns_description=(doc.returns.description or "") if doc.returns else "",
-        documented=len(text),
-    )
+    return {
+        "description": "\n\n".join(part for part in (doc.short_description, doc.long_description) if part),
+        "parameters": parameters,
+        "returns": _returned(call, asks_model=asks_model),
+        "returns_description": (doc.returns.description or "") if doc.returns else "",
+        "documented": len(text),
+    }
 
 
 def _named(taken: Sequence[inspect.Parameter]) -> list[inspect.Parameter]:
@@ -81,17 +74,6 @@ def _named(taken: Sequence[inspect.Parameter]) -> list[inspect.Parameter]:
             f"**{taken[0].name} takes arguments of any name, so nobody can tell a model which; {_CALLING}"
         )
     return named
-
-
-def _parsed(text: str) -> Docstring:
-    import docstring_parser
-
-    try:
-        return docstring_parser.parse(text)
-    except docstring_parser.ParseError:
-        doc = docstring_parser.Docstring()
-        doc.short_description = text
-        return doc
 
 
 def _parameter(item: inspect.Parameter, described: dict[str, str]) -> Parameter:
@@ -119,7 +101,7 @@ def _parameter(item: inspect.Parameter, described: dict[str, str]) -> Parameter:
         description=description or described.get(item.name, ""),
         field=field,
     )
-    if not only_calls():
+    if not role.only_calls:
         made.check_type()
     return made
 
@@ -165,7 +147,7 @@ def _returned(call: Callable[..., Any], *, asks_model: bool) -> Any:
         return args[-1] if args else Any
     if asks_model and is_generator(call):
         return Any
-    if kind in _ITERATED:
+    if kind in _ITERATED or kind in _ITERATED_ASYNC:
         item = args[0] if args else Any
         return list if item is Any else list[item]  # type: ignore[valid-type]
     return annotation

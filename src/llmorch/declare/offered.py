@@ -78,8 +78,7 @@ def stateful(
             raise FunctionError(f"{brief(target)}: only a class can be stateful")
         name = target.__name__
         said = _ClassEffects(read_option(name, "reads", reads), read_option(name, "writes", writes))
-        refuse_braces(name, "reads", said.reads, ["self"])
-        refuse_braces(name, "writes", said.writes, ["self"])
+        refuse_braces(name, said.reads, said.writes, ["self"])
         if not said.reads and not said.writes:
             said = _ClassEffects((), ("{self}*",))
         try:
@@ -167,7 +166,10 @@ def _narrowed(
 
 
 def _parameters(call: Callable[..., Any], declared: Function) -> tuple[Parameter, ...]:
-    return interface_of(call, declared.name, asks_model=declared.asks_model).parameters
+    parameters: tuple[Parameter, ...] = interface_of(call, declared.name, asks_model=declared.asks_model)[
+        "parameters"
+    ]
+    return parameters
 
 
 def _bound(call: Callable[..., Any], owner: object, declared: Function | None) -> Function | None:
