@@ -116,7 +116,7 @@ def declared_in(item: object) -> Function | None:
     if declared.call is call:
         return declared
     # A decorator above ours copied the declaration: what it made is what is called.
-    made = replace(declared, call=call, parameters=_parameters(call, declared))
+    made = _of_form(declared, call)
     refuse_unknown(made, with_object=True)
     return made
 
@@ -153,43 +153,34 @@ def _narrowed(
     call: Callable[..., Any], declared: Function, args: Sequence[Any], keywords: Mapping[str, Any]
 ) -> Function:
     """What is declared of a function, for a form of it in which some arguments are bound."""
-    names = [parameter.name for parameter in declared.parameters]
-    bound = dict(zip(names, args, strict=False)) | dict(keywords)
-    return replace(
-        declared,
-        call=call,
-        batch=None,
-        parameters=_parameters(call, declared),
-        reads=_with_arguments(declared.reads, bound, declared.name),
-        writes=_with_arguments(declared.writes, bound, declared.name),
-    )
+    bound = dict(zip(declared.by_name, args, strict=False)) | dict(keywords)
+    reads = _with_arguments(declared.reads, bound, declared.name)
+    writes = _with_arguments(declared.writes, bound, declared.name)
+    return _of_form(declared, call, batch=None, reads=reads, writes=writes)
 
 
-def _parameters(call: Callable[..., Any], declared: Function) -> tuple[Parameter, ...]:
-    parameters: tuple[Parameter, ...] = interface_of(call, declared.name, asks_model=declared.asks_model)[
-        "parameters"
-    ]
-    return parameters
+def _of_form(declared: Function, call: Callable[..., Any], **changed: Any) -> Function:
+    """What is declared of a function, for a form of it with parameters of its own."""
+    parameters = interface_of(call, declared.name, asks_model=declared.asks_model)["parameters"]
+    return replace(declared, call=call, parameters=parameters, **changed)
 
 
 def _bound(call: Callable[..., Any], owner: object, declared: Function | None) -> Function | None:
     """What is declared of a method, for its object: the declaration itself knows nothing of it."""
-    by_class = getattr(type(owner), _EFFECTS) if is_stateful(type(owner)) else None
+    stateful_class = is_stateful(type(owner))
     if declared is None:
-        if by_class is None:
+        if not stateful_class:
             return None
         declared = declaration_of(call)
+    by_class = stateful_class and not (declared.reads or declared.writes or declared.effects)
+    reads, writes = getattr(type(owner), _EFFECTS) if by_class else (declared.reads, declared.writes)
     batch = None if declared.batch is None else declared.batch.bound(owner)
-    bound = replace(declared, call=call, batch=batch, parameters=_parameters(call, declared))
-    if declared.reads or declared.writes or declared.effects:
-        by_class = None
-    if by_class is not None:
-        bound = replace(bound, reads=by_class.reads, writes=by_class.writes)
+    bound = _of_form(declared, call, batch=batch, reads=reads, writes=writes)
     refuse_unknown(bound, with_object=True)
     refuse_unsafe_retries(bound)
-    reads = _of_object(bound.reads, owner, bound.name)
-    writes = _of_object(bound.writes, owner, bound.name)
-    if by_class is not None or (reads, writes) != (bound.reads, bound.writes):
+    reads = _of_object(reads, owner, bound.name)
+    writes = _of_object(writes, owner, bound.name)
+    if by_class or (reads, writes) != (bound.reads, bound.writes):
         _refuse_copies(declared)
     return replace(bound, reads=reads, writes=writes)
 
