@@ -79,9 +79,9 @@ def literal_of(value: Any, depth: int = 0) -> Any:
             return value.decode()
         except UnicodeDecodeError:
             raise NoLiteral from None
-    if _is(value, "datetime", "date") or _is(value, "datetime", "time"):
+    if is_a(value, "datetime", "date") or is_a(value, "datetime", "time"):
         return value.isoformat()
-    if isinstance(value, PurePath) or any(_is(value, *kind) for kind in _BY_TEXT):
+    if isinstance(value, PurePath) or any(is_a(value, *kind) for kind in _BY_TEXT):
         return str(value)
     return _object_literal(value, depth)
 
@@ -100,7 +100,7 @@ def _key(key: Any) -> Any:
     raise NoLiteral
 
 
-def _is(value: object, module: str, name: str) -> bool:
+def is_a(value: object, module: str, name: str) -> bool:
     """Whether a value is of a class, of which the module needn't be imported to know."""
     found = getattr(sys.modules.get(module), name, None)
     return isinstance(found, type) and isinstance(value, found)
@@ -109,14 +109,14 @@ def _is(value: object, module: str, name: str) -> bool:
 def _object_literal(value: Any, depth: int) -> Any:
     """What is made of fields, by the keys that these are passed by: they needn't be those it is dumped with."""
     kind = type(value)
-    if _is(value, "pydantic", "BaseModel"):
+    if is_a(value, "pydantic", "BaseModel"):
         depth += 1
         if getattr(kind, "__pydantic_root_model__", False):
             return literal_of(value.root, depth)
         names = list(kind.model_fields)
     elif dataclasses.is_dataclass(kind):
         names = [item.name for item in dataclasses.fields(kind) if item.init]
-    elif _is(value, "datetime", "timedelta") and "pydantic_core" in sys.modules:
+    elif is_a(value, "datetime", "timedelta") and "pydantic_core" in sys.modules:
         return sys.modules["pydantic_core"].to_jsonable_python(value)
     else:
         raise NoLiteral

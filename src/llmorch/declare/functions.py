@@ -12,13 +12,7 @@ from functools import cached_property
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from llmorch.declare.callables import (
-    is_async,
-    is_async_generator,
-    is_generator,
-    name_of,
-    owner_of,
-)
+from llmorch.declare.callables import is_async, is_async_generator, is_generator, name_of, owner_of
 from llmorch.declare.interfaces import interface_of, is_own_iterator
 from llmorch.declare.options import (
     KEPT,

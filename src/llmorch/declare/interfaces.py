@@ -6,7 +6,6 @@ not know what a function is once it is declared.
 
 from __future__ import annotations
 
-import sys
 import types
 import typing
 from collections import abc
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.declare import role
 from llmorch.declare.callables import docstring, is_async, is_generator, is_pythons, unfit
-from llmorch.declare.defaults import MADE
+from llmorch.declare.defaults import MADE, is_a
 from llmorch.declare.parameters import Parameter
 from llmorch.declare.signatures import UnknownType, Unreadable, parameters_of, returned_by, with_field
 from llmorch.errors import FunctionError
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 _ITERATED = (abc.Iterator, abc.Generator, abc.Iterable)
 _ITERATED_ASYNC = (abc.AsyncIterator, abc.AsyncGenerator, abc.AsyncIterable)
+_FIELD = ("pydantic.fields", "FieldInfo")
 _NAMES_ONLY = "and a plan passes every argument by its name"
 _CALLING = "offer a function that calls it and has named parameters, as in def look_up(name: str): ..."
 
@@ -86,7 +86,7 @@ def _parameter(item: inspect.Parameter, described: dict[str, str]) -> Parameter:
     description = _description_in(annotation)
     annotation, info = _without_default(annotation)
     default, field = item.default, None
-    if _is_field(default):
+    if is_a(default, *_FIELD):
         annotation, description = with_field(annotation, default), description or default.description or ""
         info = info if default.is_required() else default
         default = item.empty
@@ -106,18 +106,12 @@ def _parameter(item: inspect.Parameter, described: dict[str, str]) -> Parameter:
     return made
 
 
-def _is_field(value: object) -> bool:
-    """Whether a value is what ``Field(...)`` returns."""
-    fields = sys.modules.get("pydantic.fields")
-    return fields is not None and isinstance(value, fields.FieldInfo)
-
-
 def _without_default(annotation: Any) -> tuple[Any, Any]:
     """A type whose ``Annotated`` holds a ``Field`` with a default, without that default, and the ``Field``."""
     if typing.get_origin(annotation) is typing.Annotated:
         base, *metadata = typing.get_args(annotation)
         for info in metadata:
-            if _is_field(info) and not info.is_required():
+            if is_a(info, *_FIELD) and not info.is_required():
                 return with_field(base, info, [item for item in metadata if item is not info]), info
     return annotation, None
 
