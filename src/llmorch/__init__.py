@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from llmorch.calls import FunctionCall, Plan
     from llmorch.declare.decorator import function
     from llmorch.declare.functions import Function
-    from llmorch.declare.objects import stateful
-    from llmorch.declare.offered import methods_of
+    from llmorch.declare.offered import methods_of, stateful
     from llmorch.errors import (
         CallError,
         FunctionError,
@@ -81,7 +80,7 @@ _HOMES = {
     "parse": "plan",
     "render": "plan",
     "simulate": "runtime.simulate",
-    "stateful": "declare.objects",
+    "stateful": "declare.offered",
 }
 
 __all__ = [

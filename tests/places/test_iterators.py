@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llmorch.declare.batch import Batch
-from llmorch.declare.functions import Function
+from llmorch.declare.functions import Batch, Function
 from llmorch.errors import CallError
 from llmorch.places import iterators
 from llmorch.places.failure import LATE

@@ -47,8 +47,7 @@ def orchestrator_for(
 
 def _offered(sources: list[str] | None) -> list[Function]:
     """Every decorated function of the named files and modules."""
-    from llmorch.declare.objects import is_stateful
-    from llmorch.declare.offered import declared_by
+    from llmorch.declare.offered import declared_by, is_stateful
     from llmorch.places.files import load_file, load_module
 
     offered: dict[int, Function] = {}

@@ -24,7 +24,7 @@ from typing import Any
 _DESCRIPTORS = (MethodDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType)
 _MANAGERS = ("contextmanager.<locals>.helper", "asynccontextmanager.<locals>.helper")
 _BY_FIRST_ARGUMENT = "singledispatch"
-_OBJECT_NAMES = ("self", "cls")
+OBJECT_NAMES = ("self", "cls")
 _CLASS_DOCSTRINGS = frozenset(
     inspect.cleandoc(kind.__doc__ or "")
     for kind in (partial, partialmethod, FunctionType, MethodType, object, type)
@@ -115,13 +115,14 @@ def docstring(call: object) -> str:
         return _of_class(call) or _of_function(call.__dict__.get("__init__"))
     if inspect.isroutine(call):
         said = inspect.getdoc(call) or ""
-        return _wrapped_docstring(call) if said and _is_its_class(said, call) else said
-    own = attribute(call, "__doc__")
-    if isinstance(own, str):
+        if not (said and _is_its_class(said, call)):
+            return said
+    elif isinstance(own := attribute(call, "__doc__"), str):
         return inspect.cleandoc(own)
-    if is_pythons(type(call)):
-        return _wrapped_docstring(call)
-    return _of_function(code_of(call)) or _of_class(type(call))
+    elif not is_pythons(type(call)):
+        return _of_function(code_of(call)) or _of_class(type(call))
+    wrapped = attribute(call, "__wrapped__")
+    return "" if wrapped is None else docstring(wrapped)
 
 
 def _is_its_class(said: str, call: object) -> bool:
@@ -135,11 +136,6 @@ def _is_its_class(said: str, call: object) -> bool:
         if not isinstance(call, partial | FunctionType):
             break
     return False
-
-
-def _wrapped_docstring(call: object) -> str:
-    wrapped = attribute(call, "__wrapped__")
-    return "" if wrapped is None else docstring(wrapped)
 
 
 def _of_function(found: object) -> str:
@@ -165,32 +161,25 @@ def is_pythons(found: type) -> bool:
     return found.__module__.partition(".")[0] in sys.stdlib_module_names and found.__module__ != "__main__"
 
 
-def without_object(call: object) -> str | None:
+def without_object(call: object, depth: int = 0) -> str | None:
     """The dotted name of a method that was taken from its class, and so lacks its object."""
     if isinstance(call, partial):
-        bound = call.args or any(name in call.keywords for name in _OBJECT_NAMES)
-        return None if bound else without_object(call.func)
+        bound = call.args or any(name in call.keywords for name in OBJECT_NAMES)
+        return None if bound else without_object(call.func, depth)
     if isinstance(call, MethodType):
         return None
     if (late := bound_late(call)) is not None:
         return str(getattr(late.func, "__qualname__", name_of(late)))
-    return _of_wrapped(call, 0)
-
-
-def _of_wrapped(call: object, depth: int) -> str | None:
-    wrapped, code = attribute(call, "__wrapped__"), code_of(call)
+    written, wrapped, code = call, attribute(call, "__wrapped__"), code_of(call)
     # Whether a wrapper takes more than it names itself; one in C always does.
     takes_more = not isinstance(code, FunctionType) or bool(code.__code__.co_flags & inspect.CO_VARKEYWORDS)
-    found = None
     if wrapped is not None and takes_more and depth < _DEPTH:
         # It is given what the wrapped one takes, and so lacks what that lacks.
-        if isinstance(wrapped, partial | MethodType):
-            return without_object(wrapped)
-        found = _of_wrapped(wrapped, depth + 1)
-    else:
-        wrapped = None
-    written = call if isinstance(call, FunctionType) else wrapped
-    return found or (_dotted(call, written) if isinstance(written, FunctionType) else None)
+        found = without_object(wrapped, depth + 1)
+        if found is not None or isinstance(wrapped, partial | MethodType):
+            return found
+        written = call if isinstance(call, FunctionType) else wrapped
+    return _dotted(call, written) if isinstance(written, FunctionType) else None
 
 
 def _dotted(call: object, written: FunctionType) -> str | None:
@@ -201,7 +190,7 @@ def _dotted(call: object, written: FunctionType) -> str | None:
     around, dotted, code = class_around(written), ".".join(path[-2:]), written.__code__
     if isinstance(around, type) and around.__dict__.get(path[-1]) is call:
         return dotted
-    return dotted if code.co_argcount and code.co_varnames[0] in _OBJECT_NAMES else None
+    return dotted if code.co_argcount and code.co_varnames[0] in OBJECT_NAMES else None
 
 
 def class_around(function: object) -> Any:

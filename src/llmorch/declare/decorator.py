@@ -1,25 +1,35 @@
-"""The decorator ``@function``: what it takes, and where it leaves what was said.
+"""The decorators ``@function`` and ``@search.batch``: what they take, and where they leave what was said.
 
-This module must not know what a declaration says, nor what it is good for.
+A batch form is one call in the place of several of a function. This module must not know what a
+declaration is good for, nor which calls go together.
 """
 
 from __future__ import annotations
 
+import inspect
+from contextlib import suppress
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
-from llmorch.declare.batch import attach
-from llmorch.declare.functions import DECLARATION, declaration_of
+from llmorch.declare.callables import OBJECT_NAMES, name_of
+from llmorch.declare.functions import BATCH_SIZE, DECLARATION, Batch, declaration_of
+from llmorch.declare.text import brief
+from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Unpack
 
-    from llmorch.declare.batch import DeclaredFunction
+    from llmorch.declare.functions import Function
     from llmorch.declare.options import Options
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_FORM = "__llmorch_batch_of__"
 
 
 class Carrier:
@@ -35,6 +45,106 @@ class Carrier:
 
     def __repr__(self) -> str:
         return f"<offered: {self.__wrapped__!r}>"
+
+
+class BatchDecorator:
+    """What ``search.batch`` is: a decorator that declares the batch form of ``search``."""
+
+    def __init__(self, single: Callable[..., Any], declared: Function) -> None:
+        self.declared: Batch | None = None
+        self._name = declared.name
+        self._asks_model = declared.asks_model
+        self._of_object = _takes_object(single)
+
+    @overload
+    def __call__(self, form: F, /) -> F: ...
+    @overload
+    def __call__(self, /, *, size: int = BATCH_SIZE) -> Callable[[F], F]: ...
+    def __call__(self, form: F | None = None, /, *, size: int = BATCH_SIZE) -> F | Callable[[F], F]:
+        """Declare the batch form, which itself stays as it is.
+
+        It takes a list of mappings, one for each call, of all parameters to their values,
+        and returns a list of as many results in the same order; in the place of a result
+        there may be an exception, of which that call alone fails. At most ``size`` calls
+        go together. Raises ``FunctionError`` for a form that can't be.
+        """
+
+        def declare(target: F) -> F:
+            written: Any = target.__func__ if isinstance(target, staticmethod | classmethod) else target
+            self.declared = self._read(written, size)
+            setattr(written, _FORM, self._name)
+            return target
+
+        return declare if form is None else declare(form)
+
+    def _read(self, form: Callable[..., Any], size: int) -> Batch:
+        of = f"{self._name}: its batch form"
+        if self._asks_model:
+            raise FunctionError(f"{self._name}: a function that asks the model has no batch form")
+        if self.declared is not None:
+            raise FunctionError(f"{of} is declared already: {name_of(self.declared.call)}")
+        if isinstance(size, bool) or not isinstance(size, int) or size < 2:
+            raise FunctionError(
+                f"{of} takes a whole number of calls, 2 or more, as its size, not {brief(size)}"
+            )
+        if not inspect.isfunction(form):
+            raise FunctionError(f"{of} is a function written with def, not a {type(form).__name__}")
+        of = f"{of}, {name_of(form)},"
+        if inspect.isgeneratorfunction(form) or inspect.isasyncgenfunction(form):
+            raise FunctionError(f"{of} can't be a generator; return a list")
+        parameters = list(inspect.signature(form).parameters.values())
+        mine = parameters[1:] if self._of_object else parameters
+        if (self._of_object and (not parameters or parameters[0].name not in OBJECT_NAMES)) or len(mine) != 1:
+            takes = "self and one parameter" if self._of_object else "one parameter"
+            names = ", ".join(parameter.name for parameter in parameters) or "none"
+            raise FunctionError(f"{of} takes {takes}, the list of calls, not {names}")
+        only = mine[0]
+        if only.kind not in (only.POSITIONAL_OR_KEYWORD, only.KEYWORD_ONLY):
+            raise FunctionError(f"{of} takes one parameter that has a name, not {only}")
+        return Batch(form, only.name, size, self._of_object)
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        # A function that is sent to another process by value takes its attributes along.
+        return type(None), ()
+
+
+class DeclaredFunction(Protocol[P, R_co]):
+    """A function that is offered to plans: itself, and what declares its batch form."""
+
+    __name__: str
+    __qualname__: str
+
+    @property
+    def batch(self) -> BatchDecorator: ...
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+    @overload
+    def __get__(self, owner: None, kind: type, /) -> DeclaredFunction[P, R_co]: ...
+    @overload
+    def __get__(
+        self: DeclaredFunction[Concatenate[Any, Q], R_co], owner: object, kind: type | None = None, /
+    ) -> DeclaredFunction[Q, R_co]: ...
+
+
+def batch_of(target: object) -> Batch | None:
+    """The batch form that was declared for a function, or for what a decorator made of it."""
+    batching = getattr(target, "batch", None)
+    return batching.declared if isinstance(batching, BatchDecorator) else None
+
+
+def single_of(target: object) -> str | None:
+    """The name of the function whose batch form this is."""
+    name = getattr(target, _FORM, None)
+    return name if isinstance(name, str) else None
+
+
+def _takes_object(single: Callable[..., Any]) -> bool:
+    """Whether a function is written in the body of a class, and takes its object or its class first."""
+    if not inspect.isfunction(single):  # what is bound, or no function, has its object
+        return False
+    code = inspect.unwrap(single).__code__
+    return bool(code.co_argcount) and code.co_varnames[0] in OBJECT_NAMES
 
 
 @overload
@@ -94,9 +204,9 @@ def function(call: Callable[..., Any] | None = None, /, **options: Unpack[Option
         except (AttributeError, TypeError):
             target = Carrier(target)
             setattr(target, DECLARATION, declared)
-        if not isinstance(target, type):
-            no_batch = "a function that asks the model has no batch form" if declared.asks_model else ""
-            attach(target, declared.name, refused=no_batch)
+        if not isinstance(target, type) and isinstance(getattr(target, "batch", None), BatchDecorator | None):
+            with suppress(AttributeError):  # of an object that has a property of that name
+                target.batch = BatchDecorator(target, declared)
         return target
 
     return declare if call is None else declare(call)

@@ -13,10 +13,9 @@ import sys
 from collections import deque
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeAlias
 
-from llmorch.declare.fields import path_of
-
+Path: TypeAlias = tuple[str | int, ...]
 MAX_ITEMS = 50
 MAX_DEPTH = 5
 MAX_TEXT = 10_000
@@ -80,9 +79,9 @@ def literal_of(value: Any, depth: int = 0) -> Any:
             return value.decode()
         except UnicodeDecodeError:
             raise NoLiteral from None
-    if _is(value, "datetime", "date") or _is(value, "datetime", "time"):
+    if is_a(value, "datetime", "date") or is_a(value, "datetime", "time"):
         return value.isoformat()
-    if isinstance(value, PurePath) or any(_is(value, *kind) for kind in _BY_TEXT):
+    if isinstance(value, PurePath) or any(is_a(value, *kind) for kind in _BY_TEXT):
         return str(value)
     return _object_literal(value, depth)
 
@@ -101,7 +100,7 @@ def _key(key: Any) -> Any:
     raise NoLiteral
 
 
-def _is(value: object, module: str, name: str) -> bool:
+def is_a(value: object, module: str, name: str) -> bool:
     """Whether a value is of a class, of which the module needn't be imported to know."""
     found = getattr(sys.modules.get(module), name, None)
     return isinstance(found, type) and isinstance(value, found)
@@ -110,14 +109,14 @@ def _is(value: object, module: str, name: str) -> bool:
 def _object_literal(value: Any, depth: int) -> Any:
     """What is made of fields, by the keys that these are passed by: they needn't be those it is dumped with."""
     kind = type(value)
-    if _is(value, "pydantic", "BaseModel"):
+    if is_a(value, "pydantic", "BaseModel"):
         depth += 1
         if getattr(kind, "__pydantic_root_model__", False):
             return literal_of(value.root, depth)
         names = list(kind.model_fields)
     elif dataclasses.is_dataclass(kind):
         names = [item.name for item in dataclasses.fields(kind) if item.init]
-    elif _is(value, "datetime", "timedelta") and "pydantic_core" in sys.modules:
+    elif is_a(value, "datetime", "timedelta") and "pydantic_core" in sys.modules:
         return sys.modules["pydantic_core"].to_jsonable_python(value)
     else:
         raise NoLiteral
@@ -163,3 +162,25 @@ def same_literal(one: Any, other: Any) -> bool:
     if isinstance(one, list):
         return len(one) == len(other) and all(map(same_literal, one, other))
     return bool(one == other)
+
+
+def path_of(name: str, alias: Any, config: Mapping[str, Any]) -> Path:
+    """The keys that lead to a field's value, mostly one, decided as pydantic does.
+
+    A field is passed by its name, by its alias, or as a part of what another key holds.
+    """
+    if not alias or config.get("validate_by_alias") is False:
+        return (name,)
+    if isinstance(alias, str):
+        return (alias,)
+    ways = alias.convert_to_aliases() if hasattr(alias, "convert_to_aliases") else alias
+    paths = ways if isinstance(ways[0], list) else [ways]
+    for path in paths:
+        if len(path) == 1:
+            return (path[0],)
+    return (name,) if is_by_name(config) else tuple(paths[0])
+
+
+def is_by_name(config: Mapping[str, Any]) -> bool:
+    """Whether a field is found under its name, whatever its alias is."""
+    return bool(config.get("validate_by_name") or config.get("populate_by_name"))

@@ -9,15 +9,10 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from llmorch.declare.callables import (
-    is_async,
-    is_async_generator,
-    is_generator,
-    name_of,
-    owner_of,
-)
+from llmorch.declare.callables import is_async, is_async_generator, is_generator, name_of, owner_of
 from llmorch.declare.interfaces import interface_of, is_own_iterator
 from llmorch.declare.options import (
     KEPT,
@@ -28,7 +23,7 @@ from llmorch.declare.options import (
     refuse_name,
     refuse_unknown_options,
 )
-from llmorch.declare.parameters import Parameter, schema_of
+from llmorch.declare.parameters import Parameter
 from llmorch.declare.resources import CPU, GPU_MEMORY, amount_text
 from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
@@ -37,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Unpack
 
-    from llmorch.declare.batch import Batch
     from llmorch.declare.options import Options
     from llmorch.declare.prompt_text import PromptText
     from llmorch.declare.resources import Rate
@@ -55,6 +49,25 @@ __all__ = [
 
 SELF = "self"
 DECLARATION = "__llmorch_function__"
+BATCH_SIZE = 64
+"""Calls in one batch where the author doesn't say how many."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What makes several calls of a function as one: ``call``, by its only ``parameter``.
+
+    At most ``size`` calls go together. ``of_object`` says that it takes the object first.
+    """
+
+    call: Callable[..., Any]
+    parameter: str
+    size: int = BATCH_SIZE
+    of_object: bool = False
+
+    def bound(self, owner: object) -> Batch:
+        """The form of a method, for its object."""
+        return replace(self, call=MethodType(self.call, owner), of_object=False) if self.of_object else self
 
 
 @dataclass(frozen=True)
@@ -199,7 +212,17 @@ class Function:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the function's arguments, one object."""
-        return schema_of(self.parameters, max(self.documented, len(self.description)))
+        from llmorch.declare.schema_text import trimmed
+
+        own = {item.name: item.schema for item in self.parameters}
+        properties, definitions = trimmed(own, self._written)
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": [*self.required],
+            "additionalProperties": False,
+            **({"$defs": definitions} if definitions else {}),
+        }
 
     @cached_property
     def prompt_text(self) -> PromptText:
@@ -212,8 +235,13 @@ class Function:
             self.parameters,
             self.returns,
             self.returns_description,
-            max(self.documented, len(self.description)),
+            self._written,
         )
+
+    @property
+    def _written(self) -> int:
+        """Characters that its author wrote of it."""
+        return max(self.documented, len(self.description))
 
     @property
     def signature(self) -> str:
@@ -233,11 +261,15 @@ def declaration_of(call: Callable[..., Any], **options: Unpack[Options]) -> Func
     asks_model = said.get("asks_model", False)
     interface = interface_of(call, name, asks_model=asks_model)
     if said.pop("pure", False):
-        said["effects"] = _pure(name, said)
+        if said.get("effects") == "unknown":
+            raise FunctionError(f"{name}: it is either pure or its effects are unknown")
+        if said.get("reads") or said.get("writes"):
+            raise FunctionError(f"{name}: it is either pure or touches what reads and writes say")
+        said["effects"] = "none"
     if "retry_on" in said and not said.get("retries"):
         raise FunctionError(f"{name}: retry_on does nothing without retries; write retries=3")
     said["declared"] = "kind" in said
-    said = vars(interface) | _with_process(name, said)
+    said = interface | _with_process(name, said)
     declared = Function(name, call, **said)
     if declared.effects is not None and (declared.reads or declared.writes):
         raise FunctionError(f"{name}: effects are either {declared.effects} or said by reads and writes")
@@ -266,8 +298,7 @@ def refuse_self(name: str) -> None:
 def refuse_unknown(declared: Function, *, with_object: bool = False) -> None:
     """Raise ``FunctionError`` for a pattern that names no parameter, nor the object of a method."""
     known = {parameter.name for parameter in declared.parameters} | ({SELF} if with_object else set())
-    refuse_braces(declared.name, "reads", declared.reads, known)
-    refuse_braces(declared.name, "writes", declared.writes, known)
+    refuse_braces(declared.name, declared.reads, declared.writes, known)
 
 
 def refuse_unsafe_retries(declared: Function) -> None:
@@ -278,14 +309,6 @@ def refuse_unsafe_retries(declared: Function) -> None:
             f"{declared.name}: a retry may do {effect} twice; leave retries out, or declare idempotent=True "
             "if a second time does no harm"
         )
-
-
-def _pure(name: str, said: Mapping[str, Any]) -> Effects:
-    if said.get("effects") == "unknown":
-        raise FunctionError(f"{name}: it is either pure or its effects are unknown")
-    if said.get("reads") or said.get("writes"):
-        raise FunctionError(f"{name}: it is either pure or touches what reads and writes say")
-    return "none"
 
 
 def _with_process(name: str, said: dict[str, Any]) -> dict[str, Any]:

@@ -9,49 +9,41 @@ from __future__ import annotations
 import types
 import typing
 from collections import abc
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmorch.declare.annotations import UnknownType
+from llmorch.declare import role
 from llmorch.declare.callables import docstring, is_async, is_generator, is_pythons, unfit
-from llmorch.declare.defaults import MADE
-from llmorch.declare.fields import default_in, description_in, is_field, with_field, without_default
+from llmorch.declare.defaults import MADE, is_a
 from llmorch.declare.parameters import Parameter
-from llmorch.declare.role import only_calls
-from llmorch.declare.signatures import Unreadable, parameters_of, returned_by
+from llmorch.declare.signatures import UnknownType, Unreadable, parameters_of, returned_by, with_field
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable, Sequence
 
-    from docstring_parser import Docstring
-
-_ITERATED = (
-    *(abc.Iterator, abc.Generator, abc.Iterable),
-    *(abc.AsyncIterator, abc.AsyncGenerator, abc.AsyncIterable),
-)
+_ITERATED = (abc.Iterator, abc.Generator, abc.Iterable)
+_ITERATED_ASYNC = (abc.AsyncIterator, abc.AsyncGenerator, abc.AsyncIterable)
+_FIELD = ("pydantic.fields", "FieldInfo")
 _NAMES_ONLY = "and a plan passes every argument by its name"
 _CALLING = "offer a function that calls it and has named parameters, as in def look_up(name: str): ..."
 
 
-@dataclass(frozen=True)
-class Interface:
-    """What a callable says of itself; its docstring has ``documented`` characters."""
+def interface_of(call: Callable[..., Any], name: str, *, asks_model: bool = False) -> dict[str, Any]:
+    """What a callable says of itself, as fields of a ``Function``. Raises ``FunctionError``.
 
-    description: str
-    parameters: tuple[Parameter, ...]
-    returns: Any
-    returns_description: str
-    documented: int
+    Its docstring may be in Google's, NumPy's or the reST style.
+    """
+    import docstring_parser
 
-
-def interface_of(call: Callable[..., Any], name: str, *, asks_model: bool = False) -> Interface:
-    """Read a callable's signature and docstring (Google, NumPy or reST). Raises ``FunctionError``."""
     if reason := unfit(call):
         raise FunctionError(f"{name}: {reason}")
     text = docstring(call)
-    doc = _parsed(text)
+    try:
+        doc = docstring_parser.parse(text)
+    except docstring_parser.ParseError:
+        doc = docstring_parser.Docstring()
+        doc.short_description = text
     described = {parameter.arg_name: parameter.description or "" for parameter in doc.params}
     try:
         parameters = tuple(_parameter(item, described) for item in _named(parameters_of(call)))
@@ -59,13 +51,13 @@ def interface_of(call: Callable[..., Any], name: str, *, asks_model: bool = Fals
         raise FunctionError(f"{name}: {error}; offer a function written with def that calls it") from None
     except FunctionError as error:
         raise FunctionError(f"{name}: {error}") from None
-    return Interface(
-        description="\n\n".join(part for part in (doc.short_description, doc.long_description) if part),
-        parameters=parameters,
-        returns=_returned(call, asks_model=asks_model),
-        returns_description=(doc.returns.description or "") if doc.returns else "",
-        documented=len(text),
-    )
+    return {
+        "description": "\n\n".join(part for part in (doc.short_description, doc.long_description) if part),
+        "parameters": parameters,
+        "returns": _returned(call, asks_model=asks_model),
+        "returns_description": (doc.returns.description or "") if doc.returns else "",
+        "documented": len(text),
+    }
 
 
 def _named(taken: Sequence[inspect.Parameter]) -> list[inspect.Parameter]:
@@ -84,17 +76,6 @@ def _named(taken: Sequence[inspect.Parameter]) -> list[inspect.Parameter]:
     return named
 
 
-def _parsed(text: str) -> Docstring:
-    import docstring_parser
-
-    try:
-        return docstring_parser.parse(text)
-    except docstring_parser.ParseError:
-        doc = docstring_parser.Docstring()
-        doc.short_description = text
-        return doc
-
-
 def _parameter(item: inspect.Parameter, described: dict[str, str]) -> Parameter:
     annotation = Any
     if item.annotation is not item.empty:
@@ -102,27 +83,47 @@ def _parameter(item: inspect.Parameter, described: dict[str, str]) -> Parameter:
             annotation = item.annotation.resolved()
         except UnknownType as error:
             raise FunctionError(f"parameter {item.name}: its type: {error}") from None
-    description = description_in(annotation)
-    annotation, field = without_default(annotation)
-    default = item.default
-    if is_field(default):
+    description = _description_in(annotation)
+    annotation, info = _without_default(annotation)
+    default, field = item.default, None
+    if is_a(default, *_FIELD):
         annotation, description = with_field(annotation, default), description or default.description or ""
-        field = default_in(default) or field
+        info = info if default.is_required() else default
         default = item.empty
-    required = default is item.empty and field is None
-    if default is item.empty:
-        default = None if field is None else MADE if field.factory is not None else field.value
+    if info is not None and default is item.empty:
+        default = info.default if info.default_factory is None else MADE
+        field = info
     made = Parameter(
         name=item.name,
         annotation=annotation,
-        required=required,
-        default=default,
+        required=default is item.empty,
+        default=None if default is item.empty else default,
         description=description or described.get(item.name, ""),
         field=field,
     )
-    if not only_calls():
+    if not role.only_calls:
         made.check_type()
     return made
+
+
+def _without_default(annotation: Any) -> tuple[Any, Any]:
+    """A type whose ``Annotated`` holds a ``Field`` with a default, without that default, and the ``Field``."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        base, *metadata = typing.get_args(annotation)
+        for info in metadata:
+            if is_a(info, *_FIELD) and not info.is_required():
+                return with_field(base, info, [item for item in metadata if item is not info]), info
+    return annotation, None
+
+
+def _description_in(annotation: Any) -> str:
+    """What an ``Annotated`` says in words: a text, a ``Doc``, or a ``Field``'s description."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        for item in typing.get_args(annotation)[1:]:
+            for text in (item, getattr(item, "documentation", None), getattr(item, "description", None)):
+                if isinstance(text, str) and text.strip():
+                    return text
+    return ""
 
 
 def _returned(call: Callable[..., Any], *, asks_model: bool) -> Any:
@@ -140,7 +141,7 @@ def _returned(call: Callable[..., Any], *, asks_model: bool) -> Any:
         return args[-1] if args else Any
     if asks_model and is_generator(call):
         return Any
-    if kind in _ITERATED:
+    if kind in _ITERATED or kind in _ITERATED_ASYNC:
         item = args[0] if args else Any
         return list if item is Any else list[item]  # type: ignore[valid-type]
     return annotation

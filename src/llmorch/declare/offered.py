@@ -1,21 +1,23 @@
 """What is offered to plans: functions by name, from whatever a person hands over.
 
-Decides what an object stands for: itself, the methods of a stateful object, a plain
-callable, or the model. It must not know how a declaration is read.
+Decides what an object stands for: itself, the methods of an object whose class is ``@stateful``, a
+plain callable, or the model; and how an object is named among the things that calls touch. It must
+not know how a declaration is read.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial, partialmethod
-from types import MethodType
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePath
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, TypeVar, overload
 
-from llmorch.declare import callables, objects
-from llmorch.declare.batch import batch_of, single_of
-from llmorch.declare.decorator import Carrier
+from llmorch.declare import callables
+from llmorch.declare.decorator import Carrier, batch_of, single_of
 from llmorch.declare.functions import (
     DECLARATION,
     SELF,
@@ -26,16 +28,71 @@ from llmorch.declare.functions import (
     refuse_unsafe_retries,
 )
 from llmorch.declare.interfaces import interface_of
+from llmorch.declare.options import read_option, refuse_braces
 from llmorch.declare.parameters import Parameter
 from llmorch.declare.resources import shortage
 from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from llmorch.declare.functions import Kind
     from llmorch.declare.resources import Supply
+
+C = TypeVar("C", bound=type[Any])
+
+_EFFECTS = "__llmorch_stateful__"
+_ARGUMENT = re.compile(r"\{(\w+)\}")
+_OBJECT = re.compile(r"\{self(?:\.(\w+))?\}")
+
+
+class _ClassEffects(NamedTuple):
+    """What a method reads and writes if it doesn't say: patterns that may hold ``{self}``."""
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+
+@overload
+def stateful(declared: C, /) -> C: ...
+@overload
+def stateful(*, reads: Sequence[str] = (), writes: Sequence[str] = ()) -> Callable[[C], C]: ...
+def stateful(
+    declared: C | None = None, /, *, reads: Sequence[str] = (), writes: Sequence[str] = ()
+) -> C | Callable[[C], C]:
+    """Say of a class that its objects have a state, which their methods read and write.
+
+    An object, or single bound methods of it, can then be offered to an ``Orchestrator``.
+    Calls of one object's methods keep the plan's order, those of two objects run together.
+    A method that touches less, or something else, says so: ``@function(reads=["{self}"])``
+    only reads, ``@function(effects="none")`` needs nothing that changes. ``{self}`` stands
+    for a name of the object's own, and ``{self.number}`` for its attribute, as it is when
+    the object is offered.
+
+    ``reads`` and ``writes`` are what every other method touches; where neither is given, it
+    writes ``"{self}*"``, the object and all its parts. Subclasses inherit it. Raises
+    ``FunctionError`` for a declaration that can't be.
+    """
+
+    def declare(target: C) -> C:
+        if not isinstance(target, type):
+            raise FunctionError(f"{brief(target)}: only a class can be stateful")
+        name = target.__name__
+        said = _ClassEffects(read_option(name, "reads", reads), read_option(name, "writes", writes))
+        refuse_braces(name, said.reads, said.writes, ["self"])
+        if not said.reads and not said.writes:
+            said = _ClassEffects((), ("{self}*",))
+        try:
+            setattr(target, _EFFECTS, said)
+        except (AttributeError, TypeError):
+            raise FunctionError(f"{name}: only a class written with class can be stateful") from None
+        return target
+
+    return declare if declared is None else declare(declared)
+
+
+def is_stateful(declared: object) -> TypeGuard[type[Any]]:
+    """Whether this is itself a class with ``@stateful``."""
+    return isinstance(declared, type) and isinstance(getattr(declared, _EFFECTS, None), _ClassEffects)
 
 
 def declared_in(item: object) -> Function | None:
@@ -59,7 +116,7 @@ def declared_in(item: object) -> Function | None:
     if declared.call is call:
         return declared
     # A decorator above ours copied the declaration: what it made is what is called.
-    made = replace(declared, call=call, parameters=_parameters(call, declared))
+    made = _of_form(declared, call)
     refuse_unknown(made, with_object=True)
     return made
 
@@ -96,42 +153,73 @@ def _narrowed(
     call: Callable[..., Any], declared: Function, args: Sequence[Any], keywords: Mapping[str, Any]
 ) -> Function:
     """What is declared of a function, for a form of it in which some arguments are bound."""
-    names = [parameter.name for parameter in declared.parameters]
-    bound = dict(zip(names, args, strict=False)) | dict(keywords)
-    return replace(
-        declared,
-        call=call,
-        batch=None,
-        parameters=_parameters(call, declared),
-        reads=objects.with_arguments(declared.reads, bound, declared.name),
-        writes=objects.with_arguments(declared.writes, bound, declared.name),
-    )
+    bound = dict(zip(declared.by_name, args, strict=False)) | dict(keywords)
+    reads = _with_arguments(declared.reads, bound, declared.name)
+    writes = _with_arguments(declared.writes, bound, declared.name)
+    return _of_form(declared, call, batch=None, reads=reads, writes=writes)
 
 
-def _parameters(call: Callable[..., Any], declared: Function) -> tuple[Parameter, ...]:
-    return interface_of(call, declared.name, asks_model=declared.asks_model).parameters
+def _of_form(declared: Function, call: Callable[..., Any], **changed: Any) -> Function:
+    """What is declared of a function, for a form of it with parameters of its own."""
+    parameters = interface_of(call, declared.name, asks_model=declared.asks_model)["parameters"]
+    return replace(declared, call=call, parameters=parameters, **changed)
 
 
 def _bound(call: Callable[..., Any], owner: object, declared: Function | None) -> Function | None:
     """What is declared of a method, for its object: the declaration itself knows nothing of it."""
-    by_class = objects.class_effects(owner)
+    stateful_class = is_stateful(type(owner))
     if declared is None:
-        if by_class is None:
+        if not stateful_class:
             return None
         declared = declaration_of(call)
+    by_class = stateful_class and not (declared.reads or declared.writes or declared.effects)
+    reads, writes = getattr(type(owner), _EFFECTS) if by_class else (declared.reads, declared.writes)
     batch = None if declared.batch is None else declared.batch.bound(owner)
-    bound = replace(declared, call=call, batch=batch, parameters=_parameters(call, declared))
-    if declared.reads or declared.writes or declared.effects:
-        by_class = None
-    if by_class is not None:
-        bound = replace(bound, reads=by_class.reads, writes=by_class.writes)
+    bound = _of_form(declared, call, batch=batch, reads=reads, writes=writes)
     refuse_unknown(bound, with_object=True)
     refuse_unsafe_retries(bound)
-    reads = objects.of_object(bound.reads, owner, bound.name)
-    writes = objects.of_object(bound.writes, owner, bound.name)
-    if by_class is not None or (reads, writes) != (bound.reads, bound.writes):
+    reads = _of_object(reads, owner, bound.name)
+    writes = _of_object(writes, owner, bound.name)
+    if by_class or (reads, writes) != (bound.reads, bound.writes):
         _refuse_copies(declared)
     return replace(bound, reads=reads, writes=writes)
+
+
+def _of_object(said: Iterable[str], owner: object, name: str) -> tuple[str, ...]:
+    """Patterns with the object they are about filled in. ``name`` is the method's, for errors."""
+
+    def filled(found: re.Match[str]) -> str:
+        attribute = found.group(1)
+        if attribute is None:
+            # The bracket ends it: no object's name is the beginning of another's.
+            return f"{type(owner).__name__}({id(owner):x})"
+        try:
+            text = str(getattr(owner, attribute))
+        except Exception as error:  # an attribute may be computed
+            reason = f"{type(error).__name__}: {error}"
+            raise FunctionError(f"{name}: {found.group()} can't be filled in: {reason}") from None
+        if set(text) & set("{}*"):
+            raise FunctionError(f"{name}: {found.group()} is {text!r}; a name has no braces and no *")
+        return text
+
+    return tuple(_OBJECT.sub(filled, pattern) for pattern in said)
+
+
+def _with_arguments(said: Iterable[str], bound: Mapping[str, object], name: str) -> tuple[str, ...]:
+    """Patterns with the arguments filled in that a form of a function has bound. ``name`` is the function's."""
+
+    def filled(found: re.Match[str]) -> str:
+        value = bound.get(found.group(1), found)
+        if value is found:
+            return found.group()
+        if not isinstance(value, str | int | PurePath) or set(str(value)) & set("{}*"):
+            raise FunctionError(
+                f"{name}: {found.group()} of what it reads or writes is bound to a {type(value).__name__}; "
+                "declare what this form of it touches by reads= and writes="
+            )
+        return str(value)
+
+    return tuple(_ARGUMENT.sub(filled, pattern) for pattern in said)
 
 
 def _refuse_copies(declared: Function) -> None:
@@ -158,12 +246,16 @@ def methods_of(owner: object, *, prefix: str = "") -> list[Function]:
     """
     if not isinstance(prefix, str):
         raise FunctionError(f'prefix is a text, as in "first_", not {brief(prefix)}')
-    if objects.class_effects(owner) is None:
+    if not is_stateful(type(owner)):
         raise FunctionError(
             f"{type(owner).__name__}: decorate this class with @stateful to offer the methods of its objects"
         )
     functions = []
-    for name, method in objects.public_methods(owner).items():
+    names = [name for kind in reversed(type(owner).__mro__) for name in vars(kind)]
+    for name in dict.fromkeys(names):
+        if name.startswith("_") or not _is_method(inspect.getattr_static(type(owner), name, None)):
+            continue
+        method = getattr(owner, name)
         declared = None if single_of(method) is not None else declared_in(method)
         if declared is not None:
             # What is bound in part has the name of its function, which has its own.
@@ -173,13 +265,19 @@ def methods_of(owner: object, *, prefix: str = "") -> list[Function]:
     return functions
 
 
+def _is_method(found: object) -> bool:
+    """Whether a class's attribute is a method of its objects: also one with arguments bound, or cached."""
+    cached = hasattr(found, "cache_info") and isinstance(getattr(found, "__wrapped__", None), FunctionType)
+    return isinstance(found, FunctionType | partialmethod) or cached
+
+
 def declared_by(item: object) -> list[Function]:
     """Every function that is declared by this: itself, a decorated callable's, a stateful object's."""
     if isinstance(item, Function):
         return [item]
-    if objects.is_stateful(item):
+    if is_stateful(item):
         raise FunctionError(f"{item.__name__}: offer an object of this class, not the class itself")
-    if objects.class_effects(item) is not None:
+    if is_stateful(type(item)):
         return methods_of(item)
     declared = declared_in(item)
     return [] if declared is None else [declared]

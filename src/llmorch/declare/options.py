@@ -82,7 +82,7 @@ def refuse_name(name: object) -> None:
         )
 
 
-def refuse_braces(name: str, which: str, patterns: Collection[str], known: Collection[str]) -> None:
+def refuse_braces(name: str, reads: Collection[str], writes: Collection[str], known: Collection[str]) -> None:
     """Raise ``FunctionError`` for a pattern of what is read or written that can't be filled in.
 
     ``known`` are the names of parameters; of the object, ``self``, there may be an attribute.
@@ -92,7 +92,8 @@ def refuse_braces(name: str, which: str, patterns: Collection[str], known: Colle
         parameter, attribute = found.groups()
         return "" if parameter in known and (attribute is None or parameter == "self") else found.group()
 
-    for pattern in patterns:
+    for pattern in (*reads, *writes):
+        which = "reads" if pattern in reads else "writes"
         plain = _BRACES.sub(unknown, pattern)
         if "{" in plain or "}" in plain:
             raise FunctionError(

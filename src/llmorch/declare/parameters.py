@@ -11,16 +11,15 @@ import typing
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.defaults import MADE, NoLiteral, literal_default, literal_of, same_literal
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from llmorch.declare.checks import Check
-    from llmorch.declare.fields import FieldDefault
 
 _SCALARS = (str, int, float, bool)
 _CONTAINERS = (list, dict, tuple, set, frozenset)
@@ -32,7 +31,7 @@ _UNCHANGED = (str, bytes, *_CONTAINERS)
 class Parameter:
     """One parameter of a function: its annotation, default and description.
 
-    ``field`` is a default that Python would not fill in itself. ``text`` says how a model reads
+    ``field`` is the ``Field`` with a default that Python would not fill in itself. ``text`` says how a model reads
     its type, where that is not to be seen from the annotation.
     """
 
@@ -41,7 +40,7 @@ class Parameter:
     required: bool = True
     default: Any = None
     description: str = ""
-    field: FieldDefault | None = None
+    field: Any = None
     text: str = ""
 
     @cached_property
@@ -95,9 +94,8 @@ class Parameter:
 
     def made(self) -> Any:
         """The default as a call gets it that leaves the argument out."""
-        if self.field is not None and self.field.factory is not None:
-            return self.field.factory()
-        return self.default
+        factory = getattr(self.field, "default_factory", None)
+        return self.default if factory is None else factory()
 
     @property
     def bare(self) -> Parameter:
@@ -140,12 +138,17 @@ class Parameter:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The parameter's JSON schema; empty where its type has none."""
-        from llmorch.declare.json_schemas import for_tools
+        from llmorch.declare.schema_text import CLASS, OMITTED, rewritten
 
-        schema = for_tools(self.full_schema)
-        if schema and self._none_by_default and not self._takes(None):
-            definitions = {key: schema.pop(key) for key in ("$defs",) if key in schema}
-            schema = {"anyOf": [schema, {"type": "null"}], **definitions}
+        schema: dict[str, Any] = rewritten(
+            self.full_schema, lambda _, node, keyword: OMITTED if keyword == CLASS else node[keyword]
+        )
+        if schema and self._none_by_default:
+            try:
+                self._check.literal(None)
+            except Exception:  # a validator of the user's may raise anything
+                definitions = {key: schema.pop(key) for key in ("$defs",) if key in schema}
+                schema = {"anyOf": [schema, {"type": "null"}], **definitions}
         if self.description:
             schema["description"] = self.description
         with suppress(NoLiteral):
@@ -154,38 +157,13 @@ class Parameter:
                 schema["default"] = default
         return schema
 
-    def _takes(self, literal: object) -> bool:
-        try:
-            self._check.literal(literal)
-        except Exception:  # a validator of the user's may raise anything
-            return False
-        return True
-
-    def _is_default(self, value: object) -> bool:
-        """Whether a value is the default as a model was shown it, which needn't be of the type."""
-        if self.required:
-            return False
-        try:
-            return same_literal(literal_of(self.default), literal_of(value))
-        except NoLiteral:
-            return False
-
     def check(self, literal: object) -> None:
         """Check a literal as JSON is checked: no text for a number, no number for text.
 
         Raises ``ValueError`` with a message of one line.
         """
         if not self._is_right(literal) and not self._is_whole_float(literal):
-            self._validated("literal", literal)
-
-    def _is_right(self, value: object) -> bool:
-        """Whether a value is seen at once to be of the type."""
-        return (self._is_scalar and type(value) is self.annotation) or (
-            value is None and self._none_by_default
-        )
-
-    def _is_whole_float(self, value: object) -> bool:
-        return type(value) is int and self.annotation is float and abs(value) < 2**1023
+            self._validated(self._check.literal, literal)
 
     def mismatches(self, literal: object) -> list[tuple[tuple[int | str, ...], str, str]]:
         """Every place where a literal is not of the type: indices and keys, a kind of error, one line.
@@ -194,14 +172,14 @@ class Parameter:
         """
         from pydantic import ValidationError
 
+        found: Sequence[Any] = ()
         try:
             self._check.literal(literal)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
-            return [(item["loc"], item["type"], _reason(item)) for item in found]
         except Exception:  # ``check`` reports it, where the whole argument is a literal
-            return []
-        return []
+            pass
+        return [(item["loc"], item["type"], _reason(item)) for item in found]
 
     def accept(self, value: object) -> Any:
         """Check a value that has arrived and return it in the annotated type.
@@ -213,23 +191,31 @@ class Parameter:
             return value
         if self._is_whole_float(value):
             return float(typing.cast("int", value))
-        return self._validated("value", value)
+        return self._validated(self._check.value, value)
 
-    def _validated(self, how: Literal["literal", "value"], value: object) -> Any:
-        """What a validation returns, or the default; the first complaint as ``ValueError``, on one line."""
+    def _is_right(self, value: object) -> bool:
+        """Whether a value is seen at once to be of the type."""
+        return (self._is_scalar and type(value) is self.annotation) or (
+            value is None and self._none_by_default
+        )
+
+    def _is_whole_float(self, value: object) -> bool:
+        return type(value) is int and self.annotation is float and abs(value) < 2**1023
+
+    def _validated(self, validate: Callable[[object], Any], value: object) -> Any:
+        """What a validation returns; where it complains, the default, which needn't be of the type, or the reason."""
         from pydantic import ValidationError
 
         try:
-            return self._check.literal(value) if how == "literal" else self._check.value(value)
+            return validate(value)
         except ValidationError as error:
             reason = _reason(error.errors(include_url=False, include_input=False)[0])
-        except FunctionError:
-            raise
         except Exception as error:  # a validator of the user's may raise anything
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        if not self._is_default(value):
-            raise ValueError(reason)
-        return value if self.default is MADE or type(value) is type(self.default) else self.default
+        with suppress(NoLiteral):
+            if not self.required and same_literal(literal_of(self.default), literal_of(value)):
+                return value if self.default is MADE or type(value) is type(self.default) else self.default
+        raise ValueError(reason)
 
 
 def _reason(found: Any) -> str:
@@ -262,18 +248,3 @@ def well_known(annotation: Any) -> bool:
     if origin in _CONTAINERS:
         return all(map(well_known, args))
     return origin in (typing.Union, types.UnionType) and all(map(well_known, args))
-
-
-def schema_of(parameters: Iterable[Parameter], documented: int = 0) -> dict[str, Any]:
-    """The JSON schema of a function's arguments, one object; ``documented`` are the characters of its docstring."""
-    from llmorch.declare.json_schemas import trimmed
-
-    parameters = list(parameters)
-    properties, definitions = trimmed({item.name: item.schema for item in parameters}, documented)
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": [item.name for item in parameters if item.required],
-        "additionalProperties": False,
-        **({"$defs": definitions} if definitions else {}),
-    }

@@ -14,9 +14,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmorch.declare.defaults import NoLiteral, is_literal, literal_default
-from llmorch.declare.json_schemas import merged
 from llmorch.declare.parameters import well_known
-from llmorch.declare.schema_text import DETAILS, SchemaText, default_text, literal_text
+from llmorch.declare.schema_text import DETAILS, SchemaText, default_text, literal_text, merged
 from llmorch.declare.text import shortened
 from llmorch.errors import FunctionError
 
@@ -133,18 +132,16 @@ def returned_text(annotation: Any, detail: Detail, level: int = 0) -> str:
     if origin is typing.Annotated or origin is typing.Final:
         return returned_text(args[0], detail, level)
     if origin is typing.Literal:
-        return " | ".join(
-            literal_text(item.value if isinstance(item, enum.Enum) else item)
-            for item in args[: detail.choices]
-        )
+        values = (item.value if isinstance(item, enum.Enum) else item for item in args[: detail.choices])
+        return " | ".join(map(literal_text, values))
     if origin in (typing.Union, types.UnionType):
         return " | ".join(dict.fromkeys(returned_text(item, detail, level) for item in args))
     if fields := _fields(origin or annotation):
         if level >= min(2, detail.levels):
             return _name(origin or annotation)
-        shown = list(fields.items())[: detail.choices]
-        inner = [f'"{name}": {returned_text(kind, detail, level + 1)}' for name, kind in shown]
-        return f"{{{', '.join([*inner, *(['...'] if len(shown) < len(fields) else [])])}}}"
+        inner = [f'"{name}": {returned_text(kind, detail, level + 1)}' for name, kind in fields.items()]
+        more = ["..."] if len(inner) > detail.choices else []
+        return f"{{{', '.join([*inner[: detail.choices], *more])}}}"
     if args and isinstance(origin, type):
         inner = [
             "..." if item is ... else returned_text(item, detail, level + 1)
@@ -170,10 +167,8 @@ def _fields(kind: Any) -> dict[str, Any]:
     found = getattr(kind, "model_fields", None)
     if isinstance(found, dict) and found:
         computed = getattr(kind, "model_computed_fields", {})
-        return {
-            **{name: info.annotation for name, info in found.items()},
-            **{name: info.return_type for name, info in computed.items()},
-        }
+        types_ = {name: info.annotation for name, info in found.items()}
+        return types_ | {name: info.return_type for name, info in computed.items()}
     names: Iterable[str] = ()
     if dataclasses.is_dataclass(kind):
         names = [item.name for item in dataclasses.fields(kind)]

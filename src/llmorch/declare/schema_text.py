@@ -1,6 +1,7 @@
-"""A JSON schema as a model reads it: keys, values to choose from, bounds, descriptions, in a few words.
+"""A JSON schema as a model is told it: as it is, with no more in it than there is room for, or in a few words.
 
-Decides how much is said at which ``Detail``. It must not know whose parameter it is.
+Decides how much is said at which ``Detail``, and what a definition is called where two types have
+one name. What a plan needs stays: keys, types, choices, bounds. Importing this doesn't import pydantic.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llmorch.declare.text import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
+    from collections.abc import Callable, Iterable, Mapping
 
 CLASS = "x-class"
 """The key of the name of the class that values are of, where that is all that can be said of them."""
@@ -37,6 +37,14 @@ DETAILS = (
 )
 """From all there is to hardly anything."""
 
+MOST = 1_000
+"""Characters of values and descriptions in one tool, beside those of its docstring."""
+EXAMPLES = ("default", "examples", "example")
+OMITTED = object()
+_BY_NAME = ("properties", "$defs", "patternProperties", "dependentSchemas")
+_VALUES = (*EXAMPLES, "enum", "const", "required", "discriminator")
+"""Keywords with values in which there is no schema."""
+_TITLE = 80
 _NAMES = {
     "string": "str",
     "integer": "int",
@@ -101,8 +109,8 @@ class SchemaText(NamedTuple):
             return self._choices([literal_text(schema["const"])], said)
         if "enum" in schema:
             return self._choices(map(literal_text, schema["enum"]), said)
-        notes = [*_bounds(schema), *([said] if said else [])]
-        return f"{self._plain(schema)} ({'; '.join(notes)})" if notes else self._plain(schema)
+        notes = "; ".join(note for note in (_bounds(schema), said) if note)
+        return f"{self._plain(schema)} ({notes})" if notes else self._plain(schema)
 
     def _choices(self, ways: Iterable[str], said: str) -> str:
         """Some of several choices; None, which is short and matters, in any case."""
@@ -140,13 +148,12 @@ class SchemaText(NamedTuple):
             return "dict"
         inner = self._replace(level=self.level + 1)
         needed = schema.get("required", ())
-        fields = {name: inner._field(name, item, name in needed) for name, item in properties.items()}
-        optional = [text for text in fields.values() if " = " in text]
+        fields = [inner._field(name, item, name in needed) for name, item in properties.items()]
+        optional = [text for text in fields if " = " in text]
         room = max(0, self.detail.choices - len(fields) + len(optional))
         if len(optional) > room:
-            shown = [text for text in fields.values() if " = " not in text]
-            return f"{{{', '.join([*shown, *optional[:room], '...'])}}}"
-        return f"{{{', '.join(fields.values())}}}"
+            fields = [*(text for text in fields if " = " not in text), *optional[:room], "..."]
+        return f"{{{', '.join(fields)}}}"
 
     def _field(self, name: str, schema: Mapping[str, Any], required: bool) -> str:
         said = shortened(str(schema.get("description", "")), self.detail.description)
@@ -157,7 +164,7 @@ class SchemaText(NamedTuple):
         return f"{text} = {default_text(default, self.detail)}"
 
 
-def _bounds(schema: Mapping[str, Any]) -> list[str]:
+def _bounds(schema: Mapping[str, Any]) -> str:
     notes = _range(schema.get("minimum"), schema.get("maximum"))
     for keyword, words in _MORE:
         if (bound := schema.get(keyword)) is not None:
@@ -171,7 +178,7 @@ def _bounds(schema: Mapping[str, Any]) -> list[str]:
         notes.append(str(form))
     if schema.get("contentMediaType") == "application/json":
         notes.append("JSON")
-    return [", ".join(notes)] if notes else []
+    return ", ".join(notes)
 
 
 def _range(least: Any, most: Any, what: str = "") -> list[str]:
@@ -180,3 +187,93 @@ def _range(least: Any, most: Any, what: str = "") -> list[str]:
     if least is None or most is None:
         return [f"at most {most}{what}" if least is None else f"at least {least}{what}"]
     return [f"{least}{what}" if what and least == most else f"{least} to {most}{what}"]
+
+
+def rewritten(node: Any, change: Callable[[str, dict[str, Any], str], Any], name: str = "") -> Any:
+    """A schema with what ``change(name, node, keyword)`` makes of each keyword, unless that is ``OMITTED``.
+
+    ``name`` is what it is the schema of.
+    """
+    if isinstance(node, list):
+        return [rewritten(item, change, name) for item in node]
+    if not isinstance(node, dict):
+        return node
+    made = {}
+    for keyword, said in node.items():
+        if keyword in _BY_NAME and isinstance(said, dict):
+            made[keyword] = {inner: rewritten(item, change, inner) for inner, item in said.items()}
+        elif (item := change(name, node, keyword)) is not OMITTED:
+            made[keyword] = item if keyword in _VALUES else rewritten(item, change, name)
+    return made
+
+
+def merged(schemas: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The schemas of several parameters, and the definitions of them all: no two of one name that differ."""
+    properties, definitions = {}, dict[str, Any]()
+    for name, schema in schemas.items():
+        found, renamed = schema.get("$defs", {}), {}
+        for title, definition in found.items():
+            free, number = title, 2
+            while free in definitions and definitions[free] != definition:
+                free, number = f"{title}{number}", number + 1
+            renamed[title] = free
+        definitions |= {renamed[title]: _pointing(item, renamed) for title, item in found.items()}
+        own = {keyword: said for keyword, said in schema.items() if keyword != "$defs"}
+        properties[name] = _pointing(own, renamed)
+    return properties, definitions
+
+
+def _pointing(schema: Any, renamed: Mapping[str, str]) -> Any:
+    """A schema whose pointers such as #/$defs/Item point to definitions under their new names."""
+
+    def target(pointer: str) -> str:
+        head, _, title = pointer.rpartition("/")
+        return f"{head}/{renamed.get(title, title)}"
+
+    def change(_: str, node: dict[str, Any], keyword: str) -> Any:
+        said = node[keyword]
+        if keyword == "discriminator" and "mapping" in said:
+            return said | {"mapping": {value: target(pointer) for value, pointer in said["mapping"].items()}}
+        return target(said) if keyword == "$ref" else said
+
+    return rewritten(schema, change)
+
+
+def trimmed(schemas: Mapping[str, dict[str, Any]], documented: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The schemas of a function's parameters, and the definitions they point to, with what there is room for."""
+    made: dict[str, dict[str, Any]] = {}
+    for detail, whole in ((DETAILS[0], True), *((detail, False) for detail in DETAILS)):
+        made, characters = {}, 0
+        for name, schema in schemas.items():
+            made[name], used = _trimmed(schema, detail, whole=whole)
+            characters += used
+        if characters <= MOST + documented:
+            break
+    return merged(made)
+
+
+def _trimmed(schema: dict[str, Any], detail: Detail, *, whole: bool) -> tuple[Any, int]:
+    """One parameter's, and how much it says in values and descriptions.
+
+    Its own description may be its author's docstring, which is told as it is where ``whole`` is.
+    """
+    characters = 0
+
+    def change(_: str, node: dict[str, Any], keyword: str) -> Any:
+        nonlocal characters
+        said = node[keyword]
+        if keyword in EXAMPLES:
+            if (length := len(literal_text(said))) > detail.default:
+                return OMITTED
+            characters += length
+        elif keyword == "description" and isinstance(said, str):
+            if not (whole and node is schema):
+                if not detail.description:
+                    return OMITTED
+                said = said if len(said) <= detail.description else shortened(said, detail.description)
+            characters += len(said)
+        elif keyword == "title" and isinstance(said, str):
+            return shortened(said, _TITLE)
+        return said
+
+    return rewritten(schema, change), characters

@@ -2,39 +2,104 @@
 
 What a partial has bound is not among them. A wrapper's own parameters decide what can be
 passed; those that it only passes on are those of what it wraps, and so are the types that it
-doesn't give itself. This module must not know what a plan may pass, nor check any type.
+doesn't give itself. An annotation that is text is looked up where its function was written: in its
+module and that of what it wraps, then in the functions and classes around it, while they run.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
+import typing
+from collections import ChainMap
+from contextlib import suppress
+from dataclasses import InitVar
 from functools import partial, partialmethod
 from inspect import Parameter
-from types import FunctionType, MethodType
-from typing import Any
+from types import FrameType, FunctionType, MethodType, SimpleNamespace
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from llmorch.declare.annotations import Annotation
-from llmorch.declare.callables import attribute, bound_late, code_of, name_of
-from llmorch.declare.defaults import MADE
-from llmorch.declare.fields import is_by_name, path_of, with_field
+from llmorch.declare.callables import attribute, bound_late, class_around, code_of, innermost, name_of
+from llmorch.declare.defaults import MADE, is_by_name, path_of
 from llmorch.declare.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 _VARIABLE = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _DEPTH = 50
+_WRITTEN_OUT = (list, dict, tuple, set, frozenset, int, float, complex, bytes)
+"""Classes whose values are no types, whatever is annotated with them."""
 
 
 class Unreadable(Exception):
     """A callable of which nobody can say what it takes; its message is one line."""
 
 
-def parameters_of(call: Any) -> list[Parameter]:
+class UnknownType(Exception):
+    """An annotation that is no type, or of which a name isn't known here; its message is one line."""
+
+
+class Annotation(NamedTuple):
+    """An annotation as it was written, the callable that it was written at, and the object that this is bound to."""
+
+    written: Any
+    at: Any
+    owner: Any = None
+
+    def resolved(self) -> Any:
+        """The type. Raises ``UnknownType``."""
+        if type(self.written) is type:  # as most are
+            return self.written
+        found = self.written
+        if not isinstance(found, _WRITTEN_OUT):
+            found = _resolved(found, _spaces(self.at, self.owner))
+        if isinstance(found, InitVar):
+            return self._replace(written=found.type).resolved()
+        if isinstance(found, _WRITTEN_OUT):
+            kind = type(found).__name__
+            hint = f"; write {kind}[...]" if kind in ("list", "dict", "tuple", "set") else ""
+            raise UnknownType(f"{one_line(repr(found))} is no type{hint}")
+        return found
+
+
+def parameters_of(call: Any, depth: int = 0) -> list[Parameter]:
     """What can be passed, in order; each annotation is an ``Annotation`` or ``Parameter.empty``.
 
-    Raises ``Unreadable``.
+    ``depth`` is how many callables lie around it. Raises ``Unreadable``.
     """
-    return _parameters(call, 0)
+    if depth > _DEPTH:
+        raise Unreadable("it wraps itself")
+    depth += 1
+    if isinstance(call, partial):
+        return _unbound(parameters_of(call.func, depth), call.args, call.keywords, call)
+    if isinstance(call, MethodType):
+        rest = _unbound(parameters_of(call.__func__, depth), (call.__self__,), {}, call)
+        return [  # a type may be named in the class of the object
+            item
+            if item.annotation is item.empty
+            else item.replace(annotation=item.annotation._replace(owner=call.__self__))
+            for item in rest
+        ]
+    if isinstance(call, staticmethod):
+        return parameters_of(call.__func__, depth)
+    if (late := bound_late(call)) is not None:
+        found = parameters_of(late.func, depth)
+        return [*found[:1], *_unbound(found[1:], late.args, late.keywords, call)]
+    if isinstance(call, type):
+        return _of_class(call)
+    wrapped = attribute(call, "__wrapped__")
+    signed = attribute(call, "__signature__")
+    if wrapped is None and signed is None and not inspect.isroutine(call):
+        return _of_object(call, depth)
+    if wrapped is None or isinstance(signed, inspect.Signature):
+        return _own(call)
+    try:
+        own = _own(call)
+    except Unreadable:
+        return parameters_of(wrapped, depth)
+    return _wrapper(own, parameters_of(wrapped, depth))
 
 
 def returned_by(call: Any) -> Annotation | None:
@@ -50,8 +115,7 @@ def returned_by(call: Any) -> Annotation | None:
             said = signature.return_annotation
             return None if said is Parameter.empty else Annotation(said, call)
         code = code_of(call)
-        annotations = attribute(code, "__annotations__")
-        annotations = annotations if isinstance(annotations, dict) else getattr(code, "__annotations__", None)
+        annotations = getattr(code, "__annotations__", None)
         if isinstance(annotations, dict) and "return" in annotations:
             return Annotation(annotations["return"], code)
         wrapped = attribute(code, "__wrapped__") or attribute(call, "__wrapped__")
@@ -59,40 +123,6 @@ def returned_by(call: Any) -> Annotation | None:
             return None
         call = wrapped
     return None
-
-
-def _parameters(call: Any, depth: int) -> list[Parameter]:
-    if depth > _DEPTH:
-        raise Unreadable("it wraps itself")
-    depth += 1
-    if isinstance(call, partial):
-        return _unbound(_parameters(call.func, depth), call.args, call.keywords, call)
-    if isinstance(call, MethodType):
-        rest = _unbound(_parameters(call.__func__, depth), (call.__self__,), {}, call)
-        return [  # a type may be named in the class of the object
-            item
-            if item.annotation is item.empty
-            else item.replace(annotation=item.annotation._replace(owner=call.__self__))
-            for item in rest
-        ]
-    if isinstance(call, staticmethod):
-        return _parameters(call.__func__, depth)
-    if (late := bound_late(call)) is not None:
-        found = _parameters(late.func, depth)
-        return [*found[:1], *_unbound(found[1:], late.args, late.keywords, call)]
-    if isinstance(call, type):
-        return _of_class(call)
-    wrapped = attribute(call, "__wrapped__")
-    signed = attribute(call, "__signature__")
-    if wrapped is None and signed is None and not inspect.isroutine(call):
-        return _of_object(call, depth)
-    if wrapped is None or isinstance(signed, inspect.Signature):
-        return _own(call)
-    try:
-        own = _own(call)
-    except Unreadable:
-        return _parameters(wrapped, depth)
-    return _wrapper(own, _parameters(wrapped, depth))
 
 
 def _own(call: Any) -> list[Parameter]:
@@ -110,12 +140,8 @@ def _own(call: Any) -> list[Parameter]:
 def _of_object(call: Any, depth: int) -> list[Parameter]:
     """Of an object with ``__call__``: what that takes beside the object."""
     above = inspect.getattr_static(type(call), "__call__", None)
-    if isinstance(above, FunctionType | partialmethod):
-        bound = getattr(call, "__call__", None)  # noqa: B004 - it is the method that is looked at
-        if isinstance(bound, MethodType | partial):
-            return _parameters(bound, depth)
-    if isinstance(above, staticmethod):
-        return _parameters(above, depth)
+    if isinstance(above, FunctionType | partialmethod | staticmethod):
+        return parameters_of(above.__get__(call), depth)
     return _own(call)
 
 
@@ -145,19 +171,14 @@ def _unbound(
     parameters: list[Parameter], args: tuple[Any, ...], keywords: dict[str, Any], call: Any
 ) -> list[Parameter]:
     """The parameters that are left once some have got their arguments, by place or by name."""
-    left, positions = [], len(args)
-    for item in parameters:
-        if positions and item.kind in _BY_POSITION:
-            positions -= 1
-        elif item.name not in keywords or item.kind in _VARIABLE:
-            left.append(item)
-        if item.kind is Parameter.VAR_POSITIONAL:
-            positions = 0
-    names = {item.name for item in parameters}
-    taken = any(item.kind is Parameter.VAR_KEYWORD for item in parameters)
-    if positions or not (taken or names.issuperset(keywords)):
+    by_place = [item.name for item in parameters if item.kind in _BY_POSITION][: len(args)]
+    kinds = {item.kind for item in parameters}
+    more = len(by_place) < len(args) and Parameter.VAR_POSITIONAL not in kinds
+    unknown = keywords.keys() - {item.name for item in parameters}
+    if more or (unknown and Parameter.VAR_KEYWORD not in kinds):
         raise Unreadable(f"the arguments that are bound don't fit {name_of(call)}")
-    return left
+    bound = {*by_place, *keywords}
+    return [item for item in parameters if item.kind in _VARIABLE or item.name not in bound]
 
 
 def _of_class(call: type) -> list[Parameter]:
@@ -189,3 +210,102 @@ def _field(name: str, info: Any, model: Any) -> Parameter | None:
         if default is not Parameter.empty:
             return None
         raise Unreadable(f"its field {name} is passed as {key!r}, which is no name") from None
+
+
+def with_field(annotation: Any, info: Any, more: Sequence[Any] = ()) -> Any:
+    """The type with all that a ``Field`` says of values, without what it says of a default, and ``more``."""
+    metadata = list(info.metadata)
+    if info.discriminator is not None:
+        from pydantic import Field
+
+        metadata.append(Field(discriminator=info.discriminator))
+    if info.description:
+        metadata.append(info.description)
+    metadata += more
+    return Annotated[annotation, *metadata] if metadata else annotation
+
+
+def _resolved(written: Any, spaces: Iterator[tuple[dict[str, Any], Mapping[str, Any]]]) -> Any:
+    # ``get_type_hints`` reads text inside other types too, and leaves None and Annotated as they should be.
+    holder = SimpleNamespace(__annotations__={"it": written})
+    missing: NameError | None = None
+    for module, nearer in spaces:
+        try:
+            return typing.get_type_hints(holder, module, nearer, include_extras=True)["it"]
+        except NameError as error:
+            missing = missing or error
+        except SyntaxError:
+            raise UnknownType(f"{written!r} is no type but text") from None
+        except RecursionError:
+            raise UnknownType("it is nested too deeply") from None
+        except Exception as error:  # text in an annotation is code: its names may raise anything
+            raise UnknownType(f"{one_line(written)}: {type(error).__name__}: {one_line(error)}") from None
+    name = getattr(missing, "name", None) or one_line(written)
+    raise UnknownType(
+        f"{name} isn't known where the function is offered; import it, or decorate it where it is"
+    )
+
+
+def _spaces(at: Any, owner: Any) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
+    """Where to look, the nearest first: a module's names, and what stands before them."""
+    functions = list(_functions(at))
+    # Of a class and of those above it, of which it has its fields.
+    kind = innermost(at)
+    kinds = (kind if isinstance(kind, type) else type(kind)).__mro__[:-1]
+    named = [getattr(item, "__module__", None) for item in [*(functions or [at]), *kinds]]
+    modules = [vars(sys.modules[name]) for name in named if name in sys.modules] or [{}]
+    frames = list(_frames())
+    for function in functions:  # where it is written while that runs: in its body, not in that of a class
+        inside = [
+            frame.f_locals
+            for frame in frames
+            if frame.f_globals is function.__globals__
+            and function.__qualname__.startswith(f"{frame.f_code.co_qualname}.<locals>.")
+        ]
+        yield function.__globals__, ChainMap(_cells(function), *inside)
+    for module in modules:
+        yield module, {}
+    # Last what else is there: the class that a method is in, and whoever is calling.
+    yield modules[0], ChainMap(_class_names(at, owner), *(frame.f_locals for frame in frames))
+
+
+def _functions(at: Any) -> Iterator[FunctionType]:
+    """The function itself and what it wraps: a wrapper has taken over the annotations of that."""
+    found: Any = code_of(at)
+    for _ in range(32):
+        if isinstance(found, type):
+            found = found.__dict__.get("__init__")
+        if isinstance(found, FunctionType):
+            yield found
+        found = attribute(found, "__wrapped__")
+        if found is None:
+            return
+        found = code_of(found)
+
+
+def _cells(function: FunctionType) -> dict[str, Any]:
+    """The variables of enclosing functions that a function uses."""
+    found = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+        with suppress(ValueError):  # it is not set yet
+            found[name] = cell.cell_contents
+    return found
+
+
+def _class_names(at: Any, owner: Any) -> dict[str, Any]:
+    """The names in the class body that a method stands in."""
+    found = class_around(code_of(at))
+    owner = owner if isinstance(owner, type) else type(owner)
+    names: dict[str, Any] = {}
+    for one in reversed(owner.__mro__[:-1]):
+        names |= vars(one)
+    return names | (dict(vars(found)) if isinstance(found, type) else {})
+
+
+def _frames() -> Iterator[FrameType]:
+    """Everything that runs now and calls what follows, the innermost first; nothing of this package."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if not str(frame.f_globals.get("__name__", "")).startswith("llmorch."):
+            yield frame
+        frame = frame.f_back

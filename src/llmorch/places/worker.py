@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from llmorch.declare.role import serve
+from llmorch.declare import role
 from llmorch.places.codes import digest
 from llmorch.places.failure import described, raised
 from llmorch.places.family import adopt
@@ -60,7 +60,7 @@ def main(descriptor: int, parent: int, cpus: tuple[int, ...]) -> None:
     connection.set_inheritable(False)
     # A function may fork; the end of this process must show even if its child lives on.
     os.register_at_fork(after_in_child=connection.close)
-    serve()
+    role.only_calls = True
     sys.stdout = _output(1)
     sys.stderr = _output(2)
     program = _Program()

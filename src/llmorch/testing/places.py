@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llmorch.declare.batch import Batch
+from llmorch.declare.functions import Batch
 from llmorch.places.port import Here
 from llmorch.testing import sample
 from llmorch.testing.jobs import Begun, ends_of, error_of, function, job, opened, value_of
