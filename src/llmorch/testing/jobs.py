@@ -24,7 +24,7 @@ PATIENCE = 30.0
 """Seconds that a job of these tests may take until its end is told."""
 SOON = 5.0
 """Seconds in which a job that was stopped ends."""
-_A_WHILE = 0.6
+A_WHILE = 0.6
 """Seconds after which a call that wasn't stopped does what it shouldn't have."""
 
 WAYS = ("async", "sync", "sync with a timeout", "compute")
