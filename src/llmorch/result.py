@@ -118,9 +118,7 @@ class Result:
         return self.record.to_json()
 
 
-def unplanned(
-    query: str | None, technique: str | None, error: Exception, processors: int, usage: Usage
-) -> records.Run:
+def unplanned(query: str | None, technique: str | None, error: Exception, processors: int) -> records.Run:
     """What is kept of a run that never began."""
     return records.Run(
         query=query,
@@ -132,7 +130,6 @@ def unplanned(
         processors=processors,
         makespan=0.0,
         lower_bound=0.0,
-        usage=_spent(usage),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from llmorch.cli.end import print_text, reported
+from llmorch.cli.end import counted, print_json, print_text, reported
 from llmorch.cli.inputs import read
 from llmorch.cli.options import Json
 
@@ -38,7 +38,10 @@ def explain(runfile: str, as_json: Json = False) -> None:
         except ValueError as error:
             raise typer.BadParameter(f"{runfile}: {error}") from None
         found = explained(run)
-        print_text(sys.stdout, json.dumps(_json(found, run), indent=2) if as_json else text(found, run))
+        if as_json:
+            print_json(sys.stdout, _json(found, run))
+        else:
+            print_text(sys.stdout, text(found, run))
 
 
 def text(found: Explanation, run: Run) -> str:
@@ -46,8 +49,7 @@ def text(found: Explanation, run: Run) -> str:
     if not run.calls:
         return "no call was made"
     calls = {call.id: call for call in run.calls}
-    plural = "" if run.processors == 1 else "s"
-    lines = [f"{found.makespan:.2f} s on {run.processors} processor{plural}"]
+    lines = [f"{found.makespan:.2f} s on {counted(run.processors, 'processor')}"]
     for names, stretches in _rows(found):
         idle = sum(stretch.seconds for stretch in stretches)
         lines.append(f"{names}: idle {idle:.2f} s")
