@@ -54,13 +54,14 @@ def text(found: Explanation, run: Run) -> str:
         idle = sum(stretch.seconds for stretch in stretches)
         lines.append(f"{names}: idle {idle:.2f} s")
         lines += _listed(stretches, calls, found.makespan)
-    told_of = [
-        (reason, spent) for reason, spent in found.by_reason.items() if spent >= SHORT * found.makespan
+    reasons = [
+        f"{_REASONS[reason]} {seconds:.2f} s"
+        for reason, seconds in found.by_reason.items()
+        if seconds >= SHORT * found.makespan
     ]
-    total = ", ".join(f"{_REASONS[reason]} {spent:.2f} s" for reason, spent in told_of)
-    lines.append(f"idle in all: {found.idle():.2f} s" + (f": {total}" if total else ""))
-    lines.append(f"what would help most: {advice(found, run)}")
-    return "\n".join(lines)
+    total = f": {', '.join(reasons)}" if reasons else ""
+    lines.append(f"idle in all: {found.idle():.2f} s{total}")
+    return "\n".join([*lines, f"what would help most: {advice(found, run)}"])
 
 
 def advice(found: Explanation, run: Run) -> str:
@@ -76,12 +77,12 @@ def advice(found: Explanation, run: Run) -> str:
         return f"more of what calls waited for (limits, resources): {limited:.2f} s a processor"
     if found.chain_seconds >= found.work_seconds and found.chain:
         longest = max(found.chain, key=lambda id_: calls[id_].seconds)
-        shown = found.chain[:MOST_CHAIN]
-        path = " -> ".join(f"{id_} ({calls[id_].function}, {calls[id_].seconds:.2f} s)" for id_ in shown)
-        more = f" -> {len(found.chain) - len(shown)} more" if len(found.chain) > len(shown) else ""
+        chain = [f"{id_} ({calls[id_].function}, {calls[id_].seconds:.2f} s)" for id_ in found.chain]
+        if len(chain) > MOST_CHAIN:
+            chain[MOST_CHAIN:] = [f"{len(chain) - MOST_CHAIN} more"]
         return (
             f"a shorter longest chain, which takes {found.chain_seconds:.2f} of {found.makespan:.2f} s: "
-            f"{path}{more}; first of all {longest}"
+            f"{' -> '.join(chain)}; first of all {longest}"
         )
     by_function: dict[str, float] = {}
     for call in run.calls:
@@ -108,15 +109,14 @@ def _rows(found: Explanation) -> Iterator[tuple[str, list[Stretch]]]:
 
 
 def _listed(stretches: list[Stretch], calls: Mapping[str, Call], makespan: float) -> list[str]:
-    shown = [stretch for stretch in stretches if stretch.seconds >= SHORT * makespan]
-    shown = sorted(
-        sorted(shown, key=lambda item: -item.seconds)[:MOST_STRETCHES], key=lambda item: item.began
-    )
+    long = [stretch for stretch in stretches if stretch.seconds >= SHORT * makespan]
+    longest = sorted(long, key=lambda item: -item.seconds)[:MOST_STRETCHES]
+    shown = sorted(longest, key=lambda item: item.began)
     lines = []
     for stretch in shown:
         telling = [cause for cause in stretch.causes if cause.seconds >= SHORT * makespan]
         for cause in telling[:MOST_CAUSES]:
-            lines.append(f"  {cause.began:8.2f} - {cause.ended:.2f} s  {told(cause, calls)}")
+            lines.append(f"  {cause.began:8.2f} - {cause.ended:.2f} s  {in_words(cause, calls)}")
         if len(telling) > MOST_CAUSES:
             lines.append(f"  {'':8}   {telling[-1].ended:.2f} s  and {len(telling) - MOST_CAUSES} more")
     left = len(stretches) - len(shown)
@@ -126,7 +126,7 @@ def _listed(stretches: list[Stretch], calls: Mapping[str, Call], makespan: float
     return lines
 
 
-def told(cause: Cause, calls: Mapping[str, Call]) -> str:
+def in_words(cause: Cause, calls: Mapping[str, Call]) -> str:
     """What one cause was, in words."""
     on = calls.get(cause.on or "")
     who = ""
@@ -167,7 +167,9 @@ def _json(found: Explanation, run: Run) -> dict[str, Any]:
                     {
                         "began": stretch.began,
                         "ended": stretch.ended,
-                        "causes": [{**vars(cause), "told": told(cause, calls)} for cause in stretch.causes],
+                        "causes": [
+                            {**vars(cause), "told": in_words(cause, calls)} for cause in stretch.causes
+                        ],
                     }
                     for stretch in stretches
                 ],

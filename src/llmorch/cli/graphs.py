@@ -13,7 +13,7 @@ from llmorch.records import MAX_PAIRS
 from llmorch.story import orders, things
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from llmorch.calls import CallId
     from llmorch.declare.functions import Function
@@ -122,7 +122,7 @@ def _relations(
     yield from (f"    {follows % (earlier, call)}" for call in graph for earlier in graph.follows(call))
     yield from (f"    {same % (call, copy)}" for call in graph for copy in graph.copies(call))
     for number, group in enumerate(_groups(graph), 1):
-        pairs = combinations(group, 2)
+        pairs: Iterable[tuple[CallId, CallId]] = combinations(group, 2)
         if len(group) > MOST_PAIRED:  # a node between them: so many lines would hide all else
             yield f"    {hub % f'x{number}'}"
             pairs = ((call, f"x{number}") for call in group)
