@@ -206,7 +206,7 @@ def test_two_threads_that_start_it_at_once_start_one_process(
     monkeypatch.setattr(subprocess, "Popen", counted)
     for _ in range(2):
         _together(8, lambda _: str(asyncio.run(local.start())))
-        local.kill()
+        asyncio.run(local.close())
     assert len(started) == 2
 
 
@@ -224,7 +224,7 @@ def test_a_forked_process_has_a_process_of_its_own_and_its_end_ends_nothing_of_i
             told = _ask(local, 3)
             assert local._service.child.pid != pid  # type: ignore[union-attr]
             (tmp_path / "told").write_text(told)
-            local.kill()
+            asyncio.run(local.close())
             inherited = local._services.popitem()[1]
             del inherited
             gc.collect()
@@ -235,7 +235,7 @@ def test_a_forked_process_has_a_process_of_its_own_and_its_end_ends_nothing_of_i
     assert (tmp_path / "told").read_text() == number_of("3")
     assert _ask(local, 2) == number_of("2")
     assert local._service.child.pid == pid
-    local.kill()
+    asyncio.run(local.close())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -294,7 +294,7 @@ def test_a_request_that_waits_for_its_turn_is_told_that_the_model_was_closed(loc
     told = asyncio.run(close_amid())
     assert told[0].endswith("the model was closed while the request waited; ask again")
     assert told[1] == number_of("2")
-    local.kill()
+    asyncio.run(local.close())
 
 
 # Turns

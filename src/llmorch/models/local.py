@@ -1,8 +1,7 @@
 """The local model: llama.cpp in a process of its own, spoken to over the loopback.
 
 This module decides when that process is started, who waits for it, and what is kept of a
-prompt from one start to the next. How a request is worded is ``openai.py``'s business. It
-must not know what the conversation is about.
+prompt from one start to the next. How a request is worded is ``openai.py``'s business.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from llmorch.models.model import Finished, ModelRequest, Piece
 from llmorch.models.openai import OpenAIModel, package
 from llmorch.models.slots import Slots
 from llmorch.models.turn import Turn
-from llmorch.models.weights import Weights, choose, fetch, present
+from llmorch.models.weights import Weights, choose, fetch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -68,6 +67,10 @@ class LocalModel:
     process starts its own when it asks, and leaves its parent's alone.
     """
 
+    kind: Kind = "compute"
+    constrains = True
+    calls_tools = False  # the default models write their calls wrong unless a grammar holds them
+
     def __init__(
         self,
         spec: str = "local",
@@ -78,10 +81,10 @@ class LocalModel:
         chosen = choose(spec)
         self._chosen = chosen
         if isinstance(chosen, Weights):
-            self._name, identity = chosen.name, f"{chosen.name} {chosen.size}"
+            self.name, identity = chosen.name, f"{chosen.name} {chosen.size}"
         else:
             status = chosen.stat()
-            self._name, identity = f"local:{chosen}", f"{chosen} {status.st_size} {status.st_mtime_ns}"
+            self.name, identity = f"local:{chosen}", f"{chosen} {status.st_size} {status.st_mtime_ns}"
         self._threads = threads or allowed_processors()
         self._context = context
         self._progress = progress
@@ -89,28 +92,8 @@ class LocalModel:
         self._services: dict[int, _Service] = {}
         """What each process has of the model: a forked child begins anew."""
 
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def kind(self) -> Kind:
-        return "compute"
-
-    @property
-    def constrains(self) -> bool:
-        return True
-
-    @property
-    def calls_tools(self) -> bool:
-        return False  # the default models write their calls wrong unless a grammar holds them
-
     async def start(self) -> None:
-        """Load the weights, fetching them first if need be; does nothing when they are loaded.
-
-        ``stream`` does this by itself. Whoever knows that a request will come saves its
-        waiting by starting early.
-        """
+        """Load the weights, fetching them first if need be, before the first ``stream`` does so."""
         await self._started(self._service)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
@@ -133,8 +116,8 @@ class LocalModel:
                 await asyncio.sleep(0.1)  # a broken connection shows before the end of the process
                 if not child.alive:
                     raise child.ended("answering") from error
-                named = str(error).startswith(self._name)
-                raise error if named else ModelError(f"{self._name}: {error}") from error
+                named = str(error).startswith(self.name)
+                raise error if named else ModelError(f"{self.name}: {error}") from error
 
     async def read_ahead(self, request: ModelRequest) -> None:
         """Read a prompt that another one will begin like: what is computed for it is kept."""
@@ -151,12 +134,6 @@ class LocalModel:
             if service.served is not None:
                 await service.served[1].close()
 
-    def kill(self) -> None:
-        """End the process from outside an event loop. It ends with the interpreter in any case."""
-        service = self._services.pop(os.getpid(), None)
-        if service is not None:
-            service.end()
-
     @property
     def _service(self) -> _Service:
         # Without a lock, which a fork could leave locked: what is there already is never replaced.
@@ -170,12 +147,12 @@ class LocalModel:
         path = await self._weights()
         with service.account:
             if service.closed:
-                raise ModelError(f"{self._name}: the model was closed while the request waited; ask again")
+                raise ModelError(f"{self.name}: the model was closed while the request waited; ask again")
             child = service.child
             if child is None or not child.alive:
                 self._slots.prepare()
                 child = service.child = Child(
-                    self._name, path, context=self._context, threads=self._threads, slots=self._slots.folder
+                    self.name, path, context=self._context, threads=self._threads, slots=self._slots.folder
                 )
                 service.served = None
                 service.warm.clear()
@@ -185,7 +162,7 @@ class LocalModel:
             await package()  # slow to import, so while the weights are loaded
             address = await asyncio.to_thread(child.address)
             model = OpenAIModel(
-                self._name, f"{address}/v1", child.key, _TIMEOUT, retries=0, extra=_extra, label=self._name
+                self.name, f"{address}/v1", child.key, _TIMEOUT, retries=0, extra=_extra, label=self.name
             )
             served = child, model
         finally:
@@ -200,12 +177,10 @@ class LocalModel:
 
     async def _weights(self) -> Path:
         if importlib.util.find_spec("xllamacpp") is None:
-            raise ModelError(f"{self._name}: xllamacpp is not installed: install llmorch[local]")
+            raise ModelError(f"{self.name}: xllamacpp is not installed: install llmorch[local]")
         chosen = self._chosen
         if isinstance(chosen, Path):
             return chosen
-        if present(chosen):
-            return chosen.path
         cancelled = threading.Event()
 
         def progress(done: int, total: int, source: str) -> None:
