@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from llmorch import records
@@ -35,7 +35,7 @@ class CallRecord(records.Call):
 
     def as_json(self) -> dict[str, Any]:
         """The record as JSON has it; a result that JSON can't hold is described."""
-        return self.to_json(json_value)
+        return {**self.to_json(), "result": json_value(self.result)}
 
 
 class Calls(Sequence[CallRecord]):
@@ -103,13 +103,19 @@ class Result:
             processors=self.processors,
             makespan=round(self.makespan, 6),
             lower_bound=round(self.lower_bound, 6),
-            usage=_spent(self.usage),
-            planning=_planning(self.planning),
-            recoveries=tuple(_kept(recovery) for recovery in self.recoveries),
+            usage=records.Usage(**vars(self.usage) | {"seconds": round(self.usage.seconds, 6)}),
+            planning=tuple(
+                records.Planning(round(one.began, 6), rounded(one.ended), one.processors)
+                for one in self.planning
+            ),
+            recoveries=tuple(
+                records.Recovery(one.kind, one.why, one.failed, dict(one.changed), one.again)
+                for one in self.recoveries
+            ),
             notes=self.notes,
             things=things(self.graph),
             calls=tuple(
-                records.Call(**{**vars(call), "result": json_value(call.result)}) for call in self.calls
+                records.Call(**vars(call) | {"result": json_value(call.result)}) for call in self.calls
             ),
         )
 
@@ -133,22 +139,6 @@ def unplanned(query: str | None, technique: str | None, error: Exception, proces
     )
 
 
-def _spent(usage: Usage) -> records.Usage:
-    return records.Usage(**asdict(usage) | {"seconds": round(usage.seconds, 6)})
-
-
-def _planning(planning: Sequence[Planning]) -> tuple[records.Planning, ...]:
-    return tuple(
-        records.Planning(round(one.began, 6), rounded(one.ended), one.processors) for one in planning
-    )
-
-
-def _kept(recovery: Recovery) -> records.Recovery:
-    return records.Recovery(
-        recovery.kind, recovery.why, recovery.failed, dict(recovery.changed), recovery.again
-    )
-
-
 def collect(
     answer: Answer,
     plan: Plan,
@@ -160,9 +150,9 @@ def collect(
     processors: int,
     makespan: float,
     usage: Usage,
-    tracebacks: Mapping[tuple[CallId, int], str] | None = None,
-    retried: Sequence[Retried] = (),
-    notes: Sequence[str] = (),
+    tracebacks: Mapping[tuple[CallId, int], str],
+    retried: Sequence[Retried],
+    notes: Sequence[str],
 ) -> Result:
     """Read a finished execution into a ``Result``."""
     graph, states = core.graph, core.states
@@ -177,7 +167,7 @@ def collect(
                 expected=rounded(core.expected(id_)),
                 batch=None if state.shared is None else first.setdefault(id(state.shared), id_),
                 result=results.get(id_) if state.status == "completed" else None,
-                traceback=(tracebacks or {}).get(states[state.same_as or id_].key),
+                traceback=tracebacks.get(states[state.same_as or id_].key),
             )
         )
     durations = {
@@ -209,12 +199,9 @@ def _left_out(records: Sequence[CallRecord]) -> list[str]:
     ids = [record.id for record in records if record.status == "unused"]
     if not ids:
         return []
-    what, whose = (
-        ("is not executed", "its result") if len(ids) == 1 else ("are not executed", "their results")
-    )
-    return [
-        f"{', '.join(ids)} {what}: nothing uses {whose} (--no-optimize, or optimize=False, executes all calls)"
-    ]
+    what, whose = ("is", "its result") if len(ids) == 1 else ("are", "their results")
+    advice = "--no-optimize, or optimize=False, executes all calls"
+    return [f"{', '.join(ids)} {what} not executed: nothing uses {whose} ({advice})"]
 
 
 def _retry(retried: Retried) -> Recovery:
