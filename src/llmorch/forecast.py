@@ -160,11 +160,9 @@ def forecast(
                 None if found is None else found.seconds,
                 0 if found is None else found.samples,
                 function.asks_model,
-                *(
-                    (None,) * 3
-                    if asked is None
-                    else (asked.requests, asked.input_tokens, asked.output_tokens)
-                ),
+                requests=None if asked is None else asked.requests,
+                input_tokens=None if asked is None else asked.input_tokens,
+                output_tokens=None if asked is None else asked.output_tokens,
                 same_as=same_as,
                 unused=left,
             )
@@ -191,7 +189,8 @@ def forecast(
 def _usage(asked: ForecastCall | Estimate, seconds: float = 0.0) -> Usage:
     """What is expected to be asked. The time of a call is in the makespan."""
     counts = (asked.requests, asked.input_tokens, asked.output_tokens)
-    return Usage(*(round(count or 0) for count in counts), seconds)
+    requests, read, written = (round(count or 0) for count in counts)
+    return Usage(requests, read, written, seconds)
 
 
 def _asked(usage: Usage) -> dict[str, Any]:
