@@ -225,19 +225,18 @@ def simulate(
         from llmorch.schedule import policy_named
 
         counts = counts_in(processors)
+        there = resources_in(resource)
         with value_errors_as_usage():
+            supply = supply_of(there)
             policy_named(policy)
         made, known = planned(planfile, functions)
         seconds = durations_in(durations)
         if missing := [call.id for call in made if call.id not in seconds and call.function not in seconds]:
             typer.echo(f"no duration is given for {', '.join(missing)}: taken as 0 s", err=True)
-        there = resources_in(resource)
-        supply = supply_of(there)
         lacking = {count: _lacking(made, fitted(known, count, supply)) for count in counts}
-        for count, why in lacking.items():
-            if why and not all(lacking.values()):
-                typer.echo(f"left out: {count} processors; {why}", err=True)
-        if not all(lacking.values()):
+        if not all(lacking.values()):  # else the simulation says why
+            for count in filter(lacking.get, counts):
+                typer.echo(f"left out: {count} processors; {lacking[count]}", err=True)
             counts = [count for count in counts if not lacking[count]]
         runs = [
             simulated(

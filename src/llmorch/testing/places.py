@@ -187,8 +187,7 @@ class PlaceContract:
         async def test(self: PlaceContract, place: Place) -> None:
             file = self.folder / "effect"
             late = function("write_late", way, timeout=0.4)
-            begun = Begun(place, job(late, {"seconds": A_WHILE + 0.4, "file": str(file)}))
-            (end,) = await begun.ends()
+            (end,) = await ends_of(place, late, {"seconds": A_WHILE + 0.4, "file": str(file)})
             error = error_of(end)
             assert "took longer than its timeout of 0.4 s" in str(error)
             assert error.kinds[0] == "builtins.TimeoutError"
