@@ -40,11 +40,12 @@ class _Service:
     """What one process has of a model, from the first request until it is closed."""
 
     turn: Turn = field(default_factory=Turn)
+    """To start the child, and to ask it."""
     account: threading.Lock = field(default_factory=threading.Lock)
-    """Held by whoever starts or ends the child, for a moment."""
+    """Held for a moment while the child is started, or marked as not to be started any more."""
     child: Child | None = None
-    served: tuple[Child, OpenAIModel] | None = None
-    """The child once it has loaded the weights, and the way to ask it."""
+    model: OpenAIModel | None = None
+    """The way to ask the child, once it has loaded the weights."""
     warm: dict[int, set[str]] = field(default_factory=dict)
     """Slot keys of the prompts that the child has in its memory, by its places."""
     closed: bool = False
@@ -94,7 +95,9 @@ class LocalModel:
 
     async def start(self) -> None:
         """Load the weights, fetching them first if need be, before the first ``stream`` does so."""
-        await self._started(self._service)
+        service = self._service
+        async with service.turn.taken():
+            await self._started(service)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Reply to ``request``, piece by piece; a second request waits for the first."""
@@ -131,8 +134,8 @@ class LocalModel:
         service = self._services.pop(os.getpid(), None)
         if service is not None:
             await asyncio.to_thread(service.end)
-            if service.served is not None:
-                await service.served[1].close()
+            if service.model is not None:
+                await service.model.close()
 
     @property
     def _service(self) -> _Service:
@@ -140,40 +143,29 @@ class LocalModel:
         return self._services.get(os.getpid()) or self._services.setdefault(os.getpid(), _Service())
 
     async def _started(self, service: _Service) -> tuple[Child, OpenAIModel]:
-        """The process, ready to be asked, and the way to ask it."""
-        served = service.served
-        if served is not None and served[0].alive:
-            return served
+        """The process, ready to be asked, and the way to ask it; for whoever has the turn."""
+        if service.child is not None and service.model is not None and service.child.alive:
+            return service.child, service.model
         path = await self._weights()
         with service.account:
             if service.closed:
                 raise ModelError(f"{self.name}: the model was closed while the request waited; ask again")
-            child = service.child
-            if child is None or not child.alive:
-                self._slots.prepare()
-                child = service.child = Child(
-                    self.name, path, context=self._context, threads=self._threads, slots=self._slots.folder
-                )
-                service.served = None
-                service.warm.clear()
-            child.waiting += 1
-        served = None
+            self._slots.prepare()
+            child = service.child = Child(
+                self.name, path, context=self._context, threads=self._threads, slots=self._slots.folder
+            )
+        service.model = None
+        service.warm.clear()
         try:
             await package()  # slow to import, so while the weights are loaded
             address = await asyncio.to_thread(child.address)
-            model = OpenAIModel(
-                self.name, f"{address}/v1", child.key, _TIMEOUT, retries=0, extra=_extra, label=self.name
-            )
-            served = child, model
-        finally:
-            with service.account:
-                child.waiting -= 1
-                if service.child is child:
-                    service.served = served = service.served or served
-                unwanted = served is None and not child.waiting
-            if unwanted:  # or the thread that waits for it would keep the event loop from ending
-                child.kill()
-        return served
+        except BaseException:  # or the thread that waits for it would keep the event loop from ending
+            child.kill()
+            raise
+        service.model = OpenAIModel(
+            self.name, f"{address}/v1", child.key, _TIMEOUT, retries=0, extra=_extra, label=self.name
+        )
+        return child, service.model
 
     async def _weights(self) -> Path:
         if importlib.util.find_spec("xllamacpp") is None:
