@@ -28,6 +28,7 @@ from llmorch.models.openai import OpenAIModel
 from llmorch.models.recorded import RecordedModel
 from llmorch.models.scripted import ScriptedModel
 from llmorch.models.turn import Turn
+from tests.models import stand_in
 from tests.models.loopback import Answer, refusal, reply, serving
 from tests.models.replies import number_of
 
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 THREADS = 200
-ROOT = str(Path(__file__).parents[2])
-STAND_IN = f"import sys; sys.path[:0] = [{ROOT!r}]; from tests.models.stand_in import main; main()"
 
 
 def _request(number: int) -> ModelRequest:
@@ -187,7 +186,7 @@ def test_forked_processes_record_to_one_file_and_every_exchange_is_whole(tmp_pat
 def local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LocalModel:
     """A local model with a stand-in for llama.cpp."""
     pytest.importorskip("xllamacpp")
-    monkeypatch.setattr(child, "_COMMAND", STAND_IN)
+    monkeypatch.setattr(child, "_COMMAND", stand_in.COMMAND)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "w.gguf").write_bytes(b"GGUF")
     return LocalModel(f"local:{tmp_path / 'w.gguf'}")
@@ -246,7 +245,7 @@ def test_it_ends_with_the_process_that_started_it_though_a_fork_lives_on(tmp_pat
 import asyncio, os, threading, time
 from llmorch.models import child
 from llmorch.models.local import LocalModel
-child._COMMAND = {STAND_IN!r}
+child._COMMAND = {stand_in.COMMAND!r}
 model = LocalModel("local:{tmp_path / "w.gguf"}")
 starter = threading.Thread(target=lambda: asyncio.run(model.start())); starter.start(); starter.join()
 forked = os.fork()
