@@ -13,7 +13,7 @@ from llmorch.plan import render
 from llmorch.records import rounded
 from llmorch.relations import lower_bound
 from llmorch.runtime.store import Released
-from llmorch.story import things, told_calls, why
+from llmorch.story import fields_of_calls, things, why_unresolved
 from llmorch.techniques import Recovery
 
 if TYPE_CHECKING:
@@ -158,12 +158,12 @@ def collect(
     graph, states = core.graph, core.states
     calls = []
     first: dict[int, CallId] = {}
-    for told in told_calls(plan, graph, states, core.function):
-        id_ = told["id"]
+    for known in fields_of_calls(plan, graph, states, core.function):
+        id_ = known["id"]
         state = states[id_]
         calls.append(
             CallRecord(
-                **told,
+                **known,
                 expected=rounded(core.expected(id_)),
                 batch=None if state.shared is None else first.setdefault(id(state.shared), id_),
                 result=results.get(id_) if state.status == "completed" else None,
@@ -181,7 +181,7 @@ def collect(
         technique=technique,
         status="answered" if answer.answered else "unresolved",
         answer=answer.value,
-        error=None if answer.answered else answer.error or why(calls),
+        error=None if answer.answered else answer.error or why_unresolved(calls),
         plan=plan,
         graph=graph,
         processors=processors,

@@ -101,7 +101,7 @@ class OpenAIModel:
         except ModelError:
             raise
         except Exception as error:
-            raise self._told(error, begun=begun) from error
+            raise self._error(error, begun=begun) from error
 
     async def close(self) -> None:
         """End the connections of all event loops; a later ``stream`` opens new ones."""
@@ -257,7 +257,7 @@ class OpenAIModel:
             http_client=openai.DefaultAsyncHttpxClient(**options),
         )
 
-    def _told(self, error: Exception, *, begun: bool) -> ModelError:
+    def _error(self, error: Exception, *, begun: bool) -> ModelError:
         """What went wrong and what to do about it, in one line. ``begun``: amid the reply."""
         import httpx2  # what the openai package itself runs on
         import openai

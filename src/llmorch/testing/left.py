@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def held() -> dict[str, int]:
-    """How much there is of it; child processes and open files are known on Linux only."""
+def in_use() -> dict[str, int]:
+    """How many threads, child processes and open files; the latter two are known on Linux only."""
     found = {"threads": threading.active_count()}
     with suppress(OSError):
         lists = Path("/proc/self/task").glob("*/children")
@@ -21,6 +21,6 @@ def held() -> dict[str, int]:
 def assert_nothing_left(before: dict[str, int], within: float = 5.0) -> None:
     """There is no more of anything than ``before``; what was ended may take a moment to be gone."""
     until = time.monotonic() + within
-    while more := {what: count for what, count in held().items() if count > before.get(what, count)}:
+    while more := {what: count for what, count in in_use().items() if count > before.get(what, count)}:
         assert time.monotonic() < until, f"there is more than before, {before}: {more}"
         time.sleep(0.01)

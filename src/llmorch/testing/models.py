@@ -26,7 +26,7 @@ import pytest
 from llmorch.declare.functions import Kind
 from llmorch.errors import ModelError
 from llmorch.models.model import Finished, Message, ModelRequest, Piece, Text, ToolCall
-from llmorch.testing.left import assert_nothing_left, held
+from llmorch.testing.left import assert_nothing_left, in_use
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
@@ -276,7 +276,7 @@ def _given(model: Model | None) -> Model:
 def _nothing_left() -> Iterator[None]:
     """Neither a child process, nor an open file, nor a warning of one that was left."""
     gc.collect()
-    before = {what: count for what, count in held().items() if what != "threads"}
+    before = {what: count for what, count in in_use().items() if what != "threads"}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)  # that a process with threads forks

@@ -37,7 +37,7 @@ from llmorch.testing.jobs import (
     opened,
     value_of,
 )
-from llmorch.testing.left import assert_nothing_left, held
+from llmorch.testing.left import assert_nothing_left, in_use
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -232,9 +232,9 @@ class PlaceContract:
 
         begun = asyncio.run(main())
         until = time.monotonic() + PATIENCE
-        while not begun.told and time.monotonic() < until:
+        while not begun.reported and time.monotonic() < until:
             time.sleep(0.01)
-        assert len(begun.told) == 1
+        assert len(begun.reported) == 1
         asyncio.run(place.close())
 
     # Many at once
@@ -320,7 +320,7 @@ class PlaceContract:
             await place.close()
 
         asyncio.run(used())  # what is made once, for all places, is there then
-        before = held()
+        before = in_use()
         asyncio.run(used())
         assert_nothing_left(before, SOON)
 
