@@ -1,12 +1,12 @@
 """Why processors were idle: what each idle stretch of a saved run waited for.
 
-It must not know how a run is made: only when each call was known, free to start, started and
-ended, which is what its record tells.
+All that it knows is when each call was known, free to start, started and ended, as its record tells.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -86,10 +86,10 @@ class Explanation:
     @property
     def by_reason(self) -> dict[Reason, float]:
         """Idle seconds of all processors by what they waited for, the longest first."""
-        found: dict[Reason, float] = {}
+        found: defaultdict[Reason, float] = defaultdict(float)
         for stretch in self.stretches:
             for cause in stretch.causes:
-                found[cause.reason] = found.get(cause.reason, 0.0) + cause.seconds
+                found[cause.reason] += cause.seconds
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
@@ -106,10 +106,10 @@ def explain(run: Run) -> Explanation:
 
 def _work(calls: Iterable[Call]) -> float:
     """Seconds of processors; calls that were made as one had theirs together."""
-    taken: dict[str, float] = {}
+    taken: defaultdict[str, float] = defaultdict(float)
     for call in calls:
         made_as = call.batch or call.id
-        taken[made_as] = max(taken.get(made_as, 0.0), call.seconds * len(call.processors))
+        taken[made_as] = max(taken[made_as], call.seconds * len(call.processors))
     return sum(taken.values())
 
 
@@ -134,26 +134,27 @@ class _Story:
         ran = [call for call in run.calls if call.dispatched is not None]
         self.end = max([run.makespan, *(call.completed or 0.0 for call in ran)])
         self._by_id = {call.id: call for call in run.calls}
-        self._on: dict[int, list[Call]] = {number: [] for number in range(run.processors)}
-        self._planning: dict[int, list[tuple[float, float]]] = {}
-        for planning in run.planning:
-            span = (planning.began, self.end if planning.ended is None else planning.ended)
-            for number in planning.processors:
-                self._planning.setdefault(number, []).append(span)
+        spans = [
+            (item.began, self.end if item.ended is None else item.ended, item.processors)
+            for item in run.planning
+        ]
+        self._model = [(began, ended) for began, ended, _ in spans]
+        self._planning: defaultdict[int, list[tuple[float, float]]] = defaultdict(list)
+        for began, ended, processors in spans:
+            for number in processors:
+                self._planning[number].append((began, ended))
+        self._on: defaultdict[int, list[Call]] = defaultdict(list)
         for call in sorted(ran, key=_began):
             for number in call.processors:
-                self._on.setdefault(number, []).append(call)
+                self._on[number].append(call)
         computing = [call for call in ran if call.processors]
         self._last_start = max(map(_began, computing), default=0.0)
         self._last = max(ran, key=self._ended, default=None)
-        self._holders: dict[str, list[Call]] = {}
+        self._holders: defaultdict[str, list[Call]] = defaultdict(list)
         for call in sorted(ran, key=self._ended):
             for name in {*_names(call), *([_CPU] if call.processors else [])}:
-                self._holders.setdefault(name, []).append(call)
+                self._holders[name].append(call)
         self._ends = {name: [self._ended(call) for call in held] for name, held in self._holders.items()}
-        self._model = sorted(
-            (one.began, self.end if one.ended is None else one.ended) for one in run.planning
-        )
 
     def stretches(self, processor: int) -> Iterable[Stretch]:
         """The idle stretches of one processor, in time."""
@@ -166,18 +167,15 @@ class _Story:
             yield self._stretch(processor, free, self.end, None)
 
     def _stretch(self, processor: int, began: float, ended: float, next_call: Call | None) -> Stretch:
-        causes: list[Cause] = []
         if next_call is not None:
             causes = self._causes(next_call, began, ended)
         else:
-            fewer = min(max(self._last_start, began), ended)
-            if fewer - began > _EPSILON:
-                causes.append(Cause(began, fewer, "fewer"))
-            else:
+            last = None if self._last is None else self._last.id
+            fewer = min(self._last_start, ended)
+            if fewer - began <= _EPSILON:
                 fewer = began
-            if ended > fewer:
-                last = None if self._last is None else self._last.id
-                causes.append(Cause(fewer, ended, "nothing", on=last))
+            causes = [Cause(began, fewer, "fewer"), Cause(fewer, ended, "nothing", on=last)]
+            causes = [cause for cause in causes if cause.seconds > 0]
         return Stretch(processor, began, ended, tuple(self._with_planning(processor, causes)))
 
     def _with_planning(self, processor: int, causes: list[Cause]) -> Iterable[Cause]:
@@ -291,11 +289,9 @@ def _longest_chain(calls: Iterable[Call]) -> tuple[tuple[str, ...], float]:
     """The calls that waited for one another and took longest together, and how long that was."""
     longest: dict[str, tuple[float, str | None]] = {}
     for call in calls:
-        before = max(
-            ((longest[id_][0], id_) for id_ in call.before if id_ in longest),
-            default=(0.0, None),
-        )
-        longest[call.id] = (before[0] + call.seconds, before[1])
+        ways = ((longest[id_][0], id_) for id_ in call.before if id_ in longest)
+        seconds, before = max(ways, default=(0.0, None))
+        longest[call.id] = (seconds + call.seconds, before)
     at = max(longest, key=lambda id_: longest[id_][0], default=None)
     seconds = 0.0 if at is None else longest[at][0]
     chain: list[str] = []

@@ -123,9 +123,8 @@ def forecast(
 ) -> Forecast:
     """Foretell a checked plan.
 
-    ``names`` is what each function is known as to ``learned``. With ``all_made`` no
-    call is left out. ``prices`` are those of a
-    million tokens, in and out. Raises ``ValueError`` for prices that can't be.
+    ``names`` is what each function is known as to ``learned``. With ``all_made`` no call is left out.
+    ``prices`` are those of a million tokens, in and out. Raises ``ValueError`` for prices that can't be.
     """
     if prices is not None and not all(0 <= price < float("inf") for price in prices):
         raise ValueError("prices are two numbers, of a million tokens in and of a million tokens out")
@@ -150,28 +149,27 @@ def forecast(
         same_as, left = run.graph.same_as(call.id), run.states[call.id].status == "unused"
         if left or same_as is not None:
             found = _NOTHING
-        item = ForecastCall(
-            call.id,
-            call.function,
-            function.kind,
-            run.graph.rank(call.id),
-            call.uses,
-            None if found is None else found.seconds,
-            0 if found is None else found.samples,
-            function.asks_model,
-            same_as=same_as,
-            unused=left,
-        )
-        if function.asks_model and found is not None:
-            item = replace(
-                item,
-                requests=found.requests,
-                input_tokens=found.input_tokens,
-                output_tokens=found.output_tokens,
+        asked = found if function.asks_model else None
+        calls.append(
+            ForecastCall(
+                call.id,
+                call.function,
+                function.kind,
+                run.graph.rank(call.id),
+                call.uses,
+                None if found is None else found.seconds,
+                0 if found is None else found.samples,
+                function.asks_model,
+                requests=None if asked is None else asked.requests,
+                input_tokens=None if asked is None else asked.input_tokens,
+                output_tokens=None if asked is None else asked.output_tokens,
+                same_as=same_as,
+                unused=left,
             )
-        calls.append(item)
-    later = None if after is None else _usage(after)
-    usage = _total([planning, *([] if later is None else [later]), *map(_usage, calls)])
+        )
+    later = None if after is None else _usage(after, after.seconds)
+    expected = [planning, *filter(None, [later]), *map(_usage, calls)]
+    usage = Usage(*map(sum, zip(*(vars(one).values() for one in expected), strict=True)))
     return Forecast(
         plan=plan,
         policy=policy,
@@ -188,21 +186,11 @@ def forecast(
     )
 
 
-def _usage(asked: ForecastCall | Estimate) -> Usage:
-    """What is expected to be asked; of a call, its time is in the makespan."""
-    seconds = 0.0 if isinstance(asked, ForecastCall) else asked.seconds
-    return Usage(
-        round(asked.requests or 0), round(asked.input_tokens or 0), round(asked.output_tokens or 0), seconds
-    )
-
-
-def _total(usages: list[Usage]) -> Usage:
-    return Usage(
-        sum(usage.requests for usage in usages),
-        sum(usage.input_tokens for usage in usages),
-        sum(usage.output_tokens for usage in usages),
-        sum(usage.seconds for usage in usages),
-    )
+def _usage(asked: ForecastCall | Estimate, seconds: float = 0.0) -> Usage:
+    """What is expected to be asked. The time of a call is in the makespan."""
+    counts = (asked.requests, asked.input_tokens, asked.output_tokens)
+    requests, read, written = (round(count or 0) for count in counts)
+    return Usage(requests, read, written, seconds)
 
 
 def _asked(usage: Usage) -> dict[str, Any]:

@@ -45,11 +45,11 @@ def gpus() -> tuple[Gpu, ...]:
     The driver numbers them otherwise than CUDA may, so each is named by its UUID.
     """
     try:
-        told = subprocess.run(_ASKED, capture_output=True, text=True, timeout=30, check=True).stdout
+        listed = subprocess.run(_ASKED, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return ()
     found: dict[str, Gpu] = {}
-    for line in told.splitlines():
+    for line in listed.splitlines():
         index, uuid, size = (part.strip() for part in f"{line},,".split(",")[:3])
         if size.isdigit():  # else it has no memory of its own
             found[index] = Gpu(uuid, int(size) * 2**20)

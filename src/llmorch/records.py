@@ -2,14 +2,12 @@
 timeline and a simulation write or read; and of the messages to and from the core.
 
 Records are values, and go to JSON and back without loss. What a function returned may be anything:
-who makes a record of it has made it a JSON value before, or gives ``told``, which does.
-This module must not know what happened to get there.
+who makes a record of it makes it a JSON value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import Field, FiniteFloat, InstanceOf, NonNegativeInt, TypeAdapter, ValidationError
@@ -26,17 +24,11 @@ Text: TypeAlias = InstanceOf[str]
 Seconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
 """From the start of execution, to the microsecond: no clock here is finer."""
 Processor: TypeAlias = Annotated[int, Field(ge=0, lt=1_000_000)]
-Told: TypeAlias = Callable[[Any], Any]
-"""Makes a JSON value of any."""
 
 
 def rounded(seconds: float | None) -> float | None:
     """A time as records have it."""
     return None if seconds is None else round(seconds, 6)
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +98,10 @@ class Call:
             return 0.0
         return max(0.0, self.completed - self.dispatched)
 
-    def to_json(self, told: Told = _same, *, lists: bool = True) -> dict[str, Any]:
+    def to_json(self, *, lists: bool = True) -> dict[str, Any]:
         """The record as JSON has it; ``lists`` says whether it lists what it excludes."""
         excludes = list(self.excludes) if lists else None
         data = {**_plain(self), "excludes": excludes, "processor": self.processor}
-        data["result"] = told(self.result)
         return {name: data[name] for name in _ORDER}
 
 
@@ -185,7 +176,7 @@ class Run:
     things: tuple[Thing, ...] = ()
     calls: Annotated[tuple[Call, ...], Field(max_length=100_000)] = ()
 
-    def to_json(self, told: Told = _same) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The run as the command line's ``--json`` prints it.
 
         ``groups`` tell each relation once, however large: calls that exclude one another, and
@@ -194,10 +185,9 @@ class Run:
         # A call is in one group, so its first member tells the groups apart.
         groups = {call.group[0]: list(call.group) for call in self.calls if len(call.group) > 1}
         lists = sum(len(group) * (len(group) - 1) for group in groups.values()) <= MAX_PAIRS
-        data = {"version": VERSION, **_plain(self), "answer": told(self.answer)}
-        del data["calls"]
+        data = {"version": VERSION, **_plain(self)}
         data["groups"] = {"excludes": list(groups.values()), "things": data.pop("things")}
-        data["calls"] = [call.to_json(told, lists=lists) for call in self.calls]
+        data["calls"] = [call.to_json(lists=lists) for call in self.calls]
         return data
 
     @classmethod
@@ -206,12 +196,12 @@ class Run:
         if not isinstance(data, dict) or not {"calls", "processors", "makespan"} <= data.keys():
             raise ValueError("it is no run: a run is the object that llmorch run --json prints")
         version = _known_version(data, least=0)
-        told = _read(_Groups, data.get("groups", {}), "groups.")
+        groups = _read(_Groups, data.get("groups", {}), "groups.")
         run = _read(cls, {**data, "things": ()})
-        groups = told.excludes if version else _by_rank(run.calls)
-        of = {call: group for group in groups for call in group}
+        excludes = groups.excludes if version else _by_rank(run.calls)
+        of = {call: group for group in excludes for call in group}
         calls = tuple(replace(call, group=of.get(call.id, ())) for call in run.calls)
-        return replace(run, calls=calls, things=told.things)
+        return replace(run, calls=calls, things=groups.things)
 
 
 @dataclass(frozen=True)
@@ -252,24 +242,23 @@ def _by_rank(calls: tuple[Call, ...]) -> list[tuple[str, ...]]:
 
 
 def _plain(record: Any) -> dict[str, Any]:
-    """The fields as JSON has them, without what ``to_json`` makes itself."""
+    """The fields as JSON has them; calls and groups are for ``to_json`` to tell, and what calls returned is JSON."""
+
+    def plain(name: str, value: Any) -> Any:
+        if name in ("result", "answer"):
+            return value
+        if isinstance(value, tuple):
+            return [plain("", item) for item in value]
+        if isinstance(value, Usage | Planning | Recovery | Thing):
+            return _plain(value)
+        return dict(value) if isinstance(value, dict) else value
+
     return {
-        item.name: None if item.name in _OWN else _of(getattr(record, item.name)) for item in fields(record)
+        name: plain(name, value) for name, value in vars(record).items() if name not in ("calls", "group")
     }
 
 
-_OWN = ("calls", "group", "result", "answer")
-
-
-def _of(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_of(item) for item in value]
-    if isinstance(value, Usage | Planning | Recovery | Thing):
-        return _plain(value)
-    return dict(value) if isinstance(value, Mapping) else value
-
-
-def _known_version(data: Mapping[str, Any], *, least: int) -> int:
+def _known_version(data: dict[str, Any], *, least: int) -> int:
     version = data.get("version", 0)
     if not isinstance(version, int) or version < least:
         raise ValueError(f"version: {version!r} is no version of llmorch's records")

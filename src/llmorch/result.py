@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from llmorch import records
@@ -13,7 +13,7 @@ from llmorch.plan import render
 from llmorch.records import rounded
 from llmorch.relations import lower_bound
 from llmorch.runtime.store import Released
-from llmorch.story import things, told_calls, why
+from llmorch.story import fields_of_calls, things, why_unresolved
 from llmorch.techniques import Recovery
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class CallRecord(records.Call):
 
     def as_json(self) -> dict[str, Any]:
         """The record as JSON has it; a result that JSON can't hold is described."""
-        return self.to_json(json_value)
+        return {**self.to_json(), "result": json_value(self.result)}
 
 
 class Calls(Sequence[CallRecord]):
@@ -103,13 +103,19 @@ class Result:
             processors=self.processors,
             makespan=round(self.makespan, 6),
             lower_bound=round(self.lower_bound, 6),
-            usage=_spent(self.usage),
-            planning=_planning(self.planning),
-            recoveries=tuple(_kept(recovery) for recovery in self.recoveries),
+            usage=records.Usage(**vars(self.usage) | {"seconds": round(self.usage.seconds, 6)}),
+            planning=tuple(
+                records.Planning(round(one.began, 6), rounded(one.ended), one.processors)
+                for one in self.planning
+            ),
+            recoveries=tuple(
+                records.Recovery(one.kind, one.why, one.failed, dict(one.changed), one.again)
+                for one in self.recoveries
+            ),
             notes=self.notes,
             things=things(self.graph),
             calls=tuple(
-                records.Call(**{**vars(call), "result": json_value(call.result)}) for call in self.calls
+                records.Call(**vars(call) | {"result": json_value(call.result)}) for call in self.calls
             ),
         )
 
@@ -118,9 +124,7 @@ class Result:
         return self.record.to_json()
 
 
-def unplanned(
-    query: str | None, technique: str | None, error: Exception, processors: int, usage: Usage
-) -> records.Run:
+def unplanned(query: str | None, technique: str | None, error: Exception, processors: int) -> records.Run:
     """What is kept of a run that never began."""
     return records.Run(
         query=query,
@@ -132,23 +136,6 @@ def unplanned(
         processors=processors,
         makespan=0.0,
         lower_bound=0.0,
-        usage=_spent(usage),
-    )
-
-
-def _spent(usage: Usage) -> records.Usage:
-    return records.Usage(**asdict(usage) | {"seconds": round(usage.seconds, 6)})
-
-
-def _planning(planning: Sequence[Planning]) -> tuple[records.Planning, ...]:
-    return tuple(
-        records.Planning(round(one.began, 6), rounded(one.ended), one.processors) for one in planning
-    )
-
-
-def _kept(recovery: Recovery) -> records.Recovery:
-    return records.Recovery(
-        recovery.kind, recovery.why, recovery.failed, dict(recovery.changed), recovery.again
     )
 
 
@@ -163,24 +150,24 @@ def collect(
     processors: int,
     makespan: float,
     usage: Usage,
-    tracebacks: Mapping[tuple[CallId, int], str] | None = None,
-    retried: Sequence[Retried] = (),
-    notes: Sequence[str] = (),
+    tracebacks: Mapping[tuple[CallId, int], str],
+    retried: Sequence[Retried],
+    notes: Sequence[str],
 ) -> Result:
     """Read a finished execution into a ``Result``."""
     graph, states = core.graph, core.states
     calls = []
     first: dict[int, CallId] = {}
-    for told in told_calls(plan, graph, states, core.function):
-        id_ = told["id"]
+    for known in fields_of_calls(plan, graph, states, core.function):
+        id_ = known["id"]
         state = states[id_]
         calls.append(
             CallRecord(
-                **told,
+                **known,
                 expected=rounded(core.expected(id_)),
                 batch=None if state.shared is None else first.setdefault(id(state.shared), id_),
                 result=results.get(id_) if state.status == "completed" else None,
-                traceback=(tracebacks or {}).get(states[state.same_as or id_].key),
+                traceback=tracebacks.get(states[state.same_as or id_].key),
             )
         )
     durations = {
@@ -194,7 +181,7 @@ def collect(
         technique=technique,
         status="answered" if answer.answered else "unresolved",
         answer=answer.value,
-        error=None if answer.answered else answer.error or why(calls),
+        error=None if answer.answered else answer.error or why_unresolved(calls),
         plan=plan,
         graph=graph,
         processors=processors,
@@ -212,12 +199,9 @@ def _left_out(records: Sequence[CallRecord]) -> list[str]:
     ids = [record.id for record in records if record.status == "unused"]
     if not ids:
         return []
-    what, whose = (
-        ("is not executed", "its result") if len(ids) == 1 else ("are not executed", "their results")
-    )
-    return [
-        f"{', '.join(ids)} {what}: nothing uses {whose} (--no-optimize, or optimize=False, executes all calls)"
-    ]
+    what, whose = ("is", "its result") if len(ids) == 1 else ("are", "their results")
+    advice = "--no-optimize, or optimize=False, executes all calls"
+    return [f"{', '.join(ids)} {what} not executed: nothing uses {whose} ({advice})"]
 
 
 def _retry(retried: Retried) -> Recovery:

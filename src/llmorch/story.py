@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmorch.schedule import CallState
 
 
-def told_calls(
+def fields_of_calls(
     plan: Plan,
     graph: RelationGraph,
     states: Mapping[CallId, CallState],
@@ -81,9 +81,9 @@ def things(graph: RelationGraph) -> tuple[records.Thing, ...]:
 def simulated(plan: Plan, functions: Mapping[str, Function], done: Simulation) -> records.Run:
     """What would be kept of a run that was simulated: there are no results, and no answer."""
     states, graph = done.states, done.graph
-    told = told_calls(plan, graph, states, lambda call: functions[plan[call].function])
-    calls = tuple(records.Call(**call, result=None) for call in told)
-    failed = why(calls) if any(call.status in ("failed", "cancelled") for call in calls) else None
+    known = fields_of_calls(plan, graph, states, lambda call: functions[plan[call].function])
+    calls = tuple(records.Call(**call, result=None) for call in known)
+    failed = why_unresolved(calls) if any(call.status in ("failed", "cancelled") for call in calls) else None
     return records.Run(
         query=None,
         technique=None,
@@ -99,7 +99,7 @@ def simulated(plan: Plan, functions: Mapping[str, Function], done: Simulation) -
     )
 
 
-def why(calls: Sequence[records.Call]) -> str:
+def why_unresolved(calls: Sequence[records.Call]) -> str:
     """Why a run came to no answer, by the calls that came to nothing."""
     failed = [
         f"{record.id} ({record.function}) failed: {record.error}"

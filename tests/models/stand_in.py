@@ -11,6 +11,9 @@ from llmorch.models import server
 from tests.models.loopback import Answer, event, reply, serving
 from tests.models.replies import number_of
 
+_ROOT = str(Path(__file__).parents[2])
+COMMAND = f"import sys; sys.path[:0] = [{_ROOT!r}]; from tests.models.stand_in import main; main()"
+"""Starts it in the place of the local model's process."""
 _open: list[Any] = []
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,11 +16,13 @@ from llmorch.models.openai import OpenAIModel
 from llmorch.models.recorded import RecordedModel
 from llmorch.models.scripted import ScriptedModel
 from llmorch.testing.models import ModelContract
+from tests.models import stand_in
 from tests.models.loopback import Answer, event, refusal, reply, serving
 from tests.models.replies import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from llmorch.models.model import Model, ModelRequest
 
@@ -171,12 +172,7 @@ class TestLocal(Known):
     @pytest.fixture(autouse=True)
     def _stand_in(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         pytest.importorskip("xllamacpp")
-        root = str(Path(__file__).parents[2])
-        monkeypatch.setattr(
-            child,
-            "_COMMAND",
-            f"import sys; sys.path[:0] = [{root!r}]; from tests.models.stand_in import main; main()",
-        )
+        monkeypatch.setattr(child, "_COMMAND", stand_in.COMMAND)
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     def model(self) -> Model:

@@ -194,8 +194,8 @@ def test_one_process_serves_several_event_loops_until_it_is_killed(
     pid = model._service.child.pid
     assert asyncio.run(_ask(model, request))[0] == first
     assert model._service.child.pid == pid
-    model.kill()
-    model.kill()
+    asyncio.run(model.close())
+    asyncio.run(model.close())
     assert _gone(pid)
 
 

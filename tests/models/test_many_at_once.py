@@ -28,6 +28,7 @@ from llmorch.models.openai import OpenAIModel
 from llmorch.models.recorded import RecordedModel
 from llmorch.models.scripted import ScriptedModel
 from llmorch.models.turn import Turn
+from tests.models import stand_in
 from tests.models.loopback import Answer, refusal, reply, serving
 from tests.models.replies import number_of
 
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 THREADS = 200
-ROOT = str(Path(__file__).parents[2])
-STAND_IN = f"import sys; sys.path[:0] = [{ROOT!r}]; from tests.models.stand_in import main; main()"
 
 
 def _request(number: int) -> ModelRequest:
@@ -187,7 +186,7 @@ def test_forked_processes_record_to_one_file_and_every_exchange_is_whole(tmp_pat
 def local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LocalModel:
     """A local model with a stand-in for llama.cpp."""
     pytest.importorskip("xllamacpp")
-    monkeypatch.setattr(child, "_COMMAND", STAND_IN)
+    monkeypatch.setattr(child, "_COMMAND", stand_in.COMMAND)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "w.gguf").write_bytes(b"GGUF")
     return LocalModel(f"local:{tmp_path / 'w.gguf'}")
@@ -206,7 +205,7 @@ def test_two_threads_that_start_it_at_once_start_one_process(
     monkeypatch.setattr(subprocess, "Popen", counted)
     for _ in range(2):
         _together(8, lambda _: str(asyncio.run(local.start())))
-        local.kill()
+        asyncio.run(local.close())
     assert len(started) == 2
 
 
@@ -224,7 +223,7 @@ def test_a_forked_process_has_a_process_of_its_own_and_its_end_ends_nothing_of_i
             told = _ask(local, 3)
             assert local._service.child.pid != pid  # type: ignore[union-attr]
             (tmp_path / "told").write_text(told)
-            local.kill()
+            asyncio.run(local.close())
             inherited = local._services.popitem()[1]
             del inherited
             gc.collect()
@@ -235,7 +234,7 @@ def test_a_forked_process_has_a_process_of_its_own_and_its_end_ends_nothing_of_i
     assert (tmp_path / "told").read_text() == number_of("3")
     assert _ask(local, 2) == number_of("2")
     assert local._service.child.pid == pid
-    local.kill()
+    asyncio.run(local.close())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -246,7 +245,7 @@ def test_it_ends_with_the_process_that_started_it_though_a_fork_lives_on(tmp_pat
 import asyncio, os, threading, time
 from llmorch.models import child
 from llmorch.models.local import LocalModel
-child._COMMAND = {STAND_IN!r}
+child._COMMAND = {stand_in.COMMAND!r}
 model = LocalModel("local:{tmp_path / "w.gguf"}")
 starter = threading.Thread(target=lambda: asyncio.run(model.start())); starter.start(); starter.join()
 forked = os.fork()
@@ -294,7 +293,7 @@ def test_a_request_that_waits_for_its_turn_is_told_that_the_model_was_closed(loc
     told = asyncio.run(close_amid())
     assert told[0].endswith("the model was closed while the request waited; ask again")
     assert told[1] == number_of("2")
-    local.kill()
+    asyncio.run(local.close())
 
 
 # Turns

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from llmorch.errors import ModelError
 from llmorch.models.model import Finished, Message, ModelRequest, Text
 from llmorch.models.openai import OpenAIModel
-from tests.models.loopback import Answer, Loopback, event, refusal, reply, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.models.loopback import Answer, Loopback, event, refusal, reply
 
 pytestmark = pytest.mark.anyio
 
 ASKED = ModelRequest((Message("system", "Be brief."), Message("user", "Hello?")), max_tokens=9, seed=4)
-
-
-@pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    # A proxy that the loopback must not be asked through.
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    with serving() as endpoint:
-        yield endpoint
 
 
 async def _ask(model: OpenAIModel, request: ModelRequest = ASKED) -> list[Text | Finished]:
@@ -145,3 +132,36 @@ async def test_closing_the_iterator_hangs_up(endpoint: Loopback) -> None:
         assert await anext(pieces) == Text("on")
         assert not endpoint.hung_up.is_set()
     assert await asyncio.to_thread(endpoint.hung_up.wait, 5)
+
+
+# Addresses and keys as people mistype and mispaste them
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://[::1", "http://host:port/v1", "http://\x00/v1", "localhost:9/v1", "nonsense", "http://"],
+)
+async def test_an_address_that_is_none_says_to_check_it(address: str) -> None:
+    with pytest.raises(ModelError, match=r"^openai:m: .+; check .*--base-url") as raised:
+        assert [piece async for piece in OpenAIModel("m", address, "k", retries=0).stream(ASKED)]
+    assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("key", ["sk-sécret", "sk-sec\nret"])
+async def test_a_key_that_cannot_be_sent_is_not_shown(endpoint: Loopback, key: str) -> None:
+    with pytest.raises(ModelError, match=r"; check OPENAI_API_KEY$") as raised:
+        assert [piece async for piece in OpenAIModel("m", endpoint.url, key, retries=0).stream(ASKED)]
+    assert "cret" not in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+    assert endpoint.asked == []
+
+
+async def test_space_around_an_address_and_a_key_is_no_part_of_them(
+    endpoint: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", f" {endpoint.url}\n")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1\n")
+    model = OpenAIModel("m")
+    assert [piece async for piece in model.stream(ASKED)][:2] == [Text("hello"), Text(" there")]
+    assert endpoint.asked[0]["authorization"] == "Bearer sk-1"
+    await model.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -11,10 +11,7 @@ from llmorch import Orchestrator, function
 from llmorch.errors import ModelError, ToolsRefused
 from llmorch.models.model import Finished, Message, ModelRequest, Tool, ToolCall
 from llmorch.models.openai import OpenAIModel
-from tests.models.loopback import Answer, Loopback, event, refusal, reply, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.models.loopback import Answer, Loopback, event, refusal, reply
 
 pytestmark = pytest.mark.anyio
 
@@ -22,14 +19,6 @@ SCHEMA = {"type": "object", "properties": {"query": {"type": "string"}}, "requir
 ASKED = ModelRequest(
     (Message("user", "Which?"),), tools=(Tool("search", "Search.", SCHEMA),), stop=("\nObservation:",)
 )
-
-
-@pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with serving() as endpoint:
-        yield endpoint
 
 
 def delta(*calls: dict[str, Any]) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmorch.cli.end import clean_output, finish, played, print_text, reported, told_as_json
+from llmorch.cli import options
+from llmorch.cli.end import clean_output, errors_as_json, finish, played, print_json, print_text, reported
 from llmorch.cli.explanation import explain
 from llmorch.cli.inputs import (
-    check_policy,
     check_query,
     counts_in,
     durations_in,
@@ -20,27 +19,7 @@ from llmorch.cli.inputs import (
     planned,
     read,
     resources_in,
-)
-from llmorch.cli.options import (
-    BaseUrl,
-    Deadline,
-    DryRun,
-    Examples,
-    Functions,
-    Json,
-    MaxRecoveries,
-    MaxTokens,
-    Model,
-    NoOptimize,
-    Policy,
-    Price,
-    Processors,
-    Quiet,
-    Replan,
-    Resources,
-    RunPolicy,
-    Technique,
-    Trace,
+    value_errors_as_usage,
 )
 
 if TYPE_CHECKING:
@@ -63,24 +42,24 @@ app = typer.Typer(
 @app.command()
 def run(
     query: str,
-    functions: Functions = None,
-    model: Model = "local",
-    base_url: BaseUrl = None,
-    technique: Technique = "llmorch",
-    policy: RunPolicy = None,
-    processors: Processors = None,
-    resource: Resources = None,
-    examples: Examples = None,
-    max_recoveries: MaxRecoveries = None,
-    replan: Replan = False,
-    no_optimize: NoOptimize = False,
-    deadline: Deadline = None,
-    max_tokens: MaxTokens = None,
-    dry_run: DryRun = False,
-    price: Price = None,
-    as_json: Json = False,
-    save_trace: Trace = None,
-    quiet: Quiet = False,
+    functions: options.Functions = None,
+    model: options.Model = "local",
+    base_url: options.BaseUrl = None,
+    technique: options.Technique = "llmorch",
+    policy: options.RunPolicy = None,
+    processors: options.Processors = None,
+    resource: options.Resources = None,
+    examples: options.Examples = None,
+    max_recoveries: options.MaxRecoveries = None,
+    replan: options.Replan = False,
+    no_optimize: options.NoOptimize = False,
+    deadline: options.Deadline = None,
+    max_tokens: options.MaxTokens = None,
+    dry_run: options.DryRun = False,
+    price: options.Price = None,
+    as_json: options.Json = False,
+    save_trace: options.Trace = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Answer QUERY by calling functions."""
     with reported(), clean_output() as output:
@@ -108,7 +87,7 @@ def run(
             progress.planning(model)
             foretell(orchestrator, query, output, progress, prices=prices, as_json=as_json)
             return
-        with told_as_json(output if as_json else None, orchestrator, query):
+        with errors_as_json(output if as_json else None, orchestrator, query):
             progress.planning(model)
             result = played(
                 orchestrator,
@@ -127,16 +106,16 @@ def run(
 @app.command()
 def execute(
     planfile: str,
-    functions: Functions = None,
-    model: Model = "local",
-    base_url: BaseUrl = None,
-    policy: Policy = "critical",
-    processors: Processors = None,
-    resource: Resources = None,
-    no_optimize: NoOptimize = False,
-    as_json: Json = False,
-    save_trace: Trace = None,
-    quiet: Quiet = False,
+    functions: options.Functions = None,
+    model: options.Model = "local",
+    base_url: options.BaseUrl = None,
+    policy: options.Policy = "critical",
+    processors: options.Processors = None,
+    resource: options.Resources = None,
+    no_optimize: options.NoOptimize = False,
+    as_json: options.Json = False,
+    save_trace: options.Trace = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Run the plan in PLANFILE (- for standard input), without asking a model for one."""
     with reported(), clean_output() as output:
@@ -153,7 +132,7 @@ def execute(
             optimize=not no_optimize,
             progress=progress.fetched,
         )
-        with told_as_json(output if as_json else None, orchestrator, None):
+        with errors_as_json(output if as_json else None, orchestrator, None):
             plan = orchestrator.check(read(planfile))
             result = played(
                 orchestrator, progress, lambda: orchestrator.execute(plan, observer=progress.observe)
@@ -164,14 +143,14 @@ def execute(
 @app.command()
 def plan(
     query: str,
-    functions: Functions = None,
-    model: Model = "local",
-    base_url: BaseUrl = None,
-    technique: Technique = "llmorch",
-    resource: Resources = None,
-    examples: Examples = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    functions: options.Functions = None,
+    model: options.Model = "local",
+    base_url: options.BaseUrl = None,
+    technique: options.Technique = "llmorch",
+    resource: options.Resources = None,
+    examples: options.Examples = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Print the plan for QUERY, without running it."""
     with reported(), clean_output() as output:
@@ -193,18 +172,18 @@ def plan(
         )
         progress.planning(model)
         made = played(orchestrator, progress, lambda: orchestrator.plan(query, wrote=progress.wrote))
-        text = render(made)
         if as_json:
             known = orchestrator.functions
-            shown = graph_json(discover(made, known), known, unused(made, known))
-            text = json.dumps({"query": query, "plan": text, **shown}, indent=2)
-        print_text(output, text)
+            relations = graph_json(discover(made, known), known, unused(made, known))
+            print_json(output, {"query": query, "plan": render(made), **relations})
+        else:
+            print_text(output, render(made))
 
 
 @app.command()
 def graph(
     planfile: str,
-    functions: Functions = None,
+    functions: options.Functions = None,
     form: Annotated[str, typer.Option("--format", help="mermaid, dot or json.")] = "mermaid",
 ) -> None:
     """Print the relation graph of the plan in PLANFILE (- for standard input).
@@ -229,11 +208,11 @@ def simulate(
         Path, typer.Option(metavar="FILE", help="JSON: seconds by function name or by call id.")
     ],
     processors: Annotated[str, typer.Option("--processors", "-p", help="As in 1,2,4,8.")] = "1,2,4,8",
-    policy: Policy = "critical",
-    functions: Functions = None,
-    resource: Resources = None,
-    no_optimize: NoOptimize = False,
-    as_json: Json = False,
+    policy: options.Policy = "critical",
+    functions: options.Functions = None,
+    resource: options.Resources = None,
+    no_optimize: options.NoOptimize = False,
+    as_json: options.Json = False,
 ) -> None:
     """Say how long the plan in PLANFILE would take, on any number of processors.
 
@@ -243,20 +222,21 @@ def simulate(
         from llmorch.declare.offered import fitted
         from llmorch.declare.resources import supply_of
         from llmorch.runtime.simulate import simulate as simulated
+        from llmorch.schedule import policy_named
 
         counts = counts_in(processors)
-        check_policy(policy)
+        there = resources_in(resource)
+        with value_errors_as_usage():
+            supply = supply_of(there)
+            policy_named(policy)
         made, known = planned(planfile, functions)
         seconds = durations_in(durations)
         if missing := [call.id for call in made if call.id not in seconds and call.function not in seconds]:
             typer.echo(f"no duration is given for {', '.join(missing)}: taken as 0 s", err=True)
-        there = resources_in(resource)
-        supply = supply_of(there)
         lacking = {count: _lacking(made, fitted(known, count, supply)) for count in counts}
-        for count, why in lacking.items():
-            if why and not all(lacking.values()):
-                typer.echo(f"left out: {count} processors; {why}", err=True)
-        if not all(lacking.values()):
+        if not all(lacking.values()):  # else the simulation says why
+            for count in filter(lacking.get, counts):
+                typer.echo(f"left out: {count} processors; {lacking[count]}", err=True)
             counts = [count for count in counts if not lacking[count]]
         runs = [
             simulated(
@@ -271,17 +251,13 @@ def simulate(
             for count in counts
         ]
         if as_json:
-            rows = [
-                {"processors": item.processors, "makespan": item.makespan, "lower_bound": item.lower_bound}
-                for item in runs
-            ]
-            print_text(sys.stdout, json.dumps({"runs": rows}, indent=2))
+            names = ("processors", "makespan", "lower_bound")
+            print_json(sys.stdout, {"runs": [{name: getattr(item, name) for name in names} for item in runs]})
             return
-        lines = ["processors  makespan  lower bound"]
-        lines += [
-            f"{item.processors:>10}  {item.makespan:>6.2f} s  {item.lower_bound:>9.2f} s" for item in runs
-        ]
-        print_text(sys.stdout, "\n".join(lines))
+        print_text(sys.stdout, "processors  makespan  lower bound")
+        for item in runs:
+            times = f"{item.makespan:>6.2f} s  {item.lower_bound:>9.2f} s"
+            print_text(sys.stdout, f"{item.processors:>10}  {times}")
 
 
 def _lacking(made: Plan, functions: Mapping[str, Function]) -> str:
@@ -297,13 +273,20 @@ def models(
     fetch: Annotated[
         str | None, typer.Option(metavar="NAME", help="Fetch this local model's weights now.")
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the models: where they come from, how large they are, whether they are here."""
     with reported():
-        from llmorch.cli.models import fetched, listed, table
+        from llmorch.cli.models import listed, table
 
         if fetch is not None:
-            fetched(fetch)
+            from llmorch.cli.progress import Progress
+            from llmorch.models.weights import find
+
+            with Progress() as progress:
+                find(fetch, progress=progress.fetched)
         rows = listed()
-        print_text(sys.stdout, json.dumps({"models": rows}, indent=2) if as_json else table(rows))
+        if as_json:
+            print_json(sys.stdout, {"models": rows})
+        else:
+            print_text(sys.stdout, table(rows))

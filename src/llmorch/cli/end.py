@@ -1,4 +1,4 @@
-"""How a command runs and ends: its output, its errors in one line, its exit code, its interruption."""
+"""How a command runs and ends: what it prints, its errors in one line, its exit code, its interruption."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ import typer
 from llmorch.errors import EvaluationError, FunctionError, LLMOrchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import TextIO
 
     from llmorch.orchestrator import Orchestrator
-    from llmorch.requests import Usage
     from llmorch.result import Result
 
 NOT_RESOLVED, USAGE, INTERRUPTED = 1, 2, 130
@@ -77,7 +76,7 @@ def finish(result: Result, output: TextIO, progress: Any, *, as_json: bool, save
     for note in result.notes:
         typer.echo(f"note: {note}", err=True)
     if as_json:
-        print_text(output, json.dumps(result.as_json(), indent=2))
+        print_json(output, result.as_json())
     elif result.status == "answered":
         try:
             text = as_text(result.answer)
@@ -111,21 +110,17 @@ def reported() -> Iterator[None]:
 
 
 @contextmanager
-def told_as_json(
-    output: TextIO | None, orchestrator: Orchestrator, query: str | None, usage: Usage | None = None
-) -> Iterator[None]:
+def errors_as_json(output: TextIO | None, orchestrator: Orchestrator, query: str | None) -> Iterator[None]:
     """An error as the JSON object of an unresolved run, where JSON was asked for."""
     try:
         yield
     except LLMOrchError as error:
         if output is not None:
-            from llmorch.requests import Usage
             from llmorch.result import unplanned
 
             technique = None if query is None else orchestrator.technique
-            run = unplanned(query, technique, error, orchestrator.processors, usage or Usage())
-            data = run.to_json() if error.result is None else error.result.as_json()
-            print_text(output, json.dumps(data, indent=2))
+            run = unplanned(query, technique, error, orchestrator.processors)
+            print_json(output, run.to_json() if error.result is None else error.result.as_json())
         raise
 
 
@@ -147,3 +142,19 @@ def clean_output() -> Iterator[TextIO]:
 def print_text(output: TextIO, text: str) -> None:
     output.write(f"{text}\n")
     output.flush()
+
+
+def print_json(output: TextIO, data: object) -> None:
+    print_text(output, json.dumps(data, indent=2))
+
+
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """The rows as lines whose cells stand below one another."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things, as in "1 processor"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from llmorch.cli.end import print_text, reported
+from llmorch.cli.end import counted, print_json, print_text, reported
 from llmorch.cli.inputs import read
 from llmorch.cli.options import Json
 
@@ -38,7 +38,10 @@ def explain(runfile: str, as_json: Json = False) -> None:
         except ValueError as error:
             raise typer.BadParameter(f"{runfile}: {error}") from None
         found = explained(run)
-        print_text(sys.stdout, json.dumps(_json(found, run), indent=2) if as_json else text(found, run))
+        if as_json:
+            print_json(sys.stdout, _json(found, run))
+        else:
+            print_text(sys.stdout, text(found, run))
 
 
 def text(found: Explanation, run: Run) -> str:
@@ -46,19 +49,19 @@ def text(found: Explanation, run: Run) -> str:
     if not run.calls:
         return "no call was made"
     calls = {call.id: call for call in run.calls}
-    plural = "" if run.processors == 1 else "s"
-    lines = [f"{found.makespan:.2f} s on {run.processors} processor{plural}"]
+    lines = [f"{found.makespan:.2f} s on {counted(run.processors, 'processor')}"]
     for names, stretches in _rows(found):
         idle = sum(stretch.seconds for stretch in stretches)
         lines.append(f"{names}: idle {idle:.2f} s")
         lines += _listed(stretches, calls, found.makespan)
-    told_of = [
-        (reason, spent) for reason, spent in found.by_reason.items() if spent >= SHORT * found.makespan
+    reasons = [
+        f"{_REASONS[reason]} {seconds:.2f} s"
+        for reason, seconds in found.by_reason.items()
+        if seconds >= SHORT * found.makespan
     ]
-    total = ", ".join(f"{_REASONS[reason]} {spent:.2f} s" for reason, spent in told_of)
-    lines.append(f"idle in all: {found.idle():.2f} s" + (f": {total}" if total else ""))
-    lines.append(f"what would help most: {advice(found, run)}")
-    return "\n".join(lines)
+    total = f": {', '.join(reasons)}" if reasons else ""
+    lines.append(f"idle in all: {found.idle():.2f} s{total}")
+    return "\n".join([*lines, f"what would help most: {advice(found, run)}"])
 
 
 def advice(found: Explanation, run: Run) -> str:
@@ -74,12 +77,12 @@ def advice(found: Explanation, run: Run) -> str:
         return f"more of what calls waited for (limits, resources): {limited:.2f} s a processor"
     if found.chain_seconds >= found.work_seconds and found.chain:
         longest = max(found.chain, key=lambda id_: calls[id_].seconds)
-        shown = found.chain[:MOST_CHAIN]
-        path = " -> ".join(f"{id_} ({calls[id_].function}, {calls[id_].seconds:.2f} s)" for id_ in shown)
-        more = f" -> {len(found.chain) - len(shown)} more" if len(found.chain) > len(shown) else ""
+        chain = [f"{id_} ({calls[id_].function}, {calls[id_].seconds:.2f} s)" for id_ in found.chain]
+        if len(chain) > MOST_CHAIN:
+            chain[MOST_CHAIN:] = [f"{len(chain) - MOST_CHAIN} more"]
         return (
             f"a shorter longest chain, which takes {found.chain_seconds:.2f} of {found.makespan:.2f} s: "
-            f"{path}{more}; first of all {longest}"
+            f"{' -> '.join(chain)}; first of all {longest}"
         )
     by_function: dict[str, float] = {}
     for call in run.calls:
@@ -106,15 +109,14 @@ def _rows(found: Explanation) -> Iterator[tuple[str, list[Stretch]]]:
 
 
 def _listed(stretches: list[Stretch], calls: Mapping[str, Call], makespan: float) -> list[str]:
-    shown = [stretch for stretch in stretches if stretch.seconds >= SHORT * makespan]
-    shown = sorted(
-        sorted(shown, key=lambda item: -item.seconds)[:MOST_STRETCHES], key=lambda item: item.began
-    )
+    long = [stretch for stretch in stretches if stretch.seconds >= SHORT * makespan]
+    longest = sorted(long, key=lambda item: -item.seconds)[:MOST_STRETCHES]
+    shown = sorted(longest, key=lambda item: item.began)
     lines = []
     for stretch in shown:
         telling = [cause for cause in stretch.causes if cause.seconds >= SHORT * makespan]
         for cause in telling[:MOST_CAUSES]:
-            lines.append(f"  {cause.began:8.2f} - {cause.ended:.2f} s  {told(cause, calls)}")
+            lines.append(f"  {cause.began:8.2f} - {cause.ended:.2f} s  {in_words(cause, calls)}")
         if len(telling) > MOST_CAUSES:
             lines.append(f"  {'':8}   {telling[-1].ended:.2f} s  and {len(telling) - MOST_CAUSES} more")
     left = len(stretches) - len(shown)
@@ -124,7 +126,7 @@ def _listed(stretches: list[Stretch], calls: Mapping[str, Call], makespan: float
     return lines
 
 
-def told(cause: Cause, calls: Mapping[str, Call]) -> str:
+def in_words(cause: Cause, calls: Mapping[str, Call]) -> str:
     """What one cause was, in words."""
     on = calls.get(cause.on or "")
     who = ""
@@ -165,7 +167,9 @@ def _json(found: Explanation, run: Run) -> dict[str, Any]:
                     {
                         "began": stretch.began,
                         "ended": stretch.ended,
-                        "causes": [{**vars(cause), "told": told(cause, calls)} for cause in stretch.causes],
+                        "causes": [
+                            {**vars(cause), "told": in_words(cause, calls)} for cause in stretch.causes
+                        ],
                     }
                     for stretch in stretches
                 ],

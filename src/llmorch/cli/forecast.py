@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from llmorch.cli.end import played, print_text
+from llmorch.cli.end import columns, counted, played, print_json, print_text
 from llmorch.requests import Usage
 
 if TYPE_CHECKING:
@@ -54,12 +53,12 @@ def foretell(
     prices: tuple[float, float] | None,
     as_json: bool,
 ) -> None:
-    """Have the plan made, run nothing, and print the forecast."""
+    """Have the plan made, run nothing, and print what it will take."""
     usage = Usage()
     plan = played(orchestrator, progress, lambda: orchestrator.plan(query, wrote=progress.wrote, usage=usage))
     found = orchestrator.forecast(plan, planning=usage, prices=prices)
     if as_json:
-        print_text(output, json.dumps({"query": query, **found.as_json()}, indent=2))
+        print_json(output, {"query": query, **found.as_json()})
     else:
         print_text(output, text(found))
 
@@ -70,16 +69,12 @@ def text(found: Forecast) -> str:
 
     rows = [("call", "function", "kind", "rank", "expected")]
     rows += [(call.id, call.function, call.kind, str(call.rank), _expected(call)) for call in found.calls]
-    widths = [max(len(row[at]) for row in rows) for at in range(5)]
-    table = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    where = f"{found.processors} processor{'s' if found.processors != 1 else ''}"
+    where = counted(found.processors, "processor")
     least = "at least " if found.unknown else ""
     time = f"time: {least}{found.makespan:.2f} s on {where} (lower bound {found.lower_bound:.2f} s)"
     if found.unknown:
         time += f"; counted as 0 s, as nothing is known of them: {', '.join(found.unknown)}"
-    return "\n".join([render(found.plan), "", *table, "", time, *_model(found), _cost(found)])
+    return "\n".join([render(found.plan), "", *columns(rows), "", time, *_model(found), _cost(found)])
 
 
 def _expected(call: ForecastCall) -> str:
@@ -112,10 +107,8 @@ def _model(found: Forecast) -> list[str]:
 
 
 def _asked(usage: Usage) -> str:
-    plural = "" if usage.requests == 1 else "s"
-    return (
-        f"{usage.requests} request{plural}, {usage.input_tokens:,} tokens in and {usage.output_tokens:,} out"
-    )
+    tokens = f"{usage.input_tokens:,} tokens in and {usage.output_tokens:,} out"
+    return f"{counted(usage.requests, 'request')}, {tokens}"
 
 
 def _cost(found: Forecast) -> str:

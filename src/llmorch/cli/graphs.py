@@ -13,7 +13,7 @@ from llmorch.records import MAX_PAIRS
 from llmorch.story import orders, things
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from llmorch.calls import CallId
     from llmorch.declare.functions import Function
@@ -69,14 +69,8 @@ def mermaid(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
         label = _label(graph, call, functions).replace('"', "&quot;").replace("<", "&lt;")
         shape = f'["{label}"]' if graph.kind(call) == "compute" else f'("{label}")'
         lines.append(f"    {call}{shape}")
-    lines += [f"    {used} --> {call}" for call in graph for used in graph.uses(call)]
-    lines += [f"    {earlier} ==> {call}" for call in graph for earlier in graph.follows(call)]
-    lines += [f"    {call} -- same --- {copy}" for call in graph for copy in graph.copies(call)]
-    for number, group in enumerate(_groups(graph), 1):
-        if len(group) > MOST_PAIRED:
-            lines.append(f"    x{number}{{{{one at a time}}}}")
-        lines += [f"    {one} -.- {other}" for one, other in _exclusions(group, f"x{number}")]
-    return "\n".join(lines)
+    wording = ("%s --> %s", "%s ==> %s", "%s -- same --- %s", "%s{{one at a time}}", "%s -.- %s")
+    return "\n".join([*lines, *_relations(graph, *wording)])
 
 
 def dot(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
@@ -85,47 +79,33 @@ def dot(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
     A line that says "same" leads to a call that isn't made.
     """
     lines = ["digraph plan {", "    node [fontname=Helvetica];"]
+    ranks: dict[int, list[CallId]] = {}
     for call in graph:
         label = _label(graph, call, functions).replace("\\", "\\\\").replace('"', '\\"')
         shape = "box" if graph.kind(call) == "compute" else "ellipse"
         lines.append(f'    {call} [label="{label}", shape={shape}];')
-    ranks: dict[int, list[CallId]] = {}
-    for call in graph:
         ranks.setdefault(graph.rank(call), []).append(call)
     lines += [f"    {{ rank=same; {'; '.join(calls)}; }}" for calls in ranks.values()]
-    lines += [f"    {used} -> {call};" for call in graph for used in graph.uses(call)]
-    lines += [f"    {earlier} -> {call} [style=bold];" for call in graph for earlier in graph.follows(call)]
-    lines += [
-        f"    {call} -> {copy} [dir=none, label=same];" for call in graph for copy in graph.copies(call)
-    ]
-    for number, group in enumerate(_groups(graph), 1):
-        if len(group) > MOST_PAIRED:
-            lines.append(f'    x{number} [label="one at a time", shape=diamond];')
-        lines += [
-            f"    {one} -> {other} [dir=none, style=dashed];"
-            for one, other in _exclusions(group, f"x{number}")
-        ]
-    return "\n".join([*lines, "}"])
-
-
-def _json_text(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
-    return json.dumps(as_json(graph, functions), indent=2)
+    wording = (
+        *("%s -> %s;", "%s -> %s [style=bold];", "%s -> %s [dir=none, label=same];"),
+        *('%s [label="one at a time", shape=diamond];', "%s -> %s [dir=none, style=dashed];"),
+    )
+    return "\n".join([*lines, *_relations(graph, *wording), "}"])
 
 
 FORMATS: dict[str, Callable[[RelationGraph, Mapping[str, Function]], str]] = {
     "mermaid": mermaid,
     "dot": dot,
-    "json": _json_text,
+    "json": lambda graph, functions: json.dumps(as_json(graph, functions), indent=2),
 }
 
 
 def _label(graph: RelationGraph, call: CallId, functions: Mapping[str, Function]) -> str:
     text = render_call(graph.call(call))
     text = text if len(text) <= MAX_LABEL else f"{text[:MAX_LABEL]}..."
-    taken = [
-        amount_text(name, amount) for name, amount in functions[graph.call(call).function].resources.items()
-    ]
-    return f"{text} takes {', '.join(taken)}" if taken else text
+    resources = functions[graph.call(call).function].resources
+    taken = ", ".join(amount_text(name, amount) for name, amount in resources.items())
+    return f"{text} takes {taken}" if taken else text
 
 
 def _groups(graph: RelationGraph) -> list[Sequence[CallId]]:
@@ -134,6 +114,16 @@ def _groups(graph: RelationGraph) -> list[Sequence[CallId]]:
     return list(groups.values())
 
 
-def _exclusions(group: Sequence[CallId], hub: str) -> Iterable[tuple[CallId, CallId]]:
-    """Each pair of few calls; of many, each with a node between them: pairs would hide all else."""
-    return combinations(group, 2) if len(group) <= MOST_PAIRED else ((call, hub) for call in group)
+def _relations(
+    graph: RelationGraph, uses: str, follows: str, same: str, hub: str, excludes: str
+) -> Iterator[str]:
+    """A line of a picture for each relation, worded as given."""
+    yield from (f"    {uses % (used, call)}" for call in graph for used in graph.uses(call))
+    yield from (f"    {follows % (earlier, call)}" for call in graph for earlier in graph.follows(call))
+    yield from (f"    {same % (call, copy)}" for call in graph for copy in graph.copies(call))
+    for number, group in enumerate(_groups(graph), 1):
+        pairs: Iterable[tuple[CallId, CallId]] = combinations(group, 2)
+        if len(group) > MOST_PAIRED:  # a node between them: so many lines would hide all else
+            yield f"    {hub % f'x{number}'}"
+            pairs = ((call, f"x{number}") for call in group)
+        yield from (f"    {excludes % pair}" for pair in pairs)

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from llmorch.calls import Plan
     from llmorch.declare.functions import Function
     from llmorch.orchestrator import Orchestrator
@@ -34,15 +37,13 @@ def orchestrator_for(
     from llmorch.models.named import model_named
     from llmorch.orchestrator import Orchestrator
 
-    try:
+    with value_errors_as_usage():
         return Orchestrator(
             _offered(functions),
             model=model_named(model, base_url=base_url, progress=progress),
             resources=resources_in(resources),
             **settings,
         )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
 def _offered(sources: list[str] | None) -> list[Function]:
@@ -92,24 +93,23 @@ def read(planfile: str) -> str:
 
 
 def durations_in(path: Path) -> dict[str, float]:
+    from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
+
     try:
         data = json.loads(read(str(path)))
+        seconds = TypeAdapter(dict[str, Annotated[FiniteFloat, Field(ge=0, strict=True)]])
+        return seconds.validate_python(data)
     except json.JSONDecodeError as error:
         raise typer.BadParameter(f"{path} is not JSON: {error}") from None
-    good = isinstance(data, dict) and all(
-        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
-        for value in data.values()
-    )
-    if not good:
+    except ValidationError:
         raise typer.BadParameter(
             f'{path} is one object of seconds by name, as in {{"search": 1.5, "s3": 20}}'
-        )
-    return {name: float(value) for name, value in data.items()}
+        ) from None
 
 
 def resources_in(said: list[str] | None) -> dict[str, str | list[str]]:
     """What there is, by name; one that is named again has one amount a GPU. Raises ``typer.BadParameter``."""
-    from llmorch.declare.resources import GPU_MEMORY, supply_of
+    from llmorch.declare.resources import GPU_MEMORY
 
     there: dict[str, str | list[str]] = {}
     gpus: list[str] = []
@@ -121,10 +121,6 @@ def resources_in(said: list[str] | None) -> dict[str, str | list[str]]:
         if name == GPU_MEMORY:
             gpus.append(amount)
         there[name] = gpus if name == GPU_MEMORY else amount
-    try:
-        supply_of(there)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
     return there
 
 
@@ -143,10 +139,9 @@ def check_query(query: str) -> None:
         raise typer.BadParameter("the query is empty")
 
 
-def check_policy(name: str) -> None:
-    from llmorch.schedule import policy_named
-
+@contextmanager
+def value_errors_as_usage() -> Iterator[None]:
     try:
-        policy_named(name)
+        yield
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

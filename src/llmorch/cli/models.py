@@ -1,9 +1,11 @@
-"""The list of models, and fetching one."""
+"""The list of models."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
+
+from llmorch.cli.end import columns
 
 
 def listed() -> list[dict[str, Any]]:
@@ -43,17 +45,4 @@ def table(rows: list[dict[str, Any]]) -> str:
         if row["name"].startswith("openai"):
             present = "key set" if row["present"] else "no OPENAI_API_KEY"
         shown.append((row["name"], row["model"], row["from"], size, present))
-    widths = [max(len(line[column]) for line in shown) for column in range(len(shown[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in shown
-    )
-
-
-def fetched(name: str) -> None:
-    """Fetch a local model's weights, with a bar on standard error."""
-    from llmorch.cli.progress import Progress
-    from llmorch.models.weights import find
-
-    with Progress() as progress:
-        find(name, progress=progress.fetched)
+    return "\n".join(columns(shown))

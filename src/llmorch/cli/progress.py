@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from llmorch.cli.end import counted
 from llmorch.plan import render, render_call
 from llmorch.schedule import (
     BatchEnded,
@@ -26,20 +27,14 @@ from llmorch.schedule import (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from llmorch.calls import CallId
+    from llmorch.calls import CallId, FunctionCall
     from llmorch.result import Result
     from llmorch.schedule import Command, Event
     from llmorch.techniques import Recovery
 
 _MARKS = {"waiting": "·", "running": "▶", "completed": "✓", "failed": "✗", "stopped": "■", "unused": "-"}
-_STYLES = {
-    "waiting": "dim",
-    "running": "cyan",
-    "completed": "green",
-    "failed": "red",
-    "stopped": "yellow",
-    "unused": "dim",
-}
+_STYLES = {"running": "cyan", "completed": "green", "failed": "red", "stopped": "yellow"}
+_WIDTH = 72
 
 
 @dataclass
@@ -65,7 +60,8 @@ class Progress:
         self._offset: float | None = None
         self._live: Any = None
         self._fetching = ("", 0, 0)
-        self._told = -1
+        self._tenth = -1
+        """How many tenths of the weights a line has told of."""
         self._revised = False
 
     def __enter__(self) -> Progress:
@@ -73,14 +69,8 @@ class Progress:
             from rich.console import Console
             from rich.live import Live
 
-            console = Console(stderr=True)
-            self._live = Live(
-                console=console,
-                get_renderable=self._drawn,
-                refresh_per_second=8,
-                transient=True,
-                redirect_stdout=False,
-            )
+            options: dict[str, Any] = {"refresh_per_second": 8, "transient": True, "redirect_stdout": False}
+            self._live = Live(console=Console(stderr=True), get_renderable=self._drawn, **options)
             self._live.start()
         return self
 
@@ -97,9 +87,9 @@ class Progress:
         """Take note of how much of a model's weights is here."""
         self._fetching = (source, done, total)
         tenth = done * 10 // max(1, total)
-        if tenth != self._told:
-            self._told = tenth
-            self._line(f"fetching weights from {source}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB")
+        if tenth != self._tenth:
+            self._tenth = tenth
+            self._line(_fetched(*self._fetching))
 
     def wrote(self, text: str) -> None:
         """Take note of a piece of the plan's text."""
@@ -112,7 +102,7 @@ class Progress:
         match message:
             case PlanExtended(calls, _, unused):
                 for call in calls:
-                    row = self._rows[call.id] = _Row(_short(render_call(call)))
+                    row = self._add(call)
                     if self._revised and row.text not in (before.text for before in self._before.values()):
                         self._revised = False
                         self._line("the plan is revised")
@@ -120,7 +110,7 @@ class Progress:
                     if self._rows[id_].state == "waiting":
                         self._rows[id_].state = "unused"
             case CallAdded(call):
-                self._rows[call.id] = _Row(_short(render_call(call)))
+                self._add(call)
             case PlanRevised():
                 # Said at the first call that is new: a repair first holds what was lost, and adds nothing.
                 self._before, self._rows, self._draft = self._before | self._rows, {}, ""
@@ -157,21 +147,22 @@ class Progress:
             case Cancel(id_, attempt) | CallCancelled(id_, attempt):
                 self._end(id_, attempt, "stopped", at)
 
+    def _add(self, call: FunctionCall) -> _Row:
+        text = render_call(call)
+        row = self._rows[call.id] = _Row(text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}...")
+        return row
+
     def _never_began(self, call: CallId, state: str, at: float, why: str) -> None:
         row = self._rows[call]
         row.state, row.began, row.ended = state, at, at
         self._line(f"{at:8.2f} s  {state}: {call}{why}")
 
     def _end(self, call: CallId, attempt: int, state: str, at: float, why: str = "") -> None:
-        rows = (self._rows.get(call), self._before.get(call))
-        row = next(
-            (row for row in rows if row is not None and row.state == "running" and row.attempt == attempt),
-            None,
-        )
-        if row is None:
-            return
-        row.state, row.ended = state, at
-        self._line(f"{at:8.2f} s  {state}: {call} after {at - row.began:.2f} s{why}")
+        for row in (self._rows.get(call), self._before.get(call)):
+            if row is not None and row.state == "running" and row.attempt == attempt:
+                row.state, row.ended = state, at
+                self._line(f"{at:8.2f} s  {state}: {call} after {at - row.began:.2f} s{why}")
+                return
 
     def _line(self, text: str) -> None:
         if not self._quiet and not self._terminal:
@@ -182,10 +173,8 @@ class Progress:
         by_state: dict[str, list[str]] = {}
         for call, row in self._rows.items():
             by_state.setdefault(row.state, []).append(call)
-        return (
-            "; ".join(f"{state}: {', '.join(calls)}" for state, calls in by_state.items())
-            or "no call had started"
-        )
+        states = (f"{state}: {', '.join(calls)}" for state, calls in by_state.items())
+        return "; ".join(states) or "no call had started"
 
     def conclude(self, result: Result) -> None:
         """Print the plan and the timeline."""
@@ -193,19 +182,16 @@ class Progress:
             return
         from llmorch.cli.timeline import text
 
-        usage = result.usage
-        shown = [f"{_told(recovery)}" for recovery in result.recoveries]
-        shown += [f"\nplan\n{_indented(render(result.plan))}", f"timeline\n{_indented(text(result))}"]
-        plural = "" if result.processors == 1 else "s"
-        where = f"{result.processors} processor{plural}"
+        usage, where = result.usage, counted(result.processors, "processor")
         total = f"{result.makespan:.2f} s on {where} (at best {result.lower_bound:.2f} s)"
         if usage.requests:
-            several = "" if usage.requests == 1 else "s"
             total += (
-                f"; {usage.requests} request{several} to the model took {usage.seconds:.1f} s: "
+                f"; {counted(usage.requests, 'request')} to the model took {usage.seconds:.1f} s: "
                 f"{usage.input_tokens} tokens in and {usage.output_tokens} out"
             )
-        print("\n".join([*shown, total]), file=sys.stderr, flush=True)
+        lines = [*map(_in_words, result.recoveries), f"\nplan\n{_indented(render(result.plan))}"]
+        lines += [f"timeline\n{_indented(text(result))}", total]
+        print("\n".join(lines), file=sys.stderr, flush=True)
 
     def _drawn(self) -> RenderableType:
         from rich.console import Group
@@ -216,8 +202,8 @@ class Progress:
         if done < total:
             from rich.progress_bar import ProgressBar
 
-            line = f"fetching weights from {source}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
-            return Group(Text(line), ProgressBar(total=total, completed=done, width=60))
+            bar = ProgressBar(total=total, completed=done, width=60)
+            return Group(Text(_fetched(source, done, total)), bar)
         if not self._rows:
             waited = time.monotonic() - self._origin
             return Group(Text(f"planning, {waited:.0f} s", style="dim"), Text(self._draft))
@@ -225,19 +211,16 @@ class Progress:
         now = time.monotonic() - (self._offset or 0.0)
         for row in list(self._rows.values()):
             took = "" if row.state in ("waiting", "unused") else f"{(row.ended or now) - row.began:6.2f} s"
-            where = "" if row.processor is None else f"processor {row.processor}"
-            style = _STYLES[row.state]
+            where = Text("" if row.processor is None else f"processor {row.processor}", style="dim")
+            style = _STYLES.get(row.state, "dim")
+            text = Text(row.text, overflow="ellipsis", no_wrap=True)
             table.add_row(
-                Text(_MARKS[row.state], style=style),
-                Text(row.text, overflow="ellipsis", no_wrap=True),
-                Text(row.state, style=style),
-                Text(where, style="dim"),
-                Text(took),
+                Text(_MARKS[row.state], style=style), text, Text(row.state, style=style), where, Text(took)
             )
         return table
 
 
-def _told(recovery: Recovery) -> str:
+def _in_words(recovery: Recovery) -> str:
     """One attempt to go on, for people."""
     changed = f"; now {', '.join(recovery.changed.values())}" if recovery.changed else ""
     said = recovery.kind == "retry"  # its reason names the call
@@ -245,9 +228,9 @@ def _told(recovery: Recovery) -> str:
     return f"{recovery.kind}: {recovery.why}{changed}{again}"
 
 
-def _short(text: str, width: int = 72) -> str:
-    return text if len(text) <= width else f"{text[: width - 3]}..."
-
-
 def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.split("\n"))
+    return "    " + text.replace("\n", "\n    ")
+
+
+def _fetched(source: str, done: int, total: int) -> str:
+    return f"fetching weights from {source}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,52 +16,48 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Bar:
+class _Bar:
     """One call, or all that were made as one: the first stands for them."""
 
-    call: Call
-    calls: tuple[Call, ...]
+    calls: list[Call]
 
     @property
     def label(self) -> str:
-        """The call's id, and how many calls were made with it."""
-        return self.call.id if len(self.calls) == 1 else f"{self.call.id}+{len(self.calls) - 1}"
+        return self.calls[0].id if len(self.calls) == 1 else f"{self.calls[0].id}+{len(self.calls) - 1}"
 
     @property
     def status(self) -> str:
-        """How they ended; that of one that did not complete, if there is one."""
+        """That of one that did not complete, if there is one."""
         return next((call.status for call in self.calls if call.status != "completed"), "completed")
 
     @property
     def began(self) -> float:
-        """When they were dispatched."""
-        return self.call.dispatched or 0.0
+        return self.calls[0].dispatched or 0.0
 
     @property
     def ended(self) -> float:
-        """When the last of them ended."""
         return max(call.completed or 0.0 for call in self.calls)
 
 
-def rows(result: Ran) -> list[tuple[str, list[Bar]]]:
+def _rows(result: Ran) -> list[tuple[str, list[_Bar]]]:
     """A row a processor, then as many rows as inout calls ran at once."""
     together: dict[str, list[Call]] = {}
     for call in result.calls:
         if call.dispatched is not None and call.completed is not None:
             together.setdefault(call.batch or call.id, []).append(call)
-    ran = [Bar(calls[0], tuple(calls)) for calls in together.values()]
-    found = [
-        (f"processor {number}", [bar for bar in ran if number in bar.call.processors])
-        for number in range(result.processors)
-    ]
-    lanes: list[list[Bar]] = []
-    for bar in sorted((bar for bar in ran if bar.call.processor is None), key=_began):
-        lane = next((lane for lane in lanes if lane[-1].ended <= bar.began), None)
-        if lane is None:
-            lanes.append([bar])
-        else:
+    bars = [_Bar(calls) for calls in together.values()]
+    on = [[bar for bar in bars if number in bar.calls[0].processors] for number in range(result.processors)]
+    lanes: list[list[_Bar]] = []
+    for bar in sorted(bars, key=attrgetter("began")):
+        if bar.calls[0].processor is None:
+            lane = next((lane for lane in lanes if lane[-1].ended <= bar.began), None)
+            if lane is None:
+                lanes.append(lane := [])
             lane.append(bar)
-    return found + [(f"inout {number}", lane) for number, lane in enumerate(lanes, 1)]
+    return [
+        *((f"processor {number}", bars) for number, bars in enumerate(on)),
+        *((f"inout {number}", lane) for number, lane in enumerate(lanes, 1)),
+    ]
 
 
 def text(result: Ran, width: int = 80) -> str:
@@ -68,25 +65,20 @@ def text(result: Ran, width: int = 80) -> str:
     span = max((call.completed or 0.0 for call in result.calls), default=0.0)
     if span <= 0:
         return ""
-    shown = rows(result)
-    margin = max(len(name) for name, _ in shown) + 2
+    rows = _rows(result)
+    margin = max(len(name) for name, _ in rows) + 2
     cells = max(20, width - margin - 1)
     lines = []
-    for name, bars in shown:
+    for name, bars in rows:
         line = [" "] * cells
-        for bar in sorted(bars, key=_began):
+        for bar in sorted(bars, key=attrgetter("began")):
             first = min(int(bar.began / span * cells), cells - 1)
             last = max(first + 1, min(round(bar.ended / span * cells), cells))
-            fill = "x" if bar.status != "completed" else "="
-            label = f"[{bar.label}"
-            length = last - first
-            named = f"{label.ljust(length - 1, fill)}]"
-            piece = named if length > len(label) else "|" * length
-            line[first:last] = piece
+            label, length = f"[{bar.label}", last - first
+            named = f"{label.ljust(length - 1, '=' if bar.status == 'completed' else 'x')}]"
+            line[first:last] = named if length > len(label) else "|" * length
         lines.append(f"{name.ljust(margin)}{''.join(line).rstrip()}")
-    end = f"{span:.2f} s"
-    lines.append(f"{' ' * margin}0{end.rjust(cells - 1)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"{' ' * margin}0{f'{span:.2f} s'.rjust(cells - 1)}"])
 
 
 def chrome_trace(result: Ran) -> dict[str, Any]:
@@ -97,13 +89,11 @@ def chrome_trace(result: Ran) -> dict[str, Any]:
     events: list[dict[str, Any]] = [
         {"name": "process_name", "ph": "M", "pid": 1, "tid": 0, "args": {"name": "llmorch"}}
     ]
-    for row, (name, bars) in enumerate(rows(result), 1):
-        events.append({"name": "thread_name", "ph": "M", "pid": 1, "tid": row, "args": {"name": name}})
-        events.append(
-            {"name": "thread_sort_index", "ph": "M", "pid": 1, "tid": row, "args": {"sort_index": row}}
-        )
+    for row, (name, bars) in enumerate(_rows(result), 1):
+        for what, args in (("thread_name", {"name": name}), ("thread_sort_index", {"sort_index": row})):
+            events.append({"name": what, "ph": "M", "pid": 1, "tid": row, "args": args})
         for bar in bars:
-            call = bar.call
+            call = bar.calls[0]
             events.append(
                 {
                     "name": f"{bar.label} {call.function}",
@@ -124,7 +114,3 @@ def chrome_trace(result: Ran) -> dict[str, Any]:
                 }
             )
     return {"traceEvents": events, "displayTimeUnit": "ms"}
-
-
-def _began(bar: Bar) -> float:
-    return bar.began

@@ -1,7 +1,6 @@
 """The parent's side of the local model's process: its start, its address, its end.
 
-This module decides that no such process outlives its parent. It must not know what the
-process is asked; what happens inside it is in ``server.py``.
+No such process outlives its parent; what happens inside it is in ``server.py``.
 """
 
 from __future__ import annotations
@@ -31,13 +30,9 @@ class Child:
 
     def __init__(self, label: str, path: Path, *, context: int, threads: int, slots: Path) -> None:
         self.key = secrets.token_urlsafe(24)
-        self.waiting = 0
-        """How many tasks wait for ``address``; whoever counts decides what that means."""
         self._label = label
         self._killed = False
         self._address: str | None = None
-        self._failure: str | None = None
-        self._answering = threading.Lock()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the process
         self._process = subprocess.Popen(
             # -P: a json.py in the working directory is not the one that is meant.
@@ -75,24 +70,19 @@ class Child:
         return self._process.pid
 
     def address(self) -> str:
-        """Where it serves; waits until it has loaded the weights."""
-        with self._answering:
-            if self._failure is not None:
-                raise ModelError(self._failure)
-            if self._address is None:
-                assert self._process.stdout is not None
-                try:
-                    answer = json.loads(self._process.stdout.readline())
-                except ValueError:  # none, or half of one
-                    answer = {"error": None}
-                if "error" in answer:
-                    said = answer["error"]
-                    failed = said and ModelError(f"{self._label}: {' '.join([*said.split(), *self._last()])}")
-                    error = failed or self.ended("loading")
-                    self._failure = str(error)
-                    raise error
-                self._address = str(answer["address"])
-            return self._address
+        """Where it serves; waits until it has loaded the weights. One thread at a time asks."""
+        if self._address is None:
+            assert self._process.stdout is not None
+            try:
+                answer = json.loads(self._process.stdout.readline())
+            except ValueError:  # none, or half of one
+                answer = {}
+            if said := answer.get("error"):
+                raise ModelError(f"{self._label}: {' '.join([*said.split(), *self._last()])}")
+            if "address" not in answer:
+                raise self.ended("loading")
+            self._address = str(answer["address"])
+        return self._address
 
     def ended(self, while_: str) -> ModelError:
         """The error for a process that is no more: how it ended and the last it said."""

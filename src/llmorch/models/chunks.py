@@ -1,7 +1,4 @@
-"""How OpenAI-compatible endpoints word turns, and what their chunks bring.
-
-Values only: nothing here is sent, waits or fails.
-"""
+"""How OpenAI-compatible endpoints word turns, and what their chunks bring."""
 
 from __future__ import annotations
 
@@ -19,7 +16,8 @@ _LONE = re.compile("[\\ud800-\\udfff]")
 
 def worded(message: Message) -> dict[str, Any]:
     """A turn as the protocol has it."""
-    worded: dict[str, Any] = {"role": message.role, "content": _sendable(message.text)}
+    # Without half characters: a file's name may have some, and a model's reply.
+    worded: dict[str, Any] = {"role": message.role, "content": _LONE.sub("\ufffd", message.text)}
     if message.answers is not None:
         worded["tool_call_id"] = message.answers
     if message.calls:
@@ -58,8 +56,3 @@ def says_something(chunk: ChatCompletionChunk) -> bool:
         or any((choice.delta.model_extra or {}).values())
         for choice in chunk.choices or ()
     )
-
-
-def _sendable(text: str) -> str:
-    """A text without half characters: a file's name may have some, and a model's reply."""
-    return _LONE.sub("\ufffd", text)

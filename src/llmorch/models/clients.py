@@ -1,7 +1,6 @@
 """Clients of an endpoint: one for each event loop of each process, ended with its loop.
 
-This module decides who uses whose connections: a loop its own, and a forked child none of its
-parent's. It must not know what is sent over them.
+This module decides who uses whose connections: a loop its own, and a forked child none of its parent's.
 """
 
 from __future__ import annotations
@@ -25,9 +24,10 @@ class ClosedMeanwhile(Exception):
 class Client:
     """One event loop's client, and the deadlines of all who wait for something from it."""
 
-    def __init__(self, api: AsyncOpenAI, among: _Open) -> None:
+    def __init__(self, api: AsyncOpenAI, among: _Open, at: _Where) -> None:
         self.api = api
         self._among = among
+        self._at = at
         self.closed = False
         self._waiting: set[asyncio.Timeout] = set()
         self._life = self._live()
@@ -55,9 +55,8 @@ class Client:
             raise
 
     def end(self) -> None:
-        """Let those who wait know, and begin to close the connections; for the client's own loop."""
-        if not self.closed:
-            self._closing = asyncio.get_running_loop().create_task(self.close())
+        """``close``, from a callback of the client's own loop."""
+        self._closing = asyncio.get_running_loop().create_task(self.close())
 
     async def close(self) -> None:
         """Let those who wait know, and close the connections; for the client's own loop."""
@@ -66,10 +65,9 @@ class Client:
             await self._life.aclose()
 
     def _tell(self) -> None:
+        if self._among.get(self._at) is self:
+            del self._among[self._at]
         self.closed = True
-        for known, client in list(self._among.items()):
-            if client is self:
-                self._among.pop(known, None)
         for limit in self._waiting:
             if not limit.expired():
                 limit.reschedule(asyncio.get_running_loop().time())
@@ -82,7 +80,8 @@ class Client:
             await self.api.close()
 
 
-_Open: TypeAlias = "dict[tuple[int, asyncio.AbstractEventLoop], Client]"
+_Where: TypeAlias = tuple[int, asyncio.AbstractEventLoop]
+_Open: TypeAlias = dict[_Where, Client]
 _inherited: set[Client] = set()
 """Those of a parent whose model is no more: for to close them would disturb what it has open."""
 
@@ -104,7 +103,7 @@ class Clients:
             for known in list(self._open):
                 if known[0] == at[0] and known[1].is_closed():  # by hand, with its generators unended
                     self._open.pop(known, None)
-            client = self._open[at] = Client(self._make(), self._open)
+            client = self._open[at] = Client(self._make(), self._open, at)
             await client.begin()
         return client
 

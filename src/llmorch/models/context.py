@@ -1,8 +1,4 @@
-"""Prompts that are too long for a model's context: what is cut, so that the reply has room.
-
-This module decides which message is shortened and by how much. It must not know how
-tokens are counted: it is given a function that counts them.
-"""
+"""Prompts that are too long for a model's context: what is cut, so that the reply has room."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """The local model: llama.cpp in a process of its own, spoken to over the loopback.
 
 This module decides when that process is started, who waits for it, and what is kept of a
-prompt from one start to the next. How a request is worded is ``openai.py``'s business. It
-must not know what the conversation is about.
+prompt from one start to the next. How a request is worded is ``openai.py``'s business.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from llmorch.models.model import Finished, ModelRequest, Piece
 from llmorch.models.openai import OpenAIModel, package
 from llmorch.models.slots import Slots
 from llmorch.models.turn import Turn
-from llmorch.models.weights import Weights, choose, fetch, present
+from llmorch.models.weights import Weights, choose, fetch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -41,11 +40,12 @@ class _Service:
     """What one process has of a model, from the first request until it is closed."""
 
     turn: Turn = field(default_factory=Turn)
+    """To start the child, and to ask it."""
     account: threading.Lock = field(default_factory=threading.Lock)
-    """Held by whoever starts or ends the child, for a moment."""
+    """Held for a moment while the child is started, or marked as not to be started any more."""
     child: Child | None = None
-    served: tuple[Child, OpenAIModel] | None = None
-    """The child once it has loaded the weights, and the way to ask it."""
+    model: OpenAIModel | None = None
+    """The way to ask the child, once it has loaded the weights."""
     warm: dict[int, set[str]] = field(default_factory=dict)
     """Slot keys of the prompts that the child has in its memory, by its places."""
     closed: bool = False
@@ -68,6 +68,10 @@ class LocalModel:
     process starts its own when it asks, and leaves its parent's alone.
     """
 
+    kind: Kind = "compute"
+    constrains = True
+    calls_tools = False  # the default models write their calls wrong unless a grammar holds them
+
     def __init__(
         self,
         spec: str = "local",
@@ -78,10 +82,10 @@ class LocalModel:
         chosen = choose(spec)
         self._chosen = chosen
         if isinstance(chosen, Weights):
-            self._name, identity = chosen.name, f"{chosen.name} {chosen.size}"
+            self.name, identity = chosen.name, f"{chosen.name} {chosen.size}"
         else:
             status = chosen.stat()
-            self._name, identity = f"local:{chosen}", f"{chosen} {status.st_size} {status.st_mtime_ns}"
+            self.name, identity = f"local:{chosen}", f"{chosen} {status.st_size} {status.st_mtime_ns}"
         self._threads = threads or allowed_processors()
         self._context = context
         self._progress = progress
@@ -89,29 +93,11 @@ class LocalModel:
         self._services: dict[int, _Service] = {}
         """What each process has of the model: a forked child begins anew."""
 
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def kind(self) -> Kind:
-        return "compute"
-
-    @property
-    def constrains(self) -> bool:
-        return True
-
-    @property
-    def calls_tools(self) -> bool:
-        return False  # the default models write their calls wrong unless a grammar holds them
-
     async def start(self) -> None:
-        """Load the weights, fetching them first if need be; does nothing when they are loaded.
-
-        ``stream`` does this by itself. Whoever knows that a request will come saves its
-        waiting by starting early.
-        """
-        await self._started(self._service)
+        """Load the weights, fetching them first if need be, before the first ``stream`` does so."""
+        service = self._service
+        async with service.turn.taken():
+            await self._started(service)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Reply to ``request``, piece by piece; a second request waits for the first."""
@@ -133,8 +119,8 @@ class LocalModel:
                 await asyncio.sleep(0.1)  # a broken connection shows before the end of the process
                 if not child.alive:
                     raise child.ended("answering") from error
-                named = str(error).startswith(self._name)
-                raise error if named else ModelError(f"{self._name}: {error}") from error
+                named = str(error).startswith(self.name)
+                raise error if named else ModelError(f"{self.name}: {error}") from error
 
     async def read_ahead(self, request: ModelRequest) -> None:
         """Read a prompt that another one will begin like: what is computed for it is kept."""
@@ -148,14 +134,8 @@ class LocalModel:
         service = self._services.pop(os.getpid(), None)
         if service is not None:
             await asyncio.to_thread(service.end)
-            if service.served is not None:
-                await service.served[1].close()
-
-    def kill(self) -> None:
-        """End the process from outside an event loop. It ends with the interpreter in any case."""
-        service = self._services.pop(os.getpid(), None)
-        if service is not None:
-            service.end()
+            if service.model is not None:
+                await service.model.close()
 
     @property
     def _service(self) -> _Service:
@@ -163,49 +143,36 @@ class LocalModel:
         return self._services.get(os.getpid()) or self._services.setdefault(os.getpid(), _Service())
 
     async def _started(self, service: _Service) -> tuple[Child, OpenAIModel]:
-        """The process, ready to be asked, and the way to ask it."""
-        served = service.served
-        if served is not None and served[0].alive:
-            return served
+        """The process, ready to be asked, and the way to ask it; for whoever has the turn."""
+        if service.child is not None and service.model is not None and service.child.alive:
+            return service.child, service.model
         path = await self._weights()
         with service.account:
             if service.closed:
-                raise ModelError(f"{self._name}: the model was closed while the request waited; ask again")
-            child = service.child
-            if child is None or not child.alive:
-                self._slots.prepare()
-                child = service.child = Child(
-                    self._name, path, context=self._context, threads=self._threads, slots=self._slots.folder
-                )
-                service.served = None
-                service.warm.clear()
-            child.waiting += 1
-        served = None
+                raise ModelError(f"{self.name}: the model was closed while the request waited; ask again")
+            self._slots.prepare()
+            child = service.child = Child(
+                self.name, path, context=self._context, threads=self._threads, slots=self._slots.folder
+            )
+        service.model = None
+        service.warm.clear()
         try:
             await package()  # slow to import, so while the weights are loaded
             address = await asyncio.to_thread(child.address)
-            model = OpenAIModel(
-                self._name, f"{address}/v1", child.key, _TIMEOUT, retries=0, extra=_extra, label=self._name
-            )
-            served = child, model
-        finally:
-            with service.account:
-                child.waiting -= 1
-                if service.child is child:
-                    service.served = served = service.served or served
-                unwanted = served is None and not child.waiting
-            if unwanted:  # or the thread that waits for it would keep the event loop from ending
-                child.kill()
-        return served
+        except BaseException:  # or the thread that waits for it would keep the event loop from ending
+            child.kill()
+            raise
+        service.model = OpenAIModel(
+            self.name, f"{address}/v1", child.key, _TIMEOUT, retries=0, extra=_extra, label=self.name
+        )
+        return child, service.model
 
     async def _weights(self) -> Path:
         if importlib.util.find_spec("xllamacpp") is None:
-            raise ModelError(f"{self._name}: xllamacpp is not installed: install llmorch[local]")
+            raise ModelError(f"{self.name}: xllamacpp is not installed: install llmorch[local]")
         chosen = self._chosen
         if isinstance(chosen, Path):
             return chosen
-        if present(chosen):
-            return chosen.path
         cancelled = threading.Event()
 
         def progress(done: int, total: int, source: str) -> None:

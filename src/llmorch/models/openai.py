@@ -1,8 +1,7 @@
 """Models behind an OpenAI-compatible endpoint: OpenAI, Ollama, vLLM, OpenRouter, Gemini, llama.cpp.
 
 This module decides how a request is worded for such an endpoint, what to do when the
-endpoint doesn't know a parameter, and what a person is told when it fails. It must not
-know what the conversation is about.
+endpoint doesn't know a parameter, and what a person is told when it fails.
 """
 
 from __future__ import annotations
@@ -55,6 +54,9 @@ class OpenAIModel:
     ``shutdown_asyncgens`` before. A forked child opens its own.
     """
 
+    kind: Kind = "inout"
+    constrains = False
+
     def __init__(
         self,
         name: str,
@@ -67,7 +69,7 @@ class OpenAIModel:
         label: str | None = None,
     ) -> None:
         self._model = name.removeprefix(_PREFIX)
-        self._label = label or _PREFIX + self._model
+        self.name = label or _PREFIX + self._model
         # Stripped, because what is read from a file or pasted often ends with a newline.
         self._base_url = (base_url or os.environ.get("OPENAI_BASE_URL", "")).strip() or None
         self._api_key = (api_key or os.environ.get("OPENAI_API_KEY", "")).strip() or None
@@ -79,18 +81,6 @@ class OpenAIModel:
         self._tls: SSLContext | None = None
         self._reading: dict[int, threading.Lock] = {}
         self._clients = Clients(self._client)
-
-    @property
-    def name(self) -> str:
-        return self._label
-
-    @property
-    def kind(self) -> Kind:
-        return "inout"
-
-    @property
-    def constrains(self) -> bool:
-        return False
 
     @property
     def calls_tools(self) -> bool:
@@ -111,7 +101,7 @@ class OpenAIModel:
         except ModelError:
             raise
         except Exception as error:
-            raise self._told(error, begun=begun) from error
+            raise self._error(error, begun=begun) from error
 
     async def close(self) -> None:
         """End the connections of all event loops; a later ``stream`` opens new ones."""
@@ -131,7 +121,7 @@ class OpenAIModel:
                 unrelated = error.status_code in (401, 403, 429) or asked_before
                 if request.tools and not unrelated and "tool" in reason.lower():
                     self._refused.add("tools")
-                    raise ToolsRefused(f"{self._label}: takes no tools ({reason})") from error
+                    raise ToolsRefused(f"{self.name}: takes no tools ({reason})") from error
                 if error.status_code not in (400, 422) or not self._adapt(reason, body):
                     raise
             else:
@@ -267,7 +257,7 @@ class OpenAIModel:
             http_client=openai.DefaultAsyncHttpxClient(**options),
         )
 
-    def _told(self, error: Exception, *, begun: bool) -> ModelError:
+    def _error(self, error: Exception, *, begun: bool) -> ModelError:
         """What went wrong and what to do about it, in one line. ``begun``: amid the reply."""
         import httpx2  # what the openai package itself runs on
         import openai
@@ -313,7 +303,7 @@ class OpenAIModel:
         return f"check that {self._base_url or 'the endpoint'} is OpenAI-compatible (--base-url)"
 
     def _failed(self, what: str, advice: str) -> ModelError:
-        return ModelError(f"{self._label}: {what}; {advice}")
+        return ModelError(f"{self.name}: {what}; {advice}")
 
 
 async def package() -> Any:

@@ -1,7 +1,6 @@
 """A model whose replies are read from a file, where another model's were recorded.
 
-This module decides which recorded exchange answers a request. It must not know what a
-request is about, except that its numbers may differ from run to run.
+This module decides which recorded exchange answers a request.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from llmorch.errors import ModelError
 from llmorch.models.model import Finished, Message, Model, ModelRequest, Piece, Text, ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Iterable, Iterator
 
     from llmorch.declare.functions import Kind
 
@@ -104,12 +103,8 @@ class RecordedModel:
 
     def _known(self, request: ModelRequest) -> bool:
         """Whether the file has an exchange with this very request; there may be no file yet."""
-        try:
-            if not self._path.stat().st_size:
-                return False
-        except OSError:
-            return False
-        return _exact(request) in self._read().exact
+        begun = self._path.exists() and self._path.stat().st_size
+        return bool(begun) and _exact(request) in self._read().exact
 
     def _reply(self, request: ModelRequest) -> list[Piece]:
         kept = self._read()
@@ -155,9 +150,8 @@ class RecordedModel:
 
     def _read(self) -> _Kept:
         """What the file holds; reads it the first time."""
-        kept = self._kept.get(self._path)
-        if kept is not None:
-            return kept
+        if self._path in self._kept:
+            return self._kept[self._path]
         try:
             with self._path.open("rb") as file, _locked(file, fcntl.LOCK_SH):
                 text = file.read().decode()
@@ -198,18 +192,14 @@ def _turn(message: Message) -> list[Any]:
 
 
 def _exact(request: ModelRequest) -> str:
-    return _digest(json.dumps([*_chance(request), *(_turn(message) for message in request.messages)]))
+    return _digest(request, map(_turn, request.messages))
 
 
 def _loose(request: ModelRequest) -> str:
-    turns = (_NUMBER.sub("0", json.dumps(_turn(message))) for message in request.messages)
-    return _digest(json.dumps([*_chance(request), *turns]))
+    return _digest(request, (_NUMBER.sub("0", json.dumps(_turn(message))) for message in request.messages))
 
 
-def _chance(request: ModelRequest) -> list[list[Any]]:
-    """What else a reply depends on where it is left to chance."""
-    return [["temperature", request.temperature, request.seed]] if request.temperature else []
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _digest(request: ModelRequest, turns: Iterable[object]) -> str:
+    """A digest of the turns, and of what else a reply depends on where it is left to chance."""
+    chance = [["temperature", request.temperature, request.seed]] if request.temperature else []
+    return hashlib.sha256(json.dumps([*chance, *turns]).encode()).hexdigest()[:32]

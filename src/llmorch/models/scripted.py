@@ -1,7 +1,4 @@
-"""A model that says what it was told to say: for tests and examples, ours and anybody's.
-
-This module decides nothing about a conversation: it plays replies and records requests.
-"""
+"""A model that says what it was told to say: for tests and examples, ours and anybody's."""
 
 from __future__ import annotations
 
@@ -32,6 +29,9 @@ class ScriptedModel:
     goes on with a copy, so that parent and child each give the replies that were left.
     """
 
+    name = "scripted"
+    constrains = False
+
     def __init__(
         self,
         replies: Sequence[Reply] | Callable[[ModelRequest], Reply],
@@ -48,25 +48,9 @@ class ScriptedModel:
         self._count = len(self._left)
         self._closed = 0
         self._delay = delay
-        self._kind = kind
         self._chunk = chunk
-        self._calls_tools = calls_tools
-
-    @property
-    def name(self) -> str:
-        return "scripted"
-
-    @property
-    def kind(self) -> Kind:
-        return self._kind
-
-    @property
-    def constrains(self) -> bool:
-        return False
-
-    @property
-    def calls_tools(self) -> bool:
-        return self._calls_tools
+        self.kind = kind
+        self.calls_tools = calls_tools
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """Play the next reply, piece by piece."""
@@ -78,12 +62,8 @@ class ScriptedModel:
                 raise ModelError("scripted: was closed before the reply had ended; ask again")
             if isinstance(piece, Exception):
                 raise piece
-            if isinstance(piece, ToolCall):
-                length += len(piece.arguments)
-                yield piece
-                continue
-            length += len(piece)
-            yield Text(piece)
+            length += len(piece.arguments if isinstance(piece, ToolCall) else piece)
+            yield piece if isinstance(piece, ToolCall) else Text(piece)
         asked = sum(len(message.text) for message in request.messages)
         yield Finished("stop", asked // 4, length // 4)
 

@@ -2,18 +2,17 @@
 
 This module decides which file belongs to which prompt and which files are kept. A slot
 file saves time and nothing else, so whatever goes wrong with one is as if it weren't there.
-It must not know how llama.cpp writes or reads one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,19 +34,15 @@ class Slots:
 
     def prepare(self) -> None:
         """Make the folder, for this user alone: a slot file tells what was asked."""
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def key(self, messages: tuple[Message, ...]) -> str | None:
         """The name of what can be kept for these messages; None if nothing can."""
         if not messages:
             return None
-        try:
-            library = version("xllamacpp")
-        except PackageNotFoundError:
-            return None
         turns = [[message.role, message.text] for message in messages]
-        parts = json.dumps([self.weights, self.context, library, turns])
+        parts = json.dumps([self.weights, self.context, version("xllamacpp"), turns])
         return hashlib.sha256(parts.encode()).hexdigest()
 
     def file(self, key: str) -> str | None:
@@ -65,18 +60,18 @@ class Slots:
 
     def keep(self, key: str, writer: int) -> None:
         """Take over the file saved under ``temporary`` and remove the ones used longest ago."""
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             (self.folder / self.temporary(key, writer)).replace(self.folder / f"{key}.bin")
         self._prune()
 
     def drop(self, key: str, writer: int) -> None:
         """Remove a file that can't be used, and what was saved of one that didn't become whole."""
         for name in (f"{key}.bin", self.temporary(key, writer)):
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 (self.folder / name).unlink()
 
     def _prune(self) -> None:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             # Another process may remove the same files: then the rest is its business too.
             kept = sorted(self.folder.glob("*.bin"), key=lambda path: path.stat().st_mtime, reverse=True)
             stale = [p for p in self.folder.glob("*.tmp") if time.time() - p.stat().st_mtime > _STALE]

@@ -1,8 +1,7 @@
 """The sources of a large file: a hub that serves it, and packages that hold it in parts.
 
 This module decides how bytes are brought here and taken up again after an interruption.
-It must not know which files there are, nor choose between the sources: one that fails
-says why, and whoever called goes on with the next from the byte that is missing.
+A source that fails says why, and whoever called goes on with the next from the byte that is missing.
 """
 
 from __future__ import annotations

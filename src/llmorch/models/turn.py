@@ -1,7 +1,6 @@
 """A turn that one asker has at a time, whatever thread and event loop each is in.
 
-This module decides who is next: who has waited longest, in a loop that hasn't ended. It must
-not know what a turn is for.
+Who has waited longest is next, in a loop that hasn't ended.
 """
 
 from __future__ import annotations

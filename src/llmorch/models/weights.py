@@ -1,8 +1,7 @@
 """The weights of the local models: which there are, and how they get onto this machine.
 
-This module decides where a file of weights comes from and when it may be trusted: its
-sha256 decides that, so any source will do, and what one source began another continues.
-It must not know what runs the weights.
+Its sha256 decides whether a file of weights may be trusted, so any source will do, and what one
+source began another continues.
 """
 
 from __future__ import annotations

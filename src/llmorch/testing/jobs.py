@@ -24,7 +24,7 @@ PATIENCE = 30.0
 """Seconds that a job of these tests may take until its end is told."""
 SOON = 5.0
 """Seconds in which a job that was stopped ends."""
-_A_WHILE = 0.6
+A_WHILE = 0.6
 """Seconds after which a call that wasn't stopped does what it shouldn't have."""
 
 WAYS = ("async", "sync", "sync with a timeout", "compute")
@@ -35,14 +35,14 @@ class Begun:
     """A job that was begun, and the ends that it told of."""
 
     def __init__(self, place: Place, job: Job) -> None:
-        self.told: list[Sequence[End]] = []
+        self.reported: list[Sequence[End]] = []
         self._loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
         self.work = place.begin(job, self._ended)
-        assert not self.told, "ended was called before begin had returned"
+        assert not self.reported, "ended was called before begin had returned"
 
     def _ended(self, ends: Sequence[End]) -> None:
-        self.told.append(ends)
+        self.reported.append(ends)
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._over.set)
 
@@ -50,8 +50,8 @@ class Begun:
         """What its calls came to."""
         async with asyncio.timeout(within):
             await self._over.wait()
-        assert len(self.told) == 1, "ended is called once"
-        return self.told[0]
+        assert len(self.reported) == 1, "ended is called once"
+        return self.reported[0]
 
 
 def function(name: str, way: str = "sync", **said: Any) -> Function:

@@ -15,12 +15,10 @@ import os
 import select
 import signal
 import threading
-import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import pytest
@@ -28,6 +26,7 @@ import pytest
 from llmorch.declare.functions import Kind
 from llmorch.errors import ModelError
 from llmorch.models.model import Finished, Message, ModelRequest, Piece, Text, ToolCall
+from llmorch.testing.left import assert_nothing_left, in_use
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
@@ -277,32 +276,14 @@ def _given(model: Model | None) -> Model:
 def _nothing_left() -> Iterator[None]:
     """Neither a child process, nor an open file, nor a warning of one that was left."""
     gc.collect()
-    children, files = _children(), _open_files()
+    before = {what: count for what, count in in_use().items() if what != "threads"}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)  # that a process with threads forks
         yield
         gc.collect()
     assert [str(warning.message) for warning in caught] == []
-    for _ in range(50):  # what was ended may take a moment to be gone
-        if _children() <= children and _open_files() <= files:
-            return
-        time.sleep(0.05)
-    assert (_children() - children, _open_files() - files) == (set(), 0)
-
-
-def _children() -> set[str]:
-    """The processes that this one has started; known on Linux only."""
-    lists = Path("/proc/self/task").glob("*/children")
-    with suppress(OSError):
-        return {pid for children in lists for pid in children.read_text().split()}
-    return set()
-
-
-def _open_files() -> int:
-    with suppress(OSError):
-        return len(list(Path("/proc/self/fd").iterdir()))
-    return 0
+    assert_nothing_left(before)
 
 
 def _forked(say: Callable[[], str]) -> tuple[int, int]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -25,23 +24,26 @@ import pytest
 from llmorch.declare.functions import Batch
 from llmorch.places.port import Here
 from llmorch.testing import sample
-from llmorch.testing.jobs import Begun, ends_of, error_of, function, job, opened, value_of
+from llmorch.testing.jobs import (
+    A_WHILE,
+    PATIENCE,
+    SOON,
+    WAYS,
+    Begun,
+    ends_of,
+    error_of,
+    function,
+    job,
+    opened,
+    value_of,
+)
+from llmorch.testing.left import assert_nothing_left, in_use
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from llmorch.declare.functions import Function
     from llmorch.places.port import Place
-
-PATIENCE = 30.0
-"""Seconds that a job of these tests may take until its end is told."""
-SOON = 5.0
-"""Seconds in which a job that was stopped ends."""
-_A_WHILE = 0.6
-"""Seconds after which a call that wasn't stopped does what it shouldn't have."""
-
-WAYS = ("async", "sync", "sync with a timeout", "compute")
-"""How a function may be: each may run elsewhere."""
 
 
 def with_place(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
@@ -185,12 +187,11 @@ class PlaceContract:
         async def test(self: PlaceContract, place: Place) -> None:
             file = self.folder / "effect"
             late = function("write_late", way, timeout=0.4)
-            begun = Begun(place, job(late, {"seconds": _A_WHILE + 0.4, "file": str(file)}))
-            (end,) = await begun.ends()
+            (end,) = await ends_of(place, late, {"seconds": A_WHILE + 0.4, "file": str(file)})
             error = error_of(end)
             assert "took longer than its timeout of 0.4 s" in str(error)
             assert error.kinds[0] == "builtins.TimeoutError"
-            await asyncio.sleep(_A_WHILE + 0.2)
+            await asyncio.sleep(A_WHILE + 0.2)
             assert not file.exists(), "the call was reported as stopped, and went on"
 
         with_place(test)(self, tmp_path)
@@ -198,14 +199,14 @@ class PlaceContract:
     @in_each_way
     async def test_cancelling_stops_the_work_and_not_only_the_waiting(self, place: Place, way: str) -> None:
         file = self.folder / "effect"
-        begun = Begun(place, job(function("write_late", way), {"seconds": _A_WHILE, "file": str(file)}))
+        begun = Begun(place, job(function("write_late", way), {"seconds": A_WHILE, "file": str(file)}))
         await _written(Path(f"{file}.begun"))
         stopped = begun.work.cancel()
         assert begun.work.cancel() in (True, stopped), "it may be called twice"
         (end,) = await begun.ends(SOON if stopped else PATIENCE)
         if stopped:
             error_of(end)
-            await asyncio.sleep(_A_WHILE + 0.2)
+            await asyncio.sleep(A_WHILE + 0.2)
             assert not file.exists(), "cancel returned true, and the work went on"
         else:
             assert way == "sync", "only a thread can't be stopped"
@@ -222,7 +223,7 @@ class PlaceContract:
         place, file = self.place(), tmp_path / "effect"
 
         async def main() -> Begun:
-            late = job(function("write_late"), {"seconds": _A_WHILE, "file": str(file)})
+            late = job(function("write_late"), {"seconds": A_WHILE, "file": str(file)})
             begun = Begun(place, late)
             await _written(Path(f"{file}.begun"))
             if begun.work.cancel():
@@ -231,9 +232,9 @@ class PlaceContract:
 
         begun = asyncio.run(main())
         until = time.monotonic() + PATIENCE
-        while not begun.told and time.monotonic() < until:
+        while not begun.reported and time.monotonic() < until:
             time.sleep(0.01)
-        assert len(begun.told) == 1
+        assert len(begun.reported) == 1
         asyncio.run(place.close())
 
     # Many at once
@@ -300,13 +301,13 @@ class PlaceContract:
     @in_each_way
     async def test_closing_stops_what_runs(self, place: Place, way: str) -> None:
         file = self.folder / "effect"
-        begun = Begun(place, job(function("write_late", way), {"seconds": _A_WHILE, "file": str(file)}))
+        begun = Begun(place, job(function("write_late", way), {"seconds": A_WHILE, "file": str(file)}))
         await _written(Path(f"{file}.begun"))
         await place.close()
         (end,) = await begun.ends(SOON)
         if way != "sync":  # a thread goes on until the function returns
             error_of(end)
-            await asyncio.sleep(_A_WHILE + 0.2)
+            await asyncio.sleep(A_WHILE + 0.2)
             assert not file.exists(), "the place was closed, and the work went on"
 
     def test_nothing_is_left_behind(self) -> None:
@@ -319,12 +320,9 @@ class PlaceContract:
             await place.close()
 
         asyncio.run(used())  # what is made once, for all places, is there then
-        before = _held()
+        before = in_use()
         asyncio.run(used())
-        until = time.monotonic() + SOON
-        while (more := _more_than(before)) and time.monotonic() < until:
-            time.sleep(0.01)
-        assert not more, f"there are more {more} than before"
+        assert_nothing_left(before, SOON)
 
     def test_a_forked_child_has_nothing_of_its_parents(self) -> None:
         if not self.forks:
@@ -375,17 +373,3 @@ async def _written(file: Path) -> None:
     async with asyncio.timeout(PATIENCE):
         while not await asyncio.to_thread(file.exists):  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.01)
-
-
-def _held() -> dict[str, int]:
-    """How much this process has of what a place may leave behind."""
-    held = {"threads": threading.active_count()}
-    if sys.platform == "linux":
-        tasks = Path("/proc/self/task").iterdir()
-        held["children"] = sum(len((task / "children").read_text().split()) for task in tasks)
-        held["open files"] = len(list(Path("/proc/self/fd").iterdir()))
-    return held
-
-
-def _more_than(before: Mapping[str, int]) -> str:
-    return ", ".join(what for what, count in _held().items() if count > before[what])
