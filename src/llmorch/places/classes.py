@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import abc
 import enum
+import functools
 import types
 import typing
 from contextlib import suppress
@@ -53,18 +54,6 @@ kept: dict[str, type] = {}
 """Those of them that the main program of the other process has under a name."""
 
 
-def number_of(cls: type) -> str:
-    """The number by which both sides know a class, from the first time that it is sent."""
-    number: str = inner._get_or_create_tracker_id(cls)
-    return number
-
-
-def number_if_sent(cls: type) -> str | None:
-    """The number of a class that was sent before, in whichever direction."""
-    number: str | None = inner._DYNAMIC_CLASS_TRACKER_BY_CLASS.get(cls)
-    return number
-
-
 def numbered(number: str) -> type:
     """The class of this process behind a copy of it."""
     try:
@@ -78,11 +67,6 @@ def parameters_of(cls: type) -> tuple[type, tuple[Any, ...]] | None:
     """The model and the arguments behind ``Model[int]``, which pydantic makes where it is first written."""
     known = cls.__dict__.get("__pydantic_generic_metadata__")
     return (known["origin"], known["args"]) if known and known["origin"] and known["args"] else None
-
-
-def parametrized(origin: Any, args: tuple[Any, ...]) -> Any:
-    """``Model[int]`` of this process."""
-    return origin[args]
 
 
 def reduced(
@@ -107,7 +91,7 @@ def reduced(
     registered = []
     if isinstance(cls, abc.ABCMeta):
         registered = [found for one in abc._get_dump(cls)[0] if (found := one()) is not None]  # type: ignore[attr-defined]
-    number = number_of(cls)
+    number = inner._get_or_create_tracker_id(cls)
     if isinstance(cls, enum.EnumMeta):
         named: Mapping[str, enum.Enum] = cls.__members__
         members = [(name, _plain(member), member._value_) for name, member in named.items()]
@@ -253,23 +237,9 @@ def is_alias(value: Any) -> bool:
 
 def alias_reduced(alias: Any) -> Reduced:
     """How an alias is made anew."""
-    return _alias, (type(alias), alias.__name__, alias.__value__, alias.__type_params__)
-
-
-def _alias(kind: Any, name: str, value: Any, parameters: tuple[Any, ...]) -> Any:
-    return kind(name, value, type_params=parameters)
-
-
-def new_type(name: str, supertype: Any, module: str) -> Any:
-    """``NewType`` of this process."""
-    made: Any = typing.NewType(name, supertype)  # type: ignore[misc]  # its name isn't written here
-    made.__module__ = module
-    return made
-
-
-def parameter_reduced(parameter: Any) -> Reduced:
-    """How a ``ParamSpec`` or a ``TypeVarTuple`` is made anew."""
-    return type(parameter), (parameter.__name__,)
+    kind: Any = type(alias)
+    make = functools.partial(kind, type_params=alias.__type_params__)
+    return make, (alias.__name__, alias.__value__)
 
 
 def is_validating(value: Any) -> bool:

@@ -112,7 +112,7 @@ async def _asked(process: Process, function: Function, args: Mapping[str, Any]) 
     if answer.kind in (UNREAD, REFUSED):
         process.told.begin()  # nothing of it has arrived
     else:
-        process.told.sent()
+        process.told.arrived()
     if function.memory is not None:
         await process.watch(0)
     return answer
@@ -139,7 +139,7 @@ def calling(function: Function, args: Mapping[str, Any], told: Told) -> Parcel:
         kind = CALL_BATCH if function.is_batch else CALL
         limits = (function.memory, function.timeout)
         asked = (id(function.call), values, late, *limits, show, function.keeps_iterator)
-        parcel = pack(kind, asked, reducers=reducers, unsent=told.unsent)
+        parcel = pack(kind, asked, reducers=reducers, has=told.has)
     except Exception as error:
         text, detail = described(error)
     else:

@@ -23,7 +23,7 @@ from llmorch.places.members import reduced
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from llmorch.places.by_value import Unsent
+    from llmorch.places.by_value import Has
 
     Reducers = Mapping[type, Callable[[Any], tuple[Any, ...]]]
     """How values of some classes are pickled in one message."""
@@ -124,7 +124,7 @@ def pack(
     *,
     worker: bool = False,
     reducers: Reducers | None = None,
-    unsent: Unsent | None = None,
+    has: Has | None = None,
 ) -> Parcel:
     """Pickle a value, by cloudpickle where pickle can't; ``worker`` says on which side.
 
@@ -152,7 +152,7 @@ def pack(
         from llmorch.places.by_value import dumps
 
         segments.clear()
-        stream = dumps(value, worker=worker, buffer_callback=in_stream, reducers=reducers, unsent=unsent)
+        stream = dumps(value, worker=worker, buffer_callback=in_stream, reducers=reducers, has=has)
     return Parcel(kind, stream, segments)
 
 
