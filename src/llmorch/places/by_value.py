@@ -91,14 +91,15 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return NotImplemented
         if isinstance(obj, functools._lru_cache_wrapper) and self._is_home(obj.__wrapped__):
             return _cached, (obj.__wrapped__, obj.cache_parameters())
-        if type(obj).__module__ == "llmorch.declare.functions" and type(obj).__name__ == "Function":
+        kind = f"{type(obj).__module__}.{type(obj).__name__}"
+        if kind == "llmorch.declare.functions.Function":
             return type(None), ()  # what ``@function`` noted on a function is of no use over there
-        if classes.is_alias(obj) and not _importable(obj, obj.__name__):
+        if kind in classes.ALIASES and not _importable(obj, obj.__name__):
             if id(obj) in self._aliases:  # it is in itself
                 return str, (obj.__name__,)
             self._aliases.add(id(obj))
             return classes.alias_reduced(obj)
-        if classes.is_validating(obj):
+        if kind == classes.VALIDATING:
             return classes.validating_reduced(obj)
         return super().reducer_override(obj)
 

@@ -1,8 +1,7 @@
 """One worker process as seen from here: how it is asked, and how it ends.
 
 Decides what is done to a process, not when: that is ``workers.py``. Who starts it is in
-``keepers.py``, how values cross in ``wire.py``, and the program on the other side in
-``worker.py``.
+``keepers.py``, and the program on the other side in ``worker.py``.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ class Process:
         self._ears: WeakSet[_Ear] = WeakSet()
         self._inbox = Inbox(connection)
         self._waiter: asyncio.Future[Message | None] | None = None
-        self._timer: asyncio.Handle
+        self._timer: asyncio.Handle | None = None
         self._lock = Lock()
         forgotten_in_children(self)
 
@@ -96,9 +95,7 @@ class Process:
 
     async def started(self) -> None:
         """Wait for the program to be ready for its first message."""
-        if self.gone:
-            raise EOFError
-        if not self.ready:
+        if self.gone or not self.ready:
             await self._answer()
 
     async def ask(self, parcel: Parcel, timeout: float | None = None) -> Message:
@@ -120,13 +117,11 @@ class Process:
                 await loop.sock_sendall(self._connection, rest)
             except OSError:
                 raise EOFError from None
-        if timeout is None:
+        self._timer = None if timeout is None else loop.call_later(timeout, self._expire)
+        try:
             answer = await self._answer()
-        else:
-            self._timer = loop.call_later(timeout, self._expire)
-            try:
-                answer = await self._answer()
-            finally:
+        finally:
+            if self._timer is not None:
                 self._timer.cancel()
         assert answer is not None
         return answer

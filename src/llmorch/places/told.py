@@ -102,7 +102,7 @@ def look(value: Any) -> tuple[object, int]:
 def differs(one: Sight, other: Sight) -> bool:
     """Whether a variable isn't as it was."""
     if isinstance(one, bytes) or isinstance(other, bytes):
-        return one != other if type(one) is type(other) else True
+        return type(one) is not type(other) or one != other
     return one[0] is not other[0] or one[1] != other[1]
 
 
