@@ -51,7 +51,7 @@ async def exchange(
     """
     if process.surroundings is None or not process.surroundings.are_now(cpus):
         process.surroundings, now = None, current(cpus)
-        answer = await process.ask(pack(SURROUNDINGS, now.told(process.environment)))
+        answer = await process.ask(pack(SURROUNDINGS, now.message(process.environment)))
         if answer.kind == REFUSED:
             message, detail = answer.value()
             text = f"{function.name} can't be called: its process can't go where the program is: {message}"

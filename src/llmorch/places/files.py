@@ -1,8 +1,7 @@
 """Functions that live in a file or a module, loaded by path or by name.
 
 Decides under which name a file is a module, so that what it defines can be pickled by
-reference: a worker process asks for the same name and loads the same file. This module
-must not know what a function is, and must import quickly.
+reference: a worker process asks for the same name and loads the same file. It must import quickly.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ _POLL = 0.02
 _TRACKER_GRACE = 5.0
 """Seconds for Python's own tracker of shared memory to remove what a killed process left."""
 _BEGINNING = 0.05
-"""Seconds in which a process that can't be told yet must have begun its program."""
+"""Seconds in which a process must have begun its program, by which it is known."""
 _TRACKER_PAUSE = 0.06
 """Seconds of these for which the end of a call is held up; then it goes on beside the next one."""
 _DECLARING = ("llmorch.declare.decorator", "docstring_parser")
@@ -153,12 +153,12 @@ class _Keeper:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 self._end_rest(pid)
-                return told(status)
+                return _how_it_ended(status)
         for one in family(pid):
             self._kill(one)
         status = os.waitpid(pid, 0)[1]
         self._end_rest(pid)
-        return how or told(status)
+        return how or _how_it_ended(status)
 
     def _end_rest(self, group: int) -> None:
         """End what a worker that is gone has left; return once nothing of it lives."""
@@ -205,8 +205,7 @@ class _Keeper:
                 self._orphaned |= os.getppid() != self._parent
 
 
-def told(status: int) -> str:
-    """How a process ended, in words."""
+def _how_it_ended(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"exit status {code}"

@@ -10,7 +10,6 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 from llmorch.places.failure import Raised, described, raised
-from llmorch.places.files import LOADED_FILES, register
 from llmorch.places.iterators import awaited, awaits, listed
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ def packed(function: Function, args: Mapping[str, Any]) -> bytes:
     """What ``made`` takes. Raises ``CallError`` for what can't be sent to another process."""
     from llmorch.errors import CallError
     from llmorch.places.by_value import dumps
+    from llmorch.places.files import LOADED_FILES
 
     asked: Asked = function.call, args, function.is_batch, function.keeps_iterator, function.show
     try:
@@ -40,6 +40,8 @@ def packed(function: Function, args: Mapping[str, Any]) -> bytes:
 def made(sent: bytes) -> bytes:
     """Call the function, over there. Whatever happens is in what is returned."""
     from llmorch.places.by_value import dumps
+    from llmorch.places.files import register
+    from llmorch.places.shown import shown
 
     try:
         files, asked = pickle.loads(sent)
@@ -49,8 +51,6 @@ def made(sent: bytes) -> bytes:
         return pickle.dumps((None, raised(error)))
     result, failure = called(call, args, batch=batch, keeps=keeps)
     if failure is None and show is not None:
-        from llmorch.places.shown import shown
-
         result = shown(result, show, batch=batch)
     try:
         return dumps((result, failure), worker=True)

@@ -70,10 +70,11 @@ class Process:
         """The modules that it has imported because it was told to."""
         self.environment = environment
         self.surroundings: Surroundings | None = None
-        """Those that it was told last."""
+        """Where it was last told to be."""
         self._connection = connection
         self._leash = leash
-        self._told = b""
+        self._report = b""
+        """What the keeper said so far of its end."""
         self._outlet = outlet
         self._ear: _Ear | None = None
         self._ears: WeakSet[_Ear] = WeakSet()
@@ -185,10 +186,10 @@ class Process:
             self._leash.send(LIMIT.pack(memory))
         if memory:
             self.outstanding = True
-            self._told = await asyncio.get_running_loop().sock_recv(self._leash, 1)
-            if self._told in (b"", ENDED):
+            self._report = await asyncio.get_running_loop().sock_recv(self._leash, 1)
+            if self._report in (b"", ENDED):
                 raise EOFError
-            self._told = b""
+            self._report = b""
 
     def kill(self) -> None:
         """End the process and every process it started, at once."""
@@ -201,7 +202,7 @@ class Process:
         try:
             async with asyncio.timeout(STUCK):
                 while piece := await loop.sock_recv(self._leash, 200):
-                    self._told += piece
+                    self._report += piece
         except TimeoutError:
             return self._ended(stuck=True)
         except OSError:  # it had not read all that was asked
@@ -212,8 +213,8 @@ class Process:
     def _ended(self, *, stuck: bool = False) -> str:
         self._leash.close()
         self.stuck = stuck
-        told = self._told.partition(ENDED)[2].decode()
-        return "it can't be killed" if stuck else told or "its keeper was killed"
+        how = self._report.partition(ENDED)[2].decode()
+        return "it can't be killed" if stuck else how or "its keeper was killed"
 
     def reap(self, grace: float = 0.0) -> str:
         """Wait until the process has ended with all that it started, and say how, once; blocks.
@@ -236,7 +237,7 @@ class Process:
             poll.register(self._leash, select.POLLIN)
             while poll.poll(max(0.0, until - time.monotonic()) * 1000):
                 piece = self._leash.recv(200)
-                self._told += piece
+                self._report += piece
                 if not piece:
                     return True
             return False

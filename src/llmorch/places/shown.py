@@ -1,8 +1,7 @@
 """The text that a model sees in the place of a result, where a function says how it is shown.
 
 Decides what ``show`` may take and what becomes of its mistakes. It runs where the function
-ran, since that is where the result is; so this module is imported by worker processes, and
-must not know who asks.
+ran, since that is where the result is: also in worker processes, so it must import quickly.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ class Surroundings(NamedTuple):
     """How many files of functions were loaded: they are only ever added."""
     cpus: tuple[int, ...]
 
-    def told(self, own: Mapping[str, str]) -> tuple[Any, ...]:
-        """What a process is told; its own variables are those it keeps, whatever the program's are."""
+    def message(self, own: Mapping[str, str]) -> tuple[Any, ...]:
+        """What a process is sent; its own variables are those it keeps, whatever the program's are."""
         variables = self.variables | {os.fsencode(name): os.fsencode(own[name]) for name in own}
         return self.folder, variables, umask(), absolute(self.path), self.depth, LOADED_FILES, self.cpus
 

@@ -134,7 +134,12 @@ def pack(
         return False
 
     try:
-        stream = _dumped(value, in_stream, reducers)
+        file = io.BytesIO()
+        pickler = _Pickler(file, 5, buffer_callback=in_stream)
+        if reducers is not None:
+            pickler.dispatch_table = ChainMap[Any, Any](dict(reducers), copyreg.dispatch_table)
+        pickler.dump(value)
+        stream = file.getvalue()
         # A class of the main program pickles by reference, but it isn't there elsewhere.
         by_reference = b"__main__" not in stream
     except Exception:
@@ -151,17 +156,6 @@ class _Pickler(pickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         """Called for all but numbers, texts and Python's own containers."""
         return reduced(obj)
-
-
-def _dumped(
-    value: object, callback: Callable[[pickle.PickleBuffer], Any], reducers: Reducers | None
-) -> bytes:
-    file = io.BytesIO()
-    pickler = _Pickler(file, 5, buffer_callback=callback)
-    if reducers is not None:
-        pickler.dispatch_table = ChainMap[Any, Any](dict(reducers), copyreg.dispatch_table)
-    pickler.dump(value)
-    return file.getvalue()
 
 
 class Message:
