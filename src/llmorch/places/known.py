@@ -66,7 +66,7 @@ class Known:
         self._cells = [
             (cell, _inside(cell)) for function in functions_in(call) for cell in function.__closure__ or ()
         ]
-        self._small: list[tuple[Place, bytes]] = []
+        self._small: list[Place] = []
         self._others: list[tuple[Place, tuple[object, int], bool]] = []
         """All that isn't small plain data, and whether it is of no import's making."""
         self._seen = b""
@@ -82,14 +82,12 @@ class Known:
         for place in self._data:
             value = place.value
             try:
-                data = pickled(value, left)
+                left -= len(pickled(value, left))
+                self._small.append(place)
             except NotPlainError as error:
                 is_own = place.module != MAIN and isinstance(error, TooLargeError | OfScriptError)
                 self._others.append((place, look(value), is_own))
                 self._is_all &= place.module != MAIN or isinstance(error, TooLargeError)
-            else:
-                left -= len(data)
-                self._small.append((place, data))
 
     def is_current(self, told: Told) -> bool:
         """Whether all that a look can tell is as it was when the process was told; in a few microseconds."""
@@ -111,19 +109,25 @@ class Known:
             return False
 
     def _now(self) -> bytes:
-        return pickled([place.space.get(place.name, MISSING) for place, _ in self._small], SMALL + _ROOM)
+        return pickled([place.space.get(place.name, MISSING) for place in self._small], SMALL + _ROOM)
 
-    @property
-    def moved_code(self) -> list[tuple[Place, Any]]:
-        """The places where other code is now, with that code."""
-        return [(place, place.value) for place, value in self.code if place.value is not value]
+    def moved_code(self, told: Told) -> list[tuple[Place, Any]]:
+        """The places where other code is now, or was sent for another function, with the code that is there now."""
+        return [
+            (place, value)
+            for place, before in self.code
+            if (value := place.value) is not before or told.has_other(place.module, place.path, look(value))
+        ]
 
     def has_changed(self, told: Told, function: Function) -> bool:
         """Whether the function is to be sent anew, or named anew after other code."""
-        if self.moved_code or self.reference is not None:
-            return bool(self.moved_code)
+        moved = self.moved_code(told)
+        if moved or self.reference is not None:
+            return bool(moved)
+        if told.overwritten != self.overwritten:  # what it refers to may be another function's by now
+            return True
         if not self._is_all and len(self.pickled) <= SMALL:
-            return told.overwritten != self.overwritten or by_value(self.call, function) != self.pickled
+            return by_value(self.call, function) != self.pickled
         return any(_inside(cell) is not before for cell, before in self._cells) or any(
             differs(sight(place.value), before) for place, before in self._along
         )
@@ -136,15 +140,18 @@ class Known:
         if self._is_as_told(told):
             return []
         self._look()
-        found = [
-            (place, data, True) for place, data in self._small if told.lacks(place.module, place.path, data)
-        ]
+        self._seen = self._now()  # before what is sent is read: another thread may set it meanwhile
+        found = []
+        for place in self._small:
+            data = sight(place.value)
+            if told.lacks(place.module, place.path, data):
+                found.append((place, data if isinstance(data, bytes) else b"", True))
         for place, seen, is_own in self._others:
             module, path = place.module, place.path
             is_new = told.knows(module, path) or (module != MAIN and _first[module, path]() is not seen[0])
             if (is_new or is_own) and told.lacks(module, path, seen):
                 found.append((place, b"", is_new))
-        self._seen, self.overwritten = self._now(), told.overwritten
+        self.overwritten = told.overwritten
         return found
 
 
@@ -169,9 +176,8 @@ async def tell(process: Process, call: Callable[..., Any], function: Function) -
     """
     known = process.known.get(id(call))
     if known is None or known.has_changed(process.told, function):
-        moved = () if known is None else known.moved_code
-        known = Known(call, function)
-        await _introduce(process, known, moved, function)
+        before, known = known, Known(call, function)
+        await _introduce(process, known, (before or known).moved_code(process.told), function)
     process.told.begin()
     try:
         changes = [
@@ -191,14 +197,11 @@ async def _introduce(
 ) -> None:
     """Have a process load a function, once what it refers to is of the same code there."""
     if moved := [(place, value) for place, value in moved if place.module != MAIN and value is not MISSING]:
-        process.told.begin()
-        await _set(process, [_code(place, value, function) for place, value in moved], function)
+        await _set_code(process, moved, function)
     code = [(place, value) for place, value in known.code if place.module != MAIN]
     answer = await _load(process, known, code, function)
     if answer.kind == OTHER:
-        other = [code[index] for index in answer.value()]
-        process.told.begin()  # the function was not loaded, nor what it refers to
-        await _set(process, [_code(place, value, function) for place, value in other], function)
+        await _set_code(process, [code[index] for index in answer.value()], function)
         answer = await _load(process, known, [], function)
     if answer.kind == REFUSED:
         message, detail = answer.value()
@@ -208,6 +211,14 @@ async def _introduce(
     process.told.arrived()
     known.overwritten = process.told.overwritten
     process.known[id(known.call)] = known
+
+
+async def _set_code(process: Process, code: Sequence[tuple[Place, Any]], function: Function) -> None:
+    process.told.begin()
+    for place, value in code:
+        process.told.lacks(place.module, place.path, look(value))
+    process.told.overwritten += 1
+    await _set(process, [_code(place, value, function) for place, value in code], function)
 
 
 async def _load(

@@ -70,6 +70,11 @@ class Told:
         """Whether the process was ever sent this variable."""
         return (module, path) in self._has
 
+    def has_other(self, module: str, path: str, seen: Sight) -> bool:
+        """Whether the process was sent something else there."""
+        before = self._has.get((module, path))
+        return before is not None and differs(before, seen)
+
     def lacks(self, module: str, path: str, seen: Sight) -> bool:
         """Whether the process doesn't have a variable so; the message that was begun sends it then."""
         before = self._has.get((module, path))
