@@ -74,6 +74,10 @@ def helped(n):
     return helper(n)
 
 
+def helped_too(n):
+    return helper(n)
+
+
 def helper(n):
     return n * FACTOR
 
@@ -315,6 +319,17 @@ async def test_a_function_that_was_replaced_is_the_one_called(
     assert await call(helped, n=1) == 2
     monkeypatch.setattr(modules, "helper", lambda n: n + by)
     assert await call(helped, n=1) == 51
+
+
+async def test_a_function_that_was_replaced_for_a_call_of_another_one_is_put_back(
+    call: Any, form: Any, modules: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helped, helped_too = form(modules.helped), form(modules.helped_too)
+    assert await call(helped, n=1) == 2
+    monkeypatch.setattr(modules, "helper", lambda n: n + 50)
+    assert await call(helped_too, n=1) == 51
+    monkeypatch.undo()
+    assert await call(helped, n=1) == 2
 
 
 async def test_a_replaced_method_of_a_class_is_the_one_called(

@@ -38,7 +38,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     before = Held.open
 
     def value(held: Held) -> Any:
-        if held.closed:
+        if not held.here:
             found.append(held.what)
         return before(held)
 

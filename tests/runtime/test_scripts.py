@@ -293,23 +293,39 @@ from llmorch.testing import ScriptedModel
 small, large, odd = 1, [1] * 100_000, {"lock": len}
 
 
+def zero():
+    return 0
+
+
+def first():
+    return 1
+
+
+code = first
+
+
 @function(kind="compute")
 def one() -> list:
-    return [small, large[0], odd.get("n")]
+    return [small, large[0], odd.get("n"), code()]
 
 
 @function(kind="compute")
 def other() -> list:
-    return [small, large[0], odd.get("n")]
+    return [small, large[0], odd.get("n"), code()]
 
 
-orchestrator = Orchestrator([one, other], model=ScriptedModel([]), processors=1, learn=False)
+@function(kind="compute")
+def only_code() -> list:
+    return [code()] * 4
+
+
+orchestrator = Orchestrator([one, other, only_code], model=ScriptedModel([]), processors=1, learn=False)
 told = []
-for n, name in enumerate(["one", "other", "one", "other", "one"]):
-    small, large, odd = n % 2, [n % 2] * 100_000, {"lock": len, "n": n % 2}
+for n, name in enumerate(["only_code", "one", "only_code", "other", "one", "other", "one"]):
+    small, large, odd, code = n % 2, [n % 2] * 100_000, {"lock": len, "n": n % 2}, (zero, first)[n % 2]
     told.append(orchestrator.execute_sync(f"s1 = {name}()").answer)
-small, large, odd = 0, [0] * 100_000, {"lock": len, "n": 0}
-for name in ("other", "one", "other"):
+small, large, odd, code = 0, [0] * 100_000, {"lock": len, "n": 0}, zero
+for name in ("other", "one", "only_code"):
     told.append(orchestrator.execute_sync(f"s1 = {name}()").answer)
 print(told)
 """
@@ -321,5 +337,5 @@ def test_a_variable_that_another_function_has_told_anew_and_that_is_set_back_is_
     done = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False
     )
-    expected = [[n % 2] * 3 for n in range(5)] + [[0, 0, 0]] * 3
+    expected = [[n % 2] * 4 for n in range(7)] + [[0] * 4] * 3
     assert (done.stdout, done.stderr) == (f"{expected}\n", "")

@@ -2,7 +2,7 @@
 
 Decides where such a file is and when it is mapped. It has no name, so a crash of whoever
 holds it leaves nothing behind: the memory is free once the last descriptor is closed and the
-last mapping is gone. This module must not know what is in a file, and must import quickly.
+last mapping is gone. It must import quickly.
 """
 
 from __future__ import annotations
@@ -70,8 +70,7 @@ def write(file: File, size: int, pieces: Iterable[tuple[int, bytes | memoryview]
     if size >= _MANY:
         lay_out(file.descriptor, size)
     for start, piece in pieces:
-        view = memoryview(piece)
-        done = 0
+        view, done = memoryview(piece), 0
         while done < len(view):
             done += os.pwrite(file.descriptor, view[done:], start + done)
 
@@ -87,8 +86,7 @@ def mapped(descriptor: int, size: int) -> mmap.mmap | bytearray:
             _maps.add(memory)
             return memory
     copy = bytearray(size)
-    view = memoryview(copy)
-    done = 0
+    view, done = memoryview(copy), 0
     while done < size:
         read = os.preadv(descriptor, [view[done:]], done)
         if not read:
@@ -114,17 +112,11 @@ def lay_out(descriptor: int, size: int) -> None:
     import ctypes
 
     libc = ctypes.CDLL(None)
+    place_and_size, number = (ctypes.c_void_p, ctypes.c_size_t), ctypes.c_int
     libc.mmap.restype = ctypes.c_void_p
-    libc.mmap.argtypes = (
-        ctypes.c_void_p,
-        ctypes.c_size_t,
-        ctypes.c_int,
-        ctypes.c_int,
-        ctypes.c_int,
-        ctypes.c_long,
-    )
-    libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
-    libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    libc.mmap.argtypes = (*place_and_size, number, number, number, ctypes.c_long)
+    libc.munmap.argtypes = place_and_size
+    libc.madvise.argtypes = (*place_and_size, number)
     failed = ctypes.c_void_p(-1).value
     reserved = libc.mmap(None, 2 * _LARGE, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
     if reserved == failed:

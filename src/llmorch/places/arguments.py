@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import DictOf, ListOf, Reference, Template, references
 from llmorch.errors import CallError, EvaluationError
+from llmorch.places.failure import one_line
 from llmorch.places.handles import Held, Later
 from llmorch.plan.evaluate import argument
 
@@ -51,7 +52,7 @@ class Inputs(Mapping["CallId", Any]):
     def closed(self, call: CallId) -> Held | None:
         """A result that is in its file, and that nobody here has opened."""
         handle = self._handles.get(call)
-        return handle if isinstance(handle, Held) and handle.closed else None
+        return handle if isinstance(handle, Held) and not handle.here else None
 
     def unopened(self, call: CallId) -> Any:
         """A result as it is: in its file, or its value."""
@@ -87,8 +88,8 @@ def _made(parameter: Parameter, function: Function) -> Any:
     try:
         return parameter.made()
     except Exception as error:  # it is the user's
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise CallError(f"{parameter.name} of {function.name}: its default can't be made: {reason}") from None
+        text = f"{parameter.name} of {function.name}: its default can't be made: {one_line(error)}"
+        raise CallError(text) from None
 
 
 def _is_closed(expression: Expression, results: Inputs) -> bool:

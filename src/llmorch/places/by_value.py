@@ -13,6 +13,7 @@ import dataclasses
 import enum
 import functools
 import io
+import operator
 import sys
 import types
 import typing
@@ -24,60 +25,57 @@ import cloudpickle
 from cloudpickle import cloudpickle as inner
 
 from llmorch.places import classes
+from llmorch.places.codes import found_at
 from llmorch.places.members import reduced
+from llmorch.places.told import MAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pickle import PickleBuffer
 
-    Unsent = Callable[[str, Any], bool]
+    Has = Callable[[str, Any], bool]
     """Whether the other side has a variable of the main program as it is, by its path and its value."""
 
 _made_here: weakref.WeakSet[type] = weakref.WeakSet()
 """Classes that a worker made and has sent to its parent."""
 _named: weakref.WeakSet[types.FunctionType] = weakref.WeakSet()
 """Functions that the main program of the parent has under their names."""
-_MAIN = "__main__"
 
 
 def dumps(
     value: object,
     *,
-    worker: bool,
+    worker: bool = False,
     buffer_callback: Callable[[PickleBuffer], Any] | None = None,
     reducers: Mapping[type, Callable[[Any], tuple[Any, ...]]] | None = None,
-    unsent: Unsent | None = None,
+    has: Has | None = None,
     home: str | None = None,
     bare: bool = False,
 ) -> bytes:
     """The value as bytes; ``worker`` says on which side this is, ``reducers`` how some classes are pickled.
 
-    Functions of the module ``home`` go by value although they could be imported; ``bare`` ones go
-    without their annotations, which few read over there.
+    What the other side ``has`` of the main program's variables is left out. Functions of the module
+    ``home`` go by value although they could be imported; ``bare`` ones go without their annotations,
+    which few read over there.
     """
     file = io.BytesIO()
-    _Pickler(file, worker, buffer_callback, reducers or {}, unsent, home, bare).dump(value)
+    pickler = _Pickler(file, buffer_callback, reducers or {})
+    pickler.is_worker, pickler.home, pickler.is_bare = worker, home, bare
+    pickler.has = has or _has_nothing
+    pickler.dump(value)
     return file.getvalue()
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    def __init__(
-        self,
-        file: io.BytesIO,
-        worker: bool,
-        buffer_callback: Callable[[PickleBuffer], Any] | None,
-        reducers: Mapping[type, Callable[[Any], tuple[Any, ...]]],
-        unsent: Unsent | None,
-        home: str | None,
-        bare: bool,
-    ) -> None:
+    is_worker: bool
+    home: str | None
+    is_bare: bool
+    has: Has
+
+    def __init__(self, file: io.BytesIO, buffer_callback: Any, reducers: Mapping[type, Any]) -> None:
         # Read by what follows.
         self.dispatch_table = ChainMap(dict(reducers), _REDUCERS, cloudpickle.Pickler.dispatch_table)
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
-        self._worker = worker
-        self._unsent = unsent
-        self._home = home
-        self._bare = bare
         self._aliases: set[int] = set()
 
     def reducer_override(self, obj: Any) -> Any:
@@ -93,64 +91,63 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return NotImplemented
         if isinstance(obj, functools._lru_cache_wrapper) and self._is_home(obj.__wrapped__):
             return _cached, (obj.__wrapped__, obj.cache_parameters())
-        if type(obj).__module__ == "llmorch.declare.functions" and type(obj).__name__ == "Function":
+        kind = f"{type(obj).__module__}.{type(obj).__name__}"
+        if kind == "llmorch.declare.functions.Function":
             return type(None), ()  # what ``@function`` noted on a function is of no use over there
-        if classes.is_alias(obj) and not _importable(obj, obj.__name__):
+        if kind in classes.ALIASES and not _importable(obj, obj.__name__):
             if id(obj) in self._aliases:  # it is in itself
                 return str, (obj.__name__,)
             self._aliases.add(id(obj))
             return classes.alias_reduced(obj)
-        if classes.is_validating(obj):
+        if kind == classes.VALIDATING:
             return classes.validating_reduced(obj)
         return super().reducer_override(obj)
 
     def _is_home(self, function: Any) -> bool:
-        return self._home is not None and getattr(function, "__globals__", {}).get("__name__") == self._home
+        return self.home is not None and getattr(function, "__globals__", {}).get("__name__") == self.home
 
     def _class_reduced(self, cls: type) -> Any:
         if (parameters := classes.parameters_of(cls)) is not None:
-            return classes.parametrized, parameters
+            return operator.getitem, parameters
         if inner._should_pickle_by_reference(cls) or cls in inner._BUILTIN_TYPE_NAMES:
             return super().reducer_override(cls)
-        if self._worker:
-            number = classes.number_if_sent(cls)
+        if self.is_worker:
+            number = inner._DYNAMIC_CLASS_TRACKER_BY_CLASS.get(cls)
             if number is not None and cls not in _made_here:
                 return classes.numbered, (number,)
             _made_here.add(cls)
-        keep = (
-            not self._worker and cls.__module__ == _MAIN and _importable(cls, cls.__qualname__, in_main=True)
-        )
-        has = self._has(f"{cls.__qualname__}.") if keep else _has_nothing
+        path = cls.__qualname__
+        keep = not self.is_worker and cls.__module__ == MAIN and found_at(MAIN, path) is cls
+
+        def has(name: str, value: Any) -> bool:
+            return keep and self.has(f"{path}.{name}", value)
+
         return classes.reduced(cls, inner._should_pickle_by_reference, has, keep=keep)
 
-    def _has(self, owner: str) -> Callable[[str, Any], bool]:
-        unsent = self._unsent
-        return _has_nothing if unsent is None else lambda name, value: unsent(f"{owner}{name}", value)
-
     def _function_reduced(self, function: types.FunctionType) -> Any:
-        if self._worker and function in _named:
-            return _own_function, (function.__qualname__,)
+        if self.is_worker and function in _named:
+            return found_at, (MAIN, function.__qualname__)
         make, made, (attributes, state), *rest = self._dynamic_function_reduce(function)
-        if self._bare:
+        if self.is_bare:
             state["__annotations__"] = {}
         module = function.__globals__.get("__name__")
         home = sys.modules.get(module) if isinstance(module, str) else None
-        is_main = module == _MAIN
-        if home is None or vars(home) is not function.__globals__:
-            return make, made, (attributes, state), *rest
-        if not is_main and not self._is_home(function):
+        is_main = module == MAIN
+        is_nowhere = home is None or vars(home) is not function.__globals__
+        if is_nowhere or not (is_main or self._is_home(function)):
             return make, made, (attributes, state), *rest
         code, begun, _, _, closure = made
         variables = state["__globals__"]
         state["__globals__"] = {}
         if is_main:
-            has = self._has("")
-            variables = {name: value for name, value in (begun | variables).items() if not has(name, value)}
+            variables = {
+                name: value for name, value in (begun | variables).items() if not self.has(name, value)
+            }
         else:  # its plain data is sent by itself
             variables = {name: value for name, value in variables.items() if isinstance(value, _CODE)}
         # Beside a function of a module, and one that comes from a worker, there is what it refers to.
-        sets = is_main and not self._worker
-        named = sets and _importable(function, function.__qualname__, in_main=True)
+        sets = is_main and not self.is_worker
+        named = sets and found_at(MAIN, function.__qualname__) is function
         told = (attributes, state, variables, sets, named)
         return _function, (module, code, closure), told, None, None, _filled
 
@@ -161,14 +158,6 @@ _CODE = type | types.FunctionType | types.ModuleType
 def _function(module: str, code: Any, closure: Any) -> types.FunctionType:
     __import__(module)
     return types.FunctionType(code, vars(sys.modules[module]), None, None, closure)
-
-
-def _own_function(path: str) -> Any:
-    """The function of this main program behind a copy of it."""
-    found: Any = sys.modules[_MAIN]
-    for name in path.split("."):
-        found = getattr(found, name)
-    return found
 
 
 def _filled(
@@ -188,22 +177,16 @@ def _has_nothing(*_: object) -> bool:
     return False
 
 
-def _importable(value: Any, name: str, *, in_main: bool = False) -> bool:
-    """Whether a value is found by its name in its module, or in the main one."""
-    if not in_main:
-        return inner._lookup_module_and_qualname(value, name=name) is not None
-    try:
-        return _own_function(name) is value
-    except AttributeError:
-        return False
+def _importable(value: Any, name: str) -> bool:
+    """Whether the other side finds a value by its name in its module."""
+    return inner._lookup_module_and_qualname(value, name=name) is not None
 
 
 def _cached_reduced(cached: Any) -> Any:
     """``functools.cache`` and ``lru_cache``; what it holds stays."""
-    wrapped = cached.__wrapped__
     if _importable(cached, getattr(cached, "__qualname__", "")):
         return cached.__qualname__
-    return _cached, (wrapped, cached.cache_parameters())
+    return _cached, (cached.__wrapped__, cached.cache_parameters())
 
 
 def _cached(wrapped: Any, parameters: dict[str, Any]) -> Any:
@@ -212,25 +195,19 @@ def _cached(wrapped: Any, parameters: dict[str, Any]) -> Any:
 
 def _property_reduced(cached: functools.cached_property[Any]) -> Any:
     """Which has a lock up to Python 3.11."""
-    return _property, (cached.func, cached.attrname)
-
-
-def _property(function: Any, name: str | None) -> functools.cached_property[Any]:
-    made = functools.cached_property(function)
-    made.attrname = name
-    return made
+    return functools.cached_property, (cached.func,), {"attrname": cached.attrname}
 
 
 def _new_type_reduced(made: Any) -> Any:
     if _importable(made, made.__qualname__):
         return made.__qualname__
-    return classes.new_type, (made.__name__, made.__supertype__, made.__module__)
+    return typing.NewType, (made.__name__, made.__supertype__), {"__module__": made.__module__}
 
 
 def _parameter_reduced(parameter: Any) -> Any:
     if _importable(parameter, parameter.__name__):
         return parameter.__name__
-    return classes.parameter_reduced(parameter)
+    return type(parameter), (parameter.__name__,)
 
 
 def _weak_reduced(mapping: Any) -> Any:

@@ -3,13 +3,14 @@
 Decides how each kind of class is made anew: with its slots, with the members of an
 enumeration as they are, and without running again what ran when it was defined: its
 metaclass's own code, ``__init_subclass__``, ``__init__`` of members. A class is made once
-in a process and known by its number from then on. It must not know how they are pickled.
+in a process and known by its number from then on.
 """
 
 from __future__ import annotations
 
 import abc
 import enum
+import functools
 import types
 import typing
 from contextlib import suppress
@@ -53,18 +54,6 @@ kept: dict[str, type] = {}
 """Those of them that the main program of the other process has under a name."""
 
 
-def number_of(cls: type) -> str:
-    """The number by which both sides know a class, from the first time that it is sent."""
-    number: str = inner._get_or_create_tracker_id(cls)
-    return number
-
-
-def number_if_sent(cls: type) -> str | None:
-    """The number of a class that was sent before, in whichever direction."""
-    number: str | None = inner._DYNAMIC_CLASS_TRACKER_BY_CLASS.get(cls)
-    return number
-
-
 def numbered(number: str) -> type:
     """The class of this process behind a copy of it."""
     try:
@@ -80,11 +69,6 @@ def parameters_of(cls: type) -> tuple[type, tuple[Any, ...]] | None:
     return (known["origin"], known["args"]) if known and known["origin"] and known["args"] else None
 
 
-def parametrized(origin: Any, args: tuple[Any, ...]) -> Any:
-    """``Model[int]`` of this process."""
-    return origin[args]
-
-
 def reduced(
     cls: type, importable: Callable[[type], bool], has: Callable[[str, Any], bool], *, keep: bool
 ) -> Reduced:
@@ -95,7 +79,9 @@ def reduced(
     builder = next(one for one in type.mro(type(cls)) if importable(one))
     created = {name: cls.__dict__[name] for name in _CREATED if name in cls.__dict__}
     if "__slots__" in created and not isinstance(created["__slots__"], str):
-        created["__slots__"] = tuple(created["__slots__"]) or _slots_left(cls)
+        # One that was given by an iterator is used up.
+        slots = tuple(name for name, value in cls.__dict__.items() if _is_slot(value, cls))
+        created["__slots__"] = tuple(created["__slots__"]) or slots
     created["__qualname__"] = cls.__qualname__
     state = {
         name: value
@@ -107,27 +93,25 @@ def reduced(
     registered = []
     if isinstance(cls, abc.ABCMeta):
         registered = [found for one in abc._get_dump(cls)[0] if (found := one()) is not None]  # type: ignore[attr-defined]
-    number = number_of(cls)
+    bases, members, fields = _bases(cls, builder), None, {}
     if isinstance(cls, enum.EnumMeta):
+        bases = cls.__bases__
         named: Mapping[str, enum.Enum] = cls.__members__
         members = [(name, _plain(member), member._value_) for name, member in named.items()]
-        fields = {name: _fields(member) for name, member in named.items()}
+        fields = {
+            name: {key: value for key, value in vars(member).items() if key not in _MEMBER_UNSENT}
+            for name, member in named.items()
+        }
         for name in (*_ENUM_UNSENT, *fields):
             state.pop(name, None)
-        boundary = getattr(cls, "_boundary_", None)
-        parts = (type(cls), builder, cls.__name__, cls.__bases__, created, members, boundary, number)
-        return _made_enum, parts, (state, registered, fields, keep), None, None, _completed
-    made = (type(cls), builder, cls.__name__, _bases(cls, builder), created, number)
-    return _made, made, (state, registered, {}, keep), None, None, _completed
+        created["_boundary_"] = getattr(cls, "_boundary_", None)
+    number = inner._get_or_create_tracker_id(cls)
+    parts = (number, type(cls), builder, cls.__name__, bases, created, members)
+    return _made, parts, (state, registered, fields, keep), None, None, _completed
 
 
 def _is_slot(value: object, cls: type) -> bool:
     return isinstance(value, types.MemberDescriptorType) and value.__objclass__ is cls
-
-
-def _slots_left(cls: type) -> tuple[str, ...]:
-    """The slots of a class that were given by an iterator, which is used up."""
-    return tuple(name for name, value in cls.__dict__.items() if _is_slot(value, cls))
 
 
 def _bases(cls: type, builder: type) -> tuple[Any, ...]:
@@ -142,11 +126,6 @@ def _plain(member: enum.Enum) -> tuple[Any, ...]:
         if isinstance(member, base):
             return (plain(member),)
     return () if getattr(type(member), "_member_type_", object) is object else (member._value_,)
-
-
-def _fields(member: enum.Enum) -> dict[str, Any]:
-    """What a member has beside its name and its value."""
-    return {name: value for name, value in vars(member).items() if name not in _MEMBER_UNSENT}
 
 
 class _Quiet:
@@ -165,18 +144,19 @@ class _Quiet:
 _LOUD = ("__init_subclass__", "__pydantic_init_subclass__")
 
 
-def _made(
-    metaclass: type,
-    builder: type,
-    name: str,
-    written: tuple[Any, ...],
-    created: Mapping[str, Any],
-    number: str,
-) -> type:
+def _made(number: str, *parts: Any) -> Any:
     """The class of this number, without what is set afterwards."""
     known = inner._DYNAMIC_CLASS_TRACKER_BY_ID.get(number)
     if known is not None:
-        return known  # type: ignore[no-any-return]
+        return known
+    *of_class, members = parts
+    made = _made_class(*of_class) if members is None else _made_enum(*parts)
+    return inner._lookup_class_or_track(number, made)
+
+
+def _made_class(
+    metaclass: type, builder: type, name: str, written: tuple[Any, ...], created: Mapping[str, Any]
+) -> type:
     bases = types.resolve_bases(written)
     namespace = dict(created)
     if bases is not written:
@@ -186,8 +166,7 @@ def _made(
     made: Any = builder.__new__(metaclass, name, ((_Quiet, *bases) if quiet else bases), namespace)
     if quiet:
         made.__bases__ = bases
-    found: type = inner._lookup_class_or_track(number, made)
-    return found
+    return made  # type: ignore[no-any-return]
 
 
 def _made_enum(
@@ -197,13 +176,8 @@ def _made_enum(
     bases: tuple[type, ...],
     created: Mapping[str, Any],
     members: Sequence[tuple[str, tuple[Any, ...], Any]],
-    boundary: Any,
-    number: str,
 ) -> type:
-    """The same for an enumeration, with its members."""
-    known = inner._DYNAMIC_CLASS_TRACKER_BY_ID.get(number)
-    if known is not None:
-        return known  # type: ignore[no-any-return]
+    """An enumeration, with its members."""
 
     def new(cls: Any, plain: tuple[Any, ...], value: object) -> Any:
         kind = next((base for base, _ in _PLAIN if issubclass(cls, base)), object)
@@ -211,20 +185,17 @@ def _made_enum(
         member._value_ = value
         return member
 
+    created = dict(created)
+    boundary = created.pop("_boundary_")
     namespace = builder.__prepare__(name, bases)
-    for key, given in created.items():
-        namespace[key] = given
-    namespace["__new__"] = new
-    namespace["__init__"] = lambda *_: None
-    for key, plain, value in members:
-        namespace[key] = (plain, value)
+    namespace.update(created | {"__new__": new, "__init__": lambda *_: None})
+    namespace.update({key: (plain, value) for key, plain, value in members})
     given = {} if boundary is None else {"boundary": boundary}
     made = builder.__new__(metaclass, name, bases, namespace, **given)
     for added in ("__new_member__", "__init__"):
         if added in made.__dict__:
             type.__delattr__(made, added)
-    found: type = inner._lookup_class_or_track(number, made)
-    return found
+    return made  # type: ignore[no-any-return]
 
 
 def _completed(cls: type, state: tuple[Mapping[str, Any], Sequence[type], Mapping[str, Any], bool]) -> type:
@@ -242,39 +213,17 @@ def _completed(cls: type, state: tuple[Mapping[str, Any], Sequence[type], Mappin
     return cls
 
 
-_ALIASES = (("typing", "TypeAliasType"), ("typing_extensions", "TypeAliasType"))
-_VALIDATING = ("pydantic._internal._validate_call", "ValidateCallWrapper")
-
-
-def is_alias(value: Any) -> bool:
-    """Whether it is what ``type Name = ...`` makes."""
-    return _named(value) in _ALIASES
+ALIASES = ("typing.TypeAliasType", "typing_extensions.TypeAliasType")
+"""What ``type Name = ...`` makes."""
+VALIDATING = "pydantic._internal._validate_call.ValidateCallWrapper"
+"""What stands before a function that is decorated with ``validate_call``."""
 
 
 def alias_reduced(alias: Any) -> Reduced:
     """How an alias is made anew."""
-    return _alias, (type(alias), alias.__name__, alias.__value__, alias.__type_params__)
-
-
-def _alias(kind: Any, name: str, value: Any, parameters: tuple[Any, ...]) -> Any:
-    return kind(name, value, type_params=parameters)
-
-
-def new_type(name: str, supertype: Any, module: str) -> Any:
-    """``NewType`` of this process."""
-    made: Any = typing.NewType(name, supertype)  # type: ignore[misc]  # its name isn't written here
-    made.__module__ = module
-    return made
-
-
-def parameter_reduced(parameter: Any) -> Reduced:
-    """How a ``ParamSpec`` or a ``TypeVarTuple`` is made anew."""
-    return type(parameter), (parameter.__name__,)
-
-
-def is_validating(value: Any) -> bool:
-    """Whether it is what stands before a function that is decorated with ``validate_call``."""
-    return _named(value) == _VALIDATING
+    kind: Any = type(alias)
+    make = functools.partial(kind, type_params=alias.__type_params__)
+    return make, (alias.__name__, alias.__value__)
 
 
 def validating_reduced(wrapper: Any) -> Reduced:
@@ -294,7 +243,3 @@ def _validating(
     if hints is not None:
         function.__annotations__ = hints
     return kind(called, config, returns, None)
-
-
-def _named(value: Any) -> tuple[str, str]:
-    return type(value).__module__, type(value).__name__

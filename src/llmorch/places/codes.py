@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import marshal
+import sys
 import types
 from binascii import crc32
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,14 @@ def _contents(function: types.FunctionType) -> Iterator[Any]:
             continue
     if "__wrapped__" in function.__dict__:
         yield function.__wrapped__  # type: ignore[attr-defined]
+
+
+def found_at(module: str, path: str) -> Any:
+    """What is in a place of a module that is imported; None where nothing is."""
+    found: Any = sys.modules.get(module)
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found
 
 
 def digest(value: Any) -> int:

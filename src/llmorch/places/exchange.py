@@ -51,7 +51,7 @@ async def exchange(
     """
     if process.surroundings is None or not process.surroundings.are_now(cpus):
         process.surroundings, now = None, current(cpus)
-        answer = await process.ask(pack(SURROUNDINGS, now.told(process.environment)))
+        answer = await process.ask(pack(SURROUNDINGS, now.message(process.environment)))
         if answer.kind == REFUSED:
             message, detail = answer.value()
             text = f"{function.name} can't be called: its process can't go where the program is: {message}"
@@ -78,8 +78,9 @@ async def exchange(
         message, detail = described(error)
         text = f"{function.name} returned what can't be read here: {message}"
         raise CallError(text, detail=detail) from None
-    if answer.kind == UNFIT:
-        raise unfit(function, *value)
+    if answer.kind == UNFIT:  # an argument has no value, or one that doesn't fit
+        name, reason = value
+        raise CallError(f"{name} of {function.name}: {reason}")
     if answer.kind == RAISED:
         message, detail, kinds = value
         if function.memory is not None and OUTGROWN[0] in kinds:
@@ -97,22 +98,30 @@ def _needed(args: Mapping[str, Any]) -> set[str]:
     return ({_EVALUATING} if later else set()) | ({_CHECKING} if checked else set())
 
 
+def _is_later(value: object) -> bool:
+    return isinstance(value, Later)
+
+
 async def _asked(process: Process, function: Function, args: Mapping[str, Any]) -> Message:
     try:
         parcel = calling(function, args, process.told)
     except CallError:  # a parameter's type may be what can't be sent
-        if not any(isinstance(value, Later) for value in args.values()):
+        if not any(map(_is_later, args.values())):
             raise
         parcel = calling(function, opened_arguments(function, args), process.told)
     if parcel.size > ON_LOOP:
-        await asyncio.to_thread(write, parcel, function)
+        try:
+            await asyncio.to_thread(parcel.write)
+        except OSError as error:
+            text = f"{function.name} can't be called: its arguments can't be written: {error}"
+            raise CallError(text) from None
     if function.memory is not None:
         await process.watch(function.memory)
     answer = await process.ask(parcel, function.timeout)
     if answer.kind in (UNREAD, REFUSED):
         process.told.begin()  # nothing of it has arrived
     else:
-        process.told.sent()
+        process.told.arrived()
     if function.memory is not None:
         await process.watch(0)
     return answer
@@ -133,13 +142,13 @@ def calling(function: Function, args: Mapping[str, Any], told: Told) -> Parcel:
     enclosing = Enclosing()
     values = {name: value.sent() if isinstance(value, Later) else value for name, value in args.items()}
     late = [name for name, value in values.items() if isinstance(value, Later)]
-    reducers = enclosing.reducers if any(isinstance(value, Later) for value in args.values()) else None
+    reducers = enclosing.reducers if any(map(_is_later, args.values())) else None
     try:
         show = None if function.show is None else id(function.show)
         kind = CALL_BATCH if function.is_batch else CALL
         limits = (function.memory, function.timeout)
         asked = (id(function.call), values, late, *limits, show, function.keeps_iterator)
-        parcel = pack(kind, asked, reducers=reducers, unsent=told.unsent)
+        parcel = pack(kind, asked, reducers=reducers, has=told.has)
     except Exception as error:
         text, detail = described(error)
     else:
@@ -166,20 +175,7 @@ def opened_arguments(function: Function, args: Mapping[str, Any]) -> dict[str, A
         try:
             found[name] = value.value() if isinstance(value, Later) else value
         except (EvaluationError, ValueError) as error:
-            raise unfit(function, name, str(error)) from None
+            raise CallError(f"{name} of {function.name}: {error}") from None
         except CallError as error:
             raise CallError(f"{function.name} can't be called: {error}", detail=error.detail) from None
     return found
-
-
-def unfit(function: Function, name: str, reason: str) -> CallError:
-    """The failure of a call whose argument has no value, or one that doesn't fit."""
-    return CallError(f"{name} of {function.name}: {reason}")
-
-
-def write(parcel: Parcel, function: Function) -> None:
-    """Write a message's file; on any thread."""
-    try:
-        parcel.write()
-    except OSError as error:
-        raise CallError(f"{function.name} can't be called: its arguments can't be written: {error}") from None

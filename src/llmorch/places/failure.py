@@ -2,8 +2,8 @@
 
 The line has its message, its notes, the members of a group, and what it came of. Exceptions never
 travel as objects, so one that can't be pickled, or whose ``__str__`` raises, is as good as any
-other: it may override whatever is read of it here, and its causes may be many or lead back to it. This
-module must not know where the function ran, and must import quickly.
+other: it may override whatever is read of it here, and its causes may be many or lead back to it. It
+must import quickly.
 """
 
 from __future__ import annotations
@@ -148,13 +148,13 @@ class _Line:
         self._tell_one(joint, error)
         for before, cause in _causes(error):
             if self._left > 0:
-                self._tell_one(before, cause, told=self._says(_text(cause) or _name(cause)))
+                self._tell_one(before, cause, known=self._says(_text(cause) or _name(cause)))
 
-    def _tell_one(self, joint: str, error: BaseException, *, told: bool = False) -> None:
-        """Tell an exception without what it came of; ``told`` says that its message is in the line."""
+    def _tell_one(self, joint: str, error: BaseException, *, known: bool = False) -> None:
+        """Tell an exception without what it came of; ``known`` says that its message is in the line."""
         self._left -= 1
         members = _members(error)
-        if not told or members:
+        if not known or members:
             name, message = _name(error), _text(error)
             self._pieces.append((joint, f"{name}: {message}" if message else name))
         for note in _notes(error):
@@ -165,21 +165,20 @@ class _Line:
 
     def _tell_members(self, members: Sequence[BaseException]) -> None:
         different: set[str] = set()
-        seen = 0
+        left = len(members)
         for member in members:
             if self._left <= 0 or len(different) == MAX_MEMBERS:
                 break
             start = len(self._pieces)
             self.tell(" | " if different else ": [", member)
-            told = "".join(
-                joint * (place > 0) + piece for place, (joint, piece) in enumerate(self._pieces[start:])
-            )
-            if told in different:
+            (_, first), *others = self._pieces[start:]
+            text = first + "".join(joint + piece for joint, piece in others)
+            if text in different:
                 del self._pieces[start:]
-            different.add(told)
-            seen += 1
-        if seen < len(members):
-            self._pieces.append((" | " if different else ": [", f"and {len(members) - seen:,} more"))
+            different.add(text)
+            left -= 1
+        if left:
+            self._pieces.append((" | " if different else ": [", f"and {left:,} more"))
         self._pieces.append(("]", ""))
 
     def _says(self, text: str) -> bool:

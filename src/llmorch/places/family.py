@@ -1,14 +1,12 @@
-"""The processes below a process: who they are, what memory they hold, and whose they become.
+"""What the system tells of processes: who is below one, what memory they hold, and whose they become.
 
-Only Linux tells. Elsewhere nothing is found, and what relies on it does without. This
-module must import quickly, and must not know why anybody asks.
+Only Linux tells. Elsewhere nothing is found, and what relies on it does without. It must import quickly.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -26,31 +24,16 @@ def adopt(*, end_with: int) -> None:
 
 def children(pid: int) -> list[int]:
     """The processes that are a process's own children now, dead ones that aren't reaped among them."""
-    found: list[int] = []
     try:
-        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - pathlib is slow to import
-            with suppress(FileNotFoundError, ProcessLookupError), open(_listed(pid, thread)) as file:  # noqa: PTH123
-                found += map(int, file.read().split())
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - pathlib is slow to import
     except OSError:
         return []
-    return found or _scanned(pid)
-
-
-def _listed(pid: int, thread: str) -> str:
-    return f"/proc/{pid}/task/{thread}/children"
-
-
-def _scanned(pid: int) -> list[int]:
-    """The same for a kernel without those lists: by everybody's parent."""
-    if os.path.exists(_listed(os.getpid(), str(os.getpid()))):  # noqa: PTH110
-        return []
-    found = []
-    for name in os.listdir("/proc"):  # noqa: PTH208
-        if name.isdecimal():
-            with suppress(OSError), open(f"/proc/{name}/stat") as file:  # noqa: PTH123
-                if int(file.read().rsplit(")", 1)[1].split()[1]) == pid:
-                    found.append(int(name))
-    return found
+    found = [int(one) for thread in threads for one in read(f"/proc/{pid}/task/{thread}/children").split()]
+    if found or os.path.exists("/proc/thread-self/children"):  # noqa: PTH110
+        return found
+    # A kernel without those lists: by everybody's parent.
+    numbers = [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208
+    return [one for one in numbers if read(f"/proc/{one}/stat").rpartition(")")[2].split()[1:2] == [str(pid)]]
 
 
 def family(pid: int) -> list[int]:
@@ -72,28 +55,29 @@ def resident(pids: list[int], enough: int = 0) -> int:
 
 
 def _resident(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm") as file:  # noqa: PTH123
-            return int(file.read().split()[1]) * _PAGE
-    except (OSError, IndexError):  # it has just ended
-        return 0
+    fields = read(f"/proc/{pid}/statm").split()
+    return int(fields[1]) * _PAGE if fields else 0  # it has just ended
 
 
 def _proportional(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/smaps_rollup") as file:  # noqa: PTH123
-            for line in file:
-                if line.startswith("Pss:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
+    for line in read(f"/proc/{pid}/smaps_rollup").splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
     return _resident(pid)
 
 
-def command(pid: int) -> str:
-    """The command line of a process; empty where it can't be read."""
+def current_folder() -> str | None:
+    """Where this process is; None where that was removed."""
     try:
-        with open(f"/proc/{pid}/cmdline", errors="replace") as file:  # noqa: PTH123
+        return os.getcwd()  # noqa: PTH109 - pathlib asks the same
+    except OSError:
+        return None
+
+
+def read(path: str) -> str:
+    """What the kernel tells in a file; empty where it can't be read."""
+    try:
+        with open(path, errors="replace") as file:  # noqa: PTH123
             return file.read()
     except OSError:
         return ""

@@ -1,8 +1,7 @@
 """Functions that live in a file or a module, loaded by path or by name.
 
 Decides under which name a file is a module, so that what it defines can be pickled by
-reference: a worker process asks for the same name and loads the same file. This module
-must not know what a function is, and must import quickly.
+reference: a worker process asks for the same name and loads the same file. It must import quickly.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import importlib
 import sys
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec, spec_from_file_location
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,8 +58,7 @@ def load_file(path: str | Path) -> ModuleType:
     for name, known in LOADED_FILES.items():
         if known == file and name in sys.modules:
             return sys.modules[name]
-    name = _free_name(file)
-    folder = str(Path(file).parent)
+    name, folder = _free_name(file), str(Path(file).parent)
     added = folder not in sys.path
     if added:
         sys.path.insert(0, folder)
@@ -85,25 +84,19 @@ def load_module(name: str) -> ModuleType:
     importlib.invalidate_caches()  # the file may be younger than the last look at its folder
     try:
         return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
-            raise FunctionError(
-                f"{name}: there is no module {error.name} in {folder} or where Python looks"
-            ) from None
-        raise FunctionError(_reason(error, _file_of(name), name)) from None
     except (Exception, SystemExit) as error:
-        raise FunctionError(_reason(error, _file_of(name), name)) from None
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
+            text = f"{name}: there is no module {error.name} in {folder} or where Python looks"
+        else:
+            text = _reason(error, _file_of(name), name)
+        raise FunctionError(text) from None
 
 
 def _free_name(file: str) -> str:
     """The file's own name if no other module has it; with a number after it otherwise."""
     stem = "".join(character if character.isalnum() else "_" for character in Path(file).stem)
-    name = stem
-    number = 1
-    while not _is_free(name, file):
-        number += 1
-        name = f"{stem}_{number}"
-    return name
+    names = chain([stem], (f"{stem}_{number}" for number in count(2)))
+    return next(name for name in names if _is_free(name, file))
 
 
 def _is_free(name: str, file: str) -> bool:
@@ -126,8 +119,7 @@ def _file_of(name: str) -> str:
 
 def _reason(error: BaseException, file: str, shown: str) -> str:
     """``file, line 3: ModuleNotFoundError: No module named 'x'``, on one line."""
-    text = " ".join(str(error).split())
-    line = None
+    text, line = " ".join(str(error).split()), None
     if isinstance(error, SyntaxError):
         text = error.msg
         line = error.lineno

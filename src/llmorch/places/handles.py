@@ -1,8 +1,7 @@
 """Large results that stay out of this process: kept in their files, and handed on by reference.
 
 Decides what is kept so, and what of an argument crosses instead of its value. Whoever needs
-the value here opens it, once; from then on it is a value like any other. This module must
-import quickly, and must not know who uses a result, nor for how long.
+the value here opens it, once; from then on it is a value like any other. It must import quickly.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ from llmorch.errors import CallError
 from llmorch.places.anonymous import most_files
 from llmorch.places.failure import described, kinds_of, known_kinds, shortened
 from llmorch.places.shown import Shown
-from llmorch.places.wire import read
+from llmorch.places.wire import pack, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmorch.calls import CallId, Expression
     from llmorch.declare.parameters import Parameter
     from llmorch.places.anonymous import File
-    from llmorch.places.wire import Message, Parcel
+    from llmorch.places.wire import Message, Parcel, Reducers
 
 LARGE = 1024 * 1024
 """A result of more bytes than this is kept in its file."""
@@ -41,10 +40,10 @@ class Held:
         "__weakref__",
         "_failure",
         "_file",
+        "_function",
         "_lock",
         "_sizes",
         "_value",
-        "function",
         "kinds",
         "text",
         "what",
@@ -53,23 +52,20 @@ class Held:
 
     def __init__(self, message: Message, function: str) -> None:
         assert message.file is not None
-        kinds, what, _ = message.about
+        kinds, what, text = message.about
         self.kinds = known_kinds(kinds)
         self.what = str(what)
         self.text: str | None = None
         self.why = ""
-        self.function = function
+        if text:
+            self.text, self.why = text
+        self._function = function
         self._lock = Lock()  # it may be asked for on several threads at once
         self._file: File | None = message.file
         self._sizes = message.sizes
         self._value: Any = None
         self._failure: CallError | None = None
         _held.add(self)
-
-    @property
-    def closed(self) -> bool:
-        """Whether its value is in its file and not here."""
-        return self._file is not None
 
     @property
     def here(self) -> bool:
@@ -81,14 +77,14 @@ class Held:
         with self._lock:
             if self._failure is not None:
                 raise self._failure
-            file = self.let_go()
+            file = self._let_go()
             if file is not None:
                 try:
                     self._value = read(file, self._sizes)
                 except Exception as error:
                     text, detail = described(error)
                     self._failure = CallError(
-                        f"{self.function} returned what can't be read here: {text}", detail=detail
+                        f"{self._function} returned what can't be read here: {text}", detail=detail
                     )
                     raise self._failure from None
             return self._value
@@ -96,9 +92,9 @@ class Held:
     def close(self) -> None:
         """Free its file: nobody opens it any more."""
         with self._lock:
-            self.let_go()
+            self._let_go()
 
-    def let_go(self) -> File | None:
+    def _let_go(self) -> File | None:
         """Its file, which ends with the last reference to it: that takes long for much memory."""
         file, self._file = self._file, None
         _held.discard(self)
@@ -113,13 +109,11 @@ class Held:
 
 def kept(message: Message, function: str) -> Any:
     """A large result as it arrived, by reference as long as few enough files are open."""
-    text = message.about[2]
     held = Held(message, function)
-    if len(_held) > most_files():
-        return held.open() if text is None else Shown(held.open(), *text)
-    if text is not None:
-        held.text, held.why = text
-    return held
+    if len(_held) <= most_files():
+        return held
+    text = message.about[2]
+    return Shown(held.open(), *text) if text else held.open()
 
 
 def opened(value: Any) -> Any:
@@ -165,11 +159,10 @@ class Enclosing:
 
     def __init__(self) -> None:
         self.files: list[File] = []
-        self._places: dict[int, int] = {}
 
     @property
-    def reducers(self) -> Mapping[type, Callable[[Any], tuple[Any, ...]]]:
-        """How such values are pickled."""
+    def reducers(self) -> Reducers:
+        """How such values are pickled; not kept, or the files would wait for the garbage collector."""
         return {Held: self._reduced}
 
     def _reduced(self, held: Held) -> tuple[Any, ...]:
@@ -177,10 +170,9 @@ class Enclosing:
         if reference is None:
             return _itself, (held.open(),)
         file, sizes = reference
-        if id(file) not in self._places:
-            self._places[id(file)] = len(self.files)
+        if file not in self.files:
             self.files.append(file)
-        return _handed, (self._places[id(file)], tuple(sizes))
+        return _handed, (self.files.index(file), tuple(sizes))
 
 
 def _itself(value: Any) -> Any:
@@ -210,18 +202,19 @@ def _handed(place: int, sizes: Sequence[int]) -> Any:
     return _read[place]
 
 
-def is_large(parcel: Parcel) -> bool:
-    """Whether a result is kept in its file."""
-    return parcel.size > LARGE
+def returned(result: Any, kind: int, large: int) -> Parcel:
+    """A result as a message of this kind, or of another one for a ``large`` result.
 
-
-def label(parcel: Parcel, kind: int, value: object, text: Sequence[Any] | None = None) -> None:
-    """Tell with a large result what it is, so that nobody has to open it to know.
-
-    ``text`` is what a model is shown in its place, and why there is none, where the function says so.
+    That tells what the result is, with the text for a model, so that nobody has to open it to know.
     """
-    if is_large(parcel):
-        parcel.label(kind, (kinds_of(value), _described(value, parcel.size), text))
+    value, *text = result if isinstance(result, Shown) else (result,)
+    parcel = pack(kind, value, worker=True)
+    if parcel.size > LARGE:
+        parcel.label(large, (kinds_of(value), _described(value, parcel.size), text))
+    elif text:
+        parcel = pack(kind, result, worker=True)
+    parcel.write()
+    return parcel
 
 
 def _described(value: Any, size: int) -> str:

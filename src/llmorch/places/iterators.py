@@ -1,7 +1,7 @@
 """What a function returns as an iterator becomes a list, once: a plan uses a result as often as it likes.
 
 Decides what such an iterator is and how many items may come of one. It is used where the
-function ran, also in worker processes, so this module must import quickly.
+function ran, also in worker processes, so it must import quickly.
 """
 
 from __future__ import annotations
@@ -177,19 +177,16 @@ class _Drawing:
 
     def all_of(self, iterator: Iterator[Any], depth: int = 1) -> list[Any]:
         """The items, those of an iterator among them before it is asked for more, as ``groupby`` wants it."""
-        items: list[Any] = []
-        for item in self.items(iterator):
-            if type(item) is tuple and any(map(_is_iterator, item)):
-                items.append(tuple(self._item(part, depth) for part in item))
-            else:
-                items.append(self._item(item, depth))
-        return items
+        return [
+            self.inside(item, depth) if type(item) is tuple and _holds(item) else self._item(item, depth)
+            for item in self.items(iterator)
+        ]
 
-    def inside(self, container: Any) -> Any:
+    def inside(self, container: Any, depth: int = 0) -> Any:
         """A list, a tuple or a dictionary with a list for each iterator in it."""
         if type(container) is dict:
-            return {key: self._item(item, 0) for key, item in container.items()}
-        return type(container)([self._item(item, 0) for item in container])
+            return {key: self._item(item, depth) for key, item in container.items()}
+        return type(container)([self._item(item, depth) for item in container])
 
     def _item(self, item: Any, depth: int) -> Any:
         if not _is_iterator(item):

@@ -21,7 +21,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from llmorch.places import worker
-from llmorch.places.family import adopt, children, command, family, resident
+from llmorch.places.family import adopt, children, family, read, resident
 
 LIMIT = struct.Struct("<q")
 """What is asked while a worker lives: to watch its memory, up to so many bytes more; 0 for no longer."""
@@ -37,7 +37,7 @@ _POLL = 0.02
 _TRACKER_GRACE = 5.0
 """Seconds for Python's own tracker of shared memory to remove what a killed process left."""
 _BEGINNING = 0.05
-"""Seconds in which a process that can't be told yet must have begun its program."""
+"""Seconds in which a process must have begun its program, by which it is known."""
 _TRACKER_PAUSE = 0.06
 """Seconds of these for which the end of a call is held up; then it goes on beside the next one."""
 _DECLARING = ("llmorch.declare.decorator", "docstring_parser")
@@ -67,7 +67,7 @@ class _Keeper:
         self._noting = writing
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         for one in (signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(one, _noted)
+            signal.signal(one, lambda *_: None)  # its number is in the pipe
         adopt(end_with=signal.SIGTERM)
         if os.getppid() != parent:
             os._exit(1)
@@ -131,13 +131,15 @@ class _Keeper:
     def _keep(self, pid: int, leash: socket.socket) -> str:
         """Wait for a worker's end, or bring it about; end what it started, and say how it ended."""
         limit = 0
-        outgrown = False
+        how = ""
         while True:
             readable = self._wait(leash, _POLL if limit else None)
             if self._orphaned:
                 break
             if readable:
-                asked = _received(leash)
+                asked = b""
+                with suppress(OSError):
+                    asked = leash.recv(64 * LIMIT.size)
                 if len(asked) < LIMIT.size:
                     break
                 (limit,) = LIMIT.unpack(asked[-LIMIT.size :])
@@ -146,17 +148,17 @@ class _Keeper:
                     with suppress(OSError):
                         leash.send(WATCHING)
             if limit and resident(family(pid), limit) > limit:
-                outgrown = True
+                how = MEMORY
                 break
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 self._end_rest(pid)
-                return told(status)
+                return _how_it_ended(status)
         for one in family(pid):
             self._kill(one)
         status = os.waitpid(pid, 0)[1]
         self._end_rest(pid)
-        return MEMORY if outgrown else told(status)
+        return how or _how_it_ended(status)
 
     def _end_rest(self, group: int) -> None:
         """End what a worker that is gone has left; return once nothing of it lives."""
@@ -180,7 +182,7 @@ class _Keeper:
     def _kill(self, pid: int) -> bool:
         """Kill a process, unless it is a tracker, which removes what others left and then ends; whether it is."""
         since = time.monotonic() - self._seen.setdefault(pid, time.monotonic())
-        program = command(pid)
+        program = read(f"/proc/{pid}/cmdline")
         if _TRACKER in program and since < _TRACKER_GRACE:
             return True
         if program or since > _BEGINNING:  # it is empty for a moment while a program begins
@@ -203,19 +205,7 @@ class _Keeper:
                 self._orphaned |= os.getppid() != self._parent
 
 
-def _noted(*_: object) -> None:
-    """A signal arrived; its number is in the pipe."""
-
-
-def _received(leash: socket.socket) -> bytes:
-    try:
-        return leash.recv(64 * LIMIT.size)
-    except OSError:
-        return b""
-
-
-def told(status: int) -> str:
-    """How a process ended, in words."""
+def _how_it_ended(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"exit status {code}"

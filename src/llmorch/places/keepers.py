@@ -9,9 +9,10 @@ import os
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
+from llmorch.places.family import current_folder
 from llmorch.places.forks import forgotten_in_children, no_fork
 from llmorch.places.keeper import AGAIN, FIRST
 from llmorch.places.output import Outlet
@@ -34,34 +35,26 @@ class Keeper:
 
     def __init__(self, cpus: tuple[int, ...], environment: Mapping[str, str]) -> None:
         self._environment = environment
-        with no_fork():
-            self._control, self._popen = self._begun(cpus, environment)
-            forgotten_in_children(self)
         self._asks = FIRST
-
-    @staticmethod
-    def _begun(
-        cpus: tuple[int, ...], environment: Mapping[str, str]
-    ) -> tuple[socket.socket, subprocess.Popen[bytes]]:
-        ours, theirs = socket.socketpair()
-        program = (
-            f"import sys; sys.path[:] = {absolute(sys.path)!r}\n"
-            f"from llmorch.places.keeper import main; main({theirs.fileno()}, {os.getpid()}, {cpus!r})"
-        )
-        try:
-            with theirs:
-                return ours, subprocess.Popen(
+        with no_fork():
+            self._control, theirs = socket.socketpair()
+            program = (
+                f"import sys; sys.path[:] = {absolute(sys.path)!r}\n"
+                f"from llmorch.places.keeper import main; main({theirs.fileno()}, {os.getpid()}, {cpus!r})"
+            )
+            with ExitStack() as undone, theirs:
+                undone.callback(self._control.close)
+                self._popen = subprocess.Popen(
                     [sys.executable, "-c", program],
                     stdin=subprocess.DEVNULL,
-                    cwd=None if _has_folder() else "/",
+                    cwd=None if current_folder() else "/",
                     env={**os.environ, **environment},
                     stdout=subprocess.DEVNULL,  # our standard output is the answer and nothing else
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,  # Ctrl-C is for us
                 )
-        except BaseException:
-            ours.close()
-            raise
+                undone.pop_all()
+            forgotten_in_children(self)
 
     @property
     def ended(self) -> bool:
@@ -71,27 +64,22 @@ class Keeper:
     def start(self) -> Process:
         """Start a worker process without waiting for it; first, the one before has to end."""
         with no_fork():
-            return self._started()
-
-    def _started(self) -> Process:
-        ours, theirs = socket.socketpair()
-        leash, its_leash = socket.socketpair()
-        outlet = Outlet()
-        try:
-            with theirs, its_leash:
+            ours, theirs = socket.socketpair()
+            leash, its_leash = socket.socketpair()
+            outlet = Outlet()
+            with ExitStack() as undone, theirs, its_leash:
+                undone.callback(ours.close)
+                undone.callback(leash.close)
+                undone.callback(outlet.start)
                 sent = [theirs.fileno(), outlet.writing, its_leash.fileno()]
                 with suppress(ConnectionError):  # it was killed: the process will have ended
                     socket.send_fds(self._control, [self._asks], sent)
-                self._asks = AGAIN
-        except BaseException:
-            ours.close()
-            leash.close()
-            raise
-        finally:
+                undone.pop_all()
+            self._asks = AGAIN
             outlet.start()
-        ours.setblocking(False)
-        leash.setblocking(False)
-        return Process(prepared(ours), leash, outlet, self._environment)
+            ours.setblocking(False)
+            leash.setblocking(False)
+            return Process(prepared(ours), leash, outlet, self._environment)
 
     def hang_up(self) -> None:
         """Let it end, once its worker has ended."""
@@ -109,11 +97,3 @@ class Keeper:
         """Close what a child of this process inherited, and leave the keeper alone."""
         self._control.close()
         self._popen.returncode = 0  # it is no child of ours
-
-
-def _has_folder() -> bool:
-    try:
-        os.getcwd()  # noqa: PTH109 - pathlib asks the same
-    except OSError:
-        return False
-    return True

@@ -1,55 +1,172 @@
 """A process's functions and variables, kept as they are here.
 
-Decides what a process is told before a call. A function that can be imported there is named
-once, and sent anew only where the process has other code in its place; any other is
-pickled again for each call, while that is small, and sent when the outcome is another one.
+Decides what a process is told before a call, and how a change is noticed in as little time as can be.
+A function that can be imported there is named once, and sent anew only where the process has other
+code in its place; any other is pickled again for each call, while that is small and a look at its
+variables doesn't tell all, and sent when the outcome is another one.
 """
 
 from __future__ import annotations
 
-import sys
+import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
-from llmorch.places.codes import digest, functions_in, names_in, sets
+from llmorch.places.codes import digest, found_at, functions_in, names_in, sets
 from llmorch.places.failure import described
-from llmorch.places.plain import SMALL
-from llmorch.places.referred import MAIN, MISSING
-from llmorch.places.watched import Watched
+from llmorch.places.referred import MISSING, Place, Referred
+from llmorch.places.told import (
+    MAIN,
+    SMALL,
+    NotPlainError,
+    OfScriptError,
+    TooLargeError,
+    differs,
+    look,
+    pickled,
+    sight,
+)
 from llmorch.places.wire import pack
 from llmorch.places.worker import DONE, OTHER, REFUSED, REMEMBER, SET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import CellType
 
     from llmorch.declare.functions import Function
-    from llmorch.places.by_value import Unsent
     from llmorch.places.process import Process
-    from llmorch.places.referred import Place
-    from llmorch.places.told import Change, Told
+    from llmorch.places.told import Told
     from llmorch.places.wire import Message
+
+    Change = tuple[str, str, bytes]
+    """A module, a path in it, and what is to be there."""
+
+_ROOM = 1024
+_first: dict[tuple[str, str], Callable[[], object]] = {}
+"""What was in the places of modules at the first look of all: what their import put there, presumably."""
 
 
 class Known:
-    """One function as a process knows it. ``pickled`` is what was sent of one that can't be imported there."""
+    """One function as a process knows it, and what it refers to as it was at the last look."""
 
-    __slots__ = ("call", "pickled", "reference", "watched")
-
-    def __init__(self, call: Callable[..., Any]) -> None:
+    def __init__(self, call: Callable[..., Any], function: Function) -> None:
         self.call = call  # held, so that its id stays its own
         self.reference = reference(call)
-        self.pickled = b""
-        self.watched: Watched
+        self.pickled = b"" if self.reference else by_value(call, function)
+        """What was sent of one that can't be imported there."""
+        referred = Referred(call, self.reference)
+        self.code = referred.code
+        self.overwritten = 0
+        """What ``Told.overwritten`` was at the last look."""
+        self._is_all = referred.is_all
+        """Whether a look at variables and code tells every change of a function that goes by value."""
+        self._data = referred.data
+        self._along = [(place, sight(place.value)) for place in referred.along]
+        self._cells = [
+            (cell, _inside(cell)) for function in functions_in(call) for cell in function.__closure__ or ()
+        ]
+        self._small: list[Place] = []
+        self._others: list[tuple[Place, tuple[object, int], bool]] = []
+        """All that isn't small plain data, and whether it is of no import's making."""
+        self._seen = b""
+        for place in self._data:
+            if place.module != MAIN:
+                _first.setdefault((place.module, place.path), _reference(place.value))
+        self._look()
+
+    def _look(self) -> None:
+        self._small, self._others = [], []
+        self._seen = b""
+        left = SMALL
+        for place in self._data:
+            value = place.value
+            try:
+                left -= len(pickled(value, left))
+                self._small.append(place)
+            except NotPlainError as error:
+                is_own = place.module != MAIN and isinstance(error, TooLargeError | OfScriptError)
+                self._others.append((place, look(value), is_own))
+                self._is_all &= place.module != MAIN or isinstance(error, TooLargeError)
 
     def is_current(self, told: Told) -> bool:
         """Whether all that a look can tell is as it was when the process was told; in a few microseconds."""
-        return (self.reference is not None or self.watched.is_all) and self.watched.is_current(told)
+        return (self.reference is not None or self._is_all) and self._is_as_told(told)
 
-    @property
-    def is_large(self) -> bool:
-        """Whether it is too large to be pickled again for each call."""
-        return len(self.pickled) > SMALL
+    def _is_as_told(self, told: Told) -> bool:
+        if told.overwritten != self.overwritten:
+            return False
+        for place, value in self.code:
+            if place.space.get(place.name) is not value:
+                return False
+        for place, (seen, count), _ in self._others:
+            value = place.space.get(place.name, MISSING)
+            if value is not seen or (count >= 0 and len(value) != count):  # type: ignore[arg-type]
+                return False
+        try:
+            return bool(self._seen) and self._now() == self._seen
+        except NotPlainError:
+            return False
+
+    def _now(self) -> bytes:
+        return pickled([place.space.get(place.name, MISSING) for place in self._small], SMALL + _ROOM)
+
+    def moved_code(self, told: Told) -> list[tuple[Place, Any]]:
+        """The places where other code is now, or was sent for another function, with the code that is there now."""
+        return [
+            (place, value)
+            for place, before in self.code
+            if (value := place.value) is not before or told.has_other(place.module, place.path, look(value))
+        ]
+
+    def has_changed(self, told: Told, function: Function) -> bool:
+        """Whether the function is to be sent anew, or named anew after other code."""
+        moved = self.moved_code(told)
+        if moved or self.reference is not None:
+            return bool(moved)
+        if told.overwritten != self.overwritten:  # what it refers to may be another function's by now
+            return True
+        if not self._is_all and len(self.pickled) <= SMALL:
+            return by_value(self.call, function) != self.pickled
+        return any(_inside(cell) is not before for cell, before in self._cells) or any(
+            differs(sight(place.value), before) for place, before in self._along
+        )
+
+    def changes(self, told: Told) -> list[tuple[Place, bytes, bool]]:
+        """The variables that the process doesn't have as they are now; the message that was begun sends them.
+
+        Each with its data if it is small and plain, and whether it was set anew for certain.
+        """
+        if self._is_as_told(told):
+            return []
+        self._look()
+        self._seen = self._now()  # before what is sent is read: another thread may set it meanwhile
+        found = []
+        for place in self._small:
+            data = sight(place.value)
+            if told.lacks(place.module, place.path, data):
+                found.append((place, data if isinstance(data, bytes) else b"", True))
+        for place, seen, is_own in self._others:
+            module, path = place.module, place.path
+            is_new = told.knows(module, path) or (module != MAIN and _first[module, path]() is not seen[0])
+            if (is_new or is_own) and told.lacks(module, path, seen):
+                found.append((place, b"", is_new))
+        self.overwritten = told.overwritten
+        return found
+
+
+def _inside(cell: CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # nothing is in it yet
+        return MISSING
+
+
+def _reference(value: Any) -> Callable[[], object]:
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return lambda: value
 
 
 async def tell(process: Process, call: Callable[..., Any], function: Function) -> None:
@@ -58,17 +175,16 @@ async def tell(process: Process, call: Callable[..., Any], function: Function) -
     Raises ``CallError`` where it can't be sent or loaded there, and what ``Process.ask`` raises.
     """
     known = process.known.get(id(call))
-    if known is None:
-        known = await _introduced(process, call, function)
-    elif known.reference is None:
-        known = await _renewed(process, known, function)
-    elif known.watched.moved(closures=False):
-        known = await _moved(process, known, function)
+    if known is None or known.has_changed(process.told, function):
+        before, known = known, Known(call, function)
+        await _introduce(process, known, (before or known).moved_code(process.told), function)
     process.told.begin()
-    changes = known.watched.changes(process.told)
     try:
-        for place, is_new in known.watched.other_changes(process.told):
-            changes += _variable(place, known, function, must=is_new)
+        changes = [
+            change
+            for place, data, is_new in known.changes(process.told)
+            for change in _variable(place, data, known, function, process.told, must=is_new)
+        ]
     except CallError:
         del process.known[id(call)]  # what was looked at wasn't sent
         raise
@@ -76,79 +192,50 @@ async def tell(process: Process, call: Callable[..., Any], function: Function) -
         await _set(process, changes, function)
 
 
-async def _introduced(process: Process, call: Callable[..., Any], function: Function) -> Known:
-    known = Known(call)
-    if known.reference is None:
-        known.pickled = by_value(call, function)
-    known.watched = Watched(call, known.reference)
-    await _remember(process, known, function)
-    known.watched.overwritten = process.told.overwritten
-    process.known[id(call)] = known
-    return known
-
-
-async def _renewed(process: Process, known: Known, function: Function) -> Known:
-    """The same for a function that goes by value, and may have changed in any way."""
-    watched = known.watched
-    if process.told.overwritten != watched.overwritten:
-        known = await _introduced(process, known.call, function)
-    elif known.is_large or watched.is_all:
-        if watched.moved_variables() or watched.moved(closures=True):
-            known = await _introduced(process, known.call, function)
-    elif by_value(known.call, function) != known.pickled:
-        known = await _introduced(process, known.call, function)
-    elif watched.moved(closures=False):
-        known = await _moved(process, known, function)
-    return known
-
-
-async def _moved(process: Process, known: Known, function: Function) -> Known:
-    """The same where other code is in a place than before: it is sent there by value."""
-    moved = known.watched.moved_code()
-    if reference(known.call) != known.reference:  # the function's own module was loaded anew, say
-        known = Known(known.call)
-        known.pickled = by_value(known.call, function)
-    known.watched = Watched(known.call, known.reference)
-    process.told.begin()
-    if moved := [(place, value) for place, value in moved if place.module != MAIN and value is not MISSING]:
-        await _set(process, [_code(place, value, function) for place, value in moved], function)
-    await _remember(process, known, function)
-    process.known[id(known.call)] = known
-    return known
-
-
-async def _remember(process: Process, known: Known, function: Function) -> None:
+async def _introduce(
+    process: Process, known: Known, moved: Sequence[tuple[Place, Any]], function: Function
+) -> None:
     """Have a process load a function, once what it refers to is of the same code there."""
-    code = [(place, value) for place, value in known.watched.code if place.module != MAIN]
-    checks = [(place.module, place.path, digest(value)) for place, value in code]
-    answer = await _asked_to_load(process, known, checks, function)
+    if moved := [(place, value) for place, value in moved if place.module != MAIN and value is not MISSING]:
+        await _set_code(process, moved, function)
+    code = [(place, value) for place, value in known.code if place.module != MAIN]
+    answer = await _load(process, known, code, function)
     if answer.kind == OTHER:
-        other = [code[index] for index in answer.value()]
-        process.told.begin()  # the function was not loaded, nor what it refers to
-        await _set(process, [_code(place, value, function) for place, value in other], function)
-        answer = await _asked_to_load(process, known, [], function)
+        await _set_code(process, [code[index] for index in answer.value()], function)
+        answer = await _load(process, known, [], function)
     if answer.kind == REFUSED:
-        process.told.begin()
         message, detail = answer.value()
         hint = "define it in a module that can be imported from anywhere"
         text = f"{function.name} can't be loaded in a worker process: {message}; {hint}"
         raise CallError(text, detail=detail)
-    process.told.sent()
+    process.told.arrived()
+    known.overwritten = process.told.overwritten
+    process.known[id(known.call)] = known
 
 
-async def _asked_to_load(
-    process: Process, known: Known, checks: Sequence[tuple[str, str, int]], function: Function
+async def _set_code(process: Process, code: Sequence[tuple[Place, Any]], function: Function) -> None:
+    process.told.begin()
+    for place, value in code:
+        process.told.lacks(place.module, place.path, look(value))
+    process.told.overwritten += 1
+    await _set(process, [_code(place, value, function) for place, value in code], function)
+
+
+async def _load(
+    process: Process, known: Known, code: Sequence[tuple[Place, Any]], function: Function
 ) -> Message:
     process.told.begin()
-    sent: Any = known.reference
-    if sent is None:
-        sent = by_value(known.call, function, unsent=process.told.unsent)
+    sent = known.reference or by_value(known.call, function, process.told)
+    checks = [(place.module, place.path, digest(value)) for place, value in code]
     return await process.ask(pack(REMEMBER, (id(known.call), sent, checks)))
 
 
-def _code(place: Place, value: Any, function: Function) -> tuple[str, str, bytes]:
+def _code(place: Place, value: Any, function: Function) -> Change:
+    """What is in a place of a module, its functions by value although they could be imported."""
+    from llmorch.places.by_value import dumps
+
     try:
-        return place.module, place.path, as_it_is(value, place.module)
+        return place.module, place.path, dumps(value, home=place.module)
     except Exception as error:
         message, detail = described(error)
         text = (
@@ -158,19 +245,26 @@ def _code(place: Place, value: Any, function: Function) -> tuple[str, str, bytes
         raise CallError(text, detail=detail) from None
 
 
-def _variable(place: Place, known: Known, function: Function, *, must: bool) -> list[Change]:
-    """What to send of a variable that isn't small plain data.
+def _variable(
+    place: Place, data: bytes, known: Known, function: Function, told: Told, *, must: bool
+) -> list[Change]:
+    """What to send of a variable, pickled if it isn't small plain data.
 
     Without ``must`` it may be as its module's import has made it there too. What the function sets
     by itself, as a connection that it opens when first needed, is the process's own where it can't be sent.
     """
+    from llmorch.places.by_value import dumps
+
+    value = place.value
     try:
-        return [(place.module, place.path, by_pickle(place.value))]
+        return [(place.module, place.path, data or dumps(value, has=told.has))]
     except Exception as error:
-        if not must or any(sets(value, place.name) for value in (known.call, *known.watched.values)):
+        if not must or any(
+            sets(code, place.name) for code in (known.call, *(code for _, code in known.code))
+        ):
             return []
         message, detail = described(error)
-        what = f"{place.module}.{place.path}, a value of type {type(place.value).__name__}"
+        what = f"{place.module}.{place.path}, a value of type {type(value).__name__}"
         text = (
             f"{function.name} can't be called: {what}, was set anew and can't be sent to another process "
             f"({message}); make it inside the function, or where its module is imported"
@@ -178,7 +272,7 @@ def _variable(place: Place, known: Known, function: Function, *, must: bool) -> 
         raise CallError(text, detail=detail) from None
 
 
-async def _set(process: Process, changes: Sequence[tuple[str, str, bytes]], function: Function) -> None:
+async def _set(process: Process, changes: Sequence[Change], function: Function) -> None:
     answer = await process.ask(pack(SET, changes))
     if answer.kind != DONE:
         process.known.clear()  # nobody knows what it has
@@ -186,30 +280,28 @@ async def _set(process: Process, changes: Sequence[tuple[str, str, bytes]], func
         message, detail = answer.value()
         text = f"{function.name} can't be called: a variable can't be set in its process: {message}"
         raise CallError(text, detail=detail)
-    process.told.sent()
+    process.told.arrived()
 
 
 def reference(call: Callable[..., Any]) -> tuple[str, str] | None:
     """The module and path of a function that can be imported; None for any other."""
     module = getattr(call, "__module__", None)
     path = getattr(call, "__qualname__", None)
-    if not isinstance(module, str) or not isinstance(path, str) or module == "__main__":
+    if not isinstance(module, str) or not isinstance(path, str) or module == MAIN:
         return None
-    found: Any = sys.modules.get(module)
-    for name in path.split("."):
-        found = getattr(found, name, None)
-    return (module, path) if found is call else None
+    return (module, path) if found_at(module, path) is call else None
 
 
-def by_value(call: Callable[..., Any], function: Function, *, unsent: Unsent | None = None) -> bytes:
+def by_value(call: Callable[..., Any], function: Function, told: Told | None = None) -> bytes:
     """A function that can't be imported, or what shows its results, with what it refers to."""
     from llmorch.places.by_value import dumps
 
+    has = None if told is None else told.has
     try:
-        return dumps(call, worker=False, unsent=unsent)
+        return dumps(call, has=has)
     except Exception as error:
         with suppress(Exception):
-            return dumps(call, worker=False, unsent=unsent, bare=True)
+            return dumps(call, has=has, bare=True)
         message, detail = described(error)
         what = _unfit_variable(call)
         why = message if what is None else f"{what} ({message})"
@@ -223,28 +315,12 @@ def _unfit_variable(call: Any) -> str | None:
     from llmorch.places.by_value import dumps
 
     for one in functions_in(call):
-        cells = zip(one.__code__.co_freevars, one.__closure__ or (), strict=True)
         found = {name: one.__globals__[name] for name in names_in(one.__code__) & one.__globals__.keys()}
-        for name, cell in cells:
-            with suppress(ValueError):  # nothing is in it yet
-                found[name] = cell.cell_contents
+        found |= zip(one.__code__.co_freevars, map(_inside, one.__closure__ or ()), strict=True)
         for name, value in sorted(found.items()):
             try:
-                dumps(value, worker=False)
+                dumps(value)
             except Exception:
-                return f"it uses {name}, a value of type {type(value).__name__}"
+                if value is not MISSING:
+                    return f"it uses {name}, a value of type {type(value).__name__}"
     return None
-
-
-def as_it_is(value: Any, module: str) -> bytes:
-    """What is in a place of a module, its functions by value although they could be imported."""
-    from llmorch.places.by_value import dumps
-
-    return dumps(value, worker=False, home=module)
-
-
-def by_pickle(value: Any) -> bytes:
-    """A variable's value, whatever its size."""
-    from llmorch.places.by_value import dumps
-
-    return dumps(value, worker=False)

@@ -26,7 +26,7 @@ from resource import (
 )
 from typing import Any
 
-from llmorch.places.family import children
+from llmorch.places.family import children, current_folder
 
 _SIGNALS = [int(number) for number in signal.valid_signals()]
 _STREAMS = (0, 1, 2)
@@ -37,7 +37,7 @@ class Before:
     """How this process is to be before a call: as the program is, as far as it was told, and as it started."""
 
     def __init__(self) -> None:
-        self._folder = _folder() or "/"
+        self._folder = current_folder() or "/"
         # The mapping behind os.environ compares in a microsecond; os.environ takes thirty.
         self._environment: dict[Any, Any] = getattr(os.environ, "_data", {})
         self._variables = dict(self._environment)
@@ -48,7 +48,7 @@ class Before:
 
     def go(self, folder: str, variables: dict[bytes, bytes], umask: int | None, depth: int) -> None:
         """Be where the program is from now on. Raises ``OSError`` if its folder can't be entered."""
-        if _folder() != folder:
+        if current_folder() != folder:
             os.chdir(folder)
         self._folder = folder
         self._variables = variables
@@ -77,17 +77,15 @@ class Before:
 
     def put_back(self) -> bool:
         """Undo what a call changed. Whether that was all, and nothing else is left of it."""
-        if _folder() != self._folder:
+        if current_folder() != self._folder:
             try:
                 os.chdir(self._folder)
             except OSError:  # it is gone
                 os.chdir("/")
         self._put_variables()
         os.umask(self._umask)
-        if sys.path != self._path:
-            sys.path[:] = self._path
-        if sys.getrecursionlimit() != self._depth:
-            sys.setrecursionlimit(self._depth)
+        sys.path[:] = self._path
+        sys.setrecursionlimit(self._depth)
         sys.stdout, sys.stderr = self._streams
         with suppress(Exception):  # nobody reads it: not this call's failure
             sys.stdout.flush()
@@ -105,13 +103,6 @@ class Before:
         except ChildProcessError:
             return True
         return bool(self._children) and children(os.getpid()) == self._children
-
-
-def _folder() -> str | None:
-    try:
-        return os.getcwd()  # noqa: PTH109 - pathlib isn't needed for anything else
-    except OSError:  # it was removed
-        return None
 
 
 def _fixed() -> tuple[Any, ...]:

@@ -28,12 +28,11 @@ class Outlet:
         self._reading, self.writing = os.pipe()
         self._left = LIMIT
         self._passed: Future[None] = Future()
-        self._thread = Thread(target=self._pass_on, name="llmorch-output", daemon=True)
 
     def start(self) -> None:
         """Read from now on. The process has its end; ours is closed."""
         os.close(self.writing)
-        self._thread.start()
+        Thread(target=self._pass_on, name="llmorch-output", daemon=True).start()
         forgotten_in_children(self)
 
     def renew(self) -> None:
@@ -42,7 +41,8 @@ class Outlet:
 
     def drain(self) -> None:
         """Wait until what an ended process printed has been passed on; blocks."""
-        self._thread.join(timeout=PATIENCE)
+        with suppress(TimeoutError):
+            self._passed.result(PATIENCE)
 
     async def drained(self) -> None:
         """The same, leaving the event loop free."""

@@ -1,7 +1,7 @@
 """A function and its arguments as bytes, made by any Python interpreter that has this package.
 
 For places outside of this process: what is sent there, what is done there, and what comes back. It
-must import quickly, and must not know how the bytes travel.
+must import quickly.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 from llmorch.places.failure import Raised, described, raised
-from llmorch.places.files import LOADED_FILES, register
 from llmorch.places.iterators import awaited, awaits, listed
 
 if TYPE_CHECKING:
@@ -25,11 +24,12 @@ def packed(function: Function, args: Mapping[str, Any]) -> bytes:
     """What ``made`` takes. Raises ``CallError`` for what can't be sent to another process."""
     from llmorch.errors import CallError
     from llmorch.places.by_value import dumps
+    from llmorch.places.files import LOADED_FILES
 
     asked: Asked = function.call, args, function.is_batch, function.keeps_iterator, function.show
     try:
         # What lives in files that were loaded by path is found there by the same names.
-        return pickle.dumps((dict(LOADED_FILES), dumps(asked, worker=False)))
+        return pickle.dumps((dict(LOADED_FILES), dumps(asked)))
     except Exception as error:
         text, detail = described(error)
         raise CallError(
@@ -40,6 +40,8 @@ def packed(function: Function, args: Mapping[str, Any]) -> bytes:
 def made(sent: bytes) -> bytes:
     """Call the function, over there. Whatever happens is in what is returned."""
     from llmorch.places.by_value import dumps
+    from llmorch.places.files import register
+    from llmorch.places.shown import shown
 
     try:
         files, asked = pickle.loads(sent)
@@ -48,11 +50,7 @@ def made(sent: bytes) -> bytes:
     except BaseException as error:
         return pickle.dumps((None, raised(error)))
     result, failure = called(call, args, batch=batch, keeps=keeps)
-    if batch and isinstance(result, list | tuple):
-        result = [raised(item) if isinstance(item, BaseException) else item for item in result]
     if failure is None and show is not None:
-        from llmorch.places.shown import shown
-
         result = shown(result, show, batch=batch)
     try:
         return dumps((result, failure), worker=True)
@@ -77,24 +75,27 @@ def called(
     call: Callable[..., Any], args: Mapping[str, Any], *, batch: bool, keeps: bool
 ) -> tuple[Any, Raised | None]:
     """What a function comes to where nothing else runs, or the exception that it raised."""
+    failure = None
+
+    async def wait() -> Any:
+        nonlocal failure
+        try:
+            found = await awaited(result, batch=batch)
+            found = found if keeps else listed(found, batch=batch)
+            return await awaited(found, batch=batch) if batch else found
+        except BaseException as error:  # here, where the traceback holds nothing of asyncio
+            failure = raised(error)
+
     try:
         result = call(**args)
         if not awaits(result) and not keeps:
             result = listed(result, batch=batch)
-        return _awaited(result, batch=batch, keeps=keeps) if awaits(result, batch=batch) else (result, None)
+        if awaits(result, batch=batch):
+            import asyncio
+
+            result = asyncio.run(wait())
+        if batch and isinstance(result, list | tuple):
+            result = [raised(item) if isinstance(item, BaseException) else item for item in result]
     except BaseException as error:
         return None, raised(error)
-
-
-def _awaited(result: Any, *, batch: bool, keeps: bool) -> tuple[Any, Raised | None]:
-    import asyncio
-
-    async def wait() -> tuple[Any, Raised | None]:
-        try:
-            found = await awaited(result, batch=batch)
-            found = found if keeps else listed(found, batch=batch)
-            return await awaited(found, batch=batch) if batch else found, None
-        except BaseException as error:  # here, where the traceback holds nothing of asyncio
-            return None, raised(error)
-
-    return asyncio.run(wait())
+    return result, failure

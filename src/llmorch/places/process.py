@@ -1,8 +1,7 @@
 """One worker process as seen from here: how it is asked, and how it ends.
 
 Decides what is done to a process, not when: that is ``workers.py``. Who starts it is in
-``keepers.py``, how values cross in ``wire.py``, and the program on the other side in
-``worker.py``.
+``keepers.py``, and the program on the other side in ``worker.py``.
 """
 
 from __future__ import annotations
@@ -71,16 +70,17 @@ class Process:
         """The modules that it has imported because it was told to."""
         self.environment = environment
         self.surroundings: Surroundings | None = None
-        """Those that it was told last."""
+        """Where it was last told to be."""
         self._connection = connection
         self._leash = leash
-        self._told = b""
+        self._report = b""
+        """What the keeper said so far of its end."""
         self._outlet = outlet
         self._ear: _Ear | None = None
         self._ears: WeakSet[_Ear] = WeakSet()
         self._inbox = Inbox(connection)
         self._waiter: asyncio.Future[Message | None] | None = None
-        self._timer: asyncio.Handle
+        self._timer: asyncio.Handle | None = None
         self._lock = Lock()
         forgotten_in_children(self)
 
@@ -96,9 +96,7 @@ class Process:
 
     async def started(self) -> None:
         """Wait for the program to be ready for its first message."""
-        if self.gone:
-            raise EOFError
-        if not self.ready:
+        if self.gone or not self.ready:
             await self._answer()
 
     async def ask(self, parcel: Parcel, timeout: float | None = None) -> Message:
@@ -120,13 +118,11 @@ class Process:
                 await loop.sock_sendall(self._connection, rest)
             except OSError:
                 raise EOFError from None
-        if timeout is None:
+        self._timer = None if timeout is None else loop.call_later(timeout, self._expire)
+        try:
             answer = await self._answer()
-        else:
-            self._timer = loop.call_later(timeout, self._expire)
-            try:
-                answer = await self._answer()
-            finally:
+        finally:
+            if self._timer is not None:
                 self._timer.cancel()
         assert answer is not None
         return answer
@@ -190,10 +186,10 @@ class Process:
             self._leash.send(LIMIT.pack(memory))
         if memory:
             self.outstanding = True
-            self._told = await asyncio.get_running_loop().sock_recv(self._leash, 1)
-            if self._told in (b"", ENDED):
+            self._report = await asyncio.get_running_loop().sock_recv(self._leash, 1)
+            if self._report in (b"", ENDED):
                 raise EOFError
-            self._told = b""
+            self._report = b""
 
     def kill(self) -> None:
         """End the process and every process it started, at once."""
@@ -206,7 +202,7 @@ class Process:
         try:
             async with asyncio.timeout(STUCK):
                 while piece := await loop.sock_recv(self._leash, 200):
-                    self._told += piece
+                    self._report += piece
         except TimeoutError:
             return self._ended(stuck=True)
         except OSError:  # it had not read all that was asked
@@ -217,8 +213,8 @@ class Process:
     def _ended(self, *, stuck: bool = False) -> str:
         self._leash.close()
         self.stuck = stuck
-        told = self._told.partition(ENDED)[2].decode()
-        return "it can't be killed" if stuck else told or "its keeper was killed"
+        how = self._report.partition(ENDED)[2].decode()
+        return "it can't be killed" if stuck else how or "its keeper was killed"
 
     def reap(self, grace: float = 0.0) -> str:
         """Wait until the process has ended with all that it started, and say how, once; blocks.
@@ -241,7 +237,7 @@ class Process:
             poll.register(self._leash, select.POLLIN)
             while poll.poll(max(0.0, until - time.monotonic()) * 1000):
                 piece = self._leash.recv(200)
-                self._told += piece
+                self._report += piece
                 if not piece:
                     return True
             return False

@@ -12,17 +12,17 @@ import types
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from llmorch.places.codes import functions_in, names_in
+from llmorch.places.codes import found_at, functions_in, names_in
+from llmorch.places.told import MAIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAIN = "__main__"
 _MOST = 500
 """Names, and functions, that are followed for one function."""
 _FEW = 64
 """Items of a container that are looked at for functions."""
-_WRITTEN = 1 << 9
+_BY_STATEMENT = 1 << 9
 """The flag of a class that was made by a class statement."""
 _INSTALLED = ("site-packages", "dist-packages")
 
@@ -67,13 +67,10 @@ class Referred:
         self.is_all = True
         """Whether there is nothing else in what goes by value: no closure, say, and no object."""
         self._seen: set[Any] = set()
-        self._kept: list[Any] = []
         if reference is None:
             self._follow(call)
         else:
             self._named(*reference)
-        self._seen.clear()
-        self._kept.clear()
 
     def _new(self, *key: Any) -> bool:
         if key in self._seen or len(self._seen) > 4 * _MOST:
@@ -82,11 +79,9 @@ class Referred:
         return True
 
     def _named(self, module: str, path: str) -> None:
-        owner: Any = sys.modules[module]
-        *above, name = path.split(".")
-        for part in above:
-            owner = getattr(owner, part)
-        self._place(module, "".join(f"{part}." for part in above), vars(owner), name, set())
+        above, dot, name = path.rpartition(".")
+        owner = found_at(module, above) if above else sys.modules[module]
+        self._place(module, above + dot, vars(owner), name, set())
 
     def _follow(self, value: Any) -> None:
         """Look at the code of a value, whether or not it has a place."""
@@ -95,24 +90,16 @@ class Referred:
             return
         for function in functions_in(value):
             is_own = _is_own(function.__module__) or not _is_module(function.__globals__)
-            if is_own and self._new("function", id(function)):
-                self._kept.append(function)  # so that its id stays its own
-                self._at_home(function)
+            if is_own and self._new(function):
                 self._function(function)
         if not isinstance(value, _CODE):
             self._class(type(getattr(value, "__self__", value)))
             self.is_all = False
 
-    def _at_home(self, function: types.FunctionType) -> None:
-        """Take note of a function that goes by name from the closure of another one."""
-        module, path = function.__module__, function.__qualname__
-        found: Any = sys.modules.get(module)
-        for name in path.split("."):
-            found = getattr(found, name, None)
-        if found is function and module != MAIN:
-            self._named(module, path)
-
     def _function(self, function: types.FunctionType) -> None:
+        home, path = function.__module__, function.__qualname__
+        if home != MAIN and found_at(home, path) is function:  # it goes by name, from a closure say
+            self._named(home, path)
         space = function.__globals__
         module = space.get("__name__")
         if module == MAIN:
@@ -140,7 +127,7 @@ class Referred:
     def _place(self, module: Any, above: str, space: Mapping[str, Any], name: str, names: set[str]) -> None:
         value = space[name]
         if isinstance(value, types.ModuleType):
-            if self._new("module", id(value), frozenset(names)):
+            if self._new(value, frozenset(names)):
                 self._module(value, names)
             return
         if name.startswith("__") or name == "_abc_impl":
@@ -176,27 +163,21 @@ class Referred:
         for one in cls.__mro__:
             if "[" in one.__qualname__:  # a model with its parameters: the one without is above it
                 continue
-            found: Any = sys.modules.get(one.__module__)
-            for part in one.__qualname__.split("."):
-                found = getattr(found, part, None)
-            is_own = _is_own(one.__module__) or (found is not one and _is_nowhere(one))
-            if not is_own or not self._new("class", one):
+            is_found = found_at(one.__module__, one.__qualname__) is one
+            # One that isn't found is of a namespace that is no module's.
+            is_nowhere = one.__flags__ & _BY_STATEMENT and "<locals>" not in one.__qualname__
+            is_own = _is_own(one.__module__) or (not is_found and is_nowhere)
+            if not is_own or not self._new(one):
                 continue
-            is_enum = hasattr(one, "_member_map_")  # its members stay
-            settable = found is one and not is_enum
-            self.is_all &= found is one
+            settable = is_found and not hasattr(one, "_member_map_")  # the members of an enumeration stay
+            self.is_all &= is_found
             for name, value in list(vars(one).items()):
                 if settable and not isinstance(value, types.MemberDescriptorType):
                     self._place(one.__module__, f"{one.__qualname__}.", vars(one), name, set())
-                elif found is not one and not name.startswith("__"):
+                elif not is_found and not name.startswith("__"):
                     self.along.append(Place("", f"{one.__qualname__}.{name}", vars(one), name))
                 if next(functions_in(value), None) is not None:
                     self._follow(value)
-
-
-def _is_nowhere(cls: type) -> bool:
-    """Whether a class that isn't found by its name is of a namespace that is no module's."""
-    return bool(cls.__flags__ & _WRITTEN) and "<locals>" not in cls.__qualname__
 
 
 def _is_module(space: Mapping[str, Any]) -> bool:

@@ -1,8 +1,7 @@
 """The text that a model sees in the place of a result, where a function says how it is shown.
 
 Decides what ``show`` may take and what becomes of its mistakes. It runs where the function
-ran, since that is where the result is; so this module is imported by worker processes, and
-must not know who asks.
+ran, since that is where the result is: also in worker processes, so it must import quickly.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ class Shown(NamedTuple):
     why: str = ""
 
 
-def shown(result: Any, show: Callable[[Any], object], *, batch: bool = False) -> Any:
-    """The result with its text; of a batch form, each of its results with its own."""
+def shown(result: Any, show: Callable[[Any], object] | None, *, batch: bool = False) -> Any:
+    """The result with its text; of a batch form, each of its results with its own. Without ``show`` it was too late."""
     if not batch:
         return _shown(result, show)
     if not isinstance(result, list | tuple):
@@ -43,12 +42,12 @@ def shown(result: Any, show: Callable[[Any], object], *, batch: bool = False) ->
 
 def late(result: Any, *, batch: bool = False) -> Any:
     """The same where showing took too long."""
-    if not batch or not isinstance(result, list | tuple):
-        return result if batch else Shown(result, why=_LATE)
-    return [item if isinstance(item, Raised | BaseException) else Shown(item, why=_LATE) for item in result]
+    return shown(result, None, batch=batch)
 
 
-def _shown(result: Any, show: Callable[[Any], object]) -> Shown:
+def _shown(result: Any, show: Callable[[Any], object] | None) -> Shown:
+    if show is None:
+        return Shown(result, why=_LATE)
     began = monotonic()
     try:
         with _in_time():

@@ -12,6 +12,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from llmorch.places.family import current_folder, read
 from llmorch.places.files import LOADED_FILES
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Surroundings(NamedTuple):
     """How many files of functions were loaded: they are only ever added."""
     cpus: tuple[int, ...]
 
-    def told(self, own: Mapping[str, str]) -> tuple[Any, ...]:
-        """What a process is told; its own variables are those it keeps, whatever the program's are."""
+    def message(self, own: Mapping[str, str]) -> tuple[Any, ...]:
+        """What a process is sent; its own variables are those it keeps, whatever the program's are."""
         variables = self.variables | {os.fsencode(name): os.fsencode(own[name]) for name in own}
         return self.folder, variables, umask(), absolute(self.path), self.depth, LOADED_FILES, self.cpus
 
@@ -43,7 +44,7 @@ class Surroundings(NamedTuple):
         return (
             self.variables == _variables
             and self.path == sys.path
-            and self.folder == _folder()
+            and self.folder == (current_folder() or "/")
             and self.depth == sys.getrecursionlimit()
             and self.files == len(LOADED_FILES)
             and self.cpus == cpus
@@ -53,22 +54,16 @@ class Surroundings(NamedTuple):
 def current(cpus: tuple[int, ...]) -> Surroundings:
     """The surroundings as they are now, for a process that runs on these CPUs."""
     depth = sys.getrecursionlimit()
-    return Surroundings(_folder(), dict(_variables), list(sys.path), depth, len(LOADED_FILES), cpus)
-
-
-def _folder() -> str:
-    try:
-        return os.getcwd()  # noqa: PTH109 - pathlib asks the same
-    except OSError:  # it was removed
-        return "/"
+    return Surroundings(
+        current_folder() or "/", dict(_variables), list(sys.path), depth, len(LOADED_FILES), cpus
+    )
 
 
 def umask() -> int | None:
     """The program's ``umask``, if that can be known without setting it, which other threads would see."""
-    with suppress(OSError, ValueError), open("/proc/self/status", "rb") as status:  # noqa: PTH123
-        for line in status:
-            if line.startswith(b"Umask:"):
-                return int(line.split()[1], 8)
+    for line in read("/proc/self/status").splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
     return None
 
 

@@ -1,129 +1,158 @@
-"""What one process has been told of the program's variables, so that only what changed here goes again.
+"""The program's variables: how one is compared with what it was, and what a process has been sent of them.
 
-What a function keeps in a variable over there stays, as long as the program leaves its own as it is.
+Decides what counts as small plain data, which is compared by what it holds: numbers, texts, times,
+containers and small objects of these, whose pickling runs nobody's code. Anything else, such as a
+model, a connection or much data, is compared by whether another object is in its place, or by how many
+items it has. What a function keeps in a variable over there stays, as long as the program leaves its
+own as it is.
 """
 
 from __future__ import annotations
 
-import weakref
+import io
+import pickle
+import types
 from typing import TYPE_CHECKING, Any
 
-from llmorch.places.plain import NotPlainError, pickled
-from llmorch.places.referred import MAIN
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    Sight = bytes | tuple[object, int]
+    """A variable as it was: what small plain data holds; any other object, and how many items it has."""
 
-    from llmorch.places.referred import Place
-
-    Variable = tuple[str, str]
-    """A module and a path in it."""
-    Change = tuple[str, str, bytes]
-    Sight = tuple[object, int]
-
-_first: dict[tuple[str, str], Callable[[], object]] = {}
-"""What was in the places of modules at the first look of all: what their import put there, presumably."""
+MAIN = "__main__"
+SMALL = 64 * 1024
+"""Variables of up to so many bytes are compared by what they hold."""
+_ARRAY = 16
+"""How many bytes of an array are compared in the time of one byte of anything else."""
 _SIZED = {list, dict, set, str, bytes, bytearray}
+_VALUES = {"builtins", "collections", "datetime", "decimal", "fractions", "ipaddress", "numpy", "pathlib"}
+_VALUES |= {"re", "types", "uuid", "zoneinfo"}
+_MARKED = ("__dataclass_fields__", "__pydantic_fields__", "_fields", "_member_map_")
+"""What classes of values have: dataclasses, models, named tuples, enumerations."""
+_HOOKS = ("__reduce_ex__", "__reduce__", "__getstate__")
+
+
+class NotPlainError(Exception):
+    """Something else than plain data, or too much of it."""
+
+
+class TooLargeError(NotPlainError):
+    """Too much of it."""
+
+
+class OfScriptError(NotPlainError):
+    """A class or a function of the main program is in it, which no import of a module can have put there."""
 
 
 class Told:
-    """What a process has of the program's variables: plain data as bytes."""
+    """What a process has of the program's variables. What a message tells counts once it has arrived."""
 
     def __init__(self) -> None:
         self.overwritten = 0
-        """How often a variable was told otherwise than before: other functions may rely on what it was."""
-        self._has: dict[Variable, bytes] = {}
-        self._others: dict[Variable, Sight] = {}
-        """Larger ones, and what isn't plain, as they were when they were sent."""
-        self._news: dict[Variable, bytes] = {}
-        self._other_news: dict[Variable, Sight] = {}
+        """How often a variable was sent otherwise than before: other functions may rely on what it was."""
+        self._has: dict[tuple[str, str], Sight] = {}
+        self._news: dict[tuple[str, str], Sight] = {}
 
     def begin(self) -> None:
-        """Begin a message: what the one before told doesn't count if it wasn't sent."""
+        """Begin a message: what the one before told doesn't count if it hasn't arrived."""
         self._news = {}
-        self._other_news = {}
 
-    def unsent(self, path: str, value: object) -> bool:
-        """Whether the process has a variable of the main program; if not, the message that was begun tells it."""
-        variable = MAIN, path
-        has, before = self._has.get(variable), self._others.get(variable)
-        try:
-            found = pickled(value)
-        except NotPlainError:
-            self._news[variable] = b""  # not what it was
-            self._other_news[variable] = seen = sight(value)
-            self.overwritten += bool(has) or (before is not None and differs(before, seen))
-            return False
-        self._news[variable] = found
-        self._others.pop(variable, None)
-        self.overwritten += has is not None and has != found
-        return has == found
-
-    def sent(self) -> None:
-        """The message that was begun has arrived."""
+    def arrived(self) -> None:
+        """The process has what the message told."""
         self._has |= self._news
-        self._others |= self._other_news
         self.begin()
 
     def forget(self) -> None:
         """Nobody knows what the process has."""
         self._has.clear()
-        self._others.clear()
         self.begin()
 
-    def change(self, place: Place, value: bytes) -> Change | None:
-        """What to send of a small variable: nothing where it is as it was."""
-        variable = place.module, place.path
-        has = self._has.get(variable)
-        if has == value:
-            return None
-        self.overwritten += has is not None
-        self._news[variable] = value
-        self._others.pop(variable, None)
-        return (*variable, value)
+    def knows(self, module: str, path: str) -> bool:
+        """Whether the process was ever sent this variable."""
+        return (module, path) in self._has
 
-    def has_been_told(self, place: Place) -> bool:
-        """Whether the process has anything else in a place than what it put there itself."""
-        variable = place.module, place.path
-        return variable in self._has or variable in self._others
+    def has_other(self, module: str, path: str, seen: Sight) -> bool:
+        """Whether the process was sent something else there."""
+        before = self._has.get((module, path))
+        return before is not None and differs(before, seen)
 
-    def lacks(self, place: Place, value: object) -> bool:
-        """Whether to send what isn't small plain data; the message that was begun tells it then."""
-        variable = place.module, place.path
-        seen = sight(value)
-        sent = self._others.get(variable)
-        if sent is not None and sent[0] is value and sent[1] == seen[1]:
+    def lacks(self, module: str, path: str, seen: Sight) -> bool:
+        """Whether the process doesn't have a variable so; the message that was begun sends it then."""
+        before = self._has.get((module, path))
+        self._news[module, path] = seen
+        if before is not None and not differs(before, seen):
             return False
-        self.overwritten += sent is not None
-        self._other_news[variable] = seen
-        self._news[variable] = b""
+        self.overwritten += before is not None
         return True
 
-
-def look(place: Place, value: object) -> None:
-    """Remember what is in a place at the first look of all."""
-    variable = place.module, place.path
-    if variable not in _first:
-        _first[variable] = _reference(value)
-
-
-def is_set_anew(place: Place, value: object) -> bool:
-    """Whether a place has another object than at the first look of all."""
-    return _first[place.module, place.path]() is not value
+    def has(self, path: str, value: object) -> bool:
+        """Whether the process has a variable of the main program, which the message that was begun sends if not."""
+        seen = sight(value)
+        # What is not compared by what it holds may hold something else.
+        return not self.lacks(MAIN, path, seen) and isinstance(seen, bytes)
 
 
-def _reference(value: Any) -> Callable[[], object]:
+def sight(value: object) -> Sight:
+    """A variable as it is now."""
     try:
-        return weakref.ref(value)
-    except TypeError:
-        return lambda: value
+        return pickled(value)
+    except NotPlainError:
+        return look(value)
 
 
-def sight(value: Any) -> Sight:
-    """An object, and how many items it has: what of a large one is looked at."""
+def look(value: Any) -> tuple[object, int]:
+    """An object, and how many items it has: what is compared of a large one."""
     return value, len(value) if type(value) in _SIZED else -1
 
 
 def differs(one: Sight, other: Sight) -> bool:
-    """Whether another thing is there, or another number of items in it."""
+    """Whether a variable isn't as it was."""
+    if isinstance(one, bytes) or isinstance(other, bytes):
+        return type(one) is not type(other) or one != other
     return one[0] is not other[0] or one[1] != other[1]
+
+
+def pickled(value: object, limit: int = SMALL) -> bytes:
+    """Plain data as bytes, the same ones for the same data. Raises ``NotPlainError``."""
+    file = _Bounded(limit)
+    try:
+        _Pickler(file, 5).dump(value)
+    except NotPlainError:
+        raise
+    except Exception as error:  # what is in it may raise anything
+        raise NotPlainError from error
+    return file.getvalue()
+
+
+class _Bounded(io.BytesIO):
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._left = limit
+
+    def write(self, data: Any) -> int:
+        is_array = isinstance(data, pickle.PickleBuffer)
+        self._left -= data.raw().nbytes // _ARRAY if is_array else len(data)
+        if self._left < 0:
+            raise TooLargeError
+        return super().write(data)
+
+
+class _Pickler(pickle.Pickler):
+    def reducer_override(self, obj: Any) -> Any:
+        """Called for all but numbers, texts and Python's own containers."""
+        if isinstance(obj, type | types.FunctionType):
+            if obj.__module__ == MAIN:
+                raise OfScriptError
+        elif type(obj).__module__ == MAIN:
+            raise OfScriptError
+        elif not _is_value(type(obj)):
+            raise NotPlainError
+        return NotImplemented
+
+
+def _is_value(cls: type) -> bool:
+    module = cls.__module__
+    if module.partition(".")[0] in _VALUES:
+        return not issubclass(cls, BaseException)
+    return any(hasattr(cls, mark) for mark in _MARKED) or all(
+        getattr(cls, hook, None) is getattr(object, hook, None) for hook in _HOOKS
+    )

@@ -3,8 +3,7 @@
 Decides what travels in the message itself and what in an anonymous file whose
 descriptor goes with it: the receiver maps that file, so an array arrives without being
 copied, and it can be written to. A message may enclose other messages' files: what they
-hold crosses without being touched. This module must not know what the messages mean, and
-must import quickly.
+hold crosses without being touched. It must import quickly.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from llmorch.places.members import reduced
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from llmorch.places.by_value import Unsent
+    from llmorch.places.by_value import Has
 
     Reducers = Mapping[type, Callable[[Any], tuple[Any, ...]]]
     """How values of some classes are pickled in one message."""
@@ -47,10 +46,9 @@ def prepared(connection: socket.socket) -> socket.socket:
     return connection
 
 
-def _places(sizes: Sequence[int]) -> tuple[list[int], int]:
+def _starts(sizes: Sequence[int]) -> tuple[list[int], int]:
     """Where segments of these sizes begin in a file, and where the last one ends."""
-    starts = []
-    end = 0
+    starts, end = [], 0
     for size in sizes:
         start = -(-end // _ALIGN) * _ALIGN
         starts.append(start)
@@ -59,35 +57,30 @@ def _places(sizes: Sequence[int]) -> tuple[list[int], int]:
 
 
 class Parcel:
-    """A value on its way out: a message and perhaps files.
+    """A value on its way out: a message and perhaps files. ``enclosed`` are files that go with it as they are."""
 
-    ``size`` is in bytes, of what goes into a file of its own; ``enclosed`` are files that go with
-    it as they are.
-    """
+    __slots__ = ("_file", "_in_file", "_segments", "_sizes", "_text", "enclosed", "kind")
 
-    __slots__ = ("_file", "_in_file", "_segments", "_sizes", "_text", "enclosed", "kind", "size")
-
-    def __init__(self, kind: int, stream: bytes, segments: list[Any]) -> None:
+    def __init__(self, kind: int, stream: bytes = b"", segments: Sequence[Any] = ()) -> None:
         self.kind = kind
         self.enclosed: Sequence[File] = ()
-        self._segments = segments
+        self._segments = list(segments)
+        self._sizes = list(map(len, segments))
         self._in_file = False
         self._text = stream
         self._file: File | None = None
         if len(stream) > INLINE:
             self._put_in_file()
-        else:
-            self._measure()
 
     def _put_in_file(self) -> None:
         self._segments.append(self._text)
-        self._in_file = True
-        self._text = b""
-        self._measure()
+        self._sizes.append(len(self._text))
+        self._in_file, self._text = True, b""
 
-    def _measure(self) -> None:
-        self._sizes = [len(segment) for segment in self._segments]
-        self.size = sum(self._sizes)
+    @property
+    def size(self) -> int:
+        """Bytes of what goes into a file of its own."""
+        return sum(self._sizes)
 
     def label(self, kind: int, about: object) -> None:
         """Put all of the value into the file, and something about it into the message."""
@@ -101,10 +94,9 @@ class Parcel:
         if not self._segments or self._file is not None:
             return
         file = anonymous_file()
-        starts, end = _places(self._sizes)
+        starts, end = _starts(self._sizes)
         write(file, end, zip(starts, self._segments, strict=True))
-        self._file = file
-        self._segments = []
+        self._file, self._segments = file, []
 
     def send(self, connection: socket.socket) -> bytes:
         """Send the message and return what of it the socket had no room for."""
@@ -112,10 +104,9 @@ class Parcel:
         sizes = struct.pack(f"<{len(self._sizes)}Q", *self._sizes)
         head = _HEAD.pack(self.kind, self._in_file, len(self._sizes), len(self._text))
         message = head + sizes + self._text
-        files = [*([] if self._file is None else [self._file]), *self.enclosed]
-        if not files:
-            return message[connection.send(message) :]
-        return message[socket.send_fds(connection, [message], [file.descriptor for file in files]) :]
+        files = [file.descriptor for file in (self._file, *self.enclosed) if file is not None]
+        sent = socket.send_fds(connection, [message], files) if files else connection.send(message)
+        return message[sent:]
 
 
 def pack(
@@ -124,7 +115,7 @@ def pack(
     *,
     worker: bool = False,
     reducers: Reducers | None = None,
-    unsent: Unsent | None = None,
+    has: Has | None = None,
 ) -> Parcel:
     """Pickle a value, by cloudpickle where pickle can't; ``worker`` says on which side.
 
@@ -143,7 +134,12 @@ def pack(
         return False
 
     try:
-        stream = _dumped(value, in_stream, reducers)
+        file = io.BytesIO()
+        pickler = _Pickler(file, 5, buffer_callback=in_stream)
+        if reducers is not None:
+            pickler.dispatch_table = ChainMap[Any, Any](dict(reducers), copyreg.dispatch_table)
+        pickler.dump(value)
+        stream = file.getvalue()
         # A class of the main program pickles by reference, but it isn't there elsewhere.
         by_reference = b"__main__" not in stream
     except Exception:
@@ -152,7 +148,7 @@ def pack(
         from llmorch.places.by_value import dumps
 
         segments.clear()
-        stream = dumps(value, worker=worker, buffer_callback=in_stream, reducers=reducers, unsent=unsent)
+        stream = dumps(value, worker=worker, buffer_callback=in_stream, reducers=reducers, has=has)
     return Parcel(kind, stream, segments)
 
 
@@ -160,17 +156,6 @@ class _Pickler(pickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         """Called for all but numbers, texts and Python's own containers."""
         return reduced(obj)
-
-
-def _dumped(
-    value: object, callback: Callable[[pickle.PickleBuffer], Any], reducers: Reducers | None
-) -> bytes:
-    file = io.BytesIO()
-    pickler = _Pickler(file, 5, buffer_callback=callback)
-    if reducers is not None:
-        pickler.dispatch_table = ChainMap[Any, Any](dict(reducers), copyreg.dispatch_table)
-    pickler.dump(value)
-    return file.getvalue()
 
 
 class Message:
@@ -197,11 +182,10 @@ class Message:
         """The value, once; raises whatever rebuilding it raises."""
         if not self.sizes:
             return pickle.loads(self._text)
-        file, self.file = self.file, None
-        if file is None:
+        if self.file is None:
             raise EOFError("a message arrived without its file")
-        segments = _segments(file, self.sizes)
-        del file  # what is mapped stays
+        segments = _segments(self.file, self.sizes)
+        self.file = None  # what is mapped stays
         stream = segments.pop() if self._in_file else self._text
         return pickle.loads(stream, buffers=segments)
 
@@ -213,7 +197,7 @@ def read(file: File, sizes: Sequence[int]) -> Any:
 
 
 def _segments(file: File, sizes: Sequence[int]) -> list[memoryview]:
-    starts, end = _places(sizes)
+    starts, end = _starts(sizes)
     memory = memoryview(mapped(file.descriptor, end))
     return [memory[start : start + size] for start, size in zip(starts, sizes, strict=True)]
 
@@ -251,8 +235,7 @@ class Inbox:
             if len(received) == start + length:
                 sizes = struct.unpack_from(f"<{count}Q", received, _HEAD.size) if count else ()
                 message = Message(kind, memoryview(received)[start:], sizes, whole, self._files)
-                self._received = b""
-                self._files = []
+                self._received, self._files = b"", []
                 return message
         self._received = received
         return None

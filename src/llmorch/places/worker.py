@@ -13,6 +13,7 @@ import pickle
 import socket
 import sys
 from contextlib import contextmanager, nullcontext, suppress
+from operator import attrgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,14 @@ from llmorch.declare import role
 from llmorch.places.codes import digest
 from llmorch.places.failure import described, raised
 from llmorch.places.family import adopt
-from llmorch.places.handles import is_large, label, received
+from llmorch.places.handles import received, returned
 from llmorch.places.leftovers import Before
 from llmorch.places.portable import called
+from llmorch.places.shown import Shown, shown
 from llmorch.places.wire import Inbox, Parcel, pack, prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from llmorch.places.wire import Message
 
@@ -131,11 +133,12 @@ class _Program:
                 number, reference, checks = message.value()
                 if not isinstance(reference, bytes):
                     loaded(reference)  # if that fails, this is why
-                if found := others(checks):
-                    return pack(OTHER, found)
+                if other := [at for at, check in enumerate(checks) if not _is_same(*check)]:
+                    return pack(OTHER, other)
                 self._functions[number] = loaded(reference)
             elif message.kind == SET:
-                set_variables(message.value())
+                for module, path, value in message.value():
+                    _set(module, path, value)
             elif message.kind == LOAD:
                 for module in message.value():
                     importlib.import_module(module)
@@ -148,7 +151,7 @@ class _Program:
                     from llmorch.places.files import register
 
                     register(files)
-            return Parcel(DONE, b"", [])
+            return Parcel(DONE)
         except BaseException as error:
             return pack(REFUSED, described(error))
 
@@ -158,13 +161,11 @@ class _Program:
             number, args, late, memory, timeout, show, keeps = received(message)
         except BaseException as error:
             if handed:
-                return Parcel(UNREAD, b"", [])
+                return Parcel(UNREAD)
             text, detail = described(error)
             hint = "define what they use in a module that can be imported"
-            return pack(
-                REFUSED,
-                (f"can't be called: its arguments can't be read in a worker process: {text}; {hint}", detail),
-            )
+            text = f"can't be called: its arguments can't be read in a worker process: {text}; {hint}"
+            return pack(REFUSED, (text, detail))
         for name in late:
             try:
                 args[name] = args[name].value()
@@ -178,29 +179,16 @@ class _Program:
         except BaseException as error:
             result, failure = None, raised(error)
         if timeout is not None and monotonic() - began > timeout:  # nobody was there to stop it
-            return Parcel(LATE, b"", [])
+            return Parcel(LATE)
         if failure is not None:
             return pack(RAISED, tuple(failure))
         args = None
-        if batch and isinstance(result, list | tuple):
-            result = [raised(item) if isinstance(item, BaseException) else item for item in result]
-        told: tuple[str | None, str] | None = None
         if show is not None:
-            from llmorch.places.shown import Shown, shown
-
             result = shown(result, self._functions[show], batch=batch)
-            if isinstance(result, Shown):
-                result, told = result.result, (result.text, result.why)
         try:
-            parcel = pack(RETURNED, result, worker=True)
-            if told is not None and not is_large(parcel):
-                parcel = pack(RETURNED, Shown(result, *told), worker=True)
-            else:
-                label(parcel, LARGE, result, told)
-            parcel.write()
+            return returned(result, RETURNED, LARGE)
         except Exception as error:
-            return pack(REFUSED, _unsendable(result, error))
-        return parcel
+            return pack(REFUSED, _unsendable(result.result if isinstance(result, Shown) else result, error))
 
 
 @contextmanager
@@ -228,30 +216,20 @@ def _unsendable(result: object, error: Exception) -> tuple[str, str]:
     one = f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
     if isinstance(error, OSError | MemoryError):
         return f"returned {one} that is too large to send to another process: {text}", detail
-    if f"{name}' object" in text or "." in name:
-        return f"returned {one}, which can't be sent to another process: return plain data", detail
-    return f"returned {one}, which can't be sent to another process ({text}): return plain data", detail
+    why = "" if f"{name}' object" in text or "." in name else f" ({text})"
+    return f"returned {one}, which can't be sent to another process{why}: return plain data", detail
 
 
 def loaded(reference: tuple[str, str] | bytes) -> Callable[..., Any]:
     """A function by its module and its path there, or as it was pickled."""
-    found: Any
     if isinstance(reference, bytes):
-        found = pickle.loads(reference)
-    else:
-        module, path = reference
-        found = importlib.import_module(module)
-        for name in path.split("."):
-            found = getattr(found, name)
-    return found  # type: ignore[no-any-return]
+        return pickle.loads(reference)  # type: ignore[no-any-return]
+    module, path = reference
+    return attrgetter(path)(importlib.import_module(module))  # type: ignore[no-any-return]
 
 
-def others(checks: Sequence[tuple[str, str, int]]) -> list[int]:
-    """Which of these places have other code than the parent, by module, path and the digest of its code."""
-    return [index for index, (module, path, expected) in enumerate(checks) if not _is(module, path, expected)]
-
-
-def _is(module: str, path: str, expected: int) -> bool:
+def _is_same(module: str, path: str, expected: int) -> bool:
+    """Whether the code in a place is the program's, by its digest."""
     try:
         owner, name = _owner(module, path)
         return digest(vars(owner)[name]) == expected
@@ -267,20 +245,17 @@ def _owner(module: str, path: str) -> tuple[Any, str]:
         from llmorch.places.classes import kept
 
         return kept[above], name
-    owner: Any = importlib.import_module(module)
-    for part in above.split(".") if above else ():
-        owner = getattr(owner, part)
-    return owner, name
+    owner = importlib.import_module(module)
+    return attrgetter(above)(owner) if above else owner, name
 
 
-def set_variables(changes: Sequence[tuple[str, str, bytes]]) -> None:
-    """Set variables of modules and of classes in them, if they aren't so already.
+def _set(module: str, path: str, value: bytes) -> None:
+    """Set a variable of a module, or of a class in one, if it isn't so already.
 
     Another object with the same content stays: others may refer to it.
     """
-    for module, path, value in changes:
-        owner, name = _owner(module, path)
-        with suppress(Exception):
-            if pickle.dumps(vars(owner)[name], 5) == value:
-                continue
-        setattr(owner, name, pickle.loads(value))
+    owner, name = _owner(module, path)
+    with suppress(Exception):
+        if pickle.dumps(vars(owner)[name], 5) == value:
+            return
+    setattr(owner, name, pickle.loads(value))
