@@ -77,14 +77,17 @@ class _Lanes:
 
     def push(self, call: Waiting) -> None:
         self._count += 1
-        heappush(self._lanes.setdefault(call.needs, []), (self._key(call, self._count), self._count, call))
+        lane = self._lanes.get(call.needs)
+        if lane is None:
+            lane = self._lanes[call.needs] = []
+        heappush(lane, (self._key(call, self._count), self._count, call))
 
     def pop(self, fits: Callable[[Needs], bool]) -> Waiting | None:
-        heads = [(lane[0], lane) for needs, lane in self._lanes.items() if lane and fits(needs)]
-        if not heads:
-            return None
-        _, lane = min(heads, key=lambda head: head[0][:2])
-        return heappop(lane)[2]
+        first = None
+        for needs, lane in self._lanes.items():
+            if lane and fits(needs) and (first is None or lane[0] < first[0]):
+                first = lane
+        return None if first is None else heappop(first)[2]
 
     def along(self, needs: Needs, most: int) -> list[Waiting]:
         lane = self._lanes.get(needs, [])
