@@ -186,11 +186,9 @@ class Calls(Execution):
             for id_ in list(self._added):
                 self._over(id_)
 
-    def given(self, call: CallId) -> FunctionCall:
-        return self._added[call].call
-
-    def inputs(self, call: FunctionCall) -> Mapping[CallId, Handle]:
-        return self._added[call.id].inputs
+    def given(self, id_: CallId) -> tuple[FunctionCall, Mapping[CallId, Handle]]:
+        added = self._added[id_]
+        return added.call, added.inputs
 
     def place(self, call: FunctionCall) -> tuple[Function, Place]:
         via = self._added[call.id].via

@@ -7,7 +7,7 @@ worker process or another machine. ``llmorch.testing.places`` holds an implement
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,11 +50,7 @@ class Here:
     value: Any
     text: str | None = None
     why: str = ""
-
-    @property
-    def here(self) -> bool:
-        """True."""
-        return True
+    here: ClassVar[bool] = True
 
     @property
     def what(self) -> str:
