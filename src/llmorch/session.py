@@ -82,8 +82,8 @@ class Session:
         values = {} if args is None else args
         if not (
             isinstance(function, str)
-            and isinstance(values, Mapping)
-            and all(type(name) is str for name in values)
+            and isinstance(values, dict | Mapping)
+            and {str}.issuperset(map(type, values))
         ):
             raise WrongArgument(
                 'a call is a function and its arguments by name, as in "search", {"query": "Texas"}'
@@ -218,7 +218,8 @@ class Calls(Execution):
         super().finish(made, told)
         if made.stops:
             for attempt in made.attempts:
-                self._over(attempt.call.id)
+                if attempt.call.id in self._added:
+                    self._over(attempt.call.id)
 
     def _over(self, call: CallId, why: str = "") -> None:
         """Forget a call that has ended."""

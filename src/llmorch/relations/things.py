@@ -77,8 +77,10 @@ class Things:
             insort(places, at)
 
     def remove(self, at: int) -> None:
-        """Forget a call."""
-        touch = self.touches.pop(at)
+        """Forget a call, if it is there."""
+        touch = self.touches.pop(at, None)
+        if touch is None:
+            return
         if touch is NOTHING:
             del self._any.readers[bisect_left(self._any.readers, at)]
             return

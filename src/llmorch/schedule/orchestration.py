@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from llmorch.schedule.messages import Event
     from llmorch.schedule.nested import Caller
     from llmorch.schedule.room import Lease
-    from llmorch.schedule.state import Status
 
 
 CANCELLED = "cancelled by the caller"  # a model that plans on reads it
@@ -90,8 +89,11 @@ class Orchestration(RunState):
                 return []
             raise IllegalEvent(f"{event} after the end")
         match event:
-            case CallCompleted() | CallFailed():
-                return self._account((event,), at)
+            case CallCompleted(call, attempt) | CallFailed(call, attempt):
+                state = self._running(event, call, attempt)
+                return [] if state is None else self._submit(self._end(event, state, at), at)
+            case CallAdded():
+                return self._take_call(event, at)
             case BatchEnded(events):
                 return self._account(events, at)
             case CallCancelled(call, attempt):
@@ -109,8 +111,6 @@ class Orchestration(RunState):
                     )
                 self._finished = self.complete = False
                 return self._extend(calls, complete, unused, at)
-            case CallAdded():
-                return self._take_call(event, at)
             case PlanRevised():
                 self._finished = self.complete = False
                 self._revise()
@@ -165,21 +165,19 @@ class Orchestration(RunState):
         found = [self._running(event, event.call, event.attempt) for event in events]
         ready: list[CallId] = []
         for event, state in zip(events, found, strict=True):
-            if state is None:
-                continue
-            error = event.error if isinstance(event, CallFailed) else None
-            self._end(state, "completed" if error is None else "failed", at, error)
-            if state is not self.states.get(event.call):
-                continue
-            ready += (
-                self._scheduler.complete(event.call) if error is None else self._stop_descendants(event.call)
-            )
-        return self._submit(ready if len(events) == 1 else sorted(ready, key=self.graph.order), at)
+            if state is not None:
+                ready += self._end(event, state, at)
+        return self._submit(sorted(ready, key=self.graph.order), at)
 
-    def _end(self, state: CallState, status: Status, at: float, error: str | None = None) -> None:
-        self._close(state, status, at, error)
+    def _end(self, event: CallCompleted | CallFailed, state: CallState, at: float) -> list[CallId]:
+        """Take note that a call ended; return the calls that are ready now."""
+        error = event.error if isinstance(event, CallFailed) else None
+        self._close(state, "completed" if error is None else "failed", at, error)
         if state.shared is None or state.leave():
             self._coordinator.release(self.account, self._needs(state.call), state.lease)
+        if state is not self.states.get(event.call):
+            return []
+        return self._scheduler.complete(event.call) if error is None else self._stop_descendants(event.call)
 
     def _stop_descendants(self, call: CallId) -> list[CallId]:
         """Skip what depends on a call that came to nothing; return what only waited for its turn."""

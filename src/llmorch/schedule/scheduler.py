@@ -47,10 +47,13 @@ class Scheduler:
         ):
             self._stop([call])
             return False
-        self._missing[call] = len(needed) - len(self._completed.intersection(needed)) if needed else 0
+        missing = len(needed) - len(self._completed.intersection(needed)) if needed else 0
         self._open.add(place, touch)
         self._wait(call, place, touch)
-        return self._ready(call)
+        if not missing and call not in self._behind:
+            return True
+        self._missing[call] = missing
+        return False
 
     def settle(self, ready: list[CallId]) -> tuple[list[CallId], list[CallId]]:
         """Of calls that are ready, those to make, and those that are complete, being the same as one made.
@@ -143,9 +146,7 @@ class Scheduler:
                 self._in_vain.add(self._stopped[call], self._graph.touch(call))
 
     def _close(self, call: CallId) -> None:
-        place = self._graph.order(call)
-        if place in self._open:
-            self._open.remove(place)
+        self._open.remove(self._graph.order(call))
 
     def _wait(self, call: CallId, place: int, touch: Touch) -> None:
         """Find the last call that has not ended and that this one must not overtake."""
