@@ -220,6 +220,8 @@ class FunctionCall:
     @cached_property
     def uses(self) -> tuple[CallId, ...]:
         """Ids of the calls whose results this call needs, each once."""
+        if not self.args and not self.positional:
+            return ()
         return tuple(dict.fromkeys(reference.id for reference in self.references))
 
 

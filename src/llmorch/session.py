@@ -82,8 +82,8 @@ class Session:
         values = {} if args is None else args
         if not (
             isinstance(function, str)
-            and isinstance(values, Mapping)
-            and all(type(name) is str for name in values)
+            and isinstance(values, dict | Mapping)
+            and {str}.issuperset(map(type, values))
         ):
             raise WrongArgument(
                 'a call is a function and its arguments by name, as in "search", {"query": "Texas"}'
@@ -186,11 +186,9 @@ class Calls(Execution):
             for id_ in list(self._added):
                 self._over(id_)
 
-    def given(self, call: CallId) -> FunctionCall:
-        return self._added[call].call
-
-    def inputs(self, call: FunctionCall) -> Mapping[CallId, Handle]:
-        return self._added[call.id].inputs
+    def given(self, id_: CallId) -> tuple[FunctionCall, Mapping[CallId, Handle]]:
+        added = self._added[id_]
+        return added.call, added.inputs
 
     def place(self, call: FunctionCall) -> tuple[Function, Place]:
         via = self._added[call.id].via
@@ -220,7 +218,8 @@ class Calls(Execution):
         super().finish(made, told)
         if made.stops:
             for attempt in made.attempts:
-                self._over(attempt.call.id)
+                if attempt.call.id in self._added:
+                    self._over(attempt.call.id)
 
     def _over(self, call: CallId, why: str = "") -> None:
         """Forget a call that has ended."""

@@ -53,7 +53,6 @@ class Awaited:
         self._timer: asyncio.TimerHandle | None = None
         self._steps: _Steps | None = None
         self._task = loop.create_task(self._run(left, args))
-        self._task.add_done_callback(self._ended)
 
     async def _run(self, left: Any, args: Mapping[str, Any]) -> None:
         function, result, error = self._function, None, None
@@ -127,6 +126,7 @@ class Awaited:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(PATIENCE, self.abandon)
+        self._task.add_done_callback(self._ended)
         self._task.cancel()
 
     def abandon(self) -> None:

@@ -82,7 +82,8 @@ class Jobs:
 
     def __init__(self) -> None:
         self.running: set[Begun] = set()
-        self._closed = False
+        self.is_closed = False
+        """Whether each job that is begun from now on fails."""
         forgotten_in_children(self)
 
     def forget(self) -> None:
@@ -95,21 +96,16 @@ class Jobs:
         It is cancelled to stop it, once, and may then take some time to undo what it did.
         """
         begun = Begun(self, job, ended)
-        if self._closed:
+        if self.is_closed:
             made.close()
             begun.loop.call_soon(begun.fail, closed(job.function.name))
         else:
             begun.work = Task(made, begun)
         return begun
 
-    def refuse(self, name: str) -> None:
-        """Raise ``CallError`` for a call of this function, if the place is closed."""
-        if self._closed:
-            raise closed(name)
-
     async def close(self) -> None:
         """Stop all that run, and return when they have ended; may be called twice."""
-        self._closed = True
+        self.is_closed = True
         stopping = [asyncio.wrap_future(over) for begun in tuple(self.running) if (over := begun.stop())]
         if stopping:
             await asyncio.wait(stopping, timeout=PATIENCE)

@@ -16,7 +16,7 @@ from llmorch.places.arguments import Inputs, arguments
 from llmorch.places.as_one import AsOne, end
 from llmorch.places.coroutines import Awaited, cancelled
 from llmorch.places.handles import opened
-from llmorch.places.jobs import Begun, Jobs, Task
+from llmorch.places.jobs import Begun, Jobs, Task, closed
 from llmorch.places.shown import SECONDS, late, shown
 from llmorch.places.threads import Threads, end_of
 from llmorch.places.workers import Workers
@@ -50,9 +50,11 @@ class Local:
     def begin(self, job: Job, ended: Callable[[Sequence[End]], None]) -> Work:
         """Start a job."""
         function = job.function
-        begun: _Begun = _Begun(self._jobs, job, ended)
+        begun = _Begun(self._jobs, job, ended)
+        begun.as_one = None
         try:
-            self._jobs.refuse(function.name)
+            if self._jobs.is_closed:
+                raise closed(function.name)
             if len(job.calls) > 1:
                 begun.as_one = as_one = AsOne(job)
                 function, args = as_one.function, as_one.args
@@ -116,9 +118,7 @@ class _Begun(Begun):
 
     __slots__ = ("as_one",)
 
-    def __init__(self, jobs: Jobs, job: Job, ended: Callable[[Sequence[End]], None]) -> None:
-        super().__init__(jobs, job, ended)
-        self.as_one: AsOne | None = None
+    as_one: AsOne | None
 
     def __call__(self, result: Any, error: CallError | None) -> None:
         """Take how it ended."""

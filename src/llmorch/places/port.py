@@ -7,7 +7,9 @@ worker process or another machine. ``llmorch.testing.places`` holds an implement
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from llmorch.values import value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,11 +52,7 @@ class Here:
     value: Any
     text: str | None = None
     why: str = ""
-
-    @property
-    def here(self) -> bool:
-        """True."""
-        return True
+    here: ClassVar[bool] = True
 
     @property
     def what(self) -> str:
@@ -69,7 +67,7 @@ class Here:
         """Nothing is held elsewhere."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value(eq=False)
 class Job:
     """Calls of one function that are made in one place: one call, or several as one by its batch form.
 
@@ -85,7 +83,7 @@ class Job:
     device: int | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value(eq=False)
 class End:
     """What a call came to: a value, or the error of which it failed; and what it asked of a model."""
 

@@ -47,24 +47,25 @@ class RelationGraph:
     ) -> None:
         """Take the next call of the plan, after every call that it uses, and the one that it repeats."""
         needed = call.uses if same_as is None else (*call.uses, same_as)
-        if call.id in self._calls or any(id_ not in self._calls for id_ in needed):
+        if call.id in self._calls or not self._calls.keys() >= set(needed):
             raise IllegalEvent(f"{call.id} can't be added: it is there already, or what it uses is not")
         if same_as is not None:
             self._same_as[call.id] = same_as
             self._copies.setdefault(same_as, []).append(call.id)
-        rank = 1 + max((self._ranks[id_] for id_ in call.uses), default=0)
-        self._order[call.id] = self._count
-        self._ids[self._count] = call.id
+        id_, place, rank = call.id, self._count, 1
+        for used in call.uses:
+            rank = max(rank, self._ranks[used] + 1)
+            self._users[used].append(id_)
+        self._order[id_] = place
+        self._ids[place] = id_
         self._count += 1
-        self._calls[call.id] = call
-        self._kinds[call.id] = kind
-        self._ranks[call.id] = rank
-        self._users[call.id] = []
-        for id_ in call.uses:
-            self._users[id_].append(call.id)
+        self._calls[id_] = call
+        self._kinds[id_] = kind
+        self._ranks[id_] = rank
+        self._users[id_] = []
         if kind == "compute" and same_as is None:
-            self._compute.setdefault(rank, []).append(call.id)
-        self.things.add(self._order[call.id], touch)
+            self._compute.setdefault(rank, []).append(id_)
+        self.things.add(place, touch)
 
     def narrow(self, call: CallId, touch: Touch) -> None:
         """Take note of what a call touches, of what it could have: later calls may come after it no more."""
@@ -136,7 +137,7 @@ class RelationGraph:
 
     def touch(self, call: CallId) -> Touch:
         """What a call touches, as far as it is known."""
-        return self.things.touch(self._order[call])
+        return self.things.touches[self._order[call]]
 
     def after(self, call: CallId) -> tuple[CallId, ...]:
         """The order relation: all earlier calls that this one must not overtake, in the plan's order."""
@@ -159,6 +160,11 @@ class RelationGraph:
 
     def _at(self, places: Iterable[int]) -> tuple[CallId, ...]:
         return tuple(self._ids[place] for place in places)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether any call repeats another."""
+        return bool(self._same_as)
 
     def same_as(self, call: CallId) -> CallId | None:
         """The earlier call that this one repeats, which repeats none itself."""

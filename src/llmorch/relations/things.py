@@ -44,7 +44,8 @@ class Things:
     """
 
     def __init__(self) -> None:
-        self._touches: dict[int, Touch] = {}
+        self.touches: dict[int, Touch] = {}
+        """What each call touches, as far as it is known."""
         self._groups: dict[Name, Group] = {}
         self._names: list[tuple[str, bool]] = []
         """Those of the groups, sorted."""
@@ -56,11 +57,7 @@ class Things:
         """The calls that touch anything, and those that may leave it different."""
 
     def __contains__(self, at: int) -> bool:
-        return at in self._touches
-
-    def touch(self, at: int) -> Touch:
-        """What a call touches, as far as it is known."""
-        return self._touches[at]
+        return at in self.touches
 
     def groups(self) -> Iterator[tuple[str, Group]]:
         """What is touched, as a pattern, by whom; a star alone is anything."""
@@ -71,7 +68,7 @@ class Things:
 
     def add(self, at: int, touch: Touch) -> None:
         """Take a call that isn't there."""
-        self._touches[at] = touch
+        self.touches[at] = touch
         if touch is NOTHING:  # most calls
             insort(self._any.readers, at)
             return
@@ -79,8 +76,10 @@ class Things:
             insort(places, at)
 
     def remove(self, at: int) -> None:
-        """Forget a call."""
-        touch = self._touches.pop(at)
+        """Forget a call, if it is there."""
+        touch = self.touches.pop(at, None)
+        if touch is None:
+            return
         if touch is NOTHING:
             del self._any.readers[bisect_left(self._any.readers, at)]
             return
@@ -204,7 +203,7 @@ class Things:
 
     def spoiled(self, at: int, touch: Touch) -> bool:
         """Whether there is any of these."""
-        if not self._touches or touch is NOTHING:
+        if not self.touches or touch is NOTHING:
             return False
         return any(places and places[0] < at for places in self._spoiling(touch))
 

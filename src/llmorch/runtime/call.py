@@ -54,21 +54,21 @@ class Driver(Protocol):
 class Attempt:
     """One call of a dispatch, as long as it runs. A revised plan may give it another id meanwhile."""
 
-    __slots__ = ("call", "given_up", "made", "number", "unwanted")
+    __slots__ = ("call", "given_up", "key", "made", "unwanted")
 
     def __init__(self, call: FunctionCall, number: int, made: Made) -> None:
         self.call = call
-        self.number = number
+        self.key = call.id, number
+        """What tells it from every other attempt now."""
         self.made = made
         self.unwanted = False
         """Whether the caller cancelled it, and it hasn't ended yet."""
         self.given_up = False
         """Whether the core cancelled it."""
 
-    @property
-    def key(self) -> tuple[CallId, int]:
-        """What tells it from every other attempt now."""
-        return self.call.id, self.number
+    def become(self, call: FunctionCall, number: int) -> None:
+        """Know what it is in a revised plan."""
+        self.call, self.key = call, (call.id, number)
 
     def cancel(self) -> None:
         """Stop it, if no call that is made with it is wanted."""
@@ -104,7 +104,7 @@ class Made:
         self._inputs = inputs
         self._current = self.attempts
         self._number = 1
-        self._began = driver.clock()
+        self._began = driver.clock() if function.retries else 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._work: Work | None = None
         self._waits = False
@@ -137,16 +137,8 @@ class Made:
             self._driver.loop.call_soon_threadsafe(self._driver.guard, self._ended, ends)
         else:
             self._waits = False
-            right = isinstance(ends, Sequence) and all(
-                isinstance(end, End) and (end.value is None) != (end.error is None) for end in ends
-            )
-            if not right:
-                ends = self._broken(
-                    "it told something else than an End with a value or an error for each call"
-                )
-            elif len(ends) != len(self._current):
-                ends = self._broken(f"it told {len(ends)} ends of {len(self._current)} calls")
-            self._driver.guard(self._take, ends)
+            wrong = _wrong(ends, len(self._current))
+            self._driver.guard(self._take, self._broken(wrong) if wrong else ends)
 
     def _take(self, ends: Sequence[End]) -> None:
         self._work = None
@@ -156,8 +148,9 @@ class Made:
         for attempt, end in zip(self._current, ends, strict=True):
             if attempt.given_up or attempt.unwanted:
                 continue
-            pause = self._pause(end, since)
-            if pause is None:
+            if end.error is None:
+                told.append((attempt, end))
+            elif (pause := self._pause(end.error, since)) is None:
                 told.append((attempt, self._counted(end)))
             else:
                 again.append((attempt, end, pause))
@@ -168,10 +161,10 @@ class Made:
         longest = max(pause for _, _, pause in again)
         self._timer = self._driver.loop.call_later(longest, self._driver.guard, self._again, again, longest)
 
-    def _pause(self, end: End, since: float) -> float | None:
-        if end.error is None or not self.function.retries:
+    def _pause(self, error: CallError, since: float) -> float | None:
+        if not self.function.retries:
             return None
-        kinds = end.error.kinds if isinstance(end.error, CallError) else ()
+        kinds = error.kinds if isinstance(error, CallError) else ()
         return next_pause(self.function, kinds, attempt=self._number, since=since, chance=_CHANCE)
 
     def _again(self, failed: list[tuple[Attempt, End, float]], pause: float) -> None:
@@ -222,3 +215,14 @@ class Made:
             self._driver.loop.call_soon(self._driver.guard, self._finish)
         elif self._work is not None:
             self.stops = self._work.cancel()
+
+
+def _wrong(ends: object, count: int) -> str:
+    """What is wrong with what a place told of so many calls; empty if nothing is."""
+    if isinstance(ends, (tuple, Sequence)):
+        for end in ends:
+            if not isinstance(end, End) or (end.value is None) == (end.error is None):
+                break
+        else:
+            return "" if len(ends) == count else f"it told {len(ends)} ends of {count} calls"
+    return "it told something else than an End with a value or an error for each call"

@@ -100,10 +100,11 @@ class Door:
                     found.inbox.append((told, commands, at - other.began))
                     if found is not driver:
                         others.append(found)
-        for other_driver in others:
-            other_driver.call()
-        if any(other_driver.loop.is_closed() for other_driver in others):
-            self._lose(at)
+        if others:
+            for other_driver in others:
+                other_driver.call()
+            if any(other_driver.loop.is_closed() for other_driver in others):
+                self._lose(at)
         if asyncio._get_running_loop() is driver.loop:
             driver.follow()
         elif driver.inbox:

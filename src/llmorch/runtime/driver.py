@@ -90,6 +90,8 @@ class Execution:
         self._door = door
         self._within = CALLING.get()
         self._functions = functions
+        self._names_things = any(item.reads or item.writes for item in functions.values())
+        """Whether results can say what else a call touches."""
         self._places = places
         self._only = only
         self._running: dict[tuple[CallId, int], Attempt] = {}
@@ -296,15 +298,18 @@ class Execution:
         self.store.keep(kept)
         attempt = self._running.pop((kept.before, kept.before_attempt), None)
         if attempt is not None:
-            attempt.call, attempt.number = self.core.graph.call(kept.call), kept.attempt
+            attempt.become(self.core.graph.call(kept.call), kept.attempt)
             self._running[attempt.key] = attempt
 
     def _start(self, command: Dispatch) -> None:
         """Start what was dispatched, with what it uses as it is now: the plan may be revised meanwhile."""
-        ids = ((command.call, command.attempt), *command.together)
-        calls = [(self.given(id_), number) for id_, number in ids]
-        inputs = {used: handle for call, _ in calls for used, handle in self.inputs(call).items()}
-        function, place = self.place(calls[0][0])
+        call, inputs = self.given(command.call)
+        calls = [(call, command.attempt)]
+        for id_, number in command.together:
+            other, more = self.given(id_)
+            calls.append((other, number))
+            inputs = {**inputs, **more}
+        function, place = self.place(call)
         started = Made(self, function, place, calls, inputs, command)
         for attempt in started.attempts:
             self._running[attempt.key] = attempt
@@ -317,13 +322,10 @@ class Execution:
         finally:
             CALLING.reset(token)
 
-    def given(self, call: CallId) -> FunctionCall:
-        """A call as it is made."""
-        return self.core.graph.call(call)
-
-    def inputs(self, call: FunctionCall) -> Mapping[CallId, Handle]:
-        """What it uses."""
-        return {used: self.store.handles[used] for used in call.uses}
+    def given(self, id_: CallId) -> tuple[FunctionCall, Mapping[CallId, Handle]]:
+        """A call as it is made, and what it uses."""
+        call = self.core.graph.call(id_)
+        return call, {used: self.store.handles[used] for used in call.uses} if call.uses else {}
 
     def place(self, call: FunctionCall) -> tuple[Function, Place]:
         """What is called, and where."""
@@ -356,20 +358,20 @@ class Execution:
         for attempt, came in ended:
             if self._running.pop(attempt.key, None) is None:
                 continue
-            end = self.store.opened(came, attempt.call.id, self.core)
-            current = (state := self.core.states.get(attempt.call.id)) is not None and (
-                state.attempt == attempt.number
-            )
+            id_, number = attempt.key
+            here = came.value is None or came.value.here
+            end = came if here else self.store.opened(came, id_, self.core)
+            current = (state := self.core.states.get(id_)) is not None and state.attempt == number
             self.store.take(attempt.key, attempt.made.function, end, current=current)
             if end.error is not None:
-                events.append(CallFailed(*attempt.key, str(end.error)))
+                events.append(CallFailed(id_, number, str(end.error)))
             else:
-                events.append(CallCompleted(*attempt.key))
+                events.append(CallCompleted(id_, number))
                 if current:
-                    known.append(attempt.call.id)
+                    known.append(id_)
         if events:
             self.handle(events[0] if len(events) == 1 else BatchEnded(tuple(events)))
-        if known and self._only and self.core.complete:
+        if known and self._only and self.store.elsewhere and self.core.complete:
             self._free(used for call in known for used in self.core.graph.call(call).uses)
         if len(known) < len(events):
             self._failed_lately = True
@@ -387,7 +389,7 @@ class Execution:
 
     def _narrow(self, calls: Iterable[CallId]) -> None:
         """Tell the core what calls touch, where results that came in say more than the plan did."""
-        for id_ in calls:
+        for id_ in calls if self._names_things else ():
             call = self.core.graph.call(id_)
             function = self._functions[call.function]
             if function.reads or function.writes:

@@ -54,6 +54,8 @@ class Store:
         """What each call asked of the model, if it did."""
         self.errors: dict[Key, CallError] = {}
         """How calls failed in their functions. No model sees the tracebacks."""
+        self.elsewhere = False
+        """Whether any value was not here when it came."""
         self._kept: dict[Key, Handle] = {}
         """Every value that the plan, or the one that it revises, may still use."""
 
@@ -72,8 +74,9 @@ class Store:
         return Inputs(dict(self.handles))
 
     def opened(self, end: End, call: CallId, run: Orchestration) -> End:
-        """What no call can use is opened while it still is this call that fails if it can't be."""
-        if end.value is None or end.value.here or not run.complete or call not in run.graph:
+        """A value elsewhere that no call can use is opened while it still is this call that fails if it can't be."""
+        self.elsewhere = True
+        if end.value is None or not run.complete or call not in run.graph:
             return end
         if any(run.graph.users(same) for same in run.graph.alike(call)):
             return end

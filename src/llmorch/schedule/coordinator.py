@@ -53,7 +53,7 @@ class Coordinator:
         self.capacity = capacity
         self._room = Room(capacity)
         self._reservations = Reservations(self._room)
-        self._waiting: dict[Account, None] = {}
+        self.waiting: dict[Account, None] = {}
         """The runs that have calls which wait."""
         self._lines: dict[Needs, dict[Account, None]] = {}
         """The runs that offer a call of these needs."""
@@ -128,31 +128,33 @@ class Coordinator:
         if not calls:
             return
         account.waiting += len(calls)
-        account.mixed = account.mixed or not all(self._plain(call.needs) for call in calls)
-        self._waiting[account] = None
+        for call in calls:
+            account.mixed = account.mixed or not call.needs.plain
+        self.waiting[account] = None
         self._activity(account)
         account.policy.push(calls)
         self._changed[account] = None
 
-    def dispatch(self) -> Iterator[tuple[Account, tuple[CallId, ...], Lease]]:
-        """The calls to start now, each with what it is given, or several with what they share."""
-        while (found := self._next()) is not None:
-            account, call, lease = found
-            calls = [call]
-            if call.needs.batch:
-                calls += account.policy.along(call.needs, call.needs.size - 1)
-                calls.sort(key=lambda waiting: waiting.order)
-            account.running += 1
-            account.started += 1
+    def dispatch(self) -> tuple[Account, list[CallId], Lease] | None:
+        """The next call to start now, with what it is given, or several with what they share."""
+        found = self._next()
+        if found is None:
+            return None
+        account, call, lease = found
+        calls = [call.id]
+        if call.needs.batch:
+            several = [call, *account.policy.along(call.needs, call.needs.size - 1)]
+            calls = [waiting.id for waiting in sorted(several, key=lambda waiting: waiting.order)]
+        account.running += 1
+        account.started += 1
+        if not call.needs.nothing:
             self._occupies(account, call.needs, 1)
-            self._left(account, len(calls))
-            yield account, tuple([waiting.id for waiting in calls]), lease
+        self._left(account, len(calls))
+        return account, calls, lease
 
     def _next(self) -> tuple[Account, Waiting, Lease] | None:
-        if not self._waiting:
-            return None
-        if len(self._waiting) == 1 and not self._mixed:
-            (account,) = self._waiting
+        if len(self.waiting) == 1 and not self._mixed:
+            (account,) = self.waiting
             if not account.mixed:
                 call = account.policy.pop(self._room.fits, account.running)
                 return None if call is None else (account, call, self._room.take(call.needs))
@@ -183,10 +185,6 @@ class Coordinator:
         self._reservations.overtaken([line for line in overtaken if line != needs], needs.amounts)
         return lease
 
-    @staticmethod
-    def _plain(needs: Needs) -> bool:
-        return needs.simple and not needs.limits
-
     def _renew(self) -> None:
         """Ask those runs anew what they offer."""
         for account in self._changed:
@@ -198,11 +196,11 @@ class Coordinator:
             line = self._lines.get(needs, {})
             line.pop(account, None)
             if not line and self._lines.pop(needs, None) is not None:
-                self._mixed -= not self._plain(needs)
+                self._mixed -= not needs.plain
         for needs in offered:
             if needs not in self._lines:
                 self._lines[needs] = {}
-                self._mixed += not self._plain(needs)
+                self._mixed += not needs.plain
             self._lines[needs][account] = None
         account.offered = tuple(offered)
 
@@ -211,19 +209,18 @@ class Coordinator:
         account.waiting -= count
         if not account.waiting:
             account.mixed = False
-            self._waiting.pop(account, None)
+            self.waiting.pop(account, None)
             self._activity(account)
         self._changed[account] = None
 
     def _occupies(self, account: Account, needs: Needs, sign: int) -> None:
         """Take note that a call begins or ends to occupy what runs share."""
-        if not needs.nothing:
-            account.used += account.width * (self._at - account.since) / account.weight
-            account.since = self._at
-            width = sign * max(1, needs.processors)
-            account.width += width
-            self._width += width
-            self._activity(account)
+        account.used += account.width * (self._at - account.since) / account.weight
+        account.since = self._at
+        width = sign * max(1, needs.processors)
+        account.width += width
+        self._width += width
+        self._activity(account)
 
     def _activity(self, account: Account) -> None:
         active = bool(account.waiting or account.width)
@@ -237,14 +234,15 @@ class Coordinator:
     def release(self, account: Account, needs: Needs, lease: Lease) -> None:
         """Give back what a call held, or all calls of a batch together."""
         account.running -= 1
-        self._occupies(account, needs, -1)
-        self._room.give_back(needs, lease)
+        if not needs.nothing:
+            self._occupies(account, needs, -1)
+            self._room.give_back(needs, lease)
         if account.waiting:
             self._changed[account] = None
 
     def stop(self, account: Account, attempt: Attempt, needs: Needs, lease: Lease) -> None:
         """Go on holding what a call holds that was given up, until ``stopped``."""
-        if needs.simple and not needs.limits:  # whoever has its processor next waits for its end there
+        if needs.plain:  # whoever has its processor next waits for its end there
             self.release(account, needs, lease)
         else:
             self._stopping[account, attempt] = (needs, lease)
@@ -331,11 +329,6 @@ class Coordinator:
         self._room.give_back(_PLANNING, account.planning)
         account.planning = None
         self._planning -= 1
-
-    @property
-    def waits(self) -> bool:
-        """Whether any call of any run waits."""
-        return bool(self._waiting)
 
     @property
     def planning(self) -> bool:

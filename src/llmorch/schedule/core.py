@@ -72,9 +72,9 @@ class Core:
             run.take(CancelRequested(), at - run.began)
         self.coordinator.forget(run.account)
         self.close(run)
-        told: dict[Orchestration, list[Command]] = {}
-        self._dispatch(told, at)
-        return list(told.items())
+        commands: dict[Orchestration, list[Command]] = {}
+        self._dispatch(commands, at)
+        return list(commands.items())
 
     @property
     def runs(self) -> Iterable[Orchestration]:
@@ -92,28 +92,40 @@ class Core:
         coordinator = self.coordinator
         coordinator.pass_to(at)
         commands = run.take(event, at - run.began)
-        told = {run: commands}
-        self._dispatch(told, at)
-        while (
-            self._nested and coordinator.waits and (found := waits_for_ever(self._runs.values(), coordinator))
-        ):
-            other, needs, lack = found
-            call = coordinator.take_out(other.account, needs)
-            if call is None:
-                break
-            why = f"all of {lack} is held by calls that wait for such calls"
-            told.setdefault(other, []).extend(other.refuse(call, why, at - other.began))
-            told[other] += other.end()
-            self._dispatch(told, at)
-        for account, seconds in coordinator.wakes() if coordinator.waits else ():
-            told.setdefault(self._runs[account], []).append(Wake(seconds))
+        by_run = {run: commands}
+        if coordinator.waiting:
+            self._dispatch(by_run, at)
+            while self._nested and coordinator.waiting and self._refuse_one(by_run, at):
+                self._dispatch(by_run, at)
+            for account, seconds in coordinator.wakes() if coordinator.waiting else ():
+                by_run.setdefault(self._runs[account], []).append(Wake(seconds))
         commands += run.end()
-        return list(told.items())
+        return list(by_run.items())
 
-    def _dispatch(self, told: dict[Orchestration, list[Command]], at: float) -> None:
-        for account, calls, lease in self.coordinator.dispatch() if self.coordinator.waits else ():
-            other = self._runs[account]
-            told.setdefault(other, []).append(other.begin(calls, lease, at - other.began))
+    def _dispatch(self, commands: dict[Orchestration, list[Command]], at: float) -> None:
+        coordinator = self.coordinator
+        while coordinator.waiting and (found := coordinator.dispatch()) is not None:
+            account, calls, lease = found
+            run = self._runs[account]
+            begun = run.begin(calls, lease, at - run.began)
+            if run in commands:
+                commands[run].append(begun)
+            else:
+                commands[run] = [begun]
+
+    def _refuse_one(self, commands: dict[Orchestration, list[Command]], at: float) -> bool:
+        """Fail a call that would wait for ever, if there is one."""
+        found = waits_for_ever(self._runs.values(), self.coordinator)
+        if found is None:
+            return False
+        run, needs, lack = found
+        call = self.coordinator.take_out(run.account, needs)
+        if call is None:
+            return False
+        why = f"all of {lack} is held by calls that wait for such calls"
+        commands.setdefault(run, []).extend(run.refuse(call, why, at - run.began))
+        commands[run] += run.end()
+        return True
 
 
 class Alone(Orchestration):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from llmorch.values import value
 
 if TYPE_CHECKING:
     from llmorch.calls import CallId, FunctionCall
     from llmorch.relations import Touch
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class PlanExtended:
     """More of the plan is known.
 
@@ -24,7 +25,7 @@ class PlanExtended:
     unused: frozenset[CallId] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CallAdded:
     """A call that is no part of a plan: it is made as soon as nothing that came before is in its way.
 
@@ -36,7 +37,7 @@ class CallAdded:
     alone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class PlanRevised:
     """The plan so far is void; ``PlanExtended`` tells the new one from its first call.
 
@@ -45,7 +46,7 @@ class PlanRevised:
     """
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CallCompleted:
     """A call returned; its result is the driver's to keep."""
 
@@ -53,7 +54,7 @@ class CallCompleted:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CallFailed:
     """A call raised, timed out, or could not be made."""
 
@@ -62,14 +63,14 @@ class CallFailed:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class BatchEnded:
     """Calls that were dispatched together ended together: what they make ready is ready at once."""
 
     calls: tuple[CallCompleted | CallFailed, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CallCancelled:
     """The caller doesn't want a call, and nothing of it runs: it was stopped, or hasn't begun.
 
@@ -80,7 +81,7 @@ class CallCancelled:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class EffectsKnown:
     """What a call touches turned out, with its arguments, to be less than it could have been."""
 
@@ -88,17 +89,17 @@ class EffectsKnown:
     touch: Touch
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ModelOccupied:
     """The model works for the plan itself, on one of this machine's processors."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ModelReleased:
     """The model has finished what ``ModelOccupied`` announced."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CallStopped:
     """Nothing of an attempt that was cancelled runs any more."""
 
@@ -106,12 +107,12 @@ class CallStopped:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class TimePassed:
     """The time is over that ``Wake`` named."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CancelRequested:
     """Nobody wants the answer any more."""
 
@@ -133,7 +134,7 @@ Event: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Dispatch:
     """Start a call: a compute call on ``processor``, an inout call anywhere (``None``).
 
@@ -150,7 +151,7 @@ class Dispatch:
     together: tuple[tuple[CallId, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Cancel:
     """Stop a call that runs, and forget what it would have returned."""
 
@@ -158,14 +159,14 @@ class Cancel:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Wake:
     """A call waits for its rate: say ``TimePassed`` after so many seconds, since nothing else may happen until then."""
 
     after: float
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Keep:
     """An attempt of the plan before a revision is this call's now, with its result if it has one."""
 
@@ -175,7 +176,7 @@ class Keep:
     before_attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Share:
     """A call is complete without being made: it is the same as another, whose result is its own."""
 
@@ -183,7 +184,7 @@ class Share:
     same_as: CallId
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Refuse:
     """A call has failed without being made: what it needs never becomes free for it."""
 
@@ -191,7 +192,7 @@ class Refuse:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Finish:
     """Nothing runs and nothing more can: tell the caller."""
 

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from llmorch.schedule.messages import Event
     from llmorch.schedule.nested import Caller
     from llmorch.schedule.room import Lease
-    from llmorch.schedule.state import Status
 
 
 CANCELLED = "cancelled by the caller"  # a model that plans on reads it
@@ -77,6 +76,7 @@ class Orchestration(RunState):
         """Calls that do more than look, as far as anybody said, ready before the whole plan is known."""
         self._finished = False
         """Whether ``Finish`` was said, and the plan hasn't gone on since."""
+        self._was_revised = False
 
     def take(self, event: Event, at: float) -> list[Command]:
         """Account for one event; what it lets begin is the coordinator's to say, then ``end``'s.
@@ -89,8 +89,11 @@ class Orchestration(RunState):
                 return []
             raise IllegalEvent(f"{event} after the end")
         match event:
-            case CallCompleted() | CallFailed():
-                return self._account((event,), at)
+            case CallCompleted(call, attempt) | CallFailed(call, attempt):
+                state = self._running(event, call, attempt)
+                return [] if state is None else self._submit(self._end(event, state, at), at)
+            case CallAdded():
+                return self._take_call(event, at)
             case BatchEnded(events):
                 return self._account(events, at)
             case CallCancelled(call, attempt):
@@ -108,8 +111,6 @@ class Orchestration(RunState):
                     )
                 self._finished = self.complete = False
                 return self._extend(calls, complete, unused, at)
-            case CallAdded():
-                return self._take_call(event, at)
             case PlanRevised():
                 self._finished = self.complete = False
                 self._revise()
@@ -126,17 +127,18 @@ class Orchestration(RunState):
                 assert_never(event)
         return []
 
-    def begin(self, calls: tuple[CallId, ...], lease: Lease, at: float) -> Dispatch:
+    def begin(self, calls: list[CallId], lease: Lease, at: float) -> Dispatch:
         """Take note that calls are made now, and with what; several are made as one."""
-        states = self.handed_out(calls)
-        shared = Shared(len(states)) if len(states) > 1 else None
-        for state in states:
-            self._become(state, "running", at)
+        shared = Shared(len(calls)) if len(calls) > 1 else None
+        keys = []
+        for call in calls:
+            state = self._handed_out(call)
+            state.become("running", at)
             state.lease, state.shared = lease, shared
-            self._attempts[state.call.id] = state.attempt
-        first, *others = states
-        together = tuple([state.key for state in others])
-        return Dispatch(*first.key, first.processor, lease.processors[1:], lease.device, together)
+            self._attempts[call] = state.attempt
+            keys.append((call, state.attempt))
+        processor, *beside = lease.processors or (None,)
+        return Dispatch(*keys[0], processor, tuple(beside), lease.device, tuple(keys[1:]))
 
     def end(self) -> list[Command]:
         """``Finish``, once, when nothing runs and nothing more can."""
@@ -160,37 +162,22 @@ class Orchestration(RunState):
 
     def _account(self, events: tuple[CallCompleted | CallFailed, ...], at: float) -> list[Command]:
         """Take note of calls that ended at once; an event that can't be is found before any counts."""
-        ended = [(event, self._running(event, event.call, event.attempt)) for event in events]
+        found = [self._running(event, event.call, event.attempt) for event in events]
         ready: list[CallId] = []
-        for event, state in ended:
-            if state is None:
-                continue
-            error = event.error if isinstance(event, CallFailed) else None
-            self._end(state, "completed" if error is None else "failed", at, error)
-            if state is not self.states.get(event.call):
-                continue
-            ready += (
-                self._scheduler.complete(event.call) if error is None else self._stop_descendants(event.call)
-            )
-        return self._submit(ready if len(events) == 1 else sorted(ready, key=self.graph.order), at)
+        for event, state in zip(events, found, strict=True):
+            if state is not None:
+                ready += self._end(event, state, at)
+        return self._submit(sorted(ready, key=self.graph.order), at)
 
-    def _running(self, event: Event, call: CallId, attempt: int) -> CallState | None:
-        """The running attempt that an event is about; ``None`` for one that was given up."""
-        known = self._known(call, attempt)
-        for state in known:
-            if state.status == "running":
-                return state
-        if attempt > self._attempts.get(call, 0):
-            raise IllegalEvent(f"{event}: there is no such call")
-        for state in known:
-            if state.status != "cancelled":
-                raise IllegalEvent(f"{event}: the call's state is {state}")
-        return None
-
-    def _end(self, state: CallState, status: Status, at: float, error: str | None = None) -> None:
-        self._become(state, status, at, error)
-        if state.leave():
+    def _end(self, event: CallCompleted | CallFailed, state: CallState, at: float) -> list[CallId]:
+        """Take note that a call ended; return the calls that are ready now."""
+        error = event.error if isinstance(event, CallFailed) else None
+        self._close(state, "completed" if error is None else "failed", at, error)
+        if state.shared is None or state.leave():
             self._coordinator.release(self.account, self._needs(state.call), state.lease)
+        if state is not self.states.get(event.call):
+            return []
+        return self._scheduler.complete(event.call) if error is None else self._stop_descendants(event.call)
 
     def _stop_descendants(self, call: CallId) -> list[CallId]:
         """Skip what depends on a call that came to nothing; return what only waited for its turn."""
@@ -217,7 +204,7 @@ class Orchestration(RunState):
                 self._withheld.remove(call)
             elif state.status == "submitted":
                 self._coordinator.drop(self.account, call)
-            self._become(state, "cancelled", error=CANCELLED)
+            self._close(state, "cancelled", error=CANCELLED)
         if state is self.states.get(call):
             self._scheduler.begun(call)
             commands += self._submit(self._stop_descendants(call), at)
@@ -225,30 +212,29 @@ class Orchestration(RunState):
 
     def _submit(self, calls: list[CallId], at: float) -> list[Command]:
         """Hand on what is ready to be made, and complete what another call was made for."""
+        told: list[Command] = []
+        if not calls:
+            return told
         waiting = []
         never: list[CallId] = []
-        told: list[Command] = []
         made, copies = self._scheduler.settle(calls)
         for call in made:
             state = self.states[call]
-            above = (*self.above, *self.within.get(call, ()))
-            held = [caller.needs for caller in above if not caller.over] if above else []
-            if held and (lack := self.capacity.lacks(self._needs(state.call), held)):
+            needs = self._needs(state.call)
+            if (self.above or self.within) and (lack := self._lacks(call, needs)):
                 never += self._never(state, lack, at)
                 told.append(Refuse(call, state.error or ""))
                 continue
             if not (self.complete or call in self._added or self._functions[state.call.function].only_looks):
                 self._withheld.append(call)
                 continue
-            self._become(state, "submitted", at)
-            waiting.append(
-                Waiting(call, self.graph.order(call), self._needs(state.call), self._urgency(call))
-            )
+            state.become("submitted", at)
+            waiting.append(Waiting(call, self.graph.order(call), needs, self._urgency(call)))
         self._coordinator.submit(self.account, waiting)
         for copy in copies:
             state = self.states[copy]
             assert state.same_as is not None
-            self._become(state, "completed", at)
+            self._close(state, "completed", at)
             told.append(Share(copy, state.same_as))
         return told + (self._submit(never, at) if never else [])
 
@@ -259,7 +245,7 @@ class Orchestration(RunState):
         return [Refuse(call, state.error or ""), *self._submit(freed, at)]
 
     def _never(self, state: CallState, lack: str, at: float) -> list[CallId]:
-        self._become(state, "failed", at, f"{state.call.function} would wait for ever: {lack}")
+        self._close(state, "failed", at, f"{state.call.function} would wait for ever: {lack}")
         return self._stop_descendants(state.call.id)
 
     def _extend(
@@ -271,22 +257,25 @@ class Orchestration(RunState):
             function = self._functions[call.function]
             unwanted = call in self._unwanted
             original = None if unwanted else self._once.original(call, self.states)
-            same = None if unwanted or original is not None else self._earlier.match(call)
-            touch = self._void.touch(call, self._named_by(call)) if same is None else same.touch
+            same = touch = None
+            if self._was_revised:
+                same = None if unwanted or original is not None else self._earlier.match(call)
+                touch = self._void.touch(call, self._named_by(call)) if same is None else same.touch
             touch = touches(function, call) if touch is None else touch
             self.graph.add(call, function.kind, touch, same_as=original)
             if same is not None and (not function.repeatable or not self._spoilt(call.id)):
                 commands.append(self._keep(call, same))
                 continue
-            state = CallState(call, self._attempts.get(call.id, 0) + 1, self._keys(call.uses), known=at)
+            inputs = self._keys(call.uses) if call.uses else ()
+            state = CallState(call, self._attempts.get(call.id, 0) + 1, inputs, known=at)
             self._add(call.id, state)
             if original is not None:
                 state.same_as = original
                 self._earlier.share(call.id, original)
-            if spent := self._void.spent(call):
+            if self._was_revised and (spent := self._void.spent(call)):
                 self._refuse(state, spent)
             elif unwanted:
-                self._become(state, "cancelled", error=CANCELLED)
+                self._close(state, "cancelled", error=CANCELLED)
                 self._scheduler.in_vain(call.id)
             elif self._scheduler.add(call.id):
                 ready.append(call.id)
@@ -320,7 +309,7 @@ class Orchestration(RunState):
             state = self.states[call]
             if state.status == "submitted":
                 self._coordinator.drop(self.account, call)
-            self._become(state, "unused")
+            self._close(state, "unused")
         wanted = [call for call in ready if self.states[call].status != "unused"]
         return [*wanted, *self._scheduler.drop(left)]
 
@@ -328,11 +317,12 @@ class Orchestration(RunState):
         """Fail a call whose effect is made already: on other inputs it would be made again."""
         function = self._functions[state.call.function]
         error = f"{function.name} was made already, and {function.once_for_all}"
-        self._become(state, "failed", spent.completed, error)
+        self._close(state, "failed", spent.completed, error)
         state.attempt, state.dispatched = spent.attempt, spent.dispatched
         self._scheduler.in_vain(state.call.id)
 
     def _revise(self) -> None:
+        self._was_revised = True
         self._unwanted.revised(self.states)
         # What runs keeps its processor until the new plan is known to make it or not.
         self._coordinator.withdraw(self.account)
@@ -381,7 +371,7 @@ class Orchestration(RunState):
 
     def _cancel(self, state: CallState, at: float, why: str | None = None) -> Cancel:
         """Give up a call that runs. What others could miss is free only once it has stopped."""
-        self._become(state, "cancelled", at, why)
+        self._close(state, "cancelled", at, why)
         if state.leave():
             self._coordinator.stop(self.account, state.key, self._needs(state.call), state.lease)
         return Cancel(*state.key)
@@ -395,6 +385,6 @@ class Orchestration(RunState):
             if state.status == "running":
                 commands.append(self._cancel(state, at))
             elif state.status in OPEN:
-                self._become(state, "cancelled")
+                self._close(state, "cancelled")
         self.cancelled = self._finished = True
         return [*commands, Finish()]

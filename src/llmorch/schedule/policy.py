@@ -8,9 +8,10 @@ nobody is overtaken for ever, is the coordinator's.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from llmorch.values import value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,7 +25,7 @@ Urgency: TypeAlias = tuple[float, bool]
 same, the one that only waits and has compute work behind it, which a processor may be idle for."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Waiting:
     """A call that was submitted: its place in the plan, its needs, and how urgent it is."""
 
@@ -77,14 +78,17 @@ class _Lanes:
 
     def push(self, call: Waiting) -> None:
         self._count += 1
-        heappush(self._lanes.setdefault(call.needs, []), (self._key(call, self._count), self._count, call))
+        lane = self._lanes.get(call.needs)
+        if lane is None:
+            lane = self._lanes[call.needs] = []
+        heappush(lane, (self._key(call, self._count), self._count, call))
 
     def pop(self, fits: Callable[[Needs], bool]) -> Waiting | None:
-        heads = [(lane[0], lane) for needs, lane in self._lanes.items() if lane and fits(needs)]
-        if not heads:
-            return None
-        _, lane = min(heads, key=lambda head: head[0][:2])
-        return heappop(lane)[2]
+        first = None
+        for needs, lane in self._lanes.items():
+            if lane and fits(needs) and (first is None or lane[0] < first[0]):
+                first = lane
+        return None if first is None else heappop(first)[2]
 
     def along(self, needs: Needs, most: int) -> list[Waiting]:
         lane = self._lanes.get(needs, [])
@@ -100,7 +104,8 @@ class _Lanes:
     def reorder(self, urgency: Mapping[CallId, Urgency]) -> None:
         for needs, lane in self._lanes.items():
             renewed = [
-                (replace(call, urgency=urgency.get(call.id, call.urgency)), at) for _, at, call in lane
+                (Waiting(call.id, call.order, needs, urgency.get(call.id, call.urgency)), at)
+                for _, at, call in lane
             ]
             self._lanes[needs] = [(self._key(call, at), at, call) for call, at in renewed]
             heapify(self._lanes[needs])

@@ -50,11 +50,14 @@ class Needs:
     """Whether it always fits."""
     simple: bool = field(init=False, compare=False, repr=False, default=True)
     """Whether it fits wherever anything does: a call that needs more can be overtaken for ever."""
+    plain: bool = field(init=False, compare=False, repr=False, default=True)
+    """Whether it is simple, and without limits."""
     _hash: int = field(init=False, compare=False, repr=False, default=0)
 
     def __post_init__(self) -> None:
         rest = self.shared or self.gpu_memory
         object.__setattr__(self, "simple", self.processors <= 1 and not rest)
+        object.__setattr__(self, "plain", self.simple and not self.limits)
         object.__setattr__(self, "nothing", not (self.processors or self.model or rest or self.limits))
         parts = (
             self.processors,

@@ -1,6 +1,6 @@
 """What is known of one run: its graph, the states of its calls, what they need and how urgent they are.
 
-Decides nothing about what happens next. A call's state changes in one place, and that is here.
+Decides nothing about what happens next.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
     from llmorch.schedule.coordinator import Coordinator
+    from llmorch.schedule.messages import Event
     from llmorch.schedule.nested import Caller
     from llmorch.schedule.policy import Policy, Urgency
     from llmorch.schedule.room import Lease, Needs
@@ -153,24 +154,45 @@ class RunState:
         both = (self.states.get(call), self._earlier.find((call, attempt)))
         return [state for state in both if state is not None and state.attempt == attempt]
 
+    def _running(self, event: Event, call: CallId, attempt: int) -> CallState | None:
+        """The running attempt that an event is about; ``None`` for one that was given up."""
+        current = self.states.get(call)
+        if current is not None and current.attempt == attempt and current.status == "running":
+            return current
+        known = self._known(call, attempt)
+        for state in known:
+            if state.status == "running":
+                return state
+        if attempt > self._attempts.get(call, 0):
+            raise IllegalEvent(f"{event}: there is no such call")
+        for state in known:
+            if state.status != "cancelled":
+                raise IllegalEvent(f"{event}: the call's state is {state}")
+        return None
+
+    def _lacks(self, call: CallId, needs: Needs) -> str:
+        """Why a call would wait for ever, for what calls hold that wait for it; empty where it would not."""
+        above = (*self.above, *self.within.get(call, ()))
+        held = [caller.needs for caller in above if not caller.over]
+        return self.capacity.lacks(needs, held) if held else ""
+
     def _add(self, call: CallId, state: CallState) -> None:
         """Make this the state of a call of the plan."""
         self.states[call] = state
         self._open += state.status in OPEN
 
-    def _become(
+    def _close(
         self, state: CallState, status: Status, at: float | None = None, error: str | None = None
     ) -> None:
-        """Change a call's state: the one place where that is done."""
-        was_open = state.status in OPEN
+        """Have a call come to an end, and count it."""
         state.become(status, at, error)
-        if was_open and status not in OPEN and state is self.states.get(state.call.id):
+        if state is self.states.get(state.call.id):
             self._open -= 1
 
     def _keys(self, calls: Iterable[CallId]) -> tuple[Attempt, ...]:
         """The attempts whose results are those of these calls."""
         states = self.states
-        return tuple(states[states[call].same_as or call].key for call in calls)
+        return tuple([states[states[call].same_as or call].key for call in calls])
 
     def _named_by(self, call: FunctionCall) -> tuple[Attempt, ...]:
         """The attempts whose results decide what a call touches."""
@@ -180,20 +202,19 @@ class RunState:
         before = self.states[cause]
         how = "was cancelled" if before.status == "cancelled" else "failed"
         error = before.error if before.status == "skipped" else f"{cause} {how}"
-        self._become(state, "skipped", error=error)
+        self._close(state, "skipped", error=error)
 
     def _spoilt(self, call: CallId) -> bool:
         """Whether something that is made anew changes what a call of the plan before has found."""
         return not all(map(self._earlier.kept, self.graph.spoilers(call)))
 
-    def handed_out(self, calls: tuple[CallId, ...]) -> tuple[CallState, ...]:
-        """The states of calls that the policy has handed out, which waited."""
-        states = tuple([self.states[call] for call in calls])
-        for state in states:
-            if state.status != "submitted":
-                name = self.account.policy.name
-                raise IllegalEvent(f"the policy {name} handed out {state.call.id}, which is {state.status}")
-        return states
+    def _handed_out(self, call: CallId) -> CallState:
+        """The state of a call that the policy has handed out, which waited."""
+        state = self.states[call]
+        if state.status != "submitted":
+            name = self.account.policy.name
+            raise IllegalEvent(f"the policy {name} handed out {call}, which is {state.status}")
+        return state
 
     def close(self) -> None:
         """Take no part any more."""

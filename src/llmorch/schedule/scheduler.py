@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from llmorch.relations import Things
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from llmorch.calls import CallId
-    from llmorch.relations import RelationGraph
+    from llmorch.relations import RelationGraph, Touch
 
 
 class Scheduler:
@@ -39,28 +39,30 @@ class Scheduler:
 
     def add(self, call: CallId) -> bool:
         """Take a call that was just added to the graph; tell whether it is ready."""
-        uses, place, touch = self._needed(call), self._graph.order(call), self._graph.touch(call)
-        if any(used in self._stopped for used in uses) or self._in_vain.spoiled(place, touch):
+        original, uses = self._graph.same_as(call), self._graph.uses(call)
+        place, touch = self._graph.order(call), self._graph.touch(call)
+        needed = uses if original is None else (*uses, original)
+        if self._stopped and (
+            not self._stopped.keys().isdisjoint(needed) or self._in_vain.spoiled(place, touch)
+        ):
             self._stop([call])
             return False
-        self._missing[call] = sum(used not in self._completed for used in uses)
+        missing = len(needed) - len(self._completed.intersection(needed)) if needed else 0
         self._open.add(place, touch)
-        self._wait(call)
-        return self._ready(call)
-
-    def _needed(self, call: CallId) -> tuple[CallId, ...]:
-        original = self._graph.same_as(call)
-        uses = self._graph.uses(call)
-        return uses if original is None else (*uses, original)
+        self._wait(call, place, touch)
+        if not missing and call not in self._behind:
+            return True
+        self._missing[call] = missing
+        return False
 
     def settle(self, ready: list[CallId]) -> tuple[list[CallId], list[CallId]]:
         """Of calls that are ready, those to make, and those that are complete, being the same as one made.
 
         What those make ready in turn is among them.
         """
+        if not self._graph.repeats:
+            return ready, []
         copies = [call for call in ready if self._graph.same_as(call) is not None]
-        if not copies:
-            return ready, copies
         made = [call for call in ready if self._graph.same_as(call) is None]
         for copy in copies:  # which grows
             for call in self.complete(copy):
@@ -104,13 +106,13 @@ class Scheduler:
         self._completed.add(call)
         self._close(call)
         ready = []
-        copies = self._graph.copies(call)
-        for user in (*self._graph.users(call), *copies):
+        users, copies = self._graph.users(call), self._graph.copies(call)
+        for user in (*users, *copies) if copies else users:
             if user in self._missing:
                 self._missing[user] -= 1
                 if self._ready(user):
                     ready.append(user)
-        freed = self._let_by(call)
+        freed = self._let(self._next.pop(call, ()))
         return sorted({*ready, *freed}, key=self._graph.order) if freed or copies else ready
 
     def fail(self, call: CallId) -> list[CallId]:
@@ -122,7 +124,7 @@ class Scheduler:
 
     def passed(self, calls: Collection[CallId]) -> list[CallId]:
         """Note that calls have failed or will not run; return those that only waited for their turn."""
-        return [freed for call in calls for freed in self._let_by(call)]
+        return [freed for call in calls for freed in self._let(self._next.pop(call, ()))]
 
     def narrowed(self, call: CallId) -> list[CallId]:
         """Note that a call touches less than it seemed; return those that are ready now, itself perhaps."""
@@ -144,28 +146,25 @@ class Scheduler:
                 self._in_vain.add(self._stopped[call], self._graph.touch(call))
 
     def _close(self, call: CallId) -> None:
-        place = self._graph.order(call)
-        if place in self._open:
-            self._open.remove(place)
+        self._open.remove(self._graph.order(call))
 
-    def _wait(self, call: CallId) -> None:
+    def _wait(self, call: CallId, place: int, touch: Touch) -> None:
         """Find the last call that has not ended and that this one must not overtake."""
-        last = self._open.last(self._graph.order(call), self._graph.touch(call))
+        last = self._open.last(place, touch)
         if last is None:
             self._behind.discard(call)
         else:
             self._behind.add(call)
             self._next.setdefault(self._graph.at(last), []).append(call)
 
-    def _let_by(self, call: CallId) -> list[CallId]:
-        return self._let(self._next.pop(call, ()))
-
-    def _let(self, calls: Iterable[CallId]) -> list[CallId]:
+    def _let(self, calls: Collection[CallId]) -> list[CallId]:
         """Look at calls again that may have waited for their turn; return those that are ready now."""
-        ready = []
+        ready: list[CallId] = []
+        if not calls:
+            return ready
         # Not what was forgotten meanwhile.
-        for call in sorted((call for call in calls if call in self._behind), key=self._graph.order):
-            self._wait(call)
+        for call in sorted(self._behind.intersection(calls), key=self._graph.order):
+            self._wait(call, self._graph.order(call), self._graph.touch(call))
             if self._ready(call):
                 ready.append(call)
         return ready
