@@ -108,7 +108,10 @@ class Session:
             self._check(declared, values)
         end = await calls.made(call, {f"{id_}.{name}": Here(value) for name, value in values.items()}, via)
         if end.error is not None:
-            raise end.error if via is None or end.error.__cause__ is None else end.error.__cause__
+            try:
+                raise end.error if via is None or end.error.__cause__ is None else end.error.__cause__
+            finally:
+                del end  # else what was given waits for the collector: the error's frames lead to the error
         assert end.value is not None
         return end.value.open()
 
@@ -256,13 +259,23 @@ class _Via:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                raise  # it is stopped from outside
-            failed = raised(error)
-            told = CallError(failed.message, detail=failed.detail, kinds=failed.kinds)
-            told.__cause__ = error
-            return (End(error=told),)
+            if isinstance(error, asyncio.CancelledError) and _is_stopped():
+                raise
+            return (End(error=_failed(error)),)
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+def _is_stopped() -> bool:
+    """Whether the task is cancelled from outside."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _failed(error: BaseException) -> CallError:
+    """What is told of what a handler raised, with that as its cause."""
+    known = raised(error)
+    failed = CallError(known.message, detail=known.detail, kinds=known.kinds)
+    failed.__cause__ = error
+    return failed

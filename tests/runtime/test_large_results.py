@@ -7,19 +7,22 @@ import gc
 import os
 import subprocess
 import sys
+import threading
 import time
+import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llmorch import Orchestrator, Released, function
+from llmorch import CallError, LimitReached, ModelError, Orchestrator, Released, function
 from llmorch.places.handles import Held
 from llmorch.testing import ScriptedModel
 from tests.runtime import large
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from llmorch import Result
 
@@ -205,7 +208,6 @@ print(peak(12_500_000) - small)
 async def test_a_result_is_freed_when_its_last_user_is_done_while_the_run_goes_on(
     orchestrator: Orchestrator,
 ) -> None:
-    gc.collect()  # what failed in the tests before is theirs
     result = await orchestrator.execute(
         f's1 = made(what="array", n={N})\n'
         "s2 = first(x=s1)\n"
@@ -231,18 +233,156 @@ async def test_nothing_is_open_after_a_run_whatever_became_of_its_calls(orchestr
         assert large_results(result) == [True, False, False]  # what a failed call used is kept
         assert result.calls["s2"].result[3] == 6.0
         del result
-        gc.collect()
-        assert large.open_files() == 0
-    run = orchestrator.start_plan(f"{made}s3 = late(x=s2)")
-    await asyncio.sleep(0.1)
-    run.cancel()
-    result = await run
-    assert result.status == "unresolved"
-    del run, result
-    await asyncio.sleep(0)  # the task that was awaited is gone only then
-    gc.collect()
-    assert large.open_files() == 0
+        assert await files_in_the_end() == 0
     assert shared() <= before
+
+
+@function
+async def refused(x: Any) -> None:
+    raise ValueError(f"not {len(x)}")
+
+
+@function(timeout=0.1)
+async def endless(x: Any) -> None:
+    await asyncio.sleep(30)
+
+
+@function
+async def forever(x: Any) -> None:
+    await asyncio.Event().wait()
+
+
+async def files_in_the_end() -> int:
+    """How many files are open once the tasks that were awaited are gone."""
+    for _ in range(500):
+        if large.open_files():
+            await asyncio.sleep(0.01)
+    return large.open_files()
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+async def _fails(orchestrator: Orchestrator, plan: str) -> None:
+    await orchestrator.execute(plan)
+
+
+async def _begun() -> None:
+    """Wait until a large result is there."""
+    while not large.open_files():  # noqa: ASYNC110 - the kernel sets no event
+        await asyncio.sleep(0.01)
+
+
+async def _is_cancelled(orchestrator: Orchestrator, plan: str) -> None:
+    run = orchestrator.start_plan(plan)
+    await _begun()
+    run.cancel()
+    assert (await run).status == "unresolved"
+
+
+async def _loses_a_call(orchestrator: Orchestrator, plan: str) -> None:
+    run = orchestrator.start_plan(plan)
+    await _begun()
+    run.cancel("s3")
+    await run
+
+
+async def _is_abandoned(orchestrator: Orchestrator, plan: str) -> None:
+    running = asyncio.create_task(orchestrator.execute(plan))
+    await _begun()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def _is_late(orchestrator: Orchestrator, plan: str) -> None:
+    with pytest.raises(LimitReached):
+        await orchestrator.execute(plan, deadline=1)
+
+
+@pytest.mark.parametrize(
+    ("end", "use"),
+    [
+        *[(_fails, name) for name in ("refused", "endless", "late", "take_number")],
+        *[(end, "forever") for end in (_is_cancelled, _loses_a_call, _is_abandoned, _is_late)],
+    ],
+)
+@pytest.mark.usefixtures("no_collector")
+async def test_no_value_of_a_run_that_ended_waits_for_the_collector(end: Any, use: str) -> None:
+    functions = [*large.FUNCTIONS, refused, endless, forever]
+    async with Orchestrator(functions, model=ScriptedModel([]), processors=1) as orchestrator:
+        await end(orchestrator, f's1 = made(what="array", n={N})\ns2 = scale(x=s1)\ns3 = {use}(x=s2)')
+        assert await files_in_the_end() == 0
+
+
+@pytest.mark.parametrize("technique", ["llmorch", "parallel", "react"])
+@pytest.mark.usefixtures("no_collector")
+async def test_none_does_whose_model_fails_after_a_call_failed(technique: str) -> None:
+    plan = f's1 = made(what="array", n={N})\ns2 = scale(x=s1)\ns3 = refused(x=s2)\ns4 = self(prompt="{{s2}}")'
+    model = ScriptedModel([plan], chunk=10_000)
+    functions = [*large.FUNCTIONS, refused]
+    async with Orchestrator(functions, model=model, processors=1, technique=technique) as orchestrator:
+        with pytest.raises(ModelError):
+            await orchestrator.run("What?")
+        assert await files_in_the_end() == 0
+
+
+class Anything:
+    """A value whose end is seen."""
+
+
+def _raises() -> None:
+    raise ValueError("no")
+
+
+async def _raises_later() -> None:
+    raise ValueError("no")
+
+
+@pytest.mark.parametrize("via", [None, _raises, _raises_later])
+@pytest.mark.parametrize("name", ["refused", "endless"])
+@pytest.mark.usefixtures("no_collector")
+async def test_nor_does_what_a_call_of_a_session_was_given_that_failed(name: str, via: Any) -> None:
+    value = Anything()
+    ended = weakref.ref(value)
+    orchestrator = Orchestrator([refused, endless], model=ScriptedModel([]))
+    async with orchestrator.session() as session:
+        with suppress(CallError, ValueError):
+            await session.call(name, {"x": value}, via=via)
+        del value
+        await asyncio.sleep(0)
+        assert ended() is None
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_nor_what_one_was_given_that_was_stopped_on_a_thread() -> None:
+    begun, free = threading.Event(), threading.Event()
+
+    @function
+    def wait(x: Any) -> None:
+        begun.set()
+        free.wait()
+
+    value = Anything()
+    ended = weakref.ref(value)
+    orchestrator = Orchestrator([wait], model=ScriptedModel([]))
+    async with orchestrator.session() as session:
+        call = asyncio.create_task(session.call("wait", {"x": value}))
+        await asyncio.to_thread(begun.wait)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        del call, value
+        free.set()
+        for _ in range(500):
+            if ended() is not None:
+                await asyncio.sleep(0.01)
+        assert ended() is None
 
 
 def test_nothing_is_left_when_this_process_is_killed(tmp_path: Path) -> None:

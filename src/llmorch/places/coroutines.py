@@ -105,6 +105,7 @@ class Awaited:
         if self._stopped is not None and not task.cancelled():
             task.exception()  # of nobody's interest, which asyncio wants to be told
         self._tell(None, cancelled(self._function))  # if it was cancelled before it began
+        del self._task  # its frames lead here
 
     def cancel(self) -> bool:
         """Stop it; nobody wants what it returns."""
@@ -131,6 +132,8 @@ class Awaited:
 
     def abandon(self) -> None:
         """Close the coroutine where it waits: it does nothing more, whatever it would like to."""
+        if self._told:
+            return
         self._stopped = self._stopped or cancelled(self._function)
         coroutine: Any = self._task.get_coro()
         try:
@@ -168,6 +171,7 @@ class _Steps:
             except StopIteration as stop:
                 return stop.value
             finally:
+                value = None  # an error that leads here would be one that it leads to
                 self.held = self.held or began <= self._ends < self._clock()
             try:
                 step, value = coroutine.send, (yield waited_for)

@@ -64,7 +64,7 @@ class Held:
         self._file: File | None = message.file
         self._sizes = message.sizes
         self._value: Any = None
-        self._failure: CallError | None = None
+        self._failure: tuple[str, str] | None = None
         _held.add(self)
 
     @property
@@ -75,18 +75,16 @@ class Held:
     def open(self) -> Any:
         """The value, which is read if it isn't here yet. Raises ``CallError`` if it can't be."""
         with self._lock:
-            if self._failure is not None:
-                raise self._failure
             file = self._let_go()
             if file is not None:
                 try:
                     self._value = read(file, self._sizes)
                 except Exception as error:
                     text, detail = described(error)
-                    self._failure = CallError(
-                        f"{self._function} returned what can't be read here: {text}", detail=detail
-                    )
-                    raise self._failure from None
+                    self._failure = f"{self._function} returned what can't be read here: {text}", detail
+            if self._failure is not None:
+                text, detail = self._failure
+                raise CallError(text, detail=detail)  # another one each time: its frames lead here
             return self._value
 
     def close(self) -> None:

@@ -198,7 +198,7 @@ class Made:
             self.caller.over = True
         self._driver.finish(self, told)
         # Attempts lead here: large values of the run need not wait for the collector of cycles.
-        self.attempts, self._current, self._inputs = [], [], {}
+        self.attempts, self._current, self._inputs, self._work = [], [], {}, None
 
     @property
     def wanted(self) -> bool:

@@ -15,6 +15,7 @@ from llmorch.relations import touches
 from llmorch.runtime.ahead import ReadingAhead
 from llmorch.runtime.call import Made
 from llmorch.runtime.callers import CALLING
+from llmorch.runtime.group import end_group, raised
 from llmorch.runtime.observers import Observing
 from llmorch.runtime.store import Store, close_all
 from llmorch.schedule import (
@@ -124,6 +125,15 @@ class Execution:
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if kind is GeneratorExit:
             return  # the event loop is gone, and nothing can be awaited: the door forgets this
+        came = await self._wound_up(error)
+        if came is not None and came is not error:
+            try:
+                raise came
+            finally:  # no frame of an error leads to it
+                del came, error, trace
+
+    async def _wound_up(self, error: BaseException | None) -> BaseException | None:
+        """End all that goes on, because of an error where there is one; the error that it ended with."""
         if not self._finished.is_set():
             self.handle(CancelRequested())
         while self._stopping and not self._broken:  # not for long: they are stopped
@@ -131,21 +141,18 @@ class Execution:
             try:
                 await self._stopped.wait()
             except asyncio.CancelledError as cancelled:
-                kind, error = type(cancelled), cancelled
+                error = cancelled.with_traceback(None)
         self._ahead.stop()
         if self._wakes is not None:
             self._wakes.cancel()
         if self._observing is not None:
             self._observing.end()
         try:
-            await self._group.__aexit__(kind, error, trace)
-        except BaseExceptionGroup as group:
-            # A defect of ours, or the caller's own exception: no group around it.
-            raise group.exceptions[0] from None
+            return await end_group(self._group, error)
         finally:
+            del self._places  # one of them leads here
             self._door.close(self.core)
-            closing = self.store.settle(self.core)
-            if closing:
+            if closing := self.store.settle(self.core):
                 await asyncio.to_thread(close_all, closing)
 
     def extend(
@@ -200,11 +207,9 @@ class Execution:
         """
         state = self.core.states[call]
         attempt = self._running.get(state.key)
-        if attempt is None:
-            if state.status in ("planned", "submitted"):
-                self.handle(CallCancelled(*state.key))
-            return
-        if attempt.unwanted:
+        if attempt is None and state.status in ("planned", "submitted"):
+            self.handle(CallCancelled(*state.key))
+        if attempt is None or attempt.unwanted:
             return
         attempt.unwanted = True
         attempt.cancel()
@@ -227,7 +232,7 @@ class Execution:
 
     def fail(self, error: Exception) -> None:
         """End the run with this error."""
-        self._group.create_task(_raised(error))
+        self._group.create_task(raised(error))
 
     def call(self) -> None:
         """Have the inbox read soon, from any thread."""
@@ -383,8 +388,7 @@ class Execution:
 
     def _free(self, calls: Iterable[CallId]) -> None:
         """Free large results that every call which uses them is done with."""
-        closing = self.store.release(calls, self.core)
-        if closing:  # on a thread: giving much memory back takes long
+        if closing := self.store.release(calls, self.core):  # on a thread: giving much memory back takes long
             self._group.create_task(asyncio.to_thread(close_all, closing))
 
     def _narrow(self, calls: Iterable[CallId]) -> None:
@@ -396,7 +400,3 @@ class Execution:
                 touch = touches(function, call, self.store.results)
                 if touch != self.core.graph.touch(id_):
                     self.handle(EffectsKnown(id_, touch))
-
-
-async def _raised(defect: Exception) -> None:
-    raise defect

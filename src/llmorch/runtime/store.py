@@ -91,6 +91,9 @@ class Store:
         if end.usage is not None:
             self.asked[key] = end.usage
         if end.error is not None:
+            end.error.__traceback__ = end.error.__context__ = (
+                None  # the frames that it came through hold values
+            )
             self.errors[key] = end.error
         if end.value is None:
             return

@@ -176,6 +176,7 @@ class _Turns:
                     raise item
                 call = self._checker.check(item)
             except PlanError as error:
+                error.__traceback__ = None  # it leads here, and so to the error
                 self._task.tried.append(Recovery("repair", error.message))
                 places.append(("", f"Error: {error}"))
                 continue
