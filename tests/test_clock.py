@@ -123,9 +123,10 @@ def test_a_thread_that_works_is_waited_for_and_no_time_jumps_over_it(way: str) -
 
 
 def test_a_job_that_nobody_waits_for_any_more_is_not_passed_over_either() -> None:
-    ended = threading.Event()
+    go_on, ended = threading.Event(), threading.Event()
 
     def work() -> None:
+        go_on.wait(20)
         time.sleep(3 * BRIEFLY)
         ended.set()
 
@@ -133,6 +134,7 @@ def test_a_job_that_nobody_waits_for_any_more_is_not_passed_over_either() -> Non
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(work), BRIEFLY)
         assert not ended.is_set()
+        go_on.set()
         await asyncio.sleep(HOUR)
         assert ended.is_set()
         assert now() == pytest.approx(HOUR, abs=1)

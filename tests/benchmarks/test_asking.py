@@ -19,6 +19,7 @@ from llmorch import ModelError, Orchestrator, function
 from llmorch.testing import ScriptedModel
 from tests.benchmarks.made_runs import run
 
+VIRTUAL = True
 pytestmark = pytest.mark.anyio
 
 

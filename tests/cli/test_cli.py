@@ -314,8 +314,17 @@ def test_models_says_what_there_is_and_whether_it_is_here(tmp_path) -> None:
     assert "1,117 MB" in llmorch("models", env=environment).stdout
 
 
-@pytest.mark.parametrize("wait", [0.05, 0.9])
-def test_an_interrupt_stops_everything_soon(wait) -> None:
+def processes_of(program: subprocess.Popen[str], count: int) -> list[psutil.Process]:
+    """All that a program has started, once there are so many: for each processor one, and what keeps it."""
+    until = time.monotonic() + 30
+    while len(started := psutil.Process(program.pid).children(recursive=True)) < count:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return started
+
+
+@pytest.mark.parametrize("count", [0, 4])
+def test_an_interrupt_stops_everything_soon(count: int) -> None:
     plan = 's1 = fetch(name="a")\ns2 = spin(seconds=60)\ns3 = spin(seconds=60)\n'
     command = [sys.executable, "-m", "llmorch", "execute", "-", "-f", FUNCTIONS, "-p", "2", "--no-optimize"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -323,15 +332,13 @@ def test_an_interrupt_stops_everything_soon(wait) -> None:
     process.stdin.close()
     while "s3" not in process.stderr.readline():
         pass
-    time.sleep(wait)
-    workers = psutil.Process(process.pid).children(recursive=True)
-    assert len(workers) >= 2 or wait < 0.5
+    workers = processes_of(process, count)
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     told = process.stderr.read()
     process.stderr.close()
-    assert process.wait(5) == 130
-    assert time.monotonic() - began < 3  # a second, where nothing else runs
+    assert process.wait(20) == 130
+    assert time.monotonic() - began < 20  # a second, where nothing else runs; the calls take a minute
     assert "interrupted; completed: s1; stopped: s2, s3" in told
     assert not any(worker.is_running() and worker.status() != "zombie" for worker in workers)
 
@@ -339,20 +346,19 @@ def test_an_interrupt_stops_everything_soon(wait) -> None:
 def test_an_interrupt_does_not_wait_for_a_function_that_ignores_it() -> None:
     command = [sys.executable, "-m", "llmorch", "execute", "-", "-f", FUNCTIONS, "-p", "2", "--no-optimize"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    process.stdin.write("s1 = spin(seconds=60)\ns2 = stubborn(seconds=30)\n")
+    process.stdin.write("s1 = spin(seconds=60)\ns2 = stubborn(seconds=60)\n")
     process.stdin.close()
     while "s2" not in process.stderr.readline():
         pass
-    time.sleep(0.7)
-    workers = psutil.Process(process.pid).children(recursive=True)
+    workers = processes_of(process, 2)
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     told = process.stderr.read()
     process.stderr.close()
-    assert process.wait(5) == 130
-    assert time.monotonic() - began < 3
+    assert process.wait(20) == 130
+    assert time.monotonic() - began < 20
     assert "interrupted; stopped: s1, s2" in told
-    _, alive = psutil.wait_procs(workers, timeout=2)
+    _, alive = psutil.wait_procs(workers, timeout=20)
     assert alive == []
 
 
@@ -363,13 +369,11 @@ def test_a_killed_run_leaves_no_process_behind() -> None:
     process.stdin.close()
     while "s2" not in process.stderr.readline():
         pass
-    time.sleep(0.7)
-    workers = psutil.Process(process.pid).children(recursive=True)
-    assert len(workers) == 4  # two, and what keeps each
+    workers = processes_of(process, 4)
     process.kill()
     process.stderr.close()
-    process.wait(5)
-    _, alive = psutil.wait_procs(workers, timeout=2)
+    process.wait(20)
+    _, alive = psutil.wait_procs(workers, timeout=20)
     assert alive == []
 
 
@@ -390,7 +394,7 @@ def test_on_a_terminal_progress_is_drawn_and_then_gone(plan_file) -> None:
             break
         drawn += piece
     os.close(leader)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=60)
     assert (process.returncode, output) == (0, b"<<a> 0.1 0.2>\n")
     assert "✓".encode() in drawn
     assert b"processor 1" in drawn

@@ -17,7 +17,7 @@ from llmorch import function
 
 TIMEOUT = 0.3
 MEMORY = 64 * 1024**2
-SLEEP = 0.8
+SLEEP = 2.0
 """Seconds after which a call that wasn't stopped would have its effect."""
 
 

@@ -99,8 +99,8 @@ async def _played(outcome: Outcome, names: Sequence[str], folder: str, chance: r
         if names[0].startswith("cancelled"):
             due = await _cancel(run, doomed_calls, started, chance)
         result = await run
-        # Whoever was not stopped would have its effect by then.
-        await asyncio.sleep(doomed.SLEEP - doomed.TIMEOUT)
+        if "write_late" in names:  # whoever was not stopped would have its effect by then
+            await asyncio.sleep(doomed.SLEEP - doomed.TIMEOUT)
     due |= _due(folder, doomed_calls)
     outcome.stopped = sum(result.calls[call].status in ("failed", "cancelled") for call in doomed_calls)
     outcome.late = [over[call] - due[call] for call in doomed_calls if call in due]

@@ -185,7 +185,7 @@ class TestLocal(Known):
         return self._local("endless")
 
     def stopped(self) -> bool:
-        for _ in range(100):
+        for _ in range(400):
             if (self.folder / "endless.hung_up").exists():
                 return True
             time.sleep(0.05)

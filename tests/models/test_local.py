@@ -157,7 +157,7 @@ def _processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _gone(pid: int, within: float = 5.0) -> bool:
+def _gone(pid: int, within: float = 20.0) -> bool:
     for _ in range(int(within / 0.05)):
         try:
             os.kill(pid, 0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,3 +31,13 @@ def nothing_left_behind() -> Iterator[None]:
     before = children()
     yield
     assert children() <= before
+
+
+def shared(at_least: int) -> set[Path]:
+    """What is in shared memory and has so many bytes: other programs have something there too."""
+    found = set()
+    for file in Path("/dev/shm").iterdir():
+        with suppress(OSError):  # it has just been removed
+            if file.stat().st_size >= at_least:
+                found.add(file)
+    return found

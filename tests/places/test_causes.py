@@ -211,9 +211,9 @@ HOSTILE: list[tuple[Callable[[], BaseException], str]] = [
 @pytest.mark.parametrize(("made", "part"), HOSTILE)
 def test_whatever_an_exception_is_what_is_told_of_it_is_bounded_and_soon(made, part: str) -> None:
     error = made()
-    began = time.perf_counter()
+    began = time.process_time()
     line, traceback = described(error)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert part in line
     assert len(line) <= MESSAGE
     assert "\n" not in line

@@ -101,12 +101,12 @@ async def test_of_a_batch_each_result_is_a_list_and_one_that_fails_fails_alone(
 async def test_a_slow_iterator_of_an_async_function_doesnt_hold_up_the_event_loop() -> None:
     place = Local(1)
     work = asyncio.create_task(place.execute(offered(iterating.async_returned_slow), {"n": 3}))
-    longest, before = 0.0, time.perf_counter()
+    turns = 0
     while not work.done():
         await asyncio.sleep(0.001)
-        longest, before = max(longest, time.perf_counter() - before), time.perf_counter()
+        turns += 1
     assert await work == [0, 1, 2]
-    assert longest < 0.09
+    assert turns > 10  # it would have one for each item
     await place.close()
 
 
@@ -132,9 +132,9 @@ async def test_drawing_counts_to_the_timeout_of_the_call(place: Local | Worker, 
         pytest.skip("a thread can't be stopped: a function with a timeout runs in a process")
     began = time.perf_counter()
     with pytest.raises(CallError, match="took longer than its timeout of 0.2 s") as caught:
-        await place.execute(offered(call, timeout=0.2), {"n": 50})
+        await place.execute(offered(call, timeout=0.2), {"n": 300})
     assert caught.value.kinds == LATE
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 15
 
 
 async def test_a_thread_stops_drawing_once_nobody_wants_the_result() -> None:

@@ -42,7 +42,7 @@ def ours() -> int:
 
 def settled(count: int) -> bool:
     """Whether there are so many threads of ours soon."""
-    end = time.monotonic() + 2
+    end = time.monotonic() + 20
     while ours() != count and time.monotonic() < end:
         time.sleep(0.005)
     return ours() == count
@@ -52,19 +52,21 @@ ECHO = declaration_of(sample.echo)
 
 
 async def test_sixty_waiting_calls_wait_side_by_side(processor: Local) -> None:
-    def wait() -> None:
-        time.sleep(0.1)
+    all_of_them = threading.Barrier(60)
 
-    began = time.perf_counter()
-    await asyncio.gather(*(processor.execute(declaration_of(wait), {}) for _ in range(60)))
-    assert time.perf_counter() - began < 1.5
+    def wait() -> bool:
+        all_of_them.wait(20)
+        return True
+
+    waited = await asyncio.gather(*(processor.execute(declaration_of(wait), {}) for _ in range(60)))
+    assert waited == [True] * 60
 
 
 async def test_a_chain_of_calls_uses_one_thread_again_and_again(processor: Local) -> None:
     before = ours()
     for number in range(200):
         assert await processor.execute(ECHO, {"value": number}) == number
-    assert ours() - before <= 2  # a second where the first was not quite back yet
+    assert ours() - before <= 10  # another where those before are not quite back yet
 
 
 async def test_calls_past_the_limit_wait_for_a_thread(
@@ -73,11 +75,13 @@ async def test_calls_past_the_limit_wait_for_a_thread(
     monkeypatch.setattr(threads, "LIMIT", 2)
     running = []
     seen = []
+    two = threading.Barrier(2)
 
     def count() -> None:
         running.append(1)
+        two.wait(20)
         seen.append(len(running))
-        time.sleep(0.02)
+        two.wait(20)
         running.pop()
 
     await asyncio.gather(*(processor.execute(declaration_of(count), {}) for _ in range(8)))
@@ -136,14 +140,15 @@ async def test_a_processor_that_is_dropped_lets_its_threads_end() -> None:
 
 
 async def test_the_late_result_of_a_cancelled_call_is_dropped(processor: Local) -> None:
-    release = threading.Event()
+    begun, release = threading.Event(), threading.Event()
 
     def wait() -> str:
-        release.wait(2)
+        begun.set()
+        release.wait(20)
         return "late"
 
     task = asyncio.create_task(processor.execute(declaration_of(wait), {}))
-    await asyncio.sleep(0.02)
+    assert await asyncio.to_thread(begun.wait, 20)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -155,10 +160,10 @@ async def test_a_call_cancelled_before_it_got_a_thread_never_begins(
     processor: Local, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads, "LIMIT", 1)
-    begun = []
+    begun, release = [], threading.Event()
 
     def first() -> None:
-        time.sleep(0.05)
+        release.wait(20)
 
     def second() -> None:
         begun.append(1)
@@ -167,6 +172,8 @@ async def test_a_call_cancelled_before_it_got_a_thread_never_begins(
     two = asyncio.create_task(processor.execute(declaration_of(second), {}))
     await asyncio.sleep(0.01)
     two.cancel()
+    await asyncio.wait([two])
+    release.set()
     await one
     await processor.execute(ECHO, {"value": 1})
     assert begun == []
@@ -274,7 +281,7 @@ asyncio.run(main())
 """
     ended = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
-        timeout=10,
+        timeout=50,
         capture_output=True,
         text=True,
         check=False,
@@ -401,14 +408,15 @@ async def test_the_end_of_a_stopped_call_comes_from_its_thread_and_any_other_on_
 
 
 async def test_a_coroutine_that_a_stopped_call_leaves_is_closed(processor: Local) -> None:
-    release, told = threading.Event(), []
+    begun, release, told = threading.Event(), threading.Event(), []
 
     def indirect() -> Any:
+        begun.set()
         release.wait(10)
         return sample.async_echo(1)
 
     work = processor.begin(job(declaration_of(indirect)), told.append)
-    await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(begun.wait, 20)
     assert not work.cancel()
     release.set()
     while not told:  # noqa: ASYNC110

@@ -22,8 +22,9 @@ from llmorch.errors import CallError
 from llmorch.places import anonymous
 from llmorch.places.wire import Inbox, pack, prepared
 from llmorch.places.workers import Worker, Workers
+from llmorch.testing.sample import meet, write_late
 from tests.places import sample
-from tests.places.conftest import children
+from tests.places.conftest import children, shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,7 +75,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def ends(pid: int, seconds: float = 3.0) -> bool:
+def ends(pid: int, seconds: float = 20.0) -> bool:
     """Whether a process ends within some seconds."""
     end = time.monotonic() + seconds
     while is_alive(pid) and time.monotonic() < end:
@@ -122,13 +123,11 @@ async def test_workers_are_pinned_to_the_cpus_we_may_use_in_turn(pool: Workers) 
     assert pinned == [{allowed[0]}, {allowed[1 % len(allowed)]}]
 
 
-async def test_two_compute_calls_take_the_time_of_one(pool: Workers, tmp_path: Path) -> None:
-    for worker in each(pool):
-        await call(worker, sample.pid)
-    began = time.perf_counter()
-    naps = [call(worker, sample.nap, seconds=0.3, file=str(tmp_path / "effect")) for worker in each(pool)]
-    await asyncio.gather(*naps)
-    assert time.perf_counter() - began < 0.5
+async def test_two_compute_calls_run_beside_each_other(pool: Workers, tmp_path: Path) -> None:
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    first, second = each(pool)
+    met = [call(first, meet, mine=one, other=two), call(second, meet, mine=two, other=one)]
+    assert await asyncio.gather(*met) == [1.0, 1.0]
 
 
 # Which functions can be called
@@ -230,7 +229,7 @@ asyncio.run(main())
 
 def _run(script: Path) -> tuple[int, str, str]:
     ended = subprocess.run(
-        [sys.executable, "-W", "error", script], timeout=20, capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", script], timeout=60, capture_output=True, text=True, check=False
     )
     return ended.returncode, ended.stdout, ended.stderr
 
@@ -277,7 +276,7 @@ async def test_more_arrays_than_can_stay_mapped_are_all_right(
 def _held() -> tuple[int, set[Path]]:
     """How many descriptors are open, and what is in shared memory."""
     gc.collect()
-    return len(list(Path("/proc/self/fd").iterdir())), set(Path("/dev/shm").iterdir())
+    return len(list(Path("/proc/self/fd").iterdir())), shared(at_least=10_000_000)
 
 
 @linux
@@ -462,26 +461,26 @@ async def test_cancelling_kills_what_the_function_started_too(worker: Worker, tm
 
 async def test_after_a_cancellation_the_processor_is_back_at_once(worker: Worker, tmp_path: Path) -> None:
     before = await call(worker, sample.pid)
-    task = asyncio.create_task(call(worker, sample.nap, seconds=30, file=str(tmp_path / "effect")))
-    await asyncio.sleep(0.05)
-    began = time.perf_counter()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert not is_alive(before)
-    assert before not in children()  # not even a zombie
-    assert await call(worker, sample.pid) != before
-    assert time.perf_counter() - began < 1.0  # a tenth of that on an idle machine
+    file = tmp_path / "effect"
+    task = asyncio.create_task(call(worker, write_late, seconds=60, file=str(file)))
+    await asyncio.to_thread(filled, Path(f"{file}.begun"))
+    async with asyncio.timeout(20):
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not is_alive(before)
+        assert before not in children()  # not even a zombie
+        assert await call(worker, sample.pid) != before
 
 
 async def test_a_timeout_counts_the_call_and_not_the_start_of_its_process(tmp_path: Path) -> None:
-    (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(0.2)\ndef quick(): return 1\n")
+    (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(1)\ndef quick(): return 1\n")
     sys.path.insert(0, str(tmp_path))
     worker = Worker()
     try:
         import slow_to_import  # type: ignore[import-not-found]
 
-        assert await call(worker, slow_to_import.quick, timeout=0.15) == 1
+        assert await call(worker, slow_to_import.quick, timeout=0.8) == 1
     finally:
         sys.path.remove(str(tmp_path))
         await worker.close()
@@ -511,12 +510,12 @@ async def test_cancelling_many_times_at_any_moment_never_mixes_up_results(worker
 
 async def test_closing_stops_a_running_call_and_says_so(tmp_path: Path) -> None:
     pool = Workers(1)
-    await call(pool.place((0,)), sample.pid)
-    task = asyncio.create_task(call(pool.place((0,)), sample.nap, seconds=30, file=str(tmp_path / "effect")))
-    await asyncio.sleep(0.3)
+    file = tmp_path / "effect"
+    task = asyncio.create_task(call(pool.place((0,)), write_late, seconds=60, file=str(file)))
+    await asyncio.to_thread(filled, Path(f"{file}.begun"))
     await pool.close()
-    with pytest.raises(CallError, match=r"^nap was stopped: its processor was closed$"):
-        async with asyncio.timeout(3):  # it hears of that at once
+    with pytest.raises(CallError, match=r"^write_late was stopped: its processor was closed$"):
+        async with asyncio.timeout(20):  # it hears of that at once
             await task
 
 
@@ -623,7 +622,8 @@ def test_interrupting_the_program_does_not_reach_its_workers_first(tmp_path: Pat
     script = tmp_path / "script.py"
     nap = """
     try:
-        await pool.place((0,)).execute(declaration_of(sample.nap), {"seconds": 30, "file": os.devnull})
+        asyncio.get_running_loop().call_later(0.1, lambda: print("waits", flush=True))
+        await pool.place((0,)).execute(declaration_of(sample.nap), {"seconds": 60, "file": os.devnull})
     except asyncio.CancelledError:
         print("cancelled", flush=True)
         await pool.close()
@@ -638,9 +638,9 @@ def test_interrupting_the_program_does_not_reach_its_workers_first(tmp_path: Pat
     ) as program:
         assert program.stdout is not None
         numbers = [int(program.stdout.readline()) for _ in range(2)]
-        time.sleep(0.1)
+        assert program.stdout.readline() == "waits\n"
         os.killpg(program.pid, signal.SIGINT)  # what Ctrl-C does
-        output, errors = program.communicate(timeout=10)
+        output, errors = program.communicate(timeout=40)
     assert (output, errors) == ("cancelled\n", "")
     assert all(ends(number) for number in numbers)
 

@@ -67,13 +67,13 @@ async def computes_async(file: str, kinds: list[str]) -> str:
 PLACES = [waits, blocks, computes, computes_async]
 
 
-@function(retries=1, retry_on=[TimeoutError], backoff=0, timeout=0.1)
+@function(retries=1, retry_on=[TimeoutError], backoff=0, timeout=0.4)
 async def late(file: str) -> str:
     await asyncio.sleep(0 if noted(file) > 1 else 5)
     return "in time"
 
 
-@function(kind="compute", retries=1, retry_on=[TimeoutError], backoff=0, timeout=0.2)
+@function(kind="compute", retries=1, retry_on=[TimeoutError], backoff=0, timeout=0.4)
 def late_computing(file: str) -> str:
     time.sleep(0 if noted(file) > 1 else 5)
     return "in time"

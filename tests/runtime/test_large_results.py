@@ -19,6 +19,7 @@ import pytest
 from llmorch import CallError, LimitReached, ModelError, Orchestrator, Released, function
 from llmorch.places.handles import Held
 from llmorch.testing import ScriptedModel
+from tests.places.conftest import shared
 from tests.runtime import large
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ def large_results(result: Result) -> list[bool]:
     return [isinstance(call.result, Released) for call in result.calls]
 
 
-def shared() -> set[Path]:
-    return set(Path("/dev/shm").iterdir())
+def in_shared_memory() -> set[Path]:
+    return shared(at_least=8 * N)
 
 
 # What stays out
@@ -220,7 +221,7 @@ async def test_a_result_is_freed_when_its_last_user_is_done_while_the_run_goes_o
 
 async def test_nothing_is_open_after_a_run_whatever_became_of_its_calls(orchestrator: Orchestrator) -> None:
     await orchestrator.execute(f's1 = made(what="array", n={N})\ns2 = first(x=s1)')
-    before = shared()
+    before = in_shared_memory()
     made = f's1 = made(what="array", n={N})\ns2 = scale(x=s1)\n'
     for use in (
         'die(x=s2, how="SIGSEGV")',
@@ -234,7 +235,7 @@ async def test_nothing_is_open_after_a_run_whatever_became_of_its_calls(orchestr
         assert result.calls["s2"].result[3] == 6.0
         del result
         assert await files_in_the_end() == 0
-    assert shared() <= before
+    assert in_shared_memory() <= before
 
 
 @function
@@ -386,7 +387,7 @@ async def test_nor_what_one_was_given_that_was_stopped_on_a_thread() -> None:
 
 
 def test_nothing_is_left_when_this_process_is_killed(tmp_path: Path) -> None:
-    before = shared()
+    before = in_shared_memory()
     script = tmp_path / "script.py"
     script.write_text(f"""
 import os, signal, sys
@@ -417,7 +418,7 @@ s4 = late(x=[s1, s3])
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     assert (ended.returncode, ended.stdout) == (-9, "1\n")
-    assert shared() <= before
+    assert in_shared_memory() <= before
     assert list(tmp_path.iterdir()) == [script]
 
 

@@ -17,7 +17,7 @@ from llmorch.declare.offered import as_functions, declared_in
 from llmorch.plan import parse
 from llmorch.runtime import retries
 from llmorch.runtime.retries import MAX_PAUSE, MAX_RETRYING, next_pause, pause_after
-from llmorch.testing import ScriptedModel
+from llmorch.testing import ScriptedModel, run_virtually
 from tests.runtime.attempted import KINDS, PLACES, blocks, crashes, late, late_computing, made, waits
 from tests.runtime.executing import execution_on
 
@@ -143,18 +143,17 @@ async def test_an_attempt_does_not_see_what_the_one_before_did_to_its_arguments(
     assert seen == [[1, 2], [1, 2]]
 
 
-@pytest.mark.anyio
-async def test_no_attempt_begins_once_the_time_for_all_is_over(monkeypatch, tmp_path) -> None:
+def test_no_attempt_begins_once_the_time_for_all_is_over(monkeypatch) -> None:
     monkeypatch.setattr(retries, "MAX_RETRYING", 0.3)
     began = []
 
     @function(retries=100, backoff=0.02)
     async def down() -> None:
-        began.append(time.monotonic())
+        began.append(asyncio.get_running_loop().time())
         await asyncio.sleep(0.02)
         raise ConnectionError("down")
 
-    result = await execute([down], "s1 = down()")
+    result = run_virtually(execute([down], "s1 = down()"))
     assert 2 <= len(began) < 20
     assert began[-1] - began[0] < 0.3
     assert result.calls["s1"].error == f"ConnectionError: down (after {len(began)} attempts)"
@@ -202,11 +201,11 @@ async def test_cancelling_a_run_ends_a_pause_at_once(place, tmp_path) -> None:
         task = asyncio.create_task(orchestrator.execute(plan_of(place, file, ["reset"] * 9)))
         await until(lambda: made(file))
         await asyncio.sleep(0.1)
-        began = time.monotonic()
+        began = time.monotonic()  # of a pause of at least 12.5 s
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 12
     assert made(file) == 1
 
 
