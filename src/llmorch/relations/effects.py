@@ -18,7 +18,7 @@ from llmorch.plan import evaluate
 from llmorch.plan.evaluate import as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
@@ -95,7 +95,10 @@ def touches(function: Function, call: FunctionCall, results: Mapping[CallId, Any
             if expression is not None:  # as the function gets it: "3" and 3.0 may be 3 to it
                 value = parameter.accept(evaluate(expression, results or {}))
             values[parameter.name] = _text(value)
-    return Touch(_filled(function.reads, values), _filled(function.writes, values))
+    reads, writes = (
+        tuple(_name(pattern, values) for pattern in said) for said in (function.reads, function.writes)
+    )
+    return Touch(reads, writes)
 
 
 def named_by(function: Function, call: FunctionCall) -> list[CallId]:
@@ -114,10 +117,6 @@ def _text(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else as_text(value)
 
 
-def _filled(patterns: Iterable[str], values: Mapping[str, str]) -> tuple[Name, ...]:
-    return tuple(_name(pattern, values) for pattern in patterns)
-
-
 def _name(pattern: str, values: Mapping[str, str]) -> Name:
     """A pattern's name: up to the first argument that isn't known yet, and all that begins so."""
     below = pattern.endswith("*")
@@ -131,6 +130,5 @@ def _name(pattern: str, values: Mapping[str, str]) -> Name:
     return Name(text + rest, below)
 
 
-def _meet(some: Iterable[Name], others: Iterable[Name]) -> bool:
-    rest = tuple(others)
-    return any(one.meets(other) for one in some for other in rest)
+def _meet(some: Iterable[Name], others: Collection[Name]) -> bool:
+    return any(one.meets(other) for one in some for other in others)

@@ -8,6 +8,7 @@ what exactly another one touches (``narrow``), and that calls without users may 
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llmorch.errors import IllegalEvent
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
     from llmorch.relations.effects import Touch
 
 
+@dataclass(slots=True)
+class _Node:
+    call: FunctionCall
+    kind: Kind
+    rank: int
+    order: int
+    same_as: CallId | None
+    users: list[CallId] = field(default_factory=list)
+    copies: list[CallId] = field(default_factory=list)
+
+
 class RelationGraph:
     """Nodes are calls; ``uses`` are data, ``excludes`` control and ``after`` order relations.
 
@@ -29,102 +41,94 @@ class RelationGraph:
     """
 
     def __init__(self) -> None:
-        self._calls: dict[CallId, FunctionCall] = {}
-        self._kinds: dict[CallId, Kind] = {}
-        self._ranks: dict[CallId, int] = {}
-        self._users: dict[CallId, list[CallId]] = {}
-        self._order: dict[CallId, int] = {}
+        self._nodes: dict[CallId, _Node] = {}
         self._ids: dict[int, CallId] = {}
         self._count = 0
         self._compute: dict[int, list[CallId]] = {}
+        """The compute calls of each rank."""
         self.things = Things()
         """What is touched, and by which calls: these by their places in the plan."""
-        self._same_as: dict[CallId, CallId] = {}
-        self._copies: dict[CallId, list[CallId]] = {}
+        self.repeats = False
+        """Whether any call repeats another."""
 
     def add(
         self, call: FunctionCall, kind: Kind, touch: Touch = NOTHING, *, same_as: CallId | None = None
     ) -> None:
         """Take the next call of the plan, after every call that it uses, and the one that it repeats."""
+        nodes = self._nodes
         needed = call.uses if same_as is None else (*call.uses, same_as)
-        if call.id in self._calls or not self._calls.keys() >= set(needed):
+        if call.id in nodes or not nodes.keys() >= set(needed):
             raise IllegalEvent(f"{call.id} can't be added: it is there already, or what it uses is not")
-        if same_as is not None:
-            self._same_as[call.id] = same_as
-            self._copies.setdefault(same_as, []).append(call.id)
         id_, place, rank = call.id, self._count, 1
         for used in call.uses:
-            rank = max(rank, self._ranks[used] + 1)
-            self._users[used].append(id_)
-        self._order[id_] = place
-        self._ids[place] = id_
-        self._count += 1
-        self._calls[id_] = call
-        self._kinds[id_] = kind
-        self._ranks[id_] = rank
-        self._users[id_] = []
-        if kind == "compute" and same_as is None:
+            rank = max(rank, nodes[used].rank + 1)
+            nodes[used].users.append(id_)
+        if same_as is not None:
+            nodes[same_as].copies.append(id_)
+            self.repeats = True
+        elif kind == "compute":
             self._compute.setdefault(rank, []).append(id_)
+        nodes[id_] = _Node(call, kind, rank, place, same_as)
+        self._ids[place] = id_
         self.things.add(place, touch)
+        self._count += 1
 
     def narrow(self, call: CallId, touch: Touch) -> None:
         """Take note of what a call touches, of what it could have: later calls may come after it no more."""
-        self.things.remove(self._order[call])
-        self.things.add(self._order[call], touch)
+        self.things.remove(self.order(call))
+        self.things.add(self.order(call), touch)
 
     def remove(self, call: CallId) -> None:
         """Forget a call that has ended: nothing uses it, and nothing waits for it any more."""
-        if self._users[call] or self._copies.get(call):
+        node = self._nodes[call]
+        if node.users or node.copies:
             raise IllegalEvent(f"{call} can't be removed: other calls use its result")
-        for used in self._calls[call].uses:
-            self._users[used].remove(call)
-        original = self._same_as.pop(call, None)
-        if original is not None:
-            self._copies[original].remove(call)
-        if self._kinds.pop(call) == "compute" and original is None:
-            self._compute[self._ranks[call]].remove(call)
-        place = self._order.pop(call)
-        self.things.remove(place)
-        del self._calls[call], self._ids[place], self._ranks[call], self._users[call]
+        for used in node.call.uses:
+            self._nodes[used].users.remove(call)
+        if node.same_as is not None:
+            self._nodes[node.same_as].copies.remove(call)
+        elif node.kind == "compute":
+            self._compute[node.rank].remove(call)
+        self.things.remove(node.order)
+        del self._nodes[call], self._ids[node.order]
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return len(self._nodes)
 
     def __iter__(self) -> Iterator[CallId]:
-        return iter(self._calls)
+        return iter(self._nodes)
 
     def __contains__(self, call: object) -> bool:
-        return call in self._calls
+        return call in self._nodes
 
     def call(self, call: CallId) -> FunctionCall:
         """The call with this id."""
-        return self._calls[call]
+        return self._nodes[call].call
 
     def kind(self, call: CallId) -> Kind:
         """``inout`` or ``compute``."""
-        return self._kinds[call]
+        return self._nodes[call].kind
 
     def order(self, call: CallId) -> int:
         """The call's place in the plan, from 0."""
-        return self._order[call]
+        return self._nodes[call].order
 
     def rank(self, call: CallId) -> int:
         """1 for a call that uses nothing, else one more than the highest rank it uses."""
-        return self._ranks[call]
+        return self._nodes[call].rank
 
     def uses(self, call: CallId) -> tuple[CallId, ...]:
         """The calls whose results this call needs."""
-        return self._calls[call].uses
+        return self._nodes[call].call.uses
 
     def users(self, call: CallId) -> tuple[CallId, ...]:
         """The calls that need this call's result, in the plan's order."""
-        return tuple(self._users[call])
+        return tuple(self._nodes[call].users)
 
     def exclusive(self, call: CallId) -> Sequence[CallId]:
         """This call and those that it ``excludes``, in the plan's order: one list, which is theirs too."""
-        if self._kinds[call] != "compute" or call in self._same_as:
-            return ()
-        return self._compute[self._ranks[call]]
+        node = self._nodes[call]
+        return self._compute[node.rank] if node.kind == "compute" and node.same_as is None else ()
 
     def excludes(self, call: CallId) -> tuple[CallId, ...]:
         """The calls that can't share a processor with this one at the time it is ready.
@@ -137,22 +141,22 @@ class RelationGraph:
 
     def touch(self, call: CallId) -> Touch:
         """What a call touches, as far as it is known."""
-        return self.things.touches[self._order[call]]
+        return self.things.touches[self.order(call)]
 
     def after(self, call: CallId) -> tuple[CallId, ...]:
         """The order relation: all earlier calls that this one must not overtake, in the plan's order."""
-        return self._at(self.things.earlier(self._order[call], self.touch(call)))
+        return self._at(self.things.earlier(self.order(call), self.touch(call)))
 
     def follows(self, call: CallId) -> tuple[CallId, ...]:
         """Of the calls that this one comes ``after``, the last to write each thing; for a writer the readers since.
 
         All others come before one of these.
         """
-        return self._at(self.things.direct(self._order[call], self.touch(call)))
+        return self._at(self.things.direct(self.order(call), self.touch(call)))
 
     def spoilers(self, call: CallId) -> tuple[CallId, ...]:
         """The earlier calls without which this one would find something else."""
-        return self._at(self.things.spoilers(self._order[call], self.touch(call)))
+        return self._at(self.things.spoilers(self.order(call), self.touch(call)))
 
     def at(self, place: int) -> CallId:
         """The call with this ``order``."""
@@ -161,23 +165,18 @@ class RelationGraph:
     def _at(self, places: Iterable[int]) -> tuple[CallId, ...]:
         return tuple(self._ids[place] for place in places)
 
-    @property
-    def repeats(self) -> bool:
-        """Whether any call repeats another."""
-        return bool(self._same_as)
-
     def same_as(self, call: CallId) -> CallId | None:
         """The earlier call that this one repeats, which repeats none itself."""
-        return self._same_as.get(call)
+        return self._nodes[call].same_as
 
     def copies(self, call: CallId) -> tuple[CallId, ...]:
         """The later calls that repeat this one, in the plan's order."""
-        return tuple(self._copies.get(call, ()))
+        return tuple(self._nodes[call].copies)
 
     def alike(self, call: CallId) -> tuple[CallId, ...]:
         """This call and all that are the same, in the plan's order."""
-        original = self._same_as.get(call, call)
-        return (original, *self._copies.get(original, ()))
+        original = self._nodes[call].same_as or call
+        return (original, *self._nodes[original].copies)
 
     def descendants(
         self, call: CallId, *, copies: bool = False, among: Container[CallId] | None = None
@@ -194,14 +193,14 @@ class RelationGraph:
         """Of each list of calls that may be spoilt, the place from which on all have been looked at."""
         while stack:
             at = stack.pop()
-            same = self._copies.get(at, ()) if copies else ()
+            same = self._nodes[at].copies if copies else ()
             spoilt: list[CallId] = []
             for places in self.things.spoilt(self.touch(at)):
-                since = bisect_right(places, self._order[at])
+                since = bisect_right(places, self.order(at))
                 spoilt += self._at(places[since : seen.get(id(places))])
                 seen[id(places)] = min(since, seen.get(id(places), since))
-            for user in (*self._users[at], *same, *spoilt):
+            for user in (*self._nodes[at].users, *same, *spoilt):
                 if user not in found and (among is None or user in among):
                     found.add(user)
                     stack.append(user)
-        return sorted(found, key=self._order.__getitem__)
+        return sorted(found, key=self.order)

@@ -26,15 +26,6 @@ class Group:
     readers: list[int] = field(default_factory=list)
     writers: list[int] = field(default_factory=list)
 
-    def since(self, at: int, start: int, *, writes: bool) -> Iterable[int]:
-        """From ``start`` on, the last writer before ``at``; for one that writes, also the readers since."""
-        writer = _last(self.writers, at)
-        if writer > start:
-            yield writer
-            start = writer
-        if writes:
-            yield from self.readers[bisect_right(self.readers, start) : bisect_left(self.readers, at)]
-
 
 class Things:
     """Calls, by their places in the plan, and what each touches.
@@ -176,7 +167,11 @@ class Things:
             start = max(barrier, *covering, -1)
             found.add(start)
             for group in self._met([name]):
-                found.update(group.since(at, start, writes=writes))
+                writer = max(start, _last(group.writers, at))
+                found.add(writer)
+                if writes:
+                    readers = group.readers
+                    found.update(readers[bisect_right(readers, writer) : bisect_left(readers, at)])
         return sorted(found - {-1})
 
     def spoilt(self, touch: Touch) -> Iterator[list[int]]:

@@ -48,13 +48,8 @@ class ReadingAhead:
     ) -> None:
         self.planning = False
         """Whether the model works on the plan."""
-        self._read = read
-        self._core = core
-        self._functions = functions
-        self._store = store
-        self._running = running
-        self._finished = finished
-        self._group = group
+        self._read, self._core, self._functions, self._store = read, core, functions, store
+        self._running, self._finished, self._group = running, finished, group
         self._task: asyncio.Task[None] | None = None
         self._known = ""
         """The beginning of a prompt that the model has read."""
@@ -66,10 +61,8 @@ class ReadingAhead:
         for attempt in self._running.values():
             if attempt.made.processors or self._functions[attempt.call.function].asks_model:
                 return
-        states = self._core.states.values()
-        call = next(
-            (item.call for item in states if item.status == "planned" and item.call.function == SELF), None
-        )
+        planned = (state.call for state in self._core.states.values() if state.status == "planned")
+        call = next((call for call in planned if call.function == SELF), None)
         if call is None:
             return
         known = beginning(next(iter(call.args.values())), self._store.results, self._store.texts)

@@ -103,9 +103,6 @@ def taken(execution: Execution, names: Mapping[str, str]) -> dict[str, list[Samp
         if len(samples) < SAMPLES:
             seconds = state.completed - state.dispatched
             spent = execution.store.asked.get(state.key)
-            samples.append(
-                Sample(seconds)
-                if spent is None
-                else Sample(seconds, spent.requests, spent.input_tokens, spent.output_tokens)
-            )
+            asked = () if spent is None else (spent.requests, spent.input_tokens, spent.output_tokens)
+            samples.append(Sample(seconds, *asked))
     return {name: samples[::-1] for name, samples in found.items()}

@@ -67,8 +67,6 @@ def parse_examples(text: str, *, name: str = "examples") -> tuple[Example, ...]:
 
 @dataclass
 class _Lines:
-    """The lines of one example."""
-
     name: str
     query: list[str]
     plan: list[str] = field(default_factory=list)

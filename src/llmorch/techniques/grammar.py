@@ -100,21 +100,17 @@ def beginning_with(grammar: str, id_: str) -> str:
 
 def step_grammar(functions: Mapping[str, Function]) -> str:
     """A thought, then one call or the answer; arguments are literals."""
-    rules = [
-        f'root ::= "Thought: " {LINE} "\\n" (action | answer)',
-        'action ::= "Action: " call',
-        f'answer ::= "Answer: " {TEXT}',
-    ]
-    return "\n".join([*rules, *Rules(references=False).calls(functions)])
+    root = f'root ::= "Thought: " {LINE} "\\n" (action | answer)\naction ::= "Action: " call'
+    return _in_a_turn(root, functions)
 
 
 def batch_grammar(functions: Mapping[str, Function]) -> str:
     """Calls, one a line, or the answer; arguments are literals."""
-    rules = [
-        f'root ::= call ("\\n" call){{0,{MAX_CALLS - 1}}} "\\n"? | answer',
-        f'answer ::= "Answer: " {TEXT}',
-    ]
-    return "\n".join([*rules, *Rules(references=False).calls(functions)])
+    return _in_a_turn(f'root ::= call ("\\n" call){{0,{MAX_CALLS - 1}}} "\\n"? | answer', functions)
+
+
+def _in_a_turn(root: str, functions: Mapping[str, Function]) -> str:
+    return "\n".join([root, f'answer ::= "Answer: " {TEXT}', *Rules(references=False).calls(functions)])
 
 
 def join_grammar(*, last: bool) -> str:
@@ -207,8 +203,6 @@ class Rules:
 
     def _object(self, schema: Mapping[str, Any], definitions: Mapping[str, Any], depth: int) -> str:
         properties = schema.get("properties", {})
-        if not properties:
-            return f"dict{self._or_ref}"
         required = [name for name in properties if name in schema.get("required", ())]
         optional = [name for name in properties if name not in required]
         if not required:
@@ -224,7 +218,10 @@ class Rules:
 
 def literal(value: object) -> str:
     """A GBNF terminal for a Python literal as a plan has it."""
-    text = literal_text(value)
+    return _terminal(literal_text(value))
+
+
+def _terminal(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -354,8 +351,3 @@ def _digits_but(numbers: Sequence[str], *, first: bool) -> str:
 def _in_class(character: str) -> str:
     # As numbers: what may be escaped in a class differs from parser to parser.
     return f"\\x{ord(character):02X}" if character in '\\]^-"' else character
-
-
-def _terminal(unit: str) -> str:
-    escaped = unit.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

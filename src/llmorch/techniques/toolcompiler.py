@@ -37,12 +37,10 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PARTICLES = frozenset(("on", "off", "up", "down", "in", "out"))
 _MARKERS = frozenset(("action", "answer", "finish", "join", "observation", "replan", "self", "thought"))
 """Words that mean something in a turn, so that a call of such a name may be read as something else."""
-_EMPTY = frozenset(
-    (
-        *("a", "an", "and", "any", "are", "as", "at", "be", "by", "for", "from", "given", "into", "is", "it"),
-        *("its", "of", "one", "or", "that", "the", "this", "to", "with"),
-    )
-)
+_EMPTY = frozenset((
+    "a", "an", "and", "any", "are", "as", "at", "be", "by", "for", "from", "given", "into", "is", "it", "its", "of",
+    "one", "or", "that", "the", "this", "to", "with",
+))  # fmt: skip
 
 
 def toolcompiler(task: Task) -> Conversation[Answer]:
@@ -102,28 +100,19 @@ def fuse(functions: Mapping[str, Function]) -> Fusion:
 
 def similar(one: Function, other: Function) -> bool:
     """Whether two functions do alike things with alike arguments."""
-    if one.kind != other.kind or one.returns != other.returns:
-        return False
-    return _take_alike(one, other) and _do_alike(one, other)
-
-
-def _take_alike(one: Function, other: Function) -> bool:
-    """The same types, and half of the names or more."""
-    if _types(one) != _types(other):
+    if one.kind != other.kind or one.returns != other.returns or _types(one) != _types(other):
         return False
     names, others = set(one.required), set(other.required)
     # A single argument of one type is alike whatever its name: query, term, title.
-    return len(names) <= 1 or 2 * len(names & others) >= len(names | others) / 2
+    if len(names) > 1 and 2 * len(names & others) < len(names | others) / 2:
+        return False
+    (verb, things), (other_verb, other_things) = _words(one), _words(other)
+    least = SIMILAR * max(1, min(len(things), len(other_things)))
+    return verb == other_verb and len(things & other_things) >= least
 
 
 def _types(function: Function) -> list[str]:
     return sorted(str(item.annotation) for item in function.parameters if item.required)
-
-
-def _do_alike(one: Function, other: Function) -> bool:
-    """The same verb, and half of what it is done to."""
-    (verb, things), (other_verb, others) = _words(one), _words(other)
-    return verb == other_verb and len(things & others) >= SIMILAR * max(1, min(len(things), len(others)))
 
 
 def _words(function: Function) -> tuple[tuple[str, ...], set[str]]:

@@ -153,7 +153,10 @@ def translate(task: Task, attempt: int = 0, *, short: bool = False) -> ModelRequ
     a temperature nor a seed, the second one also has the examples in another order. A
     ``short`` plan leaves out ids and the name of each first argument.
     """
-    rules = _short_rules(task.examples) if short else _RULES
+    rules = _RULES
+    if short:
+        uses = any(call.uses for example in task.examples for call in parse(example.plan))
+        rules = _SHORT_RULES if uses else _FLAT_RULES
     grammar = plan_grammar(task.functions, short=short) if task.constrains else None
 
     def plan(example: Example) -> str:
@@ -168,17 +171,13 @@ def can_be_short(task: Task) -> bool:
     Such plans are a third shorter without ids, and sooner there. In any others ids stay: a
     small model that must name one of several results by the place of its call miscounts.
     """
-    return bool(task.examples) and all(_gathers(parse(example.plan)) for example in task.examples)
 
+    def gathers(plan: Plan) -> bool:
+        *before, last = plan.calls
+        ids = {call.id for call in before}
+        return not any(call.uses for call in before) and set(last.uses) in (set(), ids)
 
-def _gathers(plan: Plan) -> bool:
-    *before, last = plan.calls
-    return not any(call.uses for call in before) and set(last.uses) in (set(), {call.id for call in before})
-
-
-def _short_rules(examples: Iterable[Example]) -> str:
-    flat = not any(call.uses for example in examples for call in parse(example.plan))
-    return _FLAT_RULES if flat else _SHORT_RULES
+    return bool(task.examples) and all(gathers(parse(example.plan)) for example in task.examples)
 
 
 def _shortened(example: Example, functions: Mapping[str, Function]) -> str:

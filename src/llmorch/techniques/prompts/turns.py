@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llmorch.errors import PlanError
 from llmorch.plan import parse, render_without_id
 from llmorch.requests import Message, ModelRequest, Tool
-from llmorch.techniques.examples import Example, Trajectory, Turn
+from llmorch.techniques.examples import parse_examples
 from llmorch.techniques.grammar import batch_grammar, step_grammar
 from llmorch.techniques.prompts.plan import listed, signatures
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from llmorch.declare.functions import Function
     from llmorch.techniques.conversation import Task
+    from llmorch.techniques.examples import Example, Trajectory
 
 MAX_TOKENS = 512
 MAX_SIMILAR = 4
@@ -53,47 +53,34 @@ _TOOL_RULES = """\
 Answer the query with the tools you have. Call all tools that can be called now in one turn: they run together. \
 As soon as their results are enough, write the answer, exact and brief."""
 
-_EXAMPLES = (
-    (
-        "search(query: str) -> str",
-        Example(
-            "Which is older, the Eiffel Tower or the Statue of Liberty?",
-            's1 = search(query="Eiffel Tower")\ns2 = search(query="Statue of Liberty")',
-            Trajectory(
-                (
-                    Turn(
-                        "I need the age of the Eiffel Tower.",
-                        'search(query="Eiffel Tower")',
-                        "The Eiffel Tower is an iron tower in Paris, built from 1887 to 1889.",
-                    ),
-                    Turn(
-                        "Next I need the age of the Statue of Liberty.",
-                        'search(query="Statue of Liberty")',
-                        "The Statue of Liberty in New York was dedicated on October 28, 1886.",
-                    ),
-                ),
-                "1886 comes before 1889.",
-                "the Statue of Liberty",
-            ),
-        ),
-    ),
-    (
-        "read(file: str) -> str, count(text: str) -> int",
-        Example(
-            "How many words has a.txt?",
-            's1 = read(file="a.txt")\ns2 = count(text=s1)',
-            Trajectory(
-                (
-                    Turn("I need the text of a.txt.", 'read(file="a.txt")', "the cat sat"),
-                    Turn("Now I count its words.", 'count(text="the cat sat")', "3"),
-                ),
-                "The count is known.",
-                "3",
-            ),
-        ),
-    ),
-)
-"""Examples for queries that bring none of their own, and the functions that they were asked with."""
+_CALLED = ("search(query: str) -> str", "read(file: str) -> str, count(text: str) -> int")
+"""What each of these examples calls."""
+_EXAMPLES = parse_examples("""\
+# query: Which is older, the Eiffel Tower or the Statue of Liberty?
+s1 = search(query="Eiffel Tower")
+s2 = search(query="Statue of Liberty")
+# Thought: I need the age of the Eiffel Tower.
+# Action: search(query="Eiffel Tower")
+# Observation: The Eiffel Tower is an iron tower in Paris, built from 1887 to 1889.
+# Thought: Next I need the age of the Statue of Liberty.
+# Action: search(query="Statue of Liberty")
+# Observation: The Statue of Liberty in New York was dedicated on October 28, 1886.
+# Thought: 1886 comes before 1889.
+# Answer: the Statue of Liberty
+
+# query: How many words has a.txt?
+s1 = read(file="a.txt")
+s2 = count(text=s1)
+# Thought: I need the text of a.txt.
+# Action: read(file="a.txt")
+# Observation: the cat sat
+# Thought: Now I count its words.
+# Action: count(text="the cat sat")
+# Observation: 3
+# Thought: The count is known.
+# Answer: 3
+""")
+"""For queries that bring none of their own."""
 
 
 def step(task: Task, said: Sequence[Message]) -> ModelRequest:
@@ -146,7 +133,7 @@ def _opening(
     offered = signatures(functions)
     told = [(offered, one) for one in task.examples if _can_be_shown(one, functions)][:MAX_TRAJECTORIES]
     if not told:
-        told = [*_EXAMPLES]
+        told = [*zip(_CALLED, _EXAMPLES, strict=True)]
         similar = [calls for one in task.examples[:MAX_SIMILAR] if (calls := _similar(one, functions))]
         if similar:
             text += f"\n\nSimilar queries, and calls that they began with:\n\n{chr(10).join(similar)}"
@@ -178,8 +165,8 @@ def _in_batches(example: Example, trajectory: Trajectory) -> list[Message]:
     """The calls that need no other's result in one turn, and each of the others in its own."""
     first = _first_calls(example)
     together = [turn for turn in trajectory.turns if turn.action in first]
-    alone = [[turn] for turn in trajectory.turns if turn.action not in first]
-    batches = [together, *alone] if together else alone
+    batches = [together] if together else []
+    batches += [[turn] for turn in trajectory.turns if turn.action not in first]
     messages = []
     for turns in batches:
         messages += [
@@ -206,14 +193,9 @@ def _with_values(functions: Mapping[str, Function]) -> dict[str, Function]:
 def _similar(example: Example, functions: Mapping[str, Function]) -> str:
     """A query and those of its calls that can be made and need no other's result."""
     first = [text for text in _first_calls(example) if text.partition("(")[0] in functions]
-    calls = "\n".join(first)
-    return f"Query: {example.query}\n{calls}\n" if first else ""
+    return "\n".join([f"Query: {example.query}", *first, ""]) if first else ""
 
 
 def _first_calls(example: Example) -> list[str]:
     """The calls of a plan that need no other's result, as text without ids."""
-    try:
-        plan = parse(example.plan)
-    except PlanError:  # examples were parsed when they were read
-        return []
-    return [render_without_id(call) for call in plan if not call.uses]
+    return [render_without_id(call) for call in parse(example.plan) if not call.uses]
