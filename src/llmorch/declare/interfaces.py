@@ -1,7 +1,6 @@
 """What a callable says of itself, in its signature and its docstring, as a plan and a model need it.
 
-Decides which parameters a plan can pass, and what type a call's result has. This module must
-not know what a function is once it is declared.
+Decides which parameters a plan can pass, and what type a call's result has.
 """
 
 from __future__ import annotations

@@ -265,8 +265,10 @@ def _spaces(at: Any, owner: Any) -> Iterator[tuple[dict[str, Any], Mapping[str, 
         yield function.__globals__, ChainMap(_cells(function), *inside)
     for module in modules:
         yield module, {}
-    # Last what else is there: the class that a method is in, and whoever is calling.
-    yield modules[0], ChainMap(_class_names(at, owner), *(frame.f_locals for frame in frames))
+    # Last what else is there: the class that a method stands in, its object's, and whoever is calling.
+    around, owner = class_around(code_of(at)), owner if isinstance(owner, type) else type(owner)
+    classes = [*([around] if isinstance(around, type) else []), *owner.__mro__[:-1]]
+    yield modules[0], ChainMap(*(dict(vars(one)) for one in classes), *(frame.f_locals for frame in frames))
 
 
 def _functions(at: Any) -> Iterator[FunctionType]:
@@ -290,16 +292,6 @@ def _cells(function: FunctionType) -> dict[str, Any]:
         with suppress(ValueError):  # it is not set yet
             found[name] = cell.cell_contents
     return found
-
-
-def _class_names(at: Any, owner: Any) -> dict[str, Any]:
-    """The names in the class body that a method stands in."""
-    found = class_around(code_of(at))
-    owner = owner if isinstance(owner, type) else type(owner)
-    names: dict[str, Any] = {}
-    for one in reversed(owner.__mro__[:-1]):
-        names |= vars(one)
-    return names | (dict(vars(found)) if isinstance(found, type) else {})
 
 
 def _frames() -> Iterator[FrameType]:
