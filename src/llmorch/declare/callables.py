@@ -2,7 +2,7 @@
 
 A callable is taken apart as Python calls it: a partial holds some of the arguments, a method
 its object. What it *wraps* is something else, and says nothing of how it is called: a plain
-wrapper of an async function is a plain function. This module must not know what a plan passes.
+wrapper of an async function is a plain function.
 """
 
 from __future__ import annotations

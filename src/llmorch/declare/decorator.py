@@ -1,7 +1,6 @@
 """The decorators ``@function`` and ``@search.batch``: what they take, and where they leave what was said.
 
-A batch form is one call in the place of several of a function. This module must not know what a
-declaration is good for, nor which calls go together.
+A batch form is one call in the place of several of a function.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What of a parameter's default a model may be told: a value that a plan can write.
 
 Everything else is not shown: objects, what is made for each call, secrets, endless things.
-This module must not know how a default is shown.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What a function is: its name, kind, parameters and schema, and how one is declared.
 
-Decides what may be said of a function together. This module must not know how a function is
-called or where.
+Decides what may be said of a function together; what a single option takes, ``options`` says.
 """
 
 from __future__ import annotations

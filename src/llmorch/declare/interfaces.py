@@ -1,7 +1,6 @@
 """What a callable says of itself, in its signature and its docstring, as a plan and a model need it.
 
-Decides which parameters a plan can pass, and what type a call's result has. This module must
-not know what a function is once it is declared.
+Decides which parameters a plan can pass, and what type a call's result has.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from llmorch.declare import role
 from llmorch.declare.callables import docstring, is_async, is_generator, is_pythons, unfit
 from llmorch.declare.defaults import MADE, is_a
 from llmorch.declare.parameters import Parameter
-from llmorch.declare.signatures import UnknownType, Unreadable, parameters_of, returned_by, with_field
+from llmorch.declare.signatures import parameters_of, returned_by, with_field
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
@@ -47,8 +46,6 @@ def interface_of(call: Callable[..., Any], name: str, *, asks_model: bool = Fals
     described = {parameter.arg_name: parameter.description or "" for parameter in doc.params}
     try:
         parameters = tuple(_parameter(item, described) for item in _named(parameters_of(call)))
-    except Unreadable as error:
-        raise FunctionError(f"{name}: {error}; offer a function written with def that calls it") from None
     except FunctionError as error:
         raise FunctionError(f"{name}: {error}") from None
     return {
@@ -81,7 +78,7 @@ def _parameter(item: inspect.Parameter, described: dict[str, str]) -> Parameter:
     if item.annotation is not item.empty:
         try:
             annotation = item.annotation.resolved()
-        except UnknownType as error:
+        except FunctionError as error:
             raise FunctionError(f"parameter {item.name}: its type: {error}") from None
     description = _description_in(annotation)
     annotation, info = _without_default(annotation)
@@ -131,7 +128,7 @@ def _returned(call: Callable[..., Any], *, asks_model: bool) -> Any:
     said = returned_by(call)
     try:
         annotation = Any if said is None else said.resolved()
-    except UnknownType:  # nothing is checked by it
+    except FunctionError:  # nothing is checked by it
         return Any
     args = typing.get_args(annotation)
     kind = typing.get_origin(annotation) or annotation

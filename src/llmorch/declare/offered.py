@@ -1,8 +1,7 @@
 """What is offered to plans: functions by name, from whatever a person hands over.
 
 Decides what an object stands for: itself, the methods of an object whose class is ``@stateful``, a
-plain callable, or the model; and how an object is named among the things that calls touch. It must
-not know how a declaration is read.
+plain callable, or the model; and how an object is named among the things that calls touch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What one parameter of a function is: its type, its schema, and the values it takes.
-
-This module must not know where a parameter was read from, nor of the function it belongs to.
-"""
+"""What one parameter of a function is: its type, its schema, and the values it takes."""
 
 from __future__ import annotations
 

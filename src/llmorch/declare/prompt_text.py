@@ -1,7 +1,7 @@
 """What a model reads of a function in a prompt: its signature, and all of it on one line.
 
 Decides how much: ``MOST`` characters, unless the function's docstring is longer. No default is
-an object's address, nor a secret. This module must not know how a function is declared.
+an object's address, nor a secret.
 """
 
 from __future__ import annotations
@@ -54,10 +54,11 @@ def prompt_text(
     signature = ""
     for detail in DETAILS:
         words = SchemaText(definitions, detail)
-        shown = [
-            f"{item.name}: {_type(item, detail) or words.type(properties[item.name])}{_default(item, detail)}"
-            for item in parameters
-        ]
+        shown = []
+        for item in parameters:
+            plain = type_name(item.annotation, detail) if item.is_well_known else ""
+            kind = item.text or plain or words.type(properties[item.name])
+            shown.append(f"{item.name}: {kind}{_default(item, detail)}")
         result = "" if returns is Any else f" -> {returned_text(returns, detail)}"
         signature = f"{name}({', '.join(shown)}){result}"
         line = f"- {signature}: {description}{_descriptions(parameters, detail)}{returned}"
@@ -80,11 +81,6 @@ def _descriptions(parameters: Sequence[Parameter], detail: Detail) -> str:
         if item.description and (whole or detail.description)
     ]
     return f" ({'; '.join(said)})" if said else ""
-
-
-def _type(parameter: Parameter, detail: Detail) -> str:
-    """The type in words, where its schema isn't needed for that."""
-    return parameter.text or (type_name(parameter.annotation, detail) if parameter.is_well_known else "")
 
 
 def _schema(parameter: Parameter) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What calls take of what there is, as people write it: amounts, rates, and what a machine has.
 
-Whatever can't be read is refused with a ``ValueError`` that says what to write instead. This
-module must not know who gets what, or when.
+Whatever can't be read is refused with a ``ValueError`` that says what to write instead.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What must not be told to a model: texts that look like a secret, and values under a secret's name.
-
-Decides by the look of a name and of a text. It must not know where they come from.
-"""
+"""What must not be told to a model: texts that look like a secret, and values under a secret's name."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from llmorch.declare.callables import attribute, bound_late, class_around, code_of, innermost, name_of
 from llmorch.declare.defaults import MADE, is_by_name, path_of
 from llmorch.declare.text import one_line
+from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,16 +30,9 @@ if TYPE_CHECKING:
 _VARIABLE = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _DEPTH = 50
+_INSTEAD = "; offer a function written with def that calls it"
 _WRITTEN_OUT = (list, dict, tuple, set, frozenset, int, float, complex, bytes)
 """Classes whose values are no types, whatever is annotated with them."""
-
-
-class Unreadable(Exception):
-    """A callable of which nobody can say what it takes; its message is one line."""
-
-
-class UnknownType(Exception):
-    """An annotation that is no type, or of which a name isn't known here; its message is one line."""
 
 
 class Annotation(NamedTuple):
@@ -49,7 +43,7 @@ class Annotation(NamedTuple):
     owner: Any = None
 
     def resolved(self) -> Any:
-        """The type. Raises ``UnknownType``."""
+        """The type. Raises ``FunctionError`` for what is no type, or where a name isn't known here."""
         if type(self.written) is type:  # as most are
             return self.written
         found = self.written
@@ -60,17 +54,17 @@ class Annotation(NamedTuple):
         if isinstance(found, _WRITTEN_OUT):
             kind = type(found).__name__
             hint = f"; write {kind}[...]" if kind in ("list", "dict", "tuple", "set") else ""
-            raise UnknownType(f"{one_line(repr(found))} is no type{hint}")
+            raise FunctionError(f"{one_line(repr(found))} is no type{hint}")
         return found
 
 
 def parameters_of(call: Any, depth: int = 0) -> list[Parameter]:
     """What can be passed, in order; each annotation is an ``Annotation`` or ``Parameter.empty``.
 
-    ``depth`` is how many callables lie around it. Raises ``Unreadable``.
+    ``depth`` is how many callables lie around it. Raises ``FunctionError``.
     """
     if depth > _DEPTH:
-        raise Unreadable("it wraps itself")
+        raise FunctionError(f"it wraps itself{_INSTEAD}")
     depth += 1
     if isinstance(call, partial):
         return _unbound(parameters_of(call.func, depth), call.args, call.keywords, call)
@@ -97,7 +91,7 @@ def parameters_of(call: Any, depth: int = 0) -> list[Parameter]:
         return _own(call)
     try:
         own = _own(call)
-    except Unreadable:
+    except FunctionError:
         return parameters_of(wrapped, depth)
     return _wrapper(own, parameters_of(wrapped, depth))
 
@@ -130,7 +124,7 @@ def _own(call: Any) -> list[Parameter]:
     try:
         signature = inspect.signature(call, follow_wrapped=False)
     except Exception as error:  # of something in C, or with a __signature__ that is none
-        raise Unreadable(f"its signature can't be read: {one_line(error)}") from None
+        raise FunctionError(f"its signature can't be read: {one_line(error)}{_INSTEAD}") from None
     return [
         item if item.annotation is item.empty else item.replace(annotation=Annotation(item.annotation, call))
         for item in signature.parameters.values()
@@ -176,7 +170,7 @@ def _unbound(
     more = len(by_place) < len(args) and Parameter.VAR_POSITIONAL not in kinds
     unknown = keywords.keys() - {item.name for item in parameters}
     if more or (unknown and Parameter.VAR_KEYWORD not in kinds):
-        raise Unreadable(f"the arguments that are bound don't fit {name_of(call)}")
+        raise FunctionError(f"the arguments that are bound don't fit {name_of(call)}{_INSTEAD}")
     bound = {*by_place, *keywords}
     return [item for item in parameters if item.kind in _VARIABLE or item.name not in bound]
 
@@ -209,7 +203,7 @@ def _field(name: str, info: Any, model: Any) -> Parameter | None:
     except ValueError:
         if default is not Parameter.empty:
             return None
-        raise Unreadable(f"its field {name} is passed as {key!r}, which is no name") from None
+        raise FunctionError(f"its field {name} is passed as {key!r}, which is no name{_INSTEAD}") from None
 
 
 def with_field(annotation: Any, info: Any, more: Sequence[Any] = ()) -> Any:
@@ -235,13 +229,13 @@ def _resolved(written: Any, spaces: Iterator[tuple[dict[str, Any], Mapping[str, 
         except NameError as error:
             missing = missing or error
         except SyntaxError:
-            raise UnknownType(f"{written!r} is no type but text") from None
+            raise FunctionError(f"{written!r} is no type but text") from None
         except RecursionError:
-            raise UnknownType("it is nested too deeply") from None
+            raise FunctionError("it is nested too deeply") from None
         except Exception as error:  # text in an annotation is code: its names may raise anything
-            raise UnknownType(f"{one_line(written)}: {type(error).__name__}: {one_line(error)}") from None
+            raise FunctionError(f"{one_line(written)}: {type(error).__name__}: {one_line(error)}") from None
     name = getattr(missing, "name", None) or one_line(written)
-    raise UnknownType(
+    raise FunctionError(
         f"{name} isn't known where the function is offered; import it, or decorate it where it is"
     )
 
@@ -265,8 +259,10 @@ def _spaces(at: Any, owner: Any) -> Iterator[tuple[dict[str, Any], Mapping[str, 
         yield function.__globals__, ChainMap(_cells(function), *inside)
     for module in modules:
         yield module, {}
-    # Last what else is there: the class that a method is in, and whoever is calling.
-    yield modules[0], ChainMap(_class_names(at, owner), *(frame.f_locals for frame in frames))
+    # Last what else is there: the class that a method stands in, its object's, and whoever is calling.
+    around, owner = class_around(code_of(at)), owner if isinstance(owner, type) else type(owner)
+    classes = [*([around] if isinstance(around, type) else []), *owner.__mro__[:-1]]
+    yield modules[0], ChainMap(*(dict(vars(one)) for one in classes), *(frame.f_locals for frame in frames))
 
 
 def _functions(at: Any) -> Iterator[FunctionType]:
@@ -290,16 +286,6 @@ def _cells(function: FunctionType) -> dict[str, Any]:
         with suppress(ValueError):  # it is not set yet
             found[name] = cell.cell_contents
     return found
-
-
-def _class_names(at: Any, owner: Any) -> dict[str, Any]:
-    """The names in the class body that a method stands in."""
-    found = class_around(code_of(at))
-    owner = owner if isinstance(owner, type) else type(owner)
-    names: dict[str, Any] = {}
-    for one in reversed(owner.__mro__[:-1]):
-        names |= vars(one)
-    return names | (dict(vars(found)) if isinstance(found, type) else {})
 
 
 def _frames() -> Iterator[FrameType]:

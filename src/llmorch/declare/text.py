@@ -1,7 +1,4 @@
-"""Texts of one line: what an error says of somebody's value, and a text that is cut where it is too long.
-
-This module must not know what the texts are about.
-"""
+"""Texts of one line: what an error says of somebody's value, and a text that is cut where it is too long."""
 
 from __future__ import annotations
 
