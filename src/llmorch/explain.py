@@ -24,39 +24,38 @@ _EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
-class Cause:
-    """What a processor waited for during a part of a stretch, in seconds from the start of execution.
+class Span:
+    """A time, in seconds from the start of execution."""
+
+    began: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return self.ended - self.began
+
+
+@dataclass(frozen=True)
+class Cause(Span):
+    """What a processor waited for during a part of a stretch.
 
     ``call`` is the call that came next and ``on`` the one that had to end first, or ended
     last; ``what`` is the limit or the resource that it had.
     """
 
-    began: float
-    ended: float
     reason: Reason
     call: str | None = None
     on: str | None = None
     what: str | None = None
 
-    @property
-    def seconds(self) -> float:
-        """How long that was."""
-        return self.ended - self.began
-
 
 @dataclass(frozen=True)
-class Stretch:
+class Stretch(Span):
     """A time in which a processor had no call; its causes follow one another without a gap."""
 
     processor: int
-    began: float
-    ended: float
     causes: tuple[Cause, ...]
-
-    @property
-    def seconds(self) -> float:
-        """How long it was idle."""
-        return self.ended - self.began
 
 
 @dataclass(frozen=True)
@@ -176,7 +175,7 @@ class _Story:
                 fewer = began
             causes = [Cause(began, fewer, "fewer"), Cause(fewer, ended, "nothing", on=last)]
             causes = [cause for cause in causes if cause.seconds > 0]
-        return Stretch(processor, began, ended, tuple(self._with_planning(processor, causes)))
+        return Stretch(began, ended, processor, tuple(self._with_planning(processor, causes)))
 
     def _with_planning(self, processor: int, causes: list[Cause]) -> Iterable[Cause]:
         """The same, where the model worked on the plan on this very processor meanwhile."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import re
 import sys
 import threading
 from contextlib import aclosing
@@ -16,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from llmorch.errors import ModelError, ToolsRefused
-from llmorch.models.chunks import extend, says_something, worded
 from llmorch.models.clients import Clients, ClosedMeanwhile
-from llmorch.models.model import Finished, ModelRequest, Piece, Text, ToolCall
+from llmorch.models.model import Finished, Message, ModelRequest, Piece, Text, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from openai import AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk
+    from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 
     from llmorch.declare.functions import Kind
     from llmorch.models.clients import Client
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _OPTIONAL = ("temperature", "seed", "stream_options", "stop")
 _PREFIX = "openai:"
 _SHOWN = 300
+_LONE = re.compile("[\\ud800-\\udfff]")
 _MUTE_A_TOKEN = 20
 """Chunks without text, or characters of tool calls, for each token that a reply may have."""
 
@@ -149,7 +151,7 @@ class OpenAIModel:
             ]
         return {
             "model": self._model,
-            "messages": [worded(message) for message in request.messages],
+            "messages": [_worded(message) for message in request.messages],
             "stream": True,
             self._limit: request.max_tokens,
             "extra_body": dict(self._extra(request)) if self._extra else None,
@@ -188,7 +190,7 @@ class OpenAIModel:
                 reason = choice.finish_reason or reason
                 refusal += choice.delta.refusal or ""
                 for delta in choice.delta.tool_calls or ():
-                    extend(calls, delta)
+                    _extend(calls, delta)
                     mute += len((delta.function and delta.function.arguments) or "")
                 if choice.delta.content:
                     mute -= 1
@@ -228,7 +230,7 @@ class OpenAIModel:
             except StopAsyncIteration:
                 return
             yield chunk
-            if says_something(chunk):
+            if _says_something(chunk):
                 deadline = clock() + self._timeout
 
     def _client(self) -> AsyncOpenAI:
@@ -304,6 +306,50 @@ class OpenAIModel:
 
     def _failed(self, what: str, advice: str) -> ModelError:
         return ModelError(f"{self.name}: {what}; {advice}")
+
+
+def _worded(message: Message) -> dict[str, Any]:
+    """A turn as the protocol has it."""
+    # Without half characters: a file's name may have some, and a model's reply.
+    worded: dict[str, Any] = {"role": message.role, "content": _LONE.sub("\ufffd", message.text)}
+    if message.answers is not None:
+        worded["tool_call_id"] = message.answers
+    if message.calls:
+        worded["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.calls
+        ]
+    return worded
+
+
+def _extend(calls: dict[int, ToolCall], delta: ChoiceDeltaToolCall) -> None:
+    """Add a piece of a tool call to those that have begun."""
+    # Some endpoints give every call the index 0, or none: another id is another call.
+    at = len(calls) - 1 if delta.index is None else delta.index
+    if delta.id and at in calls and calls[at].id != delta.id:
+        at = next((known for known, call in calls.items() if call.id == delta.id), len(calls))
+    elif not delta.id and at in calls:
+        at = max(calls) if delta.index is None else at
+    at = max(at, 0)
+    begun = calls.get(at) or ToolCall("", "", "")
+    function = delta.function
+    calls[at] = ToolCall(
+        begun.id or delta.id or f"call_{at}",
+        begun.name + ((function and function.name) or ""),
+        begun.arguments + ((function and function.arguments) or ""),
+    )
+
+
+def _says_something(chunk: ChatCompletionChunk) -> bool:
+    """Whether a chunk is part of a reply, thoughts that nobody is shown among them, and no mere sign of life."""
+    return chunk.usage is not None or any(
+        choice.delta.content
+        or choice.finish_reason
+        or choice.delta.tool_calls
+        or choice.delta.refusal
+        or any((choice.delta.model_extra or {}).values())
+        for choice in chunk.choices or ()
+    )
 
 
 async def package() -> Any:
