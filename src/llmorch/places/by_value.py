@@ -126,7 +126,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def _function_reduced(self, function: types.FunctionType) -> Any:
         if self.is_worker and function in _named:
-            return found_at, (MAIN, function.__qualname__)
+            return _own_function, (function.__qualname__,)
         make, made, (attributes, state), *rest = self._dynamic_function_reduce(function)
         if self.is_bare:
             state["__annotations__"] = {}
@@ -158,6 +158,11 @@ _CODE = type | types.FunctionType | types.ModuleType
 def _function(module: str, code: Any, closure: Any) -> types.FunctionType:
     __import__(module)
     return types.FunctionType(code, vars(sys.modules[module]), None, None, closure)
+
+
+def _own_function(path: str) -> Any:
+    """The function of this main program behind a copy of it."""
+    return operator.attrgetter(path)(sys.modules[MAIN])
 
 
 def _filled(

@@ -17,7 +17,6 @@ from llmorch.places.surroundings import current
 from llmorch.places.wire import Parcel, pack
 from llmorch.places.worker import (
     CALL,
-    CALL_BATCH,
     LARGE,
     LATE,
     LOAD,
@@ -145,10 +144,8 @@ def calling(function: Function, args: Mapping[str, Any], told: Told) -> Parcel:
     reducers = enclosing.reducers if any(map(_is_later, args.values())) else None
     try:
         show = None if function.show is None else id(function.show)
-        kind = CALL_BATCH if function.is_batch else CALL
-        limits = (function.memory, function.timeout)
-        asked = (id(function.call), values, late, *limits, show, function.keeps_iterator)
-        parcel = pack(kind, asked, reducers=reducers, has=told.has)
+        how = (function.memory, function.timeout, show, function.is_batch, function.keeps_iterator)
+        parcel = pack(CALL, (id(function.call), values, late, *how), reducers=reducers, has=told.has)
     except Exception as error:
         text, detail = described(error)
     else:

@@ -39,12 +39,12 @@ class Held:
     __slots__ = (
         "__weakref__",
         "_failure",
-        "_file",
         "_function",
         "_lock",
-        "_sizes",
         "_value",
+        "file",
         "kinds",
+        "sizes",
         "text",
         "what",
         "why",
@@ -61,8 +61,9 @@ class Held:
             self.text, self.why = text
         self._function = function
         self._lock = Lock()  # it may be asked for on several threads at once
-        self._file: File | None = message.file
-        self._sizes = message.sizes
+        self.file: File | None = message.file
+        """Where the value is until somebody opens it here, and ``sizes`` is what is where in it."""
+        self.sizes = message.sizes
         self._value: Any = None
         self._failure: tuple[str, str] | None = None
         _held.add(self)
@@ -70,7 +71,7 @@ class Held:
     @property
     def here(self) -> bool:
         """Whether its value is an object of this process."""
-        return self._file is None
+        return self.file is None
 
     def open(self) -> Any:
         """The value, which is read if it isn't here yet. Raises ``CallError`` if it can't be."""
@@ -78,7 +79,7 @@ class Held:
             file = self._let_go()
             if file is not None:
                 try:
-                    self._value = read(file, self._sizes)
+                    self._value = read(file, self.sizes)
                 except Exception as error:
                     text, detail = described(error)
                     self._failure = f"{self._function} returned what can't be read here: {text}", detail
@@ -94,15 +95,9 @@ class Held:
 
     def _let_go(self) -> File | None:
         """Its file, which ends with the last reference to it: that takes long for much memory."""
-        file, self._file = self._file, None
+        file, self.file = self.file, None
         _held.discard(self)
         return file
-
-    @property
-    def reference(self) -> tuple[File, Sequence[int]] | None:
-        """Its file and what is where in it, while it is closed."""
-        file = self._file
-        return None if file is None else (file, self._sizes)
 
 
 def kept(message: Message, function: str) -> Any:
@@ -164,13 +159,12 @@ class Enclosing:
         return {Held: self._reduced}
 
     def _reduced(self, held: Held) -> tuple[Any, ...]:
-        reference = held.reference
-        if reference is None:
+        file = held.file
+        if file is None:
             return _itself, (held.open(),)
-        file, sizes = reference
         if file not in self.files:
             self.files.append(file)
-        return _handed, (self.files.index(file), tuple(sizes))
+        return _handed, (self.files.index(file), tuple(held.sizes))
 
 
 def _itself(value: Any) -> Any:

@@ -39,9 +39,11 @@ class Endless(Exception):
 
 def awaits(result: object, *, batch: bool = False) -> bool:
     """Whether it takes an event loop to know what a function came to, or what one result of its batch form is."""
-    if _awaits(result):
+    if type(result) in PLAIN:
+        return False
+    if is_awaitable(result) or _is_iterator(result, "__anext__", "__aiter__"):
         return True
-    return batch and isinstance(result, list | tuple) and any(map(_awaits, result))
+    return batch and isinstance(result, list | tuple) and any(map(awaits, result))
 
 
 def draws(result: object, *, batch: bool = False) -> bool:
@@ -49,7 +51,7 @@ def draws(result: object, *, batch: bool = False) -> bool:
     if _is_iterator(result):
         return True
     if batch:
-        return isinstance(result, list | tuple) and any(_is_iterator(item) or _holds(item) for item in result)
+        return isinstance(result, list | tuple) and any(map(draws, result))
     return _holds(result)
 
 
@@ -104,12 +106,6 @@ def is_awaitable(result: object) -> bool:
     if hasattr(type(result), "__await__"):
         return True
     return type(result) is GeneratorType and bool(result.gi_code.co_flags & _OF_COROUTINE)
-
-
-def _awaits(result: object) -> bool:
-    return type(result) not in PLAIN and (
-        is_awaitable(result) or _is_iterator(result, "__anext__", "__aiter__")
-    )
 
 
 def _is_iterator(value: object, step: str = "__next__", begin: str = "__iter__") -> bool:

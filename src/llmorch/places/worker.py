@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from llmorch.places.wire import Message
 
 # What is asked: to be where the program is, to remember a function unless there is other code than
-# the program's, to call one, or one that makes several calls and returns a list, to import modules,
-# to set variables.
-SURROUNDINGS, REMEMBER, CALL, CALL_BATCH, LOAD, SET = 1, 2, 3, 4, 5, 6
+# the program's, to call one, to import modules, to set variables.
+SURROUNDINGS, REMEMBER, CALL, LOAD, SET = range(1, 6)
 # What is answered: ready for the first question, done, where other code is, a result, a large one with what it is,
 # the function's exception as text, that it took longer than it may, and why the question could not be
 # answered at all: for an argument that has no value, for arguments with something handed on that can't
@@ -119,7 +118,7 @@ class _Program:
     def answer(self, message: Message) -> Parcel:
         """Do what a message asks. Whatever happens in there becomes an answer."""
         parcel = self._answer(message)
-        if message.kind not in (CALL, CALL_BATCH):
+        if message.kind != CALL:
             self._before.accept()
         if not self._before.put_back():
             parcel.kind |= LAST
@@ -127,7 +126,7 @@ class _Program:
 
     def _answer(self, message: Message) -> Parcel:
         try:
-            if message.kind in (CALL, CALL_BATCH):
+            if message.kind == CALL:
                 return self._call(message)
             if message.kind == REMEMBER:
                 number, reference, checks = message.value()
@@ -158,7 +157,7 @@ class _Program:
     def _call(self, message: Message) -> Parcel:
         handed = bool(message.enclosed)
         try:
-            number, args, late, memory, timeout, show, keeps = received(message)
+            number, args, late, memory, timeout, show, batch, keeps = received(message)
         except BaseException as error:
             if handed:
                 return Parcel(UNREAD)
@@ -171,7 +170,6 @@ class _Program:
                 args[name] = args[name].value()
             except Exception as error:
                 return pack(UNFIT, (name, " ".join(str(error).split())))
-        batch = message.kind == CALL_BATCH
         began = monotonic()
         try:
             with nullcontext() if memory is None else _bounded(memory):
