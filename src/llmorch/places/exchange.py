@@ -92,9 +92,13 @@ async def exchange(
 
 def _needed(args: Mapping[str, Any]) -> set[str]:
     """The modules by which arguments are worked out in the process."""
-    later = [value for value in args.values() if isinstance(value, Later) and not value.as_it_is]
-    checked = any(not value.parameter.is_plain for value in later)
-    return ({_EVALUATING} if later else set()) | ({_CHECKING} if checked else set())
+    needed = set()
+    for value in args.values():
+        if isinstance(value, Later) and not value.as_it_is:
+            needed.add(_EVALUATING)
+            if not value.parameter.is_plain:
+                needed.add(_CHECKING)
+    return needed
 
 
 async def _asked(process: Process, function: Function, args: Mapping[str, Any]) -> Message:
@@ -131,9 +135,13 @@ def calling(function: Function, args: Mapping[str, Any], told: Told) -> Parcel:
     """The message that makes a worker call a function that it remembers."""
     told.begin()
     enclosing = Enclosing()
-    values = {name: value.sent() if isinstance(value, Later) else value for name, value in args.items()}
-    late = [name for name, value in values.items() if isinstance(value, Later)]
-    reducers = enclosing.reducers if any(isinstance(value, Later) for value in args.values()) else None
+    values, late, reducers = dict(args), [], None
+    for name, value in args.items():
+        if isinstance(value, Later):
+            reducers = enclosing.reducers
+            values[name] = sent = value.sent()
+            if isinstance(sent, Later):
+                late.append(name)
     try:
         show = None if function.show is None else id(function.show)
         kind = CALL_BATCH if function.is_batch else CALL

@@ -170,6 +170,11 @@ class RelationGraph:
         return tuple([self._ids[place] for place in places])
 
     @property
+    def computes(self) -> bool:
+        """Whether any call is a compute call that is made."""
+        return any(self._compute.values())
+
+    @property
     def repeats(self) -> bool:
         """Whether any call repeats another."""
         return bool(self._same_as)

@@ -370,7 +370,7 @@ class Execution:
                 if current:
                     known.append(id_)
         if events:
-            self.handle(events[0] if len(events) == 1 else BatchEnded(tuple(events)))
+            self._door.handle(self, events[0] if len(events) == 1 else BatchEnded(tuple(events)))
         if known and self._only and self.store.elsewhere and self.core.complete:
             self._free(used for call in known for used in self.core.graph.call(call).uses)
         if len(known) < len(events):
