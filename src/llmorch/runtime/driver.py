@@ -203,14 +203,12 @@ class Execution:
         if attempt is None:
             if state.status in ("planned", "submitted"):
                 self.handle(CallCancelled(*state.key))
-            return
-        if attempt.unwanted:
-            return
-        attempt.unwanted = True
-        attempt.cancel()
-        if attempt.made.wanted or not attempt.made.stops:
-            self._unwanted(attempt)
-            self._leave(attempt.made)
+        elif not attempt.unwanted:
+            attempt.unwanted = True
+            attempt.cancel()
+            if attempt.made.wanted or not attempt.made.stops:
+                self._unwanted(attempt)
+                self._leave(attempt.made)
 
     def _unwanted(self, attempt: Attempt) -> None:
         if self._running.pop(attempt.key, None) is not None:
@@ -376,20 +374,20 @@ class Execution:
         if len(known) < len(events):
             self._failed_lately = True
             self._news.set()
-        if known:
+        if known and self._names_things:
             graph = self.core.graph
             self._narrow(user for call in known for same in graph.alike(call) for user in graph.users(same))
+        if known:
             self._ahead.look()
 
     def _free(self, calls: Iterable[CallId]) -> None:
         """Free large results that every call which uses them is done with."""
-        closing = self.store.release(calls, self.core)
-        if closing:  # on a thread: giving much memory back takes long
+        if closing := self.store.release(calls, self.core):  # on a thread: giving much memory back takes long
             self._group.create_task(asyncio.to_thread(close_all, closing))
 
     def _narrow(self, calls: Iterable[CallId]) -> None:
         """Tell the core what calls touch, where results that came in say more than the plan did."""
-        for id_ in calls if self._names_things else ():
+        for id_ in calls:
             call = self.core.graph.call(id_)
             function = self._functions[call.function]
             if function.reads or function.writes:
