@@ -92,20 +92,20 @@ async def exchange(
 
 def _needed(args: Mapping[str, Any]) -> set[str]:
     """The modules by which arguments are worked out in the process."""
-    later = [value for value in args.values() if isinstance(value, Later) and not value.as_it_is]
-    checked = any(not value.parameter.is_plain for value in later)
-    return ({_EVALUATING} if later else set()) | ({_CHECKING} if checked else set())
-
-
-def _is_later(value: object) -> bool:
-    return isinstance(value, Later)
+    needed = set()
+    for value in args.values():
+        if isinstance(value, Later) and not value.as_it_is:
+            needed.add(_EVALUATING)
+            if not value.parameter.is_plain:
+                needed.add(_CHECKING)
+    return needed
 
 
 async def _asked(process: Process, function: Function, args: Mapping[str, Any]) -> Message:
     try:
         parcel = calling(function, args, process.told)
     except CallError:  # a parameter's type may be what can't be sent
-        if not any(map(_is_later, args.values())):
+        if not any(isinstance(value, Later) for value in args.values()):
             raise
         parcel = calling(function, opened_arguments(function, args), process.told)
     if parcel.size > ON_LOOP:
@@ -139,9 +139,13 @@ def calling(function: Function, args: Mapping[str, Any], told: Told) -> Parcel:
     """The message that makes a worker call a function that it remembers."""
     told.begin()
     enclosing = Enclosing()
-    values = {name: value.sent() if isinstance(value, Later) else value for name, value in args.items()}
-    late = [name for name, value in values.items() if isinstance(value, Later)]
-    reducers = enclosing.reducers if any(map(_is_later, args.values())) else None
+    values, late, reducers = dict(args), [], None
+    for name, value in args.items():
+        if isinstance(value, Later):
+            reducers = enclosing.reducers
+            values[name] = sent = value.sent()
+            if isinstance(sent, Later):
+                late.append(name)
     try:
         show = None if function.show is None else id(function.show)
         how = (function.memory, function.timeout, show, function.is_batch, function.keeps_iterator)

@@ -37,6 +37,7 @@ _ROOM = 16 * 1024
 _FD_ROOM = socket.CMSG_SPACE((FILES + 1) * struct.calcsize("i"))
 _BUFFER = 4 * INLINE
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_CUT = int(socket.MSG_CTRUNC)
 
 
 def prepared(connection: socket.socket) -> socket.socket:
@@ -225,7 +226,7 @@ class Inbox:
             raise EOFError
         for _, _, descriptors in ancillary:
             self._files += [File(number) for (number,) in struct.iter_unpack("i", descriptors)]
-        if flags & socket.MSG_CTRUNC:  # no more files can be opened: which of them came nobody knows
+        if flags & _CUT:  # no more files can be opened: which of them came nobody knows
             self._files.clear()
         if self._received:
             received = self._received + received

@@ -25,8 +25,8 @@ def remaining_path(graph: RelationGraph, durations: Mapping[CallId, float]) -> d
             paths[call] = 0.0
             continue
         touch = graph.touch(call)
-        following = (paths[later] for later in (*graph.users(call), *graph.copies(call)))
-        paths[call] = durations[call] + max(ordered.of(touch), *following, 0.0)
+        following = [paths[later] for later in (*graph.users(call), *graph.copies(call))]
+        paths[call] = durations[call] + max([ordered.of(touch), *following, 0.0])
         ordered.take(touch, paths[call])
     return paths
 
@@ -34,6 +34,8 @@ def remaining_path(graph: RelationGraph, durations: Mapping[CallId, float]) -> d
 def unlocking(graph: RelationGraph) -> frozenset[CallId]:
     """The inout calls that some compute call comes after, directly or not."""
     found: set[CallId] = set()
+    if not graph.computes:
+        return frozenset()
     computing: set[CallId] = set()
     """The compute calls, and those that one comes after."""
     ordered = Largest(graph.things)

@@ -163,7 +163,12 @@ class RelationGraph:
         return self._ids[place]
 
     def _at(self, places: Iterable[int]) -> tuple[CallId, ...]:
-        return tuple(self._ids[place] for place in places)
+        return tuple([self._ids[place] for place in places])
+
+    @property
+    def computes(self) -> bool:
+        """Whether any call is a compute call that is made."""
+        return any(self._compute.values())
 
     def same_as(self, call: CallId) -> CallId | None:
         """The earlier call that this one repeats, which repeats none itself."""

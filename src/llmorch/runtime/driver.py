@@ -375,15 +375,16 @@ class Execution:
                 if current:
                     known.append(id_)
         if events:
-            self.handle(events[0] if len(events) == 1 else BatchEnded(tuple(events)))
+            self._door.handle(self, events[0] if len(events) == 1 else BatchEnded(tuple(events)))
         if known and self._only and self.store.elsewhere and self.core.complete:
             self._free(used for call in known for used in self.core.graph.call(call).uses)
         if len(known) < len(events):
             self._failed_lately = True
             self._news.set()
-        if known:
+        if known and self._names_things:
             graph = self.core.graph
             self._narrow(user for call in known for same in graph.alike(call) for user in graph.users(same))
+        if known:
             self._ahead.look()
 
     def _free(self, calls: Iterable[CallId]) -> None:
@@ -393,7 +394,7 @@ class Execution:
 
     def _narrow(self, calls: Iterable[CallId]) -> None:
         """Tell the core what calls touch, where results that came in say more than the plan did."""
-        for id_ in calls if self._names_things else ():
+        for id_ in calls:
             call = self.core.graph.call(id_)
             function = self._functions[call.function]
             if function.reads or function.writes:

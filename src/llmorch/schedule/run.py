@@ -131,8 +131,6 @@ class RunState:
         return self._durations.get(call, self._durations.get(self.graph.call(call).function))
 
     def _expected(self, call: CallId) -> float:
-        if not self.makes(call):
-            return 0.0
         seconds = self.expected(call)
         return 1.0 if seconds is None else seconds
 
@@ -142,7 +140,11 @@ class RunState:
         return (self._expected(call), False) if known is None else known
 
     def _ordered(self) -> Mapping[CallId, Urgency]:
-        expected = {call: self._expected(call) for call in self.graph if self.states[call].status != "unused"}
+        expected = {
+            call: self._expected(call) if state.same_as is None else 0.0
+            for call, state in self.states.items()
+            if state.status != "unused"
+        }
         unlocks = unlocking(self.graph)
         return {call: (path, call in unlocks) for call, path in remaining_path(self.graph, expected).items()}
 
