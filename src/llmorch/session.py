@@ -7,16 +7,20 @@ order calls run.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import FunctionCall, Reference
+from llmorch.declare.functions import Function
 from llmorch.errors import CallError, InvalidArgument, LLMOrchError, PlanError, WrongArgument
 from llmorch.places.arguments import Inputs
+from llmorch.places.coroutines import Awaited
 from llmorch.places.failure import raised
-from llmorch.places.jobs import Jobs
+from llmorch.places.jobs import Begun, Jobs
 from llmorch.places.port import End, Here
 from llmorch.plan import Checker
 from llmorch.relations import touches
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from llmorch.calls import CallId
-    from llmorch.declare.functions import Function
     from llmorch.places.port import Handle, Job, Place, Work
     from llmorch.runtime.call import Attempt, Made
 
@@ -54,10 +57,13 @@ class Session:
             raise LLMOrchError("a session is entered once; ask the orchestrator for another one")
         self._calls = self._begin(Calls)
         await self._calls.__aenter__()
+        self._left = weakref.finalize(self, self._calls.leave)
+        self._left.atexit = False
         return self
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         assert self._calls is not None
+        self._left.detach()
         await self._calls.__aexit__(kind, error, trace)
 
     async def call(
@@ -181,6 +187,14 @@ class Calls(Execution):
                 await added.over.wait()
             raise
 
+    def leave(self) -> None:
+        """End it from any thread, since nobody has the session any more who could."""
+        with suppress(RuntimeError):  # the event loop is closed: the door forgets this
+            self.loop.call_soon_threadsafe(self._leave_soon)
+
+    def _leave_soon(self) -> None:
+        self._leaving = self.loop.create_task(self.__aexit__(None, None, None))
+
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self.closed = True
         try:
@@ -242,7 +256,7 @@ class Calls(Execution):
 
 
 class _Via:
-    """The place of one call that its caller makes."""
+    """The place of one call that its caller makes, stopped as an async function is."""
 
     def __init__(self, handler: Handler, jobs: Jobs) -> None:
         self._handler = handler
@@ -250,27 +264,43 @@ class _Via:
 
     def begin(self, job: Job, ended: Callable[[Sequence[End]], None]) -> Work:
         """Start it."""
-        return self._jobs.begin(job, self._made(), ended)
+        begun = _Begun(self._jobs, job, ended)
+        function = Function(job.function.name, self._handler)  # its timeout is the handler's to keep
+        begun.work = Awaited(function, self._made(), {}, begun, _not_drawn)
+        return begun
 
-    async def _made(self) -> Sequence[End]:
+    async def _made(self) -> End:
         try:
             made = self._handler()
-            return (End(Here(await made if isawaitable(made) else made)),)
-        except (KeyboardInterrupt, SystemExit):
-            raise
+            return End(Here(await made if isawaitable(made) else made))
         except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and _is_stopped():
+            if isinstance(error, asyncio.CancelledError | GeneratorExit) and _is_stopped():
                 raise
-            return (End(error=_failed(error)),)
+            return End(error=_failed(error))
 
     async def close(self) -> None:
         """Nothing is held."""
 
 
+class _Begun(Begun):
+    """A call that its caller makes, while it runs."""
+
+    __slots__ = ()
+
+    def __call__(self, end: End | None, error: CallError | None) -> None:
+        """Take how it ended."""
+        self.tell((End(error=error) if end is None else end,))
+
+
+async def _not_drawn(function: Function, result: Any) -> tuple[Any, CallError | None]:
+    return result, None  # what a handler returns is its own
+
+
 def _is_stopped() -> bool:
-    """Whether the task is cancelled from outside."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    """Whether the task is cancelled from outside, or the coroutine is closed."""
+    if asyncio._get_running_loop() is None or (task := asyncio.current_task()) is None:
+        return True
+    return task.cancelling() > 0
 
 
 def _failed(error: BaseException) -> CallError:

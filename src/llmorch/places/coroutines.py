@@ -139,7 +139,7 @@ class Awaited:
         try:
             coroutine.close()
         except BaseException:  # it won't have that either: it may go on, and nobody waits for it
-            _leave(self._task)
+            leave(self._task)
         if not self._loop.is_closed():
             self._task.cancel()  # what it waits for has no one to wait for it
             self._tell(None, None)
@@ -194,10 +194,11 @@ async def end_tasks() -> None:
     if tasks:
         _, left = await asyncio.wait(tasks, timeout=PATIENCE)
         for task in left:
-            _leave(task)
+            leave(task)
 
 
-def _leave(task: asyncio.Task[Any]) -> None:
+def leave(task: asyncio.Task[Any]) -> None:
+    """Wait no longer for a task that won't end."""
     _left.add(task)
     asyncio._unregister_task(task)  # or the end of the event loop would wait for it
 

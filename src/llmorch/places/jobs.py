@@ -28,7 +28,7 @@ PATIENCE = 5.0
 class Begun:
     """A job that runs, on this event loop: whoever makes it sets ``work``, and tells its ends."""
 
-    __slots__ = ("_ended", "_over", "_running", "job", "loop", "work")
+    __slots__ = ("_closed", "_ended", "_over", "_running", "job", "loop", "work")
 
     def __init__(self, jobs: Jobs, job: Job, ended: Ended) -> None:
         self.job = job
@@ -37,6 +37,8 @@ class Begun:
         self._ended = ended
         self._running = jobs.running
         self._over: Future[None] | None = None
+        self._closed = False
+        """Whether it is stopped because its place is closed."""
         self._running.add(self)
 
     def tell(self, ends: Sequence[End]) -> None:
@@ -45,6 +47,9 @@ class Begun:
         self.work = None
         if self._over is not None:
             self._set_over()
+        if self._closed:
+            why = CallError(f"{self.job.function.name} was stopped: its processor was closed")
+            ends = [End(error=why) if end.value is None else end for end in ends]
         self._ended(ends)
 
     def fail(self, error: CallError) -> None:
@@ -68,6 +73,7 @@ class Begun:
         return over
 
     def _stop(self) -> None:
+        self._closed = True
         if not self.cancel():
             self._set_over()
 

@@ -107,7 +107,8 @@ class Place(Protocol):
     * ``begin`` returns at once, and is called on a running event loop, of any thread. ``ended`` is
       called once, later, on that loop, with one ``End`` for each call of the job, in order: an
       exception of a function is a ``CallError`` there, and never raised.
-    * ``ended`` comes when nothing of the job runs any more, also of one that was cancelled. Where
+    * ``ended`` comes when nothing of the job runs any more, also of one that was cancelled: then within
+      30 seconds, after which nobody waits for it. Where
       ``Work.cancel`` returned false it comes when the work is over by itself, on any thread, even after
       the loop has ended.
     * A call past the ``timeout`` of its function is stopped, and ends with a ``CallError``.

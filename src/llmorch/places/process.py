@@ -263,7 +263,8 @@ class Process:
         self._connection.close()
         self._leash.close()
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(EOFError())
+            with suppress(RuntimeError):  # its event loop is closed: nobody waits
+                self._waiter.set_exception(EOFError())
         self._waiter = None
 
     def forget(self) -> None:

@@ -6,47 +6,80 @@ import asyncio
 from collections import deque
 from concurrent.futures import Future
 from contextlib import suppress
-from threading import Lock
+from threading import RLock
 from typing import TypeVar
 
 T = TypeVar("T")
 
+CHECK = 1.0
+"""Seconds after which who waits looks whether a turn is held by an event loop that was closed meanwhile."""
+
 
 class Turns:
-    """So many at a time, in the order in which they came, from any thread's event loop."""
+    """So many at a time, in the order in which they came, from any thread's event loop.
+
+    An event loop that is closed has no turn any more: whatever had it there never goes on.
+    """
 
     def __init__(self, count: int) -> None:
-        self._free = count
-        self._waiting: deque[Future[None]] = deque()
-        self._lock = Lock()
+        self._count = count
+        self._taken: list[Turn] = []
+        self._waiting: deque[Turn] = deque()
+        self._lock = RLock()  # a coroutine that is dropped gives its turn back, at any moment
+
+    def take(self) -> Turn:
+        """A turn, as a context to be entered on a running event loop."""
+        return Turn(self)
+
+    def add(self, turn: Turn) -> None:
+        """Let this one have a turn when it is next."""
+        with self._lock:
+            self._waiting.append(turn)
+            self.renew()
+
+    def remove(self, turn: Turn) -> None:
+        """Let it have none, or no longer."""
+        with self._lock:
+            for turns in (self._taken, self._waiting):
+                if turn in turns:
+                    turns.remove(turn)
+            self.renew()
+
+    def renew(self) -> None:
+        """Take back the turns of event loops that are closed, and give those that are free to who is next."""
+        with self._lock:
+            for turn in [turn for turn in (*self._taken, *self._waiting) if turn.loop.is_closed()]:
+                (self._taken if turn in self._taken else self._waiting).remove(turn)
+            while self._waiting and len(self._taken) < self._count:
+                turn = self._waiting.popleft()
+                self._taken.append(turn)
+                turn.given.set_result(None)
+
+
+class Turn:
+    """One turn, of this event loop."""
+
+    __slots__ = ("_turns", "given", "loop")
+
+    def __init__(self, turns: Turns) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.given: Future[None] = Future()
+        self._turns = turns
 
     async def __aenter__(self) -> None:
-        with self._lock:
-            if self._free:
-                self._free -= 1
-                return
-            turn: Future[None] = Future()
-            self._waiting.append(turn)
+        self._turns.add(self)
         try:
-            await over(turn)
+            while not self.given.done():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CHECK):
+                        await over(self.given)
+                self._turns.renew()
         except BaseException:
-            if not turn.cancel():  # it was given meanwhile
-                self._give()
+            self._turns.remove(self)
             raise
 
     async def __aexit__(self, *_: object) -> None:
-        self._give()
-
-    def _give(self) -> None:
-        with self._lock:
-            while self._waiting:
-                turn = self._waiting.popleft()
-                if turn.set_running_or_notify_cancel():
-                    break
-            else:
-                self._free += 1
-                return
-        turn.set_result(None)
+        self._turns.remove(self)
 
 
 async def over(future: Future[T]) -> T:

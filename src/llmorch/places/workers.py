@@ -121,7 +121,7 @@ class Workers:
         """The same, but a large result stays ``Held``, and an argument may be a ``Later``."""
         if self._closed:
             raise CallError(f"{function.name} can't be called: its processor is closed")
-        async with self._turns:
+        async with self._turns.take():
             try:
                 worker = self._idle.pop()
             except IndexError:
@@ -207,7 +207,7 @@ class Worker:
 
     async def hand(self, function: Function, args: Mapping[str, Any]) -> Any:
         """The same, but a large result stays ``Held``, and an argument may be a ``Later``."""
-        async with self._turn:
+        async with self._turn.take():
             self._busy = True
             try:
                 for _ in range(_STARTS):
@@ -228,6 +228,9 @@ class Worker:
                     except LateError:
                         await self._bury(process)
                         raise late(function.name, function.timeout) from None
+                    except GeneratorExit:  # its event loop is gone: who calls next waits for its end
+                        process.kill()
+                        raise
                     except BaseException:
                         # Cancelled: what it does now must not happen. Or it failed and left something.
                         if process.outstanding or process.spent:
@@ -243,7 +246,8 @@ class Worker:
     async def _up(self, function: Function) -> Process:
         """The process, ready for a message and heard on this event loop."""
         process = self._current
-        if process is not None and process.gone:
+        if process is not None and (process.gone or process.outstanding):
+            # It has ended; or it makes a call of which nobody hears any more, since an event loop was closed.
             await self._bury(process)
             process = None
         if self.closed:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from llmorch.places.port import Handle, Place, Work
     from llmorch.schedule import Caller, Dispatch
 
+TOLD_BY = 30.0
+"""Seconds in which a place tells the end of a job that it was to stop."""
 _CHANCE = Random()
 _log = logging.getLogger("llmorch")
 
@@ -37,6 +39,8 @@ class Driver(Protocol):
     clock: Callable[[], float]
     retried: list[Retried]
     """The attempts that failed and were followed by another, as that one began."""
+    notes: dict[str, str]
+    """By function, what there is to say of where its calls ran."""
 
     def guard(self, step: Callable[..., None], *args: Any) -> None:
         """Take a step in a callback of the event loop."""
@@ -78,7 +82,7 @@ class Attempt:
 class Made:
     """What was dispatched together, in one place."""
 
-    __slots__ = ("_began", "_current", "_driver", "_inputs", "_number", "_place", "_timer", "_waits", "_work",
+    __slots__ = ("_began", "_bound", "_current", "_driver", "_inputs", "_number", "_place", "_timer", "_waits", "_work",
                  "attempts", "caller", "device", "function", "over", "processors", "stops")  # fmt: skip
 
     def __init__(
@@ -106,6 +110,8 @@ class Made:
         self._number = 1
         self._began = driver.clock() if function.retries else 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._bound: asyncio.TimerHandle | None = None
+        """When a place that was to stop it has to have told."""
         self._work: Work | None = None
         self._waits = False
         """Whether the place has to tell how what was begun ended."""
@@ -194,6 +200,8 @@ class Made:
 
     def _finish(self, told: Sequence[tuple[Attempt, End]] = ()) -> None:
         self.over = True
+        if self._bound is not None:
+            self._bound.cancel()
         if self.caller is not None:
             self.caller.over = True
         self._driver.finish(self, told)
@@ -214,7 +222,22 @@ class Made:
             self._timer = None
             self._driver.loop.call_soon(self._driver.guard, self._finish)
         elif self._work is not None:
-            self.stops = self._work.cancel()
+            try:
+                self.stops = self._work.cancel()
+            except Exception:
+                _log.exception("a place raised as it was to stop a call of %s", self.function.name)
+                self.stops = False
+            if self.stops and self._bound is None:
+                self._bound = self._driver.loop.call_later(TOLD_BY, self._driver.guard, self._never_told)
+
+    def _never_told(self) -> None:
+        """Wait no longer for a place that said that it would stop this."""
+        text = (
+            f"{self.function.name} was stopped, and its place never told how it ended: it may still run there"
+        )
+        _log.error(text)
+        self._driver.notes[self.function.name] = text
+        self._finish()
 
 
 def _wrong(ends: object, count: int) -> str:

@@ -102,7 +102,7 @@ class Execution:
         self._broken = False  # by a defect of ours, which may have lost an end
         self._following = False
         self._group = asyncio.TaskGroup()
-        self._observing = None if observer is None else Observing(observer, self._group)
+        self._observing = None if observer is None else Observing(observer)
         self._finished = asyncio.Event()
         self._failed_lately = False
         self._news = asyncio.Event()
@@ -146,7 +146,7 @@ class Execution:
         if self._wakes is not None:
             self._wakes.cancel()
         if self._observing is not None:
-            self._observing.end()
+            error = await self._observing.end(error)
         try:
             return await end_group(self._group, error)
         finally:
@@ -320,7 +320,7 @@ class Execution:
             self._running[attempt.key] = attempt
         self._stopping.add(started)
         # No values lead from here: a context outlives its call, in a handle of the event loop.
-        started.caller = Caller(self.core, self.core.needs(function))
+        started.caller = Caller(self.core, self.core.needs(function), tuple([call.id for call, _ in calls]))
         token = CALLING.set((*self._within, (self._door, started.caller)))
         try:
             started.begin()

@@ -1,4 +1,4 @@
-"""Who watches a run: every event and command is told, and nothing that comes of it ends the run."""
+"""Who watches a run: every event and command is told, and nothing that comes of it ends or holds the run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import logging
 from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Protocol
 
+from llmorch.places.coroutines import PATIENCE, leave
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
 
     from llmorch.schedule import Command, Event
 
 _log = logging.getLogger("llmorch")
+
+REST = 10.0
+"""Seconds that an async observer has at the end of its run, for what it hasn't heard; then it is cancelled."""
 
 
 class Observer(Protocol):
@@ -23,12 +28,12 @@ class Observer(Protocol):
 
 
 class Observing:
-    """One run's observer. What an async one returns is awaited by a task of ``group``, in order, beside the run."""
+    """One run's observer. What an async one returns is awaited by a task of its own, in order, beside the run."""
 
-    def __init__(self, observer: Observer, group: asyncio.TaskGroup) -> None:
+    def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        self._group = group
         self._told: asyncio.Queue[Awaitable[None] | None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def tell(self, messages: Iterable[Event | Command | None], at: float) -> None:
         """Tell what happened at a time."""
@@ -43,13 +48,33 @@ class Observing:
             if isawaitable(told):
                 if self._told is None:
                     self._told = asyncio.Queue()
-                    self._group.create_task(_awaited(self._told))
+                    self._task = asyncio.get_running_loop().create_task(_awaited(self._told))
                 self._told.put_nowait(told)
 
-    def end(self) -> None:
-        """Nothing more will be told."""
-        if self._told is not None:
-            self._told.put_nowait(None)
+    async def end(self, error: BaseException | None) -> BaseException | None:
+        """Wait until it has heard all, but not long; what the run ends with, this error or a cancellation meanwhile."""
+        task, told = self._task, self._told
+        if task is None or told is None:
+            return error
+        told.put_nowait(None)
+        if error is None:
+            error = await _waited(task, REST)
+            if error is None and not task.done():
+                _log.error("an observer has not ended %g s after its run, and is cancelled", REST)
+        task.cancel()
+        error = await _waited(task, PATIENCE) or error
+        if not task.done():
+            leave(task)
+        return error
+
+
+async def _waited(task: asyncio.Task[None], seconds: float) -> BaseException | None:
+    """Wait for a task, not longer than this; the cancellation that ended that, if one did."""
+    try:
+        await asyncio.wait([task], timeout=seconds)
+    except asyncio.CancelledError as cancelled:
+        return cancelled.with_traceback(None)
+    return None
 
 
 async def _awaited(waiting: asyncio.Queue[Awaitable[None] | None]) -> None:

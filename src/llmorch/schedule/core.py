@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from llmorch.declare.resources import Supply
 from llmorch.schedule.coordinator import Coordinator
-from llmorch.schedule.messages import CancelRequested, Wake
-from llmorch.schedule.nested import waits_for_ever
+from llmorch.schedule.messages import CallAdded, CancelRequested, Wake
+from llmorch.schedule.nested import comes_after_caller, waits_for_ever
 from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.room import Capacity
 
@@ -92,6 +92,9 @@ class Core:
         coordinator = self.coordinator
         coordinator.pass_to(at)
         commands = run.take(event, at - run.began)
+        if isinstance(event, CallAdded) and (caller := comes_after_caller(run, event.call.id, self.runs)):
+            why = f"{caller} waits for it, and touches what it touches, so that it comes after {caller}"
+            commands += run.refuse(event.call.id, why, at - run.began)
         by_run = {run: commands}
         if coordinator.waiting:
             self._dispatch(by_run, at)

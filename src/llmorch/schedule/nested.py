@@ -1,6 +1,7 @@
 """Runs that calls of other runs wait for: who waits for ever, since what it needs is held by who waits for it.
 
-Decides that by what callers hold. A call of a nested run that needs what its own callers have up to
+A call that is added and comes after one that waits for it, by their effects, is found at once. All else
+is decided by what callers hold. A call of a nested run that needs what its own callers have up to
 the last one is found at once; several callers that hold what each other's runs need are found once
 nothing else can give it back.
 """
@@ -11,20 +12,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from llmorch.declare.resources import CPU
+from llmorch.schedule.state import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from llmorch.calls import CallId
+    from llmorch.relations import RelationGraph
     from llmorch.schedule.account import Account
     from llmorch.schedule.coordinator import Coordinator
     from llmorch.schedule.room import Needs
+    from llmorch.schedule.state import CallState
 
 
 class Run(Protocol):
     """A run, as far as its callers are concerned."""
 
     above: Sequence[Caller]
+    within: dict[CallId, Sequence[Caller]]
     account: Account
+    graph: RelationGraph
+    states: dict[CallId, CallState]
 
 
 R = TypeVar("R", bound=Run)
@@ -32,10 +40,11 @@ R = TypeVar("R", bound=Run)
 
 @dataclass(slots=True, eq=False)
 class Caller:
-    """A call that is made, and may wait for runs of its own: its run, what it holds, and whether it is over."""
+    """A call that is made, or several as one, and may wait for others: its run, what it holds, whether it is over."""
 
     run: Run
     needs: Needs
+    calls: tuple[CallId, ...] = ()
     over: bool = False
 
     def held(self, name: str) -> int:
@@ -55,6 +64,32 @@ def waits_for_ever(runs: Iterable[R], coordinator: Coordinator) -> tuple[R, Need
             for name, held in coordinator.lacking(needs).items():
                 if name != CPU and held and held == sum(caller.held(name) for caller in stuck):
                     return run, needs, name
+    return None
+
+
+def comes_after_caller(run: Run, call: CallId, runs: Iterable[Run]) -> str | None:
+    """The function of a call that this one, just added, comes after, and that waits for it."""
+    if call not in run.within or run.states[call].status != "planned":
+        return None
+    waiting = {(caller.run, of) for caller in run.within[call] if not caller.over for of in caller.calls}
+    found, seen = [(run, call)], {(run, call)}
+    for of, one in found:  # which grows
+        if (of, one) in waiting:
+            return of.states[one].call.function
+        before = [(of, other) for other in (*of.graph.after(one), *of.graph.uses(one))]
+        inside = [
+            (other, nested)
+            for other in runs
+            for nested in other.states
+            if (above := (*other.above, *other.within.get(nested, ())))
+            and above[-1].run is of
+            and one in above[-1].calls
+        ]
+        new = [
+            item for item in (*before, *inside) if item not in seen and item[0].states[item[1]].status in OPEN
+        ]
+        found += new
+        seen.update(new)
     return None
 
 
