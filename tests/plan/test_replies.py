@@ -592,22 +592,26 @@ def test_a_whole_reply_is_told_without_its_thoughts(text: str, says: str) -> Non
     ],
 )
 def test_any_reply_is_read_in_linear_time(text: str) -> None:
-    whole = text * (15_000 // len(text))
-    began = time.process_time()
-    for line in (
-        whole,
-        f"Prose.\n{whole}",
-        f"x {whole} !(",
-        f"s1 = f(\n{whole}\n</think",
-        f"s1 = add(a=1)\n{whole}",
-    ):
-        try:
-            calls_in(line, FUNCTIONS)
-        except PlanError as error:
-            assert len(str(error)) < 2_000
-        spoken(line)
-        blanked(line)
-    assert time.process_time() - began < 0.75
+    def seconds(length: int) -> float:
+        whole = text * (length // len(text))
+        began = time.process_time()
+        for line in (
+            whole,
+            f"Prose.\n{whole}",
+            f"x {whole} !(",
+            f"s1 = f(\n{whole}\n</think",
+            f"s1 = add(a=1)\n{whole}",
+        ):
+            try:
+                calls_in(line, FUNCTIONS)
+            except PlanError as error:
+                assert len(str(error)) < 2_000
+            spoken(line)
+            blanked(line)
+        return time.process_time() - began
+
+    short = min(seconds(2_000) for _ in range(2))
+    assert seconds(16_000) < 24 * max(0.02, short)  # eight times as long; a garbage collection takes a while
 
 
 @given(st.text(max_size=200) | st.text("s1=f(x)\"'`\n:$. <>/|think-*#~[]", max_size=80))
