@@ -6,7 +6,7 @@ This module must not know where that is kept, nor any clock.
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -102,13 +102,8 @@ class Learned:
         samples = self._read(name)
         if not samples:
             return None
-        return Estimate(
-            median(sample.seconds for sample in samples),
-            median(sample.requests for sample in samples),
-            median(sample.input_tokens for sample in samples),
-            median(sample.output_tokens for sample in samples),
-            samples=len(samples),
-        )
+        seconds, requests, read, written = map(median, zip(*map(astuple, samples), strict=True))
+        return Estimate(seconds, requests, read, written, len(samples))
 
     def _read(self, name: str) -> list[Sample]:
         return [sample for item in self._samples.get(name, ()) if (sample := _read(item)) is not None]

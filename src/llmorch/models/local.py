@@ -191,11 +191,7 @@ class LocalModel:
         name = None if key is None or key in service.warm.get(place, ()) else self._slots.file(key)
         if key is None or name is None:
             return True
-        try:
-            await _post(child, f"/slots/{place}?action=restore", {"filename": name})
-        except ModelError:
-            self._slots.drop(key, child.pid)
-        else:
+        if await self._slot(child, place, "restore", key, name):
             service.warm[place] = {key}  # whatever was there is gone
         return child.alive
 
@@ -206,13 +202,17 @@ class LocalModel:
         service.warm.setdefault(place, set()).add(key)
         if self._slots.file(key) is not None:
             return
+        if await self._slot(child, place, "save", key, self._slots.temporary(key, child.pid)):
+            self._slots.keep(key, child.pid)
+
+    async def _slot(self, child: Child, place: int, action: str, key: str, name: str) -> bool:
+        """Have a slot file saved or restored; one that can't be is removed."""
         try:
-            saving = {"filename": self._slots.temporary(key, child.pid)}
-            await _post(child, f"/slots/{place}?action=save", saving)
+            await _post(child, f"/slots/{place}?action={action}", {"filename": name})
         except ModelError:
             self._slots.drop(key, child.pid)
-        else:
-            self._slots.keep(key, child.pid)
+            return False
+        return True
 
 
 class _CancelledError(Exception):
