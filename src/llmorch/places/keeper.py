@@ -33,7 +33,7 @@ MEMORY = "memory"
 """How a worker ended that held more memory than it may."""
 
 _POLL = 0.02
-"""Seconds between two looks at a worker's memory."""
+"""Seconds between two looks at a worker's memory, or at what it left: a child of it may become ours."""
 _TRACKER_GRACE = 5.0
 """Seconds for Python's own tracker of shared memory to remove what a killed process left."""
 _BEGINNING = 0.05
@@ -104,7 +104,7 @@ class _Keeper:
                 with suppress(OSError):
                     leash.send(ENDED + how.encode())
         while self._others_live(math.inf):
-            self._wait_for_end()
+            self._wait(None, _POLL)
         return None
 
     def _become_worker(self, output: int) -> None:
@@ -119,20 +119,25 @@ class _Keeper:
         os.dup2(output, 2)
         os.close(output)
 
-    def _wait(self, connection: socket.socket, seconds: float | None = None) -> bool:
-        """Wait for something to read or a signal; tell whether there is something to read."""
-        poll = select.poll()
-        poll.register(connection, select.POLLIN)
-        poll.register(self._signals, select.POLLIN)
+    def _wait(self, connection: socket.socket | None, seconds: float | None = None) -> bool:
+        """Wait for something to read or a signal; whether there is something to read.
+
+        Takes note of the signal that tells the end of our parent. Anybody may send that, a function to the
+        parent of its process for instance.
+        """
+        poll = select.poll()  # which, other than select, takes descriptors of any number
+        for one in (self._signals,) if connection is None else (self._signals, connection):
+            poll.register(one, select.POLLIN)
         readable = dict(poll.poll(None if seconds is None else seconds * 1000))
-        self._heed()
-        return connection.fileno() in readable
+        with suppress(BlockingIOError):
+            if signal.SIGTERM in os.read(self._signals, 4096):
+                self._orphaned |= os.getppid() != self._parent
+        return connection is not None and connection.fileno() in readable
 
     def _keep(self, pid: int, leash: socket.socket) -> str:
         """Wait for a worker's end, or bring it about; end what it started, and say how it ended."""
-        limit = 0
-        how = ""
-        while True:
+        limit, how, ended = 0, "", 0
+        while not ended:
             readable = self._wait(leash, _POLL if limit else None)
             if self._orphaned:
                 break
@@ -151,12 +156,10 @@ class _Keeper:
                 how = MEMORY
                 break
             ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                self._end_rest(pid)
-                return _how_it_ended(status)
-        for one in family(pid):
-            self._kill(one)
-        status = os.waitpid(pid, 0)[1]
+        if not ended:
+            for one in family(pid):
+                self._kill(one)
+            status = os.waitpid(pid, 0)[1]
         self._end_rest(pid)
         return how or _how_it_ended(status)
 
@@ -167,7 +170,7 @@ class _Keeper:
                 os.killpg(group, signal.SIGKILL)
         until = time.monotonic() + _TRACKER_PAUSE
         while self._others_live(until):
-            self._wait_for_end()
+            self._wait(None, _POLL)
 
     def _others_live(self, until: float) -> bool:
         """Reap what has ended, and kill what lives; whether that has to be waited for."""
@@ -189,20 +192,6 @@ class _Keeper:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         return False
-
-    def _wait_for_end(self) -> None:
-        """Wait until a child has ended, or for a moment: another may have become ours."""
-        select.select([self._signals], [], [], 0.02)
-        self._heed()
-
-    def _heed(self) -> None:
-        """Take note of the signals that arrived: of the one that tells the end of our parent.
-
-        Anybody may send that, a function to the parent of its process for instance.
-        """
-        with suppress(BlockingIOError):
-            if signal.SIGTERM in os.read(self._signals, 4096):
-                self._orphaned |= os.getppid() != self._parent
 
 
 def _how_it_ended(status: int) -> str:
