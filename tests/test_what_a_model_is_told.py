@@ -364,6 +364,15 @@ def test_a_default_of_a_field_is_what_the_function_gets_each_time_anew() -> None
             orchestrator.execute_sync(plan)
 
 
+def test_a_default_of_ones_own_goes_before_that_of_a_field() -> None:
+    def count(items: Annotated[list[str], Field(default_factory=list)] = ["a"]) -> int:  # noqa: B006 - it is kept
+        return len(items)
+
+    orchestrator = Orchestrator([count], learn=False)
+    assert orchestrator.functions["count"].signature == "count(items: list[str] = ['a']) -> int"
+    assert orchestrator.execute_sync("s1 = count()").answer == 1
+
+
 def test_a_default_that_is_not_of_its_type_may_be_written_out() -> None:
     def weather(city: str, days: int = None, units: str = None, k: int = "auto") -> str:  # type: ignore[assignment]  # noqa: RUF013
         return f"{city} {days} {units} {k}"

@@ -170,7 +170,10 @@ def _written(value: Any, room: int, *, outermost: bool) -> str:
     if isinstance(value, bytes | bytearray) or (_shape(value) is not None and not outermost):
         return f"<{_head(value)}>"
     if isinstance(value, dict):
-        first, last = ((_pair(value, key) for key in keys) for keys in (value, reversed(value)))
+        first, last = (
+            ((f"{_text(key, 60)}: ", dict.__getitem__(value, key)) for key in keys)
+            for keys in (value, reversed(value))
+        )
         return _items(first, last, len(value), "{}", room)
     if (fields := _fields(value)) is not None:
         name = _name(value)
@@ -183,10 +186,6 @@ def _written(value: Any, room: int, *, outermost: bool) -> str:
     if is_long(value, room):
         return "" if outermost else f"<{_head(value)}>"
     return _ends(text := str(value), text, room)
-
-
-def _pair(of: dict[Any, Any], key: object) -> _Item:
-    return f"{_text(key, 60)}: ", dict.__getitem__(of, key)
 
 
 def _plain(items: Iterable[object]) -> Iterator[_Item]:
