@@ -16,7 +16,7 @@ from llmorch.errors import CallError, LimitReached, LLMOrchError
 from llmorch.learned import Sample
 from llmorch.result import Result, collect
 from llmorch.runtime.conversation import converse
-from llmorch.runtime.prompt import replied
+from llmorch.runtime.model_place import replied
 from llmorch.runtime.samples import taken
 from llmorch.schedule import Alone, policy_named
 from llmorch.techniques import Answer, RunPlan, answer_of

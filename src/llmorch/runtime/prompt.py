@@ -1,4 +1,4 @@
-"""The prompts of calls inside a plan, such as ``self``'s: what they say, how they are asked, what is a reply."""
+"""The prompt of ``self``: what a plan writes, with results as a model is to see them."""
 
 from __future__ import annotations
 
@@ -6,27 +6,20 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import Reference, Template, references
-from llmorch.errors import CallError, EvaluationError, ModelError
+from llmorch.errors import CallError, EvaluationError
 from llmorch.plan import evaluate
-from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.prompts.results import value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from llmorch.calls import CallId, Expression
-    from llmorch.requests import Usage
-    from llmorch.runtime.conversation import Conversing
 
     Results = Mapping[CallId, Any]
     Texts = Mapping[CallId, str]
 
-ANSWER_TOKENS = 384
-"""The longest reply to a prompt inside a plan, such as ``self``'s."""
 MAX_TOLD = 100_000
 """Characters of one value in a prompt: the plan asks for all of it, but nothing reads more than this."""
-
-_ANSWERING = Message("system", "Do what the prompt asks, from what it gives. Answer exactly and briefly.")
 
 
 def prompt(expression: Expression, results: Results, shown: Texts) -> str:
@@ -56,23 +49,3 @@ def _pieces(expression: Expression, results: Results, shown: Texts) -> Iterator[
             raise KeyError(part)
         else:
             yield value_text(evaluate(part, results), MAX_TOLD)
-
-
-def prompting(prompt: str) -> ModelRequest:
-    """The request that a prompt inside a plan is."""
-    return ModelRequest((_ANSWERING, Message("user", prompt)), max_tokens=ANSWER_TOKENS)
-
-
-async def replied(conversing: Conversing, prompt: str, notes: dict[str, str], asker: Usage) -> str:
-    """The reply to a prompt inside a plan; ``notes`` learns of one that was cut off, ``asker`` what it cost.
-
-    Raises ``ModelError`` for a reply with nothing in it.
-    """
-    reply = await conversing.ask(prompting(prompt), asker)
-    text = reply.text.strip()
-    shown = " ".join(prompt.split())[:60]
-    if not text:
-        raise ModelError(f"{conversing.model.name} replied with nothing to {shown!r}")
-    if reply.reason == "length":
-        notes[prompt] = f"the reply to {shown!r} was cut off after {ANSWER_TOKENS} tokens"
-    return text
