@@ -21,10 +21,9 @@ from llmorch.play import Play, just
 from llmorch.requests import Usage
 from llmorch.run import Limit, Run, outside_loop
 from llmorch.runtime.callers import callers
-from llmorch.runtime.conversation import Conversing, first_plan, replied
+from llmorch.runtime.conversation import Conversing, first_plan
 from llmorch.runtime.driver import Execution
-from llmorch.runtime.model_place import Asked
-from llmorch.runtime.prompt import prompting
+from llmorch.runtime.model_place import Asked, prompting, replied
 from llmorch.runtime.samples import FILE, Learning
 from llmorch.session import Session
 from llmorch.settings import (

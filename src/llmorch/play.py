@@ -15,7 +15,8 @@ from llmorch.calls import Plan
 from llmorch.errors import CallError, LimitReached, LLMOrchError
 from llmorch.learned import Sample
 from llmorch.result import Result, collect
-from llmorch.runtime.conversation import converse, replied
+from llmorch.runtime.conversation import converse
+from llmorch.runtime.model_place import replied
 from llmorch.runtime.samples import taken
 from llmorch.schedule import Alone, policy_named
 from llmorch.techniques import Answer, RunPlan, answer_of

@@ -20,7 +20,6 @@ from llmorch.places.failure import one_line, shortened
 from llmorch.plan.replies import spoken
 from llmorch.requests import ToolCall, Usage
 from llmorch.runtime.draft import DraftReader
-from llmorch.runtime.prompt import ANSWER_TOKENS, prompting
 from llmorch.techniques import AskModel, Draft, Look, Outcome, Reply, Revise, RunPlan, WritePlan
 
 if TYPE_CHECKING:
@@ -314,18 +313,3 @@ def _outcome(plan: Plan, execution: Execution) -> Outcome:
         ),
         execution.store.texts,
     )
-
-
-async def replied(conversing: Conversing, prompt: str, notes: dict[str, str], asker: Usage) -> str:
-    """The reply to a prompt inside a plan; ``notes`` learns of one that was cut off, ``asker`` what it cost.
-
-    Raises ``ModelError`` for a reply with nothing in it.
-    """
-    reply = await conversing.ask(prompting(prompt), asker)
-    text = reply.text.strip()
-    shown = " ".join(prompt.split())[:60]
-    if not text:
-        raise ModelError(f"{conversing.model.name} replied with nothing to {shown!r}")
-    if reply.reason == "length":
-        notes[prompt] = f"the reply to {shown!r} was cut off after {ANSWER_TOKENS} tokens"
-    return text

@@ -1,6 +1,6 @@
 """One call of a function that asks the model: its prompts, the replies, and what it makes of them.
 
-Decides what counts as its end, and whether that was in time. It must not know how the model is asked.
+Decides what counts as a reply, and as the call's end, and whether that was in time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from llmorch.places.jobs import Jobs
 from llmorch.places.port import End, Here
 from llmorch.places.shown import Shown
 from llmorch.plan.evaluate import as_text
-from llmorch.requests import Usage
+from llmorch.requests import Message, ModelRequest, Usage
 from llmorch.runtime.prompt import prompt
 
 if TYPE_CHECKING:
@@ -28,11 +28,36 @@ if TYPE_CHECKING:
     from llmorch.declare.functions import Function
     from llmorch.places.local import Local
     from llmorch.places.port import Job, Work
+    from llmorch.runtime.conversation import Conversing
 
     Ask = Callable[[str, Usage], Awaitable[str]]
 
 MAX_PROMPTS = 20
 """Prompts of one call: a function that never ends asking must not run for ever."""
+ANSWER_TOKENS = 384
+"""The longest reply to a prompt inside a plan, such as ``self``'s."""
+
+_ANSWERING = Message("system", "Do what the prompt asks, from what it gives. Answer exactly and briefly.")
+
+
+def prompting(prompt: str) -> ModelRequest:
+    """The request that a prompt inside a plan is."""
+    return ModelRequest((_ANSWERING, Message("user", prompt)), max_tokens=ANSWER_TOKENS)
+
+
+async def replied(conversing: Conversing, prompt: str, notes: dict[str, str], asker: Usage) -> str:
+    """The reply to a prompt inside a plan; ``notes`` learns of one that was cut off, ``asker`` what it cost.
+
+    Raises ``ModelError`` for a reply with nothing in it.
+    """
+    reply = await conversing.ask(prompting(prompt), asker)
+    text = reply.text.strip()
+    shown = " ".join(prompt.split())[:60]
+    if not text:
+        raise ModelError(f"{conversing.model.name} replied with nothing to {shown!r}")
+    if reply.reason == "length":
+        notes[prompt] = f"the reply to {shown!r} was cut off after {ANSWER_TOKENS} tokens"
+    return text
 
 
 class _Left:

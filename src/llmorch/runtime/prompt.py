@@ -1,4 +1,4 @@
-"""The prompts of calls inside a plan, such as ``self``'s: what they say, and the request that each is."""
+"""The prompt of ``self``: what a plan writes, with results as a model is to see them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from llmorch.calls import Reference, Template, references
 from llmorch.errors import CallError, EvaluationError
 from llmorch.plan import evaluate
-from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.prompts.results import value_text
 
 if TYPE_CHECKING:
@@ -19,12 +18,8 @@ if TYPE_CHECKING:
     Results = Mapping[CallId, Any]
     Texts = Mapping[CallId, str]
 
-ANSWER_TOKENS = 384
-"""The longest reply to a prompt inside a plan, such as ``self``'s."""
 MAX_TOLD = 100_000
 """Characters of one value in a prompt: the plan asks for all of it, but nothing reads more than this."""
-
-_ANSWERING = Message("system", "Do what the prompt asks, from what it gives. Answer exactly and briefly.")
 
 
 def prompt(expression: Expression, results: Results, shown: Texts) -> str:
@@ -54,8 +49,3 @@ def _pieces(expression: Expression, results: Results, shown: Texts) -> Iterator[
             raise KeyError(part)
         else:
             yield value_text(evaluate(part, results), MAX_TOLD)
-
-
-def prompting(prompt: str) -> ModelRequest:
-    """The request that a prompt inside a plan is."""
-    return ModelRequest((_ANSWERING, Message("user", prompt)), max_tokens=ANSWER_TOKENS)
