@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from llmorch import CallError, LimitReached, Orchestrator, Processors, function
+from llmorch.places.turns import Turns
 from llmorch.runtime import call as made
 from llmorch.testing import ScriptedModel, run_virtually
 
@@ -78,6 +79,33 @@ def test_a_compute_call_whose_event_loop_was_closed_gives_its_process_back(
     asyncio.run(orchestrator.close())
     left.clear()
     gc.collect()
+
+
+def test_who_waits_for_a_turn_has_it_soon_after_the_event_loop_that_held_it_is_closed() -> None:
+    turns = Turns(1)
+    taken, given = threading.Event(), threading.Event()
+
+    def takes_and_is_closed() -> None:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(takes())
+        taken.set()
+        given.wait(0.2)
+        loop.close()
+
+    async def takes() -> None:
+        await turns.take().__aenter__()
+
+    async def waits() -> None:
+        async with asyncio.timeout(20), turns.take():
+            given.set()
+
+    thread = threading.Thread(target=takes_and_is_closed)
+    thread.start()
+    assert taken.wait(20)
+    began = time.monotonic()
+    asyncio.run(waits())
+    assert time.monotonic() - began >= 0.2
+    thread.join()
 
 
 # Observers and handlers
