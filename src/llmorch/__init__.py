@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llmorch.errors import (
         CallError,
         FunctionError,
+        LimitReached,
         LLMOrchError,
         ModelError,
         PlanError,
@@ -68,7 +69,7 @@ _HOMES = {
     "RelationGraph": "relations",
     "Released": "runtime.store",
     "Result": "result",
-    "Run": "running",
+    "Run": "run",
     "Session": "session",
     "Simulation": "runtime.simulate",
     "UnresolvedQuery": "errors",
