@@ -11,6 +11,7 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from llmorch.arguments import whole
 from llmorch.declare.offered import fitted
 from llmorch.declare.resources import GPU_MEMORY, Supply, supply_of
 from llmorch.errors import WrongArgument
@@ -51,19 +52,14 @@ class Processors:
         resources: Mapping[str, Amount | Sequence[Amount]] | None = None,
         place: Place | None = None,
     ) -> None:
-        if count is not None and (
-            isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST
-        ):
-            raise WrongArgument(f"processors is at least 1 and at most {MOST}, not {count!r}")
+        if count is not None:
+            whole("processors", count, 1, MOST)
         if place is not None and not all(callable(getattr(place, name, None)) for name in ("begin", "close")):
             raise WrongArgument(
                 f"place has begin(job, ended) and close(), which {type(place).__name__} has not"
             )
         self.count = count or allowed_processors()
-        try:
-            self.supply = supply_of(resources)
-        except ValueError as error:
-            raise WrongArgument(str(error)) from None
+        self.supply = supply_of(resources)
         self._asks_driver = GPU_MEMORY not in (resources or {})
         self._devices = [device_name(number) for number in range(len(self.supply.gpus))]
         self._place = place

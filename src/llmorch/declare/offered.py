@@ -7,7 +7,7 @@ callable, or the model. It must not know how a declaration is read.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial, partialmethod
 from types import MethodType
@@ -32,7 +32,7 @@ from llmorch.declare.text import brief
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from llmorch.declare.functions import Kind
     from llmorch.declare.resources import Supply
@@ -191,7 +191,7 @@ def as_functions(offered: Iterable[object]) -> dict[str, Function]:
     Raises ``FunctionError`` when two have the same name.
     """
     functions: dict[str, Function] = {}
-    if not isinstance(offered, Iterable):
+    if not isinstance(offered, Iterable) or isinstance(offered, str | bytes | bytearray | Mapping):
         raise FunctionError(f"functions are offered in a list, as in [search], not as {brief(offered)}")
     for item in offered:
         for declared in declared_by(item) or [_undeclared(item)]:

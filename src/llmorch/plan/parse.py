@@ -12,6 +12,7 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
+from llmorch.arguments import refuse
 from llmorch.calls import FunctionCall, Plan
 from llmorch.errors import (
     DuplicateId,
@@ -49,6 +50,8 @@ def parse(text: str) -> Plan:
 
     Raises ``PlanError`` with line, column and hint at the first statement that is not one.
     """
+    if not isinstance(text, str):
+        refuse("text", "the text of a plan", text)
     parser = Parser()
     calls = parser.feed(text)
     calls += parser.finish()
