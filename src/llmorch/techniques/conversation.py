@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from llmorch.arguments import refuse, text, truth, whole
-from llmorch.errors import EvaluationError
+from llmorch.errors import EvaluationError, WrongArgument
 from llmorch.schedule.policy import policy_named
 
 if TYPE_CHECKING:
@@ -242,7 +242,10 @@ class Technique:
         text("name of a technique", self.name)
         if not callable(self.play):
             refuse("play of a technique", "a generator function", self.play)
-        policy_named(self.policy)
+        try:
+            policy_named(self.policy)
+        except WrongArgument as error:
+            raise WrongArgument(f"technique {self.name}: {error}") from None
         truth("plans of a technique", self.plans)
         whole("recoveries of a technique", self.recoveries, 0, 20)
         truth("last_answers of a technique", self.last_answers)
