@@ -2,7 +2,7 @@
 
 ``PlanError`` is mended by the model, ``CallError`` by recovery, ``WrongArgument`` by whoever
 wrote the argument, of which a ``FunctionError`` tells of a function's declaration, ``ModelError`` by
-whoever chose the model,
+whoever chose the model, ``PolicyError`` by whoever wrote the policy,
 ``UnresolvedQuery`` and ``LimitReached`` by the caller, and ``IllegalEvent`` by us.
 """
 
@@ -122,6 +122,10 @@ class CallError(LLMOrchError):
 
 class WrongArgument(LLMOrchError, ValueError):
     """An argument of this package's own functions that can't be: it is refused before anything begins."""
+
+
+class PolicyError(LLMOrchError):
+    """A policy of somebody's own that raised, or broke another of its promises: it ends the run that it is of."""
 
 
 class FunctionError(WrongArgument):

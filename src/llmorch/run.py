@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from llmorch.arguments import text
-from llmorch.declare.text import brief
+from llmorch.declare.text import one_line
 from llmorch.errors import LimitReached, LLMOrchError, WrongArgument
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Run:
             known = {} if self._execution is None else self._execution.core.states
             if call not in known and call not in self._planned:
                 listed = ", ".join(known) or "none yet"
-                raise WrongArgument(f"the run has no call {brief(call)}; it has {listed}")
+                raise WrongArgument(f"the run has no call {one_line(call)}; it has {listed}")
         if asyncio._get_running_loop() is self._loop:
             self._cancel(call)
         elif not self._loop.is_closed():

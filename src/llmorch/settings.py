@@ -55,17 +55,7 @@ def technique_of(said: str | Technique) -> Technique:
 def policies_of(said: str | Callable[[], Policy]) -> Callable[[], Policy]:
     """What makes a policy for each run, by a name, or itself."""
     if callable(said):
-        try:
-            made = said()
-        except Exception as error:
-            raise WrongArgument(f"policy can't make a policy: {type(error).__name__}: {error}") from None
-        lacking = [name for name in _OF_A_POLICY if not callable(getattr(made, name, None))]
-        if lacking or not isinstance(getattr(made, "name", None), str):
-            without = ", ".join(lacking or ["name"])
-            raise WrongArgument(
-                f"policy makes a {type(made).__name__}, which is no Policy: it has no {without}"
-            )
-        return said
+        return partial(_made_by, said)
     if hasattr(said, "pop"):
         raise WrongArgument(
             f"policy is a name, or what makes a policy for each run: give the class, not an object, {brief(said)}"
@@ -73,6 +63,19 @@ def policies_of(said: str | Callable[[], Policy]) -> Callable[[], Policy]:
     if not isinstance(said, str) or said not in POLICIES:
         raise WrongArgument(f"there is no policy {brief(said)}; there are {', '.join(POLICIES)}")
     return partial(policy_named, said)
+
+
+def _made_by(said: Callable[[], Policy]) -> Policy:
+    try:
+        made = said()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise WrongArgument(f"policy can't make a policy: {reason}") from error
+    lacking = [name for name in _OF_A_POLICY if not callable(getattr(made, name, None))]
+    if lacking or not isinstance(getattr(made, "name", None), str):
+        without = ", ".join(lacking or ["name"])
+        raise WrongArgument(f"policy makes a {type(made).__name__}, which is no Policy: it has no {without}")
+    return made
 
 
 def times_of(name: str, said: int) -> int:

@@ -11,6 +11,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, assert_never
 
+from llmorch.errors import PolicyError
 from llmorch.relations import touches
 from llmorch.runtime.ahead import ReadingAhead
 from llmorch.runtime.call import Made
@@ -18,6 +19,7 @@ from llmorch.runtime.callers import CALLING
 from llmorch.runtime.observers import Observing
 from llmorch.runtime.store import Store, close_all
 from llmorch.schedule import (
+    Abort,
     BatchEnded,
     CallCancelled,
     CallCompleted,
@@ -139,7 +141,7 @@ class Execution:
             await self._group.__aexit__(kind, error, trace)
         except BaseExceptionGroup as group:
             # A defect of ours, or the caller's own exception: no group around it.
-            raise group.exceptions[0] from None
+            raise group.exceptions[0] from group.exceptions[0].__cause__
         finally:
             self._door.close(self.core)
             closing = self.store.settle(self.core)
@@ -279,6 +281,8 @@ class Execution:
                 if self._wakes is not None:
                     self._wakes.cancel()
                 self._wakes = self.loop.call_later(after, self.guard, self.handle, TimePassed())
+            case Abort(error):
+                self.fail(self.core.account.broken or PolicyError(error))
             case Finish():
                 self.makespan = at
                 self._finished.set()

@@ -2,6 +2,7 @@
 
 from llmorch.schedule.core import Alone, Core
 from llmorch.schedule.messages import (
+    Abort,
     BatchEnded,
     CallAdded,
     CallCancelled,
@@ -33,6 +34,7 @@ from llmorch.schedule.state import CallState, Planning, Status
 
 __all__ = [
     "POLICIES",
+    "Abort",
     "Alone",
     "BatchEnded",
     "CallAdded",

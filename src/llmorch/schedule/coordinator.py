@@ -12,6 +12,8 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from llmorch.schedule.account import Account
+from llmorch.schedule.guarded import Guarded
+from llmorch.schedule.policy import POLICIES
 from llmorch.schedule.reservations import Reservations
 from llmorch.schedule.room import Needs, Room, limits_of
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from llmorch.calls import CallId
     from llmorch.declare.functions import Function
     from llmorch.declare.resources import Supply
+    from llmorch.errors import PolicyError
     from llmorch.schedule.policy import Policy, Urgency, Waiting
     from llmorch.schedule.room import Capacity, Lease
     from llmorch.schedule.state import Attempt
@@ -66,6 +69,8 @@ class Coordinator:
         self._named: dict[Hashable, _Named] = {}
         self._count = 0
         self._planning = 0
+        self.broken: list[Account] = []
+        """The runs whose policy broke a promise, as long as they have to be ended for it."""
         self._at = 0.0
         self._width = 0
         self._weight = 0.0
@@ -80,7 +85,15 @@ class Coordinator:
     def open(self, policy: Policy, *, priority: float = 1.0) -> Account:
         """Take part from now on."""
         self._count += 1
-        return Account(policy, priority, self._count)
+        account = Account(policy, priority, self._count)
+        if type(policy) not in POLICIES.values():
+
+            def broke(error: PolicyError) -> None:
+                account.broken = error
+                self.broken.append(account)
+
+            account.policy = Guarded(policy, broke)
+        return account
 
     def close(self, account: Account) -> None:
         """Take no part any more. What still has to stop goes on holding what it holds."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.declare.resources import Supply
 from llmorch.schedule.coordinator import Coordinator
-from llmorch.schedule.messages import CancelRequested, Wake
+from llmorch.schedule.messages import Abort, CancelRequested, Wake
 from llmorch.schedule.nested import waits_for_ever
 from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.room import Capacity
@@ -107,13 +107,28 @@ class Core:
             self._dispatch(told, at)
         for account, seconds in coordinator.wakes() if coordinator.waits else ():
             told.setdefault(self._runs[account], []).append(Wake(seconds))
+        if coordinator.broken:  # by a policy that was asked once more for all this
+            self._dispatch(told, at)
         commands += run.end()
         return list(told.items())
 
+    def _abort(self, account: Account, told: dict[Orchestration, list[Command]], at: float) -> None:
+        """End the run whose policy broke a promise; what it held, others may have."""
+        run = self._runs.get(account)
+        if run is None or run.cancelled or account.broken is None:
+            return
+        aborted = [Abort(str(account.broken)), *run.take(CancelRequested(), at - run.began)]
+        told.setdefault(run, []).extend(aborted)
+
     def _dispatch(self, told: dict[Orchestration, list[Command]], at: float) -> None:
-        for account, calls, lease in self.coordinator.dispatch() if self.coordinator.waits else ():
-            other = self._runs[account]
-            told.setdefault(other, []).append(other.begin(calls, lease, at - other.began))
+        coordinator = self.coordinator
+        while True:
+            for account, calls, lease in coordinator.dispatch() if coordinator.waits else ():
+                other = self._runs[account]
+                told.setdefault(other, []).append(other.begin(calls, lease, at - other.began))
+            if not coordinator.broken:
+                return
+            self._abort(coordinator.broken.pop(), told, at)
 
 
 class Alone(Orchestration):
@@ -142,4 +157,6 @@ class Alone(Orchestration):
     def handle(self, event: Event, *, at: float) -> list[Command]:
         """Account for one event and say what to do about it."""
         ((_, commands),) = self.core.handle(self, event, at=at)
+        if self.account.broken is not None:
+            raise self.account.broken
         return commands

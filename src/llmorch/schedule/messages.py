@@ -192,8 +192,15 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
+class Abort:
+    """The run can't go on, for its policy broke a promise: all that runs is stopped, and the caller is told why."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Nothing runs and nothing more can: tell the caller."""
 
 
-Command: TypeAlias = Dispatch | Cancel | Wake | Keep | Share | Refuse | Finish
+Command: TypeAlias = Dispatch | Cancel | Wake | Keep | Share | Refuse | Abort | Finish
