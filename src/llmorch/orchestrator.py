@@ -121,6 +121,7 @@ class Orchestrator:
             name: replace(item, kind=kind) if item.asks_model else item
             for name, item in self._shared.fitting(offered).items()
         }
+        self._shared.agree(self.functions, self)
         self.functions[SELF] = self_function(kind)
         self._known_as = {name: known_as(item, self.model.name) for name, item in self.functions.items()}
         self._learning: Learning | None = None

@@ -1,5 +1,6 @@
 """What happens next, for many runs: events in, commands out. The core, in ``core.py``, has its two rules."""
 
+from llmorch.schedule.coordinator import callable_of
 from llmorch.schedule.core import Alone, Core
 from llmorch.schedule.messages import (
     Abort,
@@ -67,5 +68,6 @@ __all__ = [
     "Status",
     "TimePassed",
     "Wake",
+    "callable_of",
     "policy_named",
 ]

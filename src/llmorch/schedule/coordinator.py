@@ -18,7 +18,7 @@ from llmorch.schedule.reservations import Reservations
 from llmorch.schedule.room import Needs, Room, limits_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 
     from llmorch.calls import CallId
     from llmorch.declare.functions import Function
@@ -36,8 +36,19 @@ class _Named:
     """A function whose calls are limited, by the name of its limits, and how many runs offer it."""
 
     name: str
-    call: Callable[..., object]
+    function: Function
+    """Kept, so that what tells it from others is nothing else's meanwhile."""
     runs: int = 0
+
+
+def callable_of(function: Function) -> Hashable:
+    """What tells the callable of a function from all others: by it its limits are counted."""
+    call = function.call if function.batch is None else function.batch.call  # of both forms the same
+    try:
+        hash(call)
+    except TypeError:
+        return id(call)
+    return call
 
 
 def _numbered(name: str) -> Iterator[str]:
@@ -113,16 +124,11 @@ class Coordinator:
         """What a call of a function needs: of the same limits as those of the same callable in other runs."""
         if not limits_of(function, ""):
             return Needs.of(function)
-        call = function.call if function.batch is None else function.batch.call  # of both forms the same
-        key: Hashable = call
-        try:
-            hash(call)
-        except TypeError:
-            key = id(call)
+        key = callable_of(function)
         if key not in self._named:
             taken = {named.name for named in self._named.values()}
             name = next(name for name in _numbered(function.name) if name not in taken)
-            self._named[key] = _Named(name, call)
+            self._named[key] = _Named(name, function)
         if key not in account.limited:
             account.limited[key] = None
             self._named[key].runs += 1
