@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmorch.arguments import called, text, truth
+from llmorch.carried import reduced
 from llmorch.declare.functions import SELF, Function
 from llmorch.declare.offered import as_functions, self_function
 from llmorch.errors import UnresolvedQuery
@@ -80,8 +81,8 @@ class Orchestrator:
 
     Any number of runs and sessions may be open at once, from any threads and event loops; none is in
     another's way but for what the processors have. Processes are started when they are first needed and
-    kept; ``close`` ends them, as do the end of ``async with`` and of the program. Raises ``FunctionError``,
-    ``ModelError`` or ``WrongArgument`` for arguments that can't be.
+    kept; ``close`` ends them, as do the end of ``async with`` and of the program. Sent to another process, it has
+    processors of its own there. Raises ``WrongArgument`` or ``ModelError``.
     """
 
     def __init__(
@@ -113,13 +114,12 @@ class Orchestrator:
         self._examples = () if examples is None else examples_in(examples)
         self._replan = truth("replan", replan)
         self.optimize = truth("optimize", optimize)
-        offered = as_functions(functions)
         self.model = model_of(model, base_url=base_url)
         self.processors = self._shared.count
         kind = self.model.kind
         self.functions: dict[str, Function] = {
             name: replace(item, kind=kind) if item.asks_model else item
-            for name, item in self._shared.fitting(offered).items()
+            for name, item in self._shared.fitting(as_functions(functions)).items()
         }
         self._shared.agree(self.functions, self)
         self.functions[SELF] = self_function(kind)
@@ -130,6 +130,8 @@ class Orchestrator:
         if self._learning is not None:
             weakref.finalize(self, self._learning.write)
         self._advised: set[str] = set()
+
+    __reduce__ = reduced
 
     async def __aenter__(self) -> Orchestrator:
         return self
@@ -252,7 +254,6 @@ class Orchestrator:
         from llmorch.forecast import forecast
 
         check_usage("planning", planning)
-        prices = prices_of(prices)
         learned = Learned() if self._learning is None else self._learning.known()
         if prices is None and self.model.kind == "compute":
             prices = (0.0, 0.0)
@@ -268,7 +269,7 @@ class Orchestrator:
             all_made=planning is None or self._replan or not self._technique.last_answers,
             planning=planning or Usage(),
             after=learned.estimate(self._asks().get("after it", "")),
-            prices=prices,
+            prices=prices_of(prices),
         )
 
     def run_sync(self, query: str, *, deadline: float | None = None, max_tokens: int | None = None) -> Result:
