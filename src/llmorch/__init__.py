@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from llmorch.errors import (
         CallError,
         FunctionError,
+        LimitReached,
         LLMOrchError,
         ModelError,
         PlanError,

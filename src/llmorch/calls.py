@@ -6,12 +6,15 @@ text is kept for error messages and takes no part in comparisons.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from llmorch.arguments import refuse, text
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 CallId: TypeAlias = str
 """The id of a call, such as ``s3``; it stands for the call's result."""
@@ -211,6 +214,18 @@ class FunctionCall:
     positions: Mapping[str | int, Position] = field(default_factory=dict, compare=False, repr=False)
     """Where each argument's value stands, by name or by place."""
 
+    def check_kinds(self) -> None:
+        """Raise ``WrongArgument`` for parts that are of no kind that a call has."""
+        text("id of a call", self.id)
+        text("function of a call", self.function)
+        if not isinstance(self.args, Mapping):
+            refuse("args of a call", "expressions by name", self.args)
+        if not isinstance(self.positional, tuple):
+            refuse("positional of a call", "a tuple of expressions", self.positional)
+        for argument in (*self.args.values(), *self.positional):
+            if not isinstance(argument, Expression):
+                refuse("an argument of a call", "an expression, such as Constant(1)", argument)
+
     @cached_property
     def references(self) -> tuple[Reference, ...]:
         """Every use of an earlier call's result, in the order of the text."""
@@ -230,6 +245,16 @@ class Plan:
     """A function call sequence; the last call's result is the answer."""
 
     calls: tuple[FunctionCall, ...]
+
+    def __post_init__(self) -> None:
+        """Raise ``WrongArgument`` for what somebody made by hand, and no plan can hold."""
+        if not isinstance(self.calls, list | tuple):
+            refuse("calls", "a tuple of FunctionCall", self.calls)
+        object.__setattr__(self, "calls", tuple(self.calls))
+        for call in self.calls:
+            if not isinstance(call, FunctionCall):
+                refuse("each of calls", "a FunctionCall", call)
+            call.check_kinds()
 
     def __len__(self) -> int:
         return len(self.calls)

@@ -1,7 +1,8 @@
 """The error tree: one class for each party that must act on a failure.
 
-``PlanError`` is mended by the model, ``CallError`` by recovery, ``FunctionError`` by
-whoever declared the function, ``ModelError`` by whoever chose the model,
+``PlanError`` is mended by the model, ``CallError`` by recovery, ``WrongArgument`` by whoever
+wrote the argument, of which a ``FunctionError`` tells of a function's declaration, ``ModelError`` by
+whoever chose the model, ``PolicyError`` by whoever wrote the policy,
 ``UnresolvedQuery`` and ``LimitReached`` by the caller, and ``IllegalEvent`` by us.
 """
 
@@ -123,12 +124,20 @@ class WrongArgument(LLMOrchError, ValueError):
     """An argument of this package's own functions that can't be: it is refused before anything begins."""
 
 
-class FunctionError(LLMOrchError):
+class PolicyError(LLMOrchError):
+    """A policy of somebody's own that raised, or broke another of its promises: it ends the run that it is of."""
+
+
+class FunctionError(WrongArgument):
     """A function, or a file of functions, that can't be offered."""
 
 
 class ModelError(LLMOrchError):
     """A model that failed, refused, or could not be reached."""
+
+
+class UnknownModel(ModelError, WrongArgument):
+    """What is said to be a model, and is none."""
 
 
 class ToolsRefused(ModelError):

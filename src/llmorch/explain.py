@@ -10,10 +10,13 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from llmorch.arguments import refuse
+from llmorch.records import Run
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from llmorch.records import Call, Run
+    from llmorch.records import Call
 
 Reason = Literal["plan", "result", "order", "limit", "start", "fewer", "nothing"]
 """What a processor can wait for."""
@@ -94,6 +97,8 @@ class Explanation:
 
 def explain(run: Run) -> Explanation:
     """What each idle stretch of each processor waited for."""
+    if not isinstance(run, Run):
+        refuse("run", "a Run of llmorch.records, such as Result.record", run)
     calls = _made(run.calls)
     story = _Story(replace(run, calls=calls))
     stretches = [stretch for number in range(run.processors) for stretch in story.stretches(number)]

@@ -124,10 +124,8 @@ def forecast(
     """Foretell a checked plan.
 
     ``names`` is what each function is known as to ``learned``. With ``all_made`` no call is left out.
-    ``prices`` are those of a million tokens, in and out. Raises ``ValueError`` for prices that can't be.
+    ``prices`` are those of a million tokens, in and out.
     """
-    if prices is not None and not all(0 <= price < float("inf") for price in prices):
-        raise ValueError("prices are two numbers, of a million tokens in and of a million tokens out")
     estimates = {name: learned.estimate(known) for name, known in names.items()}
     seconds = {name: found.seconds for name, found in estimates.items() if found is not None}
     known = {call.id: seconds.get(call.function, 0.0) for call in plan}

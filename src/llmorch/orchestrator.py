@@ -8,15 +8,16 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from llmorch.calls import Plan
+from llmorch.arguments import called, text, truth
+from llmorch.carried import reduced
 from llmorch.declare.functions import SELF, Function
 from llmorch.declare.offered import as_functions, self_function
-from llmorch.errors import EmptyPlan, UnresolvedQuery, WrongArgument
+from llmorch.errors import UnresolvedQuery
 from llmorch.learned import Learned, durations, known_as
 from llmorch.machine import cache_folder
 from llmorch.models.model import ReadsAhead
 from llmorch.models.named import model_of
-from llmorch.plan import check, parse
+from llmorch.plan import check
 from llmorch.play import Play, just
 from llmorch.requests import Usage
 from llmorch.run import Limit, Run, outside_loop
@@ -27,10 +28,12 @@ from llmorch.runtime.model_place import Asked, prompting, replied
 from llmorch.runtime.samples import FILE, Learning
 from llmorch.session import Session
 from llmorch.settings import (
+    check_run,
+    check_usage,
     examples_in,
-    observer_of,
+    plan_of,
     policies_of,
-    priority_of,
+    prices_of,
     processors_of,
     technique_of,
     times_of,
@@ -38,10 +41,11 @@ from llmorch.settings import (
 from llmorch.techniques import TECHNIQUES, Answer, Task, Technique
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import TypeVar
 
+    from llmorch.calls import Plan
     from llmorch.declare.resources import Amount
     from llmorch.forecast import Forecast
     from llmorch.models.model import Model
@@ -76,8 +80,8 @@ class Orchestrator:
 
     Any number of runs and sessions may be open at once, from any threads and event loops; none is in
     another's way but for what the processors have. Processes are started when they are first needed and
-    kept; ``close`` ends them, as do the end of ``async with`` and of the program. Raises ``FunctionError``,
-    ``ModelError`` or ``WrongArgument`` for arguments that can't be.
+    kept; ``close`` ends them, as do the end of ``async with`` and of the program. Sent to another process, it has
+    processors of its own there. Raises ``WrongArgument`` or ``ModelError``.
     """
 
     def __init__(
@@ -104,30 +108,29 @@ class Orchestrator:
         self._policy = policies_of(self._technique.policy if policy is None else policy)
         self.policy = self._policy().name
         self._repairs = times_of("repairs", repairs)
-        self._recoveries = (
-            self._technique.recoveries
-            if max_recoveries is None
-            else times_of("max_recoveries", max_recoveries)
-        )
+        recoveries = self._technique.recoveries if max_recoveries is None else max_recoveries
+        self._recoveries = times_of("max_recoveries", recoveries)
         self._examples = () if examples is None else examples_in(examples)
-        self._replan = replan
-        self.optimize = optimize
-        offered = as_functions(functions)
+        self._replan = truth("replan", replan)
+        self.optimize = truth("optimize", optimize)
         self.model = model_of(model, base_url=base_url)
         self.processors = self._shared.count
         kind = self.model.kind
         self.functions: dict[str, Function] = {
             name: replace(item, kind=kind) if item.asks_model else item
-            for name, item in self._shared.fitting(offered).items()
+            for name, item in self._shared.fitting(as_functions(functions)).items()
         }
+        self._shared.agree(self.functions, self)
         self.functions[SELF] = self_function(kind)
         self._known_as = {name: known_as(item, self.model.name) for name, item in self.functions.items()}
         self._learning: Learning | None = None
         with suppress(RuntimeError):  # nobody's home: there is no place to keep it
-            self._learning = Learning(cache_folder() / FILE) if learn else None
+            self._learning = Learning(cache_folder() / FILE) if truth("learn", learn) else None
         if self._learning is not None:
             weakref.finalize(self, self._learning.write)
         self._advised: set[str] = set()
+
+    __reduce__ = reduced
 
     async def __aenter__(self) -> Orchestrator:
         return self
@@ -203,12 +206,13 @@ class Orchestrator:
         async with orchestrator.session() as session:
             value = await session.call("search", {"query": "Texas"})
         """
+        check_run(priority=priority, observer=observer)
         conversing = Conversing(self.model)
 
         async def ask(prompt: str, asker: Usage) -> str:
             return await replied(conversing, prompt, {}, asker)
 
-        said = {"observer": observer_of(observer), "priority": priority_of(priority)}
+        said = {"observer": observer, "priority": float(priority)}
         return Session(lambda kind: self._begin(ask, kind=kind, **said), self.functions)
 
     async def plan(
@@ -219,20 +223,18 @@ class Orchestrator:
         ``usage`` adds up what it asks of the model.
         Raises as ``run`` does, and ``UnresolvedQuery`` for a technique that makes no plan.
         """
+        check_usage("usage", usage)
+        called("wrote", wrote, "a function of a text")
+        task = self._task(query)
         if not self._technique.plans:
             named = ", ".join(name for name, technique in TECHNIQUES.items() if technique.plans)
             raise UnresolvedQuery(f"{self.technique} thinks in turns and makes no plan; these do: {named}")
         conversing = Conversing(self.model, wrote=wrote, usage=usage)
-        return await first_plan(self._technique.play(self._task(query)), conversing, self.functions)
+        return await first_plan(self._technique.play(task), conversing, self.functions)
 
     def check(self, plan: str | Plan) -> Plan:
         """The plan, parsed and checked against the functions. Raises ``PlanError``."""
-        if not isinstance(plan, str | Plan):
-            raise WrongArgument(f"a plan is text or a Plan, not {type(plan).__name__}")
-        made = parse(plan) if isinstance(plan, str) else plan
-        if not made.calls:
-            raise EmptyPlan("the plan has no call")
-        return check(made, self.functions)
+        return check(plan_of(plan), self.functions)
 
     def forecast(
         self,
@@ -246,10 +248,11 @@ class Orchestrator:
         ``planning`` is what making the plan for a query has cost (``usage`` of ``plan``): what
         nothing uses is then left out, as ``run`` does, where ``execute`` makes it. ``prices``
         are those of a million tokens, in and out; a model on this machine costs nothing.
-        Raises ``PlanError`` for a plan that can't be run, and ``ValueError``.
+        Raises ``PlanError`` for a plan that can't be run, and ``WrongArgument``.
         """
         from llmorch.forecast import forecast
 
+        check_usage("planning", planning)
         learned = Learned() if self._learning is None else self._learning.known()
         if prices is None and self.model.kind == "compute":
             prices = (0.0, 0.0)
@@ -265,7 +268,7 @@ class Orchestrator:
             all_made=planning is None or self._replan or not self._technique.last_answers,
             planning=planning or Usage(),
             after=learned.estimate(self._asks().get("after it", "")),
-            prices=prices,
+            prices=prices_of(prices),
         )
 
     def run_sync(self, query: str, *, deadline: float | None = None, max_tokens: int | None = None) -> Result:
@@ -288,8 +291,7 @@ class Orchestrator:
         await self.model.close()
 
     def _task(self, query: str) -> Task:
-        if not isinstance(query, str) or not query.strip():
-            raise WrongArgument(f"the query is a text, and not empty: {query!r:.50}")
+        text("query", query)
         return Task(
             query,
             self.functions,
@@ -302,7 +304,7 @@ class Orchestrator:
             optimize=self.optimize,
         )
 
-    async def _run(
+    def _run(
         self,
         query: str,
         deadline: float | None,
@@ -311,12 +313,11 @@ class Orchestrator:
         observer: Observer | None,
         wrote: Callable[[str], None] | None,
         run: Run | None = None,
-    ) -> Result:
-        if max_tokens is not None and not (type(max_tokens) is int and max_tokens >= 1):
-            raise WrongArgument(f"max_tokens is at least 1, not {max_tokens!r}")
+    ) -> Coroutine[Any, Any, Result]:
+        check_run(deadline=deadline, max_tokens=max_tokens, priority=priority, observer=observer, wrote=wrote)
         task = self._task(query)
         ours = self._technique.last_answers and not self._replan
-        return await self._play(
+        return self._play(
             self._technique.play(task),
             Conversing(self.model, wrote=wrote, max_tokens=max_tokens),
             deadline,
@@ -331,16 +332,17 @@ class Orchestrator:
             asks=self._asks(),
         )
 
-    async def _execute(
+    def _execute(
         self,
         plan: str | Plan,
         deadline: float | None,
         priority: float,
         observer: Observer | None,
         run: Run | None = None,
-    ) -> Result:
+    ) -> Coroutine[Any, Any, Result]:
+        check_run(deadline=deadline, priority=priority, observer=observer)
         checked = self.check(plan)
-        return await self._play(
+        return self._play(
             just(checked), Conversing(self.model), deadline, priority, observer, run, only=True, asks={}
         )
 
@@ -354,9 +356,7 @@ class Orchestrator:
         run: Run | None,
         **said: Any,
     ) -> Result:
-        begin = partial(
-            self._begin, kind=Execution, observer=observer_of(observer), priority=priority_of(priority)
-        )
+        begin = partial(self._begin, kind=Execution, observer=observer, priority=float(priority))
         play = Play(
             conversation=conversation,
             conversing=conversing,

@@ -7,23 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import os
+import weakref
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from llmorch.arguments import whole
 from llmorch.declare.offered import fitted
 from llmorch.declare.resources import GPU_MEMORY, Supply, supply_of
-from llmorch.errors import WrongArgument
+from llmorch.errors import FunctionError, WrongArgument
 from llmorch.machine import allowed_processors, device_name, gpus
 from llmorch.runtime.door import Door
+from llmorch.schedule import callable_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from llmorch.declare.functions import Function
     from llmorch.declare.resources import Amount
     from llmorch.places.local import Local
     from llmorch.places.port import Place
+
+    _Offered = dict[Hashable, list[tuple[weakref.ref[object], str]]]
+    """By callable, the orchestrators that there are and what limits each declares of it."""
 
 MOST = 1024
 
@@ -51,19 +57,14 @@ class Processors:
         resources: Mapping[str, Amount | Sequence[Amount]] | None = None,
         place: Place | None = None,
     ) -> None:
-        if count is not None and (
-            isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST
-        ):
-            raise WrongArgument(f"processors is at least 1 and at most {MOST}, not {count!r}")
+        if count is not None:
+            whole("processors", count, 1, MOST)
         if place is not None and not all(callable(getattr(place, name, None)) for name in ("begin", "close")):
             raise WrongArgument(
                 f"place has begin(job, ended) and close(), which {type(place).__name__} has not"
             )
         self.count = count or allowed_processors()
-        try:
-            self.supply = supply_of(resources)
-        except ValueError as error:
-            raise WrongArgument(str(error)) from None
+        self.supply = supply_of(resources)
         self._asks_driver = GPU_MEMORY not in (resources or {})
         self._devices = [device_name(number) for number in range(len(self.supply.gpus))]
         self._place = place
@@ -73,6 +74,7 @@ class Processors:
         self._virtual: dict[asyncio.AbstractEventLoop, Door] = {}
         self._local: Local | None = None
         self._process = os.getpid()
+        self._offered: _Offered = {}
 
     def __reduce__(self) -> Any:
         """In another process, processors of its own."""
@@ -97,6 +99,23 @@ class Processors:
                 if self._door is not None:
                     self._door.grow(self.supply)
         return fitted(functions, self.count, self.supply)
+
+    def agree(self, functions: Mapping[str, Function], owner: object) -> None:
+        """Raise ``FunctionError`` for a callable that another orchestrator declares with other limits.
+
+        All calls of it have one count. ``owner`` is the orchestrator, which isn't kept.
+        """
+        for item in functions.values():
+            key, said = callable_of(item), _limits(item)
+            others = [(ref, before) for ref, before in self._offered.get(key, ()) if ref() is not None]
+            for _, before in others:
+                if said != before:
+                    raise FunctionError(
+                        f"{item.name}: another orchestrator on these Processors declares {before} of it, and this one "
+                        f"{said}: declare it once for both, or give one of them Processors of its own"
+                    )
+            mine = weakref.ref(owner, partial(_forget, self._offered, key))
+            self._offered[key] = [*others, (mine, said)]
 
     def door(self, functions: Mapping[str, Function]) -> Door:
         """The way to the account; what these functions need begins to start, without waiting for it."""
@@ -134,3 +153,15 @@ class Processors:
             await local.close()
         if self._place is not None:
             await self._place.close()
+
+
+def _limits(function: Function) -> str:
+    """What is declared of how many calls may be made."""
+    said = {"max_concurrency": function.max_concurrency, "rate": function.rate and f'"{function.rate}"'}
+    return ", ".join(f"{name}={value}" for name, value in said.items() if value) or "no limit"
+
+
+def _forget(offered: _Offered, key: Hashable, _: object) -> None:
+    """Keep no callable for orchestrators that are gone."""
+    if not any(ref() is not None for ref, _ in offered.get(key, ())):
+        offered.pop(key, None)

@@ -9,6 +9,8 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from llmorch.arguments import text
+from llmorch.declare.text import one_line
 from llmorch.errors import LimitReached, LLMOrchError, WrongArgument
 
 if TYPE_CHECKING:
@@ -55,14 +57,15 @@ class Run:
         A cancelled run has a result all the same: it says what had finished. A cancelled
         call, such as ``"s4"``, is stopped as a timeout would stop it; what depends on it is
         skipped, all else goes on, and no later plan of the model makes it again. What has
-        ended already stays as it is. Raises ``LLMOrchError`` for a call that the run doesn't
+        ended already stays as it is. Raises ``WrongArgument`` for a call that the run doesn't
         have (yet).
         """
         if call is not None:
+            text("call", call, "the id of a call, such as s4")
             known = {} if self._execution is None else self._execution.core.states
             if call not in known and call not in self._planned:
                 listed = ", ".join(known) or "none yet"
-                raise LLMOrchError(f"the run has no call {call}; it has {listed}")
+                raise WrongArgument(f"the run has no call {one_line(call)}; it has {listed}")
         if asyncio._get_running_loop() is self._loop:
             self._cancel(call)
         elif not self._loop.is_closed():
@@ -98,9 +101,6 @@ class Limit:
     """A run's deadline in seconds, which begins when the run is asked for."""
 
     def __init__(self, deadline: float | None) -> None:
-        number = isinstance(deadline, int | float) and not isinstance(deadline, bool)
-        if deadline is not None and not (number and 0 < deadline < 1e12):
-            raise WrongArgument(f"deadline is a positive number of seconds, not {deadline!r}")
         self._deadline = deadline
         self._ends = None if deadline is None else asyncio.get_running_loop().time() + deadline
 

@@ -14,8 +14,10 @@ from dataclasses import replace
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
+from llmorch.arguments import called
 from llmorch.calls import FunctionCall, Reference
 from llmorch.declare.functions import Function
+from llmorch.declare.text import brief
 from llmorch.errors import CallError, InvalidArgument, LLMOrchError, PlanError, WrongArgument
 from llmorch.places.arguments import Inputs
 from llmorch.places.coroutines import Awaited
@@ -91,9 +93,12 @@ class Session:
             and isinstance(values, dict | Mapping)
             and {str}.issuperset(map(type, values))
         ):
+            given = f"{brief(function)}, {brief(values)}"
             raise WrongArgument(
-                'a call is a function and its arguments by name, as in "search", {"query": "Texas"}'
+                f'a call is a function and its args by name, as in "search", {{"query": "Texas"}}, not {given}'
             )
+        if via is not None:
+            called("via", via, "a callable without arguments")
         self._count += 1
         id_ = f"c{self._count}"
         call = FunctionCall(id_, function, {name: Reference(f"{id_}.{name}") for name in values})

@@ -9,8 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmorch.errors import WrongArgument
+from llmorch.arguments import LONGEST, called, number, positive, refuse, whole
+from llmorch.calls import Plan
+from llmorch.declare.text import brief, one_line
+from llmorch.errors import EmptyPlan, WrongArgument
+from llmorch.plan import parse
 from llmorch.processors import Processors
+from llmorch.requests import Usage
 from llmorch.schedule import POLICIES, policy_named
 from llmorch.techniques import TECHNIQUES, Technique, parse_examples
 
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
     from llmorch.declare.resources import Amount
     from llmorch.runtime.observers import Observer
     from llmorch.schedule import Policy
+
+_OF_A_POLICY = ("push", "pop", "along", "offered", "drop", "reorder", "clear")
 
 MOST_TIMES = 20
 """The most repairs of a plan, and the most attempts to recover."""
@@ -41,58 +48,93 @@ def technique_of(said: str | Technique) -> Technique:
     if isinstance(said, Technique):
         return said
     if not isinstance(said, str) or said not in TECHNIQUES:
-        raise WrongArgument(f"there is no technique {said!r}; there are {', '.join(TECHNIQUES)}")
+        raise WrongArgument(f"there is no technique {brief(said)}; there are {', '.join(TECHNIQUES)}")
     return TECHNIQUES[said]
 
 
 def policies_of(said: str | Callable[[], Policy]) -> Callable[[], Policy]:
     """What makes a policy for each run, by a name, or itself."""
     if callable(said):
-        try:
-            made = said()
-        except Exception as error:
-            raise WrongArgument(f"policy can't make a policy: {type(error).__name__}: {error}") from None
-        if not callable(getattr(made, "pop", None)) or not isinstance(getattr(made, "name", None), str):
-            raise WrongArgument(f"policy makes a {type(made).__name__}, which is no Policy")
-        return said
+        return partial(_made_by, said)
     if hasattr(said, "pop"):
         raise WrongArgument(
-            "policy is a name, or what makes a policy for each run: give the class, not an object"
+            f"policy is a name, or what makes a policy for each run: give the class, not an object, {brief(said)}"
         )
     if not isinstance(said, str) or said not in POLICIES:
-        raise WrongArgument(f"there is no policy {said!r}; there are {', '.join(POLICIES)}")
+        raise WrongArgument(f"there is no policy {brief(said)}; there are {', '.join(POLICIES)}")
     return partial(policy_named, said)
+
+
+def _made_by(said: Callable[[], Policy]) -> Policy:
+    try:
+        made = said()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise WrongArgument(f"policy can't make a policy: {reason}") from error
+    lacking = [name for name in _OF_A_POLICY if not callable(getattr(made, name, None))]
+    if lacking or not isinstance(getattr(made, "name", None), str):
+        without = ", ".join(lacking or ["name"])
+        raise WrongArgument(f"policy makes a {type(made).__name__}, which is no Policy: it has no {without}")
+    return made
 
 
 def times_of(name: str, said: int) -> int:
     """How often something may be tried again."""
-    if isinstance(said, bool) or not isinstance(said, int) or not 0 <= said <= MOST_TIMES:
-        raise WrongArgument(f"{name} is a whole number from 0 to {MOST_TIMES}, not {said!r}")
-    return said
+    return whole(name, said, 0, MOST_TIMES)
 
 
-def observer_of(said: Observer | None) -> Observer | None:
-    """An observer that can be called."""
-    if said is not None and not callable(said):
-        raise WrongArgument(f"observer is a function of a message and a time, not {said!r}")
-    return said
+def check_run(
+    *,
+    priority: float,
+    observer: Observer | None,
+    deadline: float | None = None,
+    max_tokens: int | None = None,
+    wrote: Callable[[str], None] | None = None,
+) -> None:
+    """Raise ``WrongArgument`` for what no run can be told."""
+    positive("priority", priority, most=1e9)
+    called("observer", observer, "a function of a message and a time")
+    called("wrote", wrote, "a function of a text")
+    if deadline is not None:
+        positive("deadline", deadline, " of seconds", most=LONGEST)
+    if max_tokens is not None:
+        whole("max_tokens", max_tokens, 1, 2**63)
 
 
-def priority_of(said: float) -> float:
-    """How much a run weighs among others."""
-    number = isinstance(said, int | float) and not isinstance(said, bool)
-    if not (number and 0 < said < 1e9):
-        raise WrongArgument(f"priority is a positive number, not {said!r}")
-    return float(said)
+def plan_of(said: str | Plan) -> Plan:
+    """The plan of a text, or itself. Raises ``PlanError``."""
+    if not isinstance(said, str | Plan):
+        refuse("plan", "a text or a Plan", said)
+    plan = parse(said) if isinstance(said, str) else said
+    if not plan.calls:
+        raise EmptyPlan("the plan has no call")
+    return plan
+
+
+def check_usage(name: str, said: Usage | None) -> None:
+    """Raise ``WrongArgument`` for what is no ``Usage``."""
+    if said is not None and not isinstance(said, Usage):
+        refuse(name, "a Usage", said)
+
+
+def prices_of(said: Sequence[float] | None) -> tuple[float, float] | None:
+    """The prices of a million tokens in, and of a million out."""
+    if said is None:
+        return None
+    try:
+        price_in, price_out = [number("prices", price) for price in said]
+    except (TypeError, ValueError):
+        refuse("prices", "two numbers, of a million tokens in and of a million tokens out", said)
+    return price_in, price_out
 
 
 def examples_in(said: str | Path) -> Any:
     """The examples in a file."""
     if not isinstance(said, str | Path):
-        raise WrongArgument(f"examples is the path of a file, not {type(said).__name__}")
+        refuse("examples", "the path of a file", said)
     path = Path(said)
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WrongArgument(f"the examples {path} can't be read: {error}") from None
+    except (OSError, ValueError) as error:
+        raise WrongArgument(f"the examples {one_line(path)} can't be read: {error}") from None
     return parse_examples(text, name=str(path))

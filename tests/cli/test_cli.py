@@ -112,7 +112,7 @@ def test_what_was_tried_is_in_the_json_of_a_run_without_a_plan(tmp_path) -> None
         (["execute", "no-such.plan", "-f", FUNCTIONS], "", 2, "can't be read"),
         (["execute", "-", "-f", "no-such.py"], "", 2, "no such file"),
         (["execute", "-", "-f", "json"], "", 2, "nothing in it is decorated"),
-        (["run", "hi", "-m", "magic"], "", 1, "there is no model 'magic'"),
+        (["run", "hi", "-m", "magic"], "", 2, "there is no model 'magic'"),
         (["run", "hi", "-m", "recorded:no-such.jsonl"], "", 1, "no-such.jsonl"),
         (["run", "hi", "-m", "openai:gpt-9"], "", 1, "OPENAI_API_KEY"),
         (["run", "  "], "", 2, "the query is empty"),

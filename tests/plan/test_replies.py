@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmorch.errors import EmptyPlan, InvalidSyntax, PlanError
-from llmorch.plan import Parser, calls_in, parse, render
+from llmorch.plan import Parser, calls_in, parse, render, render_call
 from llmorch.plan.replies import ReplyScanner, blanked, spoken
 from tests.strategies import plans
 
@@ -264,12 +264,12 @@ def read(text: str, cuts: list[int] | None = None, **options: bool) -> list[str]
     before = parser.voids
     found = parser.finish()
     calls = found if parser.voids != before else calls + found
-    return [render([call]) for call in calls]
+    return [render_call(call) for call in calls]
 
 
 def right(text: str, **options: bool) -> list[str]:
     parser = Parser(**options)
-    return [render([call]) for call in [*parser.feed(text), *parser.finish()]]
+    return [render_call(call) for call in [*parser.feed(text), *parser.finish()]]
 
 
 @pytest.mark.parametrize("plan", [ONE, TWO, LONG], ids=["one", "two", "long"])
@@ -281,9 +281,9 @@ def test_a_plan_is_found_whatever_stands_before_and_after_it(around: str, plan: 
     text = around.replace("{}", plan, 1)
     assert read(text) == right(plan)
     assert read(text, list(range(len(text)))) == right(plan)
-    assert [render([call]) for call in calls_in(text, FUNCTIONS)] == right(plan)
+    assert [render_call(call) for call in calls_in(text, FUNCTIONS)] == right(plan)
     said = spoken(text).text
-    assert [render([call]) for call in calls_in(said, FUNCTIONS)] == right(plan)
+    assert [render_call(call) for call in calls_in(said, FUNCTIONS)] == right(plan)
     assert blanked(text).count("\n") == text.count("\n")
 
 
@@ -347,7 +347,7 @@ def test_what_stands_after_a_tag_that_is_never_closed_is_read_at_its_place(tag: 
 )
 def test_a_thoughts_end_voids_all_before_it_whatever_stands_there(thought: str) -> None:
     assert read(f"{thought}\n{ONE}") == right(ONE)
-    assert [render([call]) for call in calls_in(f"{thought}\n{ONE}", FUNCTIONS)] == right(ONE)
+    assert [render_call(call) for call in calls_in(f"{thought}\n{ONE}", FUNCTIONS)] == right(ONE)
     assert spoken(f"{thought}\n{ONE}").text == ONE
 
 

@@ -9,7 +9,7 @@ import pytest
 from llmorch import Orchestrator, function
 from llmorch.declare.offered import as_functions
 from llmorch.errors import DuplicateId, EmptyPlan, PlanError
-from llmorch.plan import render
+from llmorch.plan import render_call
 from llmorch.requests import ModelRequest
 from llmorch.runtime.draft import DraftReader
 from llmorch.techniques import WritePlan
@@ -63,7 +63,7 @@ def test_a_reply_that_writes_a_call_above_again_is_the_whole_plan(size) -> None:
     found, drafting = drafted([text[at : at + size] for at in range(0, len(text), size)], ABOVE)
     assert [id_ for ids in found for id_ in ids] == ["s1", "s2"]
     assert drafting.text == text
-    assert [render([call]) for call in drafting.calls] == text.split("\n")
+    assert [render_call(call) for call in drafting.calls] == text.split("\n")
 
 
 @pytest.mark.parametrize("size", [1, 5, 1000])

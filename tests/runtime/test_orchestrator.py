@@ -478,7 +478,7 @@ async def test_inside_a_loop_the_plain_methods_say_what_to_write() -> None:
 @pytest.mark.parametrize(
     ("options", "kind", "says"),
     [
-        ({"processors": 0}, ValueError, "at least 1"),
+        ({"processors": 0}, ValueError, "from 1 to"),
         ({"technique": "magic"}, ValueError, "llmorch"),
         ({"policy": "magic"}, ValueError, "critical"),
         ({"model": "magic"}, ModelError, "openai:NAME"),

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmorch import Orchestrator, function
+from llmorch.calls import Plan
 from llmorch.declare.offered import as_functions
 from llmorch.errors import PlanError, UnresolvedQuery
 from llmorch.models.model import Finished, Text
-from llmorch.plan import render
+from llmorch.plan import render, render_call
 from llmorch.requests import ModelRequest
 from llmorch.runtime.draft import DraftReader
 from llmorch.techniques import WritePlan
@@ -80,10 +81,10 @@ def drafted(text: str, size: int, above: str = "") -> tuple[list[str], DraftRead
     for piece in [text[at : at + size] for at in range(0, len(text), size)]:
         void = drafting.void
         calls = drafting.feed(piece)
-        handed = [*(handed if drafting.void == void else []), *(render([call]) for call in calls)]
+        handed = [*(handed if drafting.void == void else []), *(render_call(call) for call in calls)]
     void = drafting.void
     calls = drafting.finish()
-    handed = [*(handed if drafting.void == void else []), *(render([call]) for call in calls)]
+    handed = [*(handed if drafting.void == void else []), *(render_call(call) for call in calls)]
     return handed, drafting
 
 
@@ -92,7 +93,7 @@ async def test_a_draft_has_the_plans_calls_whatever_the_pieces(size: int) -> Non
     for text in WHOLE:
         handed, drafting = drafted(text, size)
         assert "\n".join(handed) == TWO, text
-        assert render(drafting.calls) == TWO
+        assert render(Plan(tuple(drafting.calls))) == TWO
         assert drafting.text.count("\n") == text.count("\n")
 
 
@@ -135,7 +136,7 @@ async def test_an_error_after_prose_is_raised_at_the_end_and_one_without_at_once
 async def test_a_repair_may_have_more_around_it(reply: str, calls: str, size: int) -> None:
     handed, drafting = drafted(reply, size, f"{ONE}\n")
     assert "\n".join(handed) == calls
-    assert render(drafting.calls) == calls
+    assert render(Plan(tuple(drafting.calls))) == calls
 
 
 async def test_a_plan_is_run_at_the_first_request_whatever_stands_around_it() -> None:

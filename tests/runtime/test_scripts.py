@@ -339,3 +339,93 @@ def test_a_variable_that_another_function_has_told_anew_and_that_is_set_back_is_
     )
     expected = [[n % 2] * 4 for n in range(7)] + [[0] * 4] * 3
     assert (done.stdout, done.stderr) == (f"{expected}\n", "")
+
+
+HELD = """
+import logging, sqlite3, threading
+from llmorch import Orchestrator, Processors, function
+from llmorch.testing import ScriptedModel
+
+{BEFORE}
+
+
+@function(kind="compute")
+def f(n: int) -> object:
+    {BODY}
+
+
+@function(kind="compute", resources={"desk": 1})
+def g(n: int) -> int:
+    return n + 1
+
+
+model = ScriptedModel(["hello"])
+shared = Processors(1, resources={"desk": 1})
+orchestrator = Orchestrator([f, g], model=model, processors=shared, learn=False)
+session = orchestrator.session()
+
+
+class Holder:
+    def __init__(self, held):
+        self.held = held
+
+    def seven(self):
+        return 7
+
+
+holder, locked = Holder(orchestrator), Holder(threading.Lock())
+for call in orchestrator.execute_sync("s1 = f(n=1)\\ns2 = g(n=1)").calls:
+    print(call.error if call.result is None else call.result)
+"""
+SENT = {
+    "nothing": ("lock, file = threading.Lock(), open(__file__)", "return n", "1"),
+    "an orchestrator": ("", "return orchestrator.processors", "1"),
+    "an orchestrator that is run": ("", 'return orchestrator.execute_sync("s1 = g(n=5)").answer', "6"),
+    "an orchestrator that asks": (
+        "",
+        'return orchestrator.execute_sync("s1 = self(\\"Hi?\\")").answer',
+        "hello",
+    ),
+    "a helper's orchestrator": (
+        "def helper():\n    return len(orchestrator.functions)",
+        "return helper()",
+        "3",
+    ),
+    "processors": ("", "return shared.count", "1"),
+    "a session": ("", "return session.waiting", "0"),
+    "a model": ("", "return model.name", "scripted"),
+    "a logger": ("logger = logging.getLogger('mine')", "logger.info('n'); return logger.name", "mine"),
+    "an object that holds an orchestrator": ("", "return holder.seven()", "7"),
+}
+NOT_SENT = {
+    "lock": ("lock = threading.Lock()", "with lock:\n        return n"),
+    "file": ("file = open(__file__)", "return file.read()"),
+    "base": ("base = sqlite3.connect(':memory:')", "return base.execute('select 1').fetchone()"),
+    "thread": ("thread = threading.Thread(target=print)", "return thread.name"),
+    "state": ("state = {'lock': threading.Lock(), 'n': 3}", "return state['n']"),
+    "locked": ("", "return locked.seven()"),
+    "helper": ("lock = threading.Lock()\ndef helper(n, given=lock):\n    return n", "return helper(n)"),
+}
+
+
+def lines_of(tmp_path: Path, before: str, body: str) -> list[str]:
+    file = tmp_path / "script.py"
+    file.write_text(HELD.replace("{BEFORE}", before).replace("{BODY}", body))
+    done = subprocess.run(
+        [sys.executable, str(file)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("uses", SENT)
+def test_what_a_scripts_function_uses_is_there_in_its_process(tmp_path: Path, uses: str) -> None:
+    before, body, expected = SENT[uses]
+    assert lines_of(tmp_path, before, body) == [expected, "2"]
+
+
+@pytest.mark.parametrize("name", NOT_SENT)
+def test_what_can_not_be_sent_to_a_process_is_named(tmp_path: Path, name: str) -> None:
+    told, other = lines_of(tmp_path, *NOT_SENT[name])
+    assert told.startswith(f"f can't be sent to another process: it uses {name}, a value of type ")
+    assert other == "2"

@@ -53,7 +53,7 @@ def test_a_technique_says_how_its_calls_are_ordered_unless_that_is_left_to_the_d
 
 
 def test_a_technique_without_a_name_or_with_an_unknown_policy_is_refused() -> None:
-    with pytest.raises(ValueError, match="a technique has a name"):
+    with pytest.raises(ValueError, match="name of a technique"):
         Technique("", headings)
     with pytest.raises(ValueError, match="technique mine: there is no policy 'fast'; there are critical, "):
         Technique("mine", headings, policy="fast")

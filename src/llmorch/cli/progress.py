@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch.cli.end import counted
 from llmorch.plan import render, render_call
 from llmorch.schedule import (
+    Abort,
     BatchEnded,
     CallAdded,
     CallCancelled,
@@ -137,6 +138,8 @@ class Progress:
                 self._never_began(id_, "completed", at, f", the same as {same_as}")
             case Refuse(id_, error):
                 self._never_began(id_, "failed", at, f": {error}")
+            case Abort(error):
+                self._line(f"{at:8.2f} s  {error}")
             case BatchEnded(ended):
                 for event in ended:
                     self.observe(event, at)

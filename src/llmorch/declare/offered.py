@@ -288,7 +288,7 @@ def as_functions(offered: Iterable[object]) -> dict[str, Function]:
     Raises ``FunctionError`` when two have the same name.
     """
     functions: dict[str, Function] = {}
-    if not isinstance(offered, Iterable):
+    if not isinstance(offered, Iterable) or isinstance(offered, str | bytes | bytearray | Mapping):
         raise FunctionError(f"functions are offered in a list, as in [search], not as {brief(offered)}")
     for item in offered:
         for declared in declared_by(item) or [_undeclared(item)]:

@@ -76,9 +76,10 @@ def refuse_unknown_options(name: str, options: Collection[str]) -> None:
 def refuse_name(name: object) -> None:
     """Raise ``FunctionError`` for a name that no plan can call."""
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name[0] == "_":
+        plain = isinstance(name, str) and name.isprintable() and name.strip()
         raise FunctionError(
-            f"{name if isinstance(name, str) else brief(name)}: a function needs a plain name to be called by "
-            "in a plan; give one by name="
+            f"{name if plain else brief(name)}: a function needs a plain name to be called by in a plan; "
+            "give one by name="
         )
 
 

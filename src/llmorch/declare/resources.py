@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from llmorch.declare.text import brief
+from llmorch.declare.text import brief, one_line
+from llmorch.errors import WrongArgument
 
 CPU = "cpu"
 """How many processors a compute call occupies; how many there are, ``processors`` says."""
@@ -88,25 +89,26 @@ def rate_of(said: object) -> Rate:
 def supply_of(said: Mapping[str, Amount | Sequence[Amount]] | None) -> Supply:
     """What there is, from ``{"camera": 1, "gpu_memory": "24GiB"}``; a list of memories is one a GPU.
 
-    Raises ``ValueError``.
+    Raises ``WrongArgument``.
     """
     named: dict[str, int] = {}
     gpus: tuple[int, ...] = ()
     if said is not None and not isinstance(said, Mapping):
-        raise ValueError(
+        raise WrongArgument(
             f'resources is a dictionary, as in {{"gpu_memory": "24GiB", "camera": 1}}, not {brief(said)}'
         )
     for resource, amount in (said or {}).items():
-        if resource_name(resource) == CPU:
-            raise ValueError("resources: how many processors there are, processors= says")
         try:
-            if resource == GPU_MEMORY:
-                each = amount if isinstance(amount, Sequence) and not isinstance(amount, str) else [amount]
-                gpus = tuple(amount_of(one) for one in each)
-            else:
+            if resource_name(resource) == CPU:
+                raise WrongArgument("how many processors there are, processors= says")
+            if resource != GPU_MEMORY:
                 named[resource] = amount_of(amount)
+            elif isinstance(amount, Sequence) and not isinstance(amount, str | bytes):
+                gpus = tuple(amount_of(one) for one in amount)
+            else:
+                gpus = (amount_of(amount),)
         except ValueError as error:
-            raise ValueError(f"resources: {resource}: {error}") from None
+            raise WrongArgument(f"resources: {one_line(resource)}: {error}") from None
     return Supply(named, gpus)
 
 

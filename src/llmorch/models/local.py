@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmorch.arguments import called, text, whole
 from llmorch.errors import ModelError
 from llmorch.machine import allowed_processors, cache_folder
 from llmorch.models.child import Child
@@ -79,6 +80,11 @@ class LocalModel:
         context: int = 8192,
         progress: Progress | None = None,
     ) -> None:
+        text("spec", spec, "local, local:0.5b or local:/path/file.gguf")
+        if threads is not None:
+            whole("threads", threads, 1, 4096)
+        whole("context", context, 1, 2**24)
+        called("progress", progress, "a function of what is done, the total, and the source")
         chosen = choose(spec)
         self._chosen = chosen
         if isinstance(chosen, Weights):

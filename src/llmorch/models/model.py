@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import getattr_static
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 from llmorch.requests import Message, ModelRequest, Role, Tool, ToolCall
@@ -77,6 +78,12 @@ class Model(Protocol):
 
     async def close(self) -> None:
         """End what the adapter started; a later ``stream`` starts it again."""
+
+
+def is_model(said: object) -> bool:
+    """Whether it has all that a ``Model`` has; what it has isn't looked at."""
+    names = ("name", "kind", "constrains", "calls_tools", "stream", "close")
+    return not isinstance(said, type) and all(getattr_static(said, name, None) is not None for name in names)
 
 
 @runtime_checkable

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmorch.errors import ModelError
+from llmorch.arguments import called, refuse
+from llmorch.declare.text import brief
+from llmorch.errors import UnknownModel
+from llmorch.models.model import is_model
 
 if TYPE_CHECKING:
     from llmorch.models.model import Model
+
+_EXPECTED = 'a name, such as "local" or "openai:NAME"'
 
 
 def model_named(spec: str, *, base_url: str | None = None, progress: Any = None) -> Model:
     """The model behind a name: ``local``, ``local:0.5b``, ``local:FILE.gguf``, ``openai:NAME``, ``recorded:FILE``.
 
-    Nothing is loaded or connected to yet. Raises ``ModelError`` for a name that isn't one.
+    Nothing is loaded or connected to yet. Raises ``UnknownModel`` for a name that isn't one.
     """
+    if not isinstance(spec, str):
+        raise UnknownModel(f"model is {_EXPECTED}, not {brief(spec)}")
+    check_address(base_url)
+    called("progress", progress, "a function of what is done, the total, and the source")
     provider, _, name = spec.partition(":")
     if provider == "local":
         from llmorch.models.local import LocalModel
@@ -28,16 +37,23 @@ def model_named(spec: str, *, base_url: str | None = None, progress: Any = None)
         from llmorch.models.recorded import RecordedModel
 
         return RecordedModel(name)
-    raise ModelError(
-        f"there is no model {spec!r}; write local, local:0.5b, local:/path/file.gguf, openai:NAME or recorded:FILE"
+    raise UnknownModel(
+        f"there is no model {brief(spec)}; write local, local:0.5b, local:/path/file.gguf, openai:NAME or recorded:FILE"
     )
 
 
+def check_address(base_url: object) -> None:
+    """Raise ``WrongArgument`` for what is no address, as far as its kind tells."""
+    if base_url is not None and not isinstance(base_url, str):
+        refuse("base_url", 'an address, such as "http://127.0.0.1:8000/v1"', base_url)
+
+
 def model_of(said: object, *, base_url: str | None = None) -> Model:
-    """The model that a person hands over, by name or itself. Raises ``ModelError`` for what is neither."""
+    """The model that a person hands over, by name or itself. Raises ``UnknownModel`` for what is neither."""
     if isinstance(said, str):
         return model_named(said, base_url=base_url)
-    if not hasattr(said, "stream"):
-        raise ModelError(f'model is a name, such as "local" or "openai:NAME", or a Model, not {said!r}')
+    check_address(base_url)
+    if not is_model(said):
+        raise UnknownModel(f"model is {_EXPECTED}, or a Model, not {brief(said)}")
     model: Model = said  # type: ignore[assignment]
     return model

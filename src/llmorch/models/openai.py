@@ -16,7 +16,8 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from llmorch.errors import ModelError, ToolsRefused
+from llmorch.arguments import LONGEST, called, positive, refuse, text, whole
+from llmorch.errors import ModelError, ToolsRefused, WrongArgument
 from llmorch.models.clients import Clients, ClosedMeanwhile
 from llmorch.models.model import Finished, Message, ModelRequest, Piece, Text, ToolCall
 
@@ -70,6 +71,16 @@ class OpenAIModel:
         extra: Extra | None = None,
         label: str | None = None,
     ) -> None:
+        text("name", name, "a model's name")
+        if base_url is not None and not isinstance(base_url, str):
+            refuse("base_url", 'an address, such as "http://127.0.0.1:8000/v1"', base_url)
+        if api_key is not None and not isinstance(api_key, str):  # which is not shown
+            raise WrongArgument(f"api_key is a text, not a {type(api_key).__name__}")
+        positive("timeout", timeout, " of seconds", most=LONGEST)
+        whole("retries", retries, 0, 100)
+        called("extra", extra, "a function of a request")
+        if label is not None:
+            text("label", label)
         self._model = name.removeprefix(_PREFIX)
         self.name = label or _PREFIX + self._model
         # Stripped, because what is read from a file or pasted often ends with a newline.

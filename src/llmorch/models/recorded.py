@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from llmorch.arguments import refuse
 from llmorch.errors import ModelError
-from llmorch.models.model import Finished, Message, Model, ModelRequest, Piece, Text, ToolCall
+from llmorch.models.model import Finished, Message, Model, ModelRequest, Piece, Text, ToolCall, is_model
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator
@@ -58,6 +59,10 @@ class RecordedModel:
     """
 
     def __init__(self, path: str | Path, record: Model | None = None) -> None:
+        if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
+            refuse("path", "the path of a file", path)
+        if record is not None and not is_model(record):
+            refuse("record", "a Model", record)
         self._path = Path(path)
         self._record = record
         # At most one. No lock, which a fork could leave locked: a dict keeps the first that is put there.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from llmorch.arguments import LONGEST, choice, number, refuse, truth, whole
 from llmorch.errors import ModelError
 from llmorch.models.model import Finished, ModelRequest, Piece, Text, ToolCall
 
@@ -41,6 +42,16 @@ class ScriptedModel:
         chunk: int = 12,
         calls_tools: bool = False,
     ) -> None:
+        if not callable(replies) and (
+            not isinstance(replies, Sequence) or isinstance(replies, str | bytes | bytearray)
+        ):
+            refuse("replies", "a list of replies, or a function from request to reply", replies)
+        for reply in () if callable(replies) else replies:
+            _check(reply)
+        number("delay", delay, most=LONGEST)
+        choice("kind", kind, ("inout", "compute"))
+        whole("chunk", chunk, 1, 2**63)
+        truth("calls_tools", calls_tools)
         self.requests: list[ModelRequest] = []
         self._replies = replies if callable(replies) else None
         # The next reply is the last: to take it from there is done at once, whatever threads there are.
@@ -74,6 +85,7 @@ class ScriptedModel:
     def _pieces(self, request: ModelRequest) -> Sequence[str | Exception | ToolCall]:
         if self._replies is not None:
             reply = self._replies(request)
+            _check(reply)
         else:
             try:
                 reply = self._left.pop()
@@ -86,3 +98,11 @@ class ScriptedModel:
         if isinstance(reply, str):
             return [reply[i : i + self._chunk] for i in range(0, len(reply), self._chunk)]
         return [reply] if isinstance(reply, Exception | ToolCall) else reply
+
+
+def _check(reply: Any) -> None:
+    """Raise ``WrongArgument`` for what can't be replied."""
+    several = isinstance(reply, Sequence) and not isinstance(reply, str | bytes | bytearray | ToolCall)
+    for piece in reply if several else (reply,):
+        if not isinstance(piece, str | Exception | ToolCall):
+            refuse("a reply", "a text, an exception, a ToolCall, or a list of these", piece)

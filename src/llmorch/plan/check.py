@@ -10,6 +10,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from llmorch.arguments import functions_by_name, refuse
 from llmorch.calls import Constant, DictOf, ListOf, Plan, Template
 from llmorch.errors import InvalidArgument, NeedsTooMuch, UnknownFunction
 
@@ -30,7 +31,9 @@ def check(plan: Plan, functions: Mapping[str, Function]) -> Plan:
 
     Raises ``PlanError`` for the first call that its function can't take.
     """
-    checker = Checker(functions)
+    if not isinstance(plan, Plan):
+        refuse("plan", "a Plan", plan)
+    checker = Checker(functions_by_name("functions", functions))
     return Plan(tuple(checker.check(call) for call in plan))
 
 

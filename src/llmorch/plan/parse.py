@@ -14,6 +14,7 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llmorch.arguments import refuse
 from llmorch.calls import FunctionCall, Plan
 from llmorch.errors import DuplicateId, EmptyPlan, InvalidArgument, InvalidSyntax, PlanError, PlanTooLarge
 from llmorch.plan.expressions import BUILTINS, ID, Arguments
@@ -45,6 +46,8 @@ def parse(text: str) -> Plan:
 
     Raises ``PlanError`` with line, column and hint at the first statement that is not one.
     """
+    if not isinstance(text, str):
+        refuse("text", "the text of a plan", text)
     parser = Parser()
     return Plan((*parser.feed(text), *parser.finish()))
 

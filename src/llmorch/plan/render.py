@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
+from llmorch.arguments import choice, refuse
 from llmorch.calls import (
     Binary,
     Builtin,
@@ -19,6 +20,7 @@ from llmorch.calls import (
     Junction,
     ListOf,
     Negated,
+    Plan,
     Reference,
     Slice,
     Subscript,
@@ -26,7 +28,7 @@ from llmorch.calls import (
 )
 
 if TYPE_CHECKING:
-    from llmorch.calls import Expression, FunctionCall, Plan
+    from llmorch.calls import Expression, FunctionCall
 
 _PRECEDENCE = {"or": 1, "and": 2, "not": 3, "compare": 4, "+": 5, "-": 5, "*": 6, "/": 6, "//": 6, "%": 6}
 _SIGN, _POWER, _ATOM = 7, 8, 9
@@ -35,6 +37,9 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 def render(plan: Plan, *, form: Literal["canonical", "paper"] = "canonical") -> str:
     """The plan as text, one call a line."""
+    if not isinstance(plan, Plan):
+        refuse("plan", "a Plan", plan)
+    choice("form", form, ("canonical", "paper"))
     return "\n".join(render_call(call, form=form) for call in plan)
 
 

@@ -6,16 +6,18 @@ their expressions, before anything runs: nothing here knows what became of any c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from llmorch.arguments import functions_by_name, refuse, truth
 from llmorch.calls import Constant, Plan
 from llmorch.plan import with_ids
 from llmorch.relations.effects import touches
 from llmorch.relations.graph import RelationGraph
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable
 
     from llmorch.calls import CallId, Expression, FunctionCall
     from llmorch.declare.functions import Function
@@ -33,9 +35,17 @@ def discover(
     Results that are known say what exactly a call touches. With ``optimize`` it tells which calls are
     the same.
     """
+    if not isinstance(plan, Plan):
+        refuse("plan", "a Plan", plan)
+    functions_by_name("functions", functions)
+    if results is not None and not isinstance(results, Mapping):
+        refuse("results", "a dictionary of results by call", results)
+    truth("optimize", optimize)
     graph = RelationGraph()
     same = SameCalls(functions) if optimize else None
     for call in plan:
+        if call.function not in functions:
+            refuse("functions", f"what the plan was checked against, with {call.function}", list(functions))
         function = functions[call.function]
         original = None if same is None else same.original(call)
         graph.add(call, function.kind, touches(function, call, results), same_as=original)

@@ -41,8 +41,8 @@ class ReadingAhead:
         core: Orchestration,
         functions: Mapping[str, Function],
         store: Store,
-        *,
         running: Mapping[tuple[CallId, int], Attempt],
+        *,
         finished: asyncio.Event,
         group: asyncio.TaskGroup,
     ) -> None:

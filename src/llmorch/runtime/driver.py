@@ -11,6 +11,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, assert_never
 
+from llmorch.errors import PolicyError
 from llmorch.relations import touches
 from llmorch.runtime.ahead import ReadingAhead
 from llmorch.runtime.call import Made
@@ -19,6 +20,7 @@ from llmorch.runtime.group import end_group, raised
 from llmorch.runtime.observers import Observing
 from llmorch.runtime.store import Store, close_all
 from llmorch.schedule import (
+    Abort,
     BatchEnded,
     CallCancelled,
     CallCompleted,
@@ -109,13 +111,7 @@ class Execution:
         self._wakes: asyncio.TimerHandle | None = None
         # These refer to nothing here, so that large results end with the last reference to this.
         self._ahead = ReadingAhead(
-            ahead,
-            self.core,
-            functions,
-            self.store,
-            running=self._running,
-            finished=self._finished,
-            group=self._group,
+            ahead, self.core, functions, self.store, self._running, finished=self._finished, group=self._group
         )
 
     async def __aenter__(self) -> Execution:
@@ -277,8 +273,7 @@ class Execution:
             case Refuse(call, error):
                 self.refused(call, error)
             case Cancel(call, number):
-                attempt = self._running.pop((call, number), None)
-                if attempt is not None:
+                if (attempt := self._running.pop((call, number), None)) is not None:
                     attempt.given_up = True
                     attempt.cancel()
                     self._leave(attempt.made)
@@ -286,6 +281,8 @@ class Execution:
                 if self._wakes is not None:
                     self._wakes.cancel()
                 self._wakes = self.loop.call_later(after, self.guard, self.handle, TimePassed())
+            case Abort(error):
+                self.fail(self.core.account.broken or PolicyError(error))
             case Finish():
                 self.makespan = at
                 self._finished.set()

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
+from llmorch.arguments import functions_by_name, refuse, seconds_by_name, texts, truth, whole
+from llmorch.calls import Plan
 from llmorch.declare.offered import fitted
 from llmorch.declare.resources import Supply, supply_of
 from llmorch.plan.check import check_fits
@@ -28,11 +30,15 @@ from llmorch.schedule import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from llmorch.calls import CallId, Plan
+    from llmorch.calls import CallId
     from llmorch.declare.functions import Function
     from llmorch.declare.resources import Amount
     from llmorch.relations import RelationGraph
     from llmorch.schedule import CallState, Command, Event
+
+
+MOST = 1_000_000
+"""Processors of a machine that there is only on a virtual clock."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +77,23 @@ def simulate(
     ``resources`` is what there is. With ``optimize``, identical calls are made once where they
     are declared pure; only those that are ``left_out`` aren't made at all.
     The order is made for the durations themselves, or for those that are ``expected`` where
-    that is given. Raises ``PlanError`` for a call that needs more, and ``ValueError`` for
-    resources that can't be.
+    that is given. Raises ``PlanError`` for a call that needs more, and ``WrongArgument``.
     """
+    if not isinstance(plan, Plan):
+        refuse("plan", "a Plan", plan)
+    functions_by_name("functions", functions)
+    seconds_by_name("durations", durations)
+    if expected is not None:
+        seconds_by_name("expected", expected)
+    whole("processors", processors, 1, MOST)
+    texts("failing", failing)
+    texts("left_out", left_out)
+    truth("optimize", optimize)
     supply = resources if isinstance(resources, Supply) else supply_of(resources)
     known = fitted(functions, processors, supply)
     for call in plan:
+        if call.function not in known:
+            refuse("functions", f"what the plan was checked against, with {call.function}", list(known))
         check_fits(call, known[call.function])
     seconds = {call.id: durations.get(call.id, durations.get(call.function, 0.0)) for call in plan}
     core = Alone(

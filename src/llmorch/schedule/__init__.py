@@ -1,7 +1,9 @@
 """What happens next, for many runs: events in, commands out. The core, in ``core.py``, has its two rules."""
 
+from llmorch.schedule.coordinator import callable_of
 from llmorch.schedule.core import Alone, Core
 from llmorch.schedule.messages import (
+    Abort,
     BatchEnded,
     CallAdded,
     CallCancelled,
@@ -33,6 +35,7 @@ from llmorch.schedule.state import CallState, Planning, Status
 
 __all__ = [
     "POLICIES",
+    "Abort",
     "Alone",
     "BatchEnded",
     "CallAdded",
@@ -65,5 +68,6 @@ __all__ = [
     "Status",
     "TimePassed",
     "Wake",
+    "callable_of",
     "policy_named",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from llmorch.errors import PolicyError
     from llmorch.schedule.policy import Policy
     from llmorch.schedule.room import Lease, Needs
 
@@ -22,6 +23,7 @@ class Account:
 
     __slots__ = (
         "active",
+        "broken",
         "limited",
         "mixed",
         "number",
@@ -52,6 +54,8 @@ class Account:
         self.since = 0.0
         """Until when ``used`` is added up."""
         self.started = 0
+        self.broken: PolicyError | None = None
+        """The promise that its policy broke, which ends the run."""
         self.active = False
         """Whether it wants something of what runs share, or has it."""
         self.limited: dict[Hashable, None] = {}

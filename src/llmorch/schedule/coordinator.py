@@ -12,15 +12,18 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from llmorch.schedule.account import Account
+from llmorch.schedule.guarded import Guarded
+from llmorch.schedule.policy import POLICIES
 from llmorch.schedule.reservations import Reservations
 from llmorch.schedule.room import Needs, Room, limits_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 
     from llmorch.calls import CallId
     from llmorch.declare.functions import Function
     from llmorch.declare.resources import Supply
+    from llmorch.errors import PolicyError
     from llmorch.schedule.policy import Policy, Urgency, Waiting
     from llmorch.schedule.room import Capacity, Lease
     from llmorch.schedule.state import Attempt
@@ -33,8 +36,19 @@ class _Named:
     """A function whose calls are limited, by the name of its limits, and how many runs offer it."""
 
     name: str
-    call: Callable[..., object]
+    function: Function
+    """Kept, so that what tells it from others is nothing else's meanwhile."""
     runs: int = 0
+
+
+def callable_of(function: Function) -> Hashable:
+    """What tells the callable of a function from all others: by it its limits are counted."""
+    call = function.call if function.batch is None else function.batch.call  # of both forms the same
+    try:
+        hash(call)
+    except TypeError:
+        return id(call)
+    return call
 
 
 def _numbered(name: str) -> Iterator[str]:
@@ -66,6 +80,8 @@ class Coordinator:
         self._named: dict[Hashable, _Named] = {}
         self._count = 0
         self._planning = 0
+        self.broken: list[Account] = []
+        """The runs whose policy broke a promise, as long as they have to be ended for it."""
         self._at = 0.0
         self._width = 0
         self._weight = 0.0
@@ -80,7 +96,15 @@ class Coordinator:
     def open(self, policy: Policy, *, priority: float = 1.0) -> Account:
         """Take part from now on."""
         self._count += 1
-        return Account(policy, priority, self._count)
+        account = Account(policy, priority, self._count)
+        if type(policy) not in POLICIES.values():
+
+            def broke(error: PolicyError) -> None:
+                account.broken = error
+                self.broken.append(account)
+
+            account.policy = Guarded(policy, broke)
+        return account
 
     def close(self, account: Account) -> None:
         """Take no part any more. What still has to stop goes on holding what it holds."""
@@ -100,16 +124,11 @@ class Coordinator:
         """What a call of a function needs: of the same limits as those of the same callable in other runs."""
         if not limits_of(function, ""):
             return Needs.of(function)
-        call = function.call if function.batch is None else function.batch.call  # of both forms the same
-        key: Hashable = call
-        try:
-            hash(call)
-        except TypeError:
-            key = id(call)
+        key = callable_of(function)
         if key not in self._named:
             taken = {named.name for named in self._named.values()}
             name = next(name for name in _numbered(function.name) if name not in taken)
-            self._named[key] = _Named(name, call)
+            self._named[key] = _Named(name, function)
         if key not in account.limited:
             account.limited[key] = None
             self._named[key].runs += 1

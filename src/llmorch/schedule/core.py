@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.declare.resources import Supply
 from llmorch.schedule.coordinator import Coordinator
-from llmorch.schedule.messages import CallAdded, CancelRequested, Wake
+from llmorch.schedule.messages import Abort, CallAdded, CancelRequested, Wake
 from llmorch.schedule.nested import comes_after_caller, waits_for_ever
 from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.room import Capacity
@@ -96,25 +96,39 @@ class Core:
             why = f"{caller} waits for it, and touches what it touches, so that it comes after {caller}"
             commands += run.refuse(event.call.id, why, at - run.began)
         by_run = {run: commands}
-        if coordinator.waiting:
+        if coordinator.waiting or coordinator.broken:
             self._dispatch(by_run, at)
             while self._nested and coordinator.waiting and self._refuse_one(by_run, at):
                 self._dispatch(by_run, at)
             for account, seconds in coordinator.wakes() if coordinator.waiting else ():
                 by_run.setdefault(self._runs[account], []).append(Wake(seconds))
+            if coordinator.broken:  # by a policy that was asked once more for all this
+                self._dispatch(by_run, at)
         commands += run.end()
         return list(by_run.items())
 
     def _dispatch(self, commands: dict[Orchestration, list[Command]], at: float) -> None:
         coordinator = self.coordinator
-        while coordinator.waiting and (found := coordinator.dispatch()) is not None:
-            account, calls, lease = found
-            run = self._runs[account]
-            begun = run.begin(calls, lease, at - run.began)
-            if run in commands:
-                commands[run].append(begun)
-            else:
-                commands[run] = [begun]
+        while True:
+            while coordinator.waiting and (found := coordinator.dispatch()) is not None:
+                account, calls, lease = found
+                run = self._runs[account]
+                begun = run.begin(calls, lease, at - run.began)
+                if run in commands:
+                    commands[run].append(begun)
+                else:
+                    commands[run] = [begun]
+            if not coordinator.broken:
+                return
+            self._abort(coordinator.broken.pop(), commands, at)
+
+    def _abort(self, account: Account, commands: dict[Orchestration, list[Command]], at: float) -> None:
+        """End the run whose policy broke a promise; what it held, others may have."""
+        run = self._runs.get(account)
+        if run is None or run.cancelled or account.broken is None:
+            return
+        aborted = [Abort(str(account.broken)), *run.take(CancelRequested(), at - run.began)]
+        commands.setdefault(run, []).extend(aborted)
 
     def _refuse_one(self, commands: dict[Orchestration, list[Command]], at: float) -> bool:
         """Fail a call that would wait for ever, if there is one."""
@@ -157,4 +171,6 @@ class Alone(Orchestration):
     def handle(self, event: Event, *, at: float) -> list[Command]:
         """Account for one event and say what to do about it."""
         ((_, commands),) = self.core.handle(self, event, at=at)
+        if self.account.broken is not None:
+            raise self.account.broken
         return commands

@@ -193,8 +193,15 @@ class Refuse:
 
 
 @value()
+class Abort:
+    """The run can't go on, for its policy broke a promise: all that runs is stopped, and the caller is told why."""
+
+    error: str
+
+
+@value()
 class Finish:
     """Nothing runs and nothing more can: tell the caller."""
 
 
-Command: TypeAlias = Dispatch | Cancel | Wake | Keep | Share | Refuse | Finish
+Command: TypeAlias = Dispatch | Cancel | Wake | Keep | Share | Refuse | Abort | Finish

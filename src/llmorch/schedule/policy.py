@@ -11,6 +11,8 @@ from collections import deque
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from llmorch.declare.text import brief
+from llmorch.errors import WrongArgument
 from llmorch.values import value
 
 if TYPE_CHECKING:
@@ -287,7 +289,7 @@ POLICIES: dict[str, type[Policy]] = {
 
 
 def policy_named(name: str) -> Policy:
-    """A new policy object. Raises ``ValueError`` that lists the names."""
-    if name not in POLICIES:
-        raise ValueError(f"there is no policy {name!r}; there are {', '.join(POLICIES)}")
+    """A new policy object. Raises ``WrongArgument`` that lists the names."""
+    if not isinstance(name, str) or name not in POLICIES:
+        raise WrongArgument(f"there is no policy {brief(name)}; there are {', '.join(POLICIES)}")
     return POLICIES[name]()

@@ -10,8 +10,9 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from llmorch.errors import EvaluationError
-from llmorch.schedule.policy import POLICIES
+from llmorch.arguments import refuse, text, truth, whole
+from llmorch.errors import EvaluationError, WrongArgument
+from llmorch.schedule.policy import policy_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -237,10 +238,14 @@ class Technique:
     """Whether its answer is the last call's result, and no model looks at any other, unless told to ``replan``."""
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` for what can't be played."""
-        if not self.name:
-            raise ValueError("a technique has a name")
-        if self.policy not in POLICIES:
-            raise ValueError(
-                f"technique {self.name}: there is no policy {self.policy!r}; there are {', '.join(POLICIES)}"
-            )
+        """Raise ``WrongArgument`` for what can't be played."""
+        text("name of a technique", self.name)
+        if not callable(self.play):
+            refuse("play of a technique", "a generator function", self.play)
+        try:
+            policy_named(self.policy)
+        except WrongArgument as error:
+            raise WrongArgument(f"technique {self.name}: {error}") from None
+        truth("plans of a technique", self.plans)
+        whole("recoveries of a technique", self.recoveries, 0, 20)
+        truth("last_answers of a technique", self.last_answers)

@@ -25,6 +25,8 @@ from selectors import DefaultSelector
 from time import get_clock_info, monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
+from llmorch.arguments import refuse
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Executor
@@ -186,5 +188,7 @@ def run_virtually(main: Coroutine[Any, Any, T]) -> T:
     >>> run_virtually(waited())
     18000.0
     """
+    if not asyncio.iscoroutine(main):
+        refuse("main", "a coroutine, such as main()", main)
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)
