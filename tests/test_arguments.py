@@ -341,3 +341,15 @@ def test_an_argument_is_accepted_or_refused_at_once(which: str, tmp_path: Any, m
             assert isinstance(how, str), (label, how)
             assert len(how.splitlines()) == 1, (label, how)
             assert NAMED.get(which, which.rpartition(".")[2]) in how, (label, how)
+
+
+def test_a_model_may_be_one_that_hands_on_what_it_is_asked_for() -> None:
+    class Proxy:
+        def __init__(self, model: Any) -> None:
+            self._model = model
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._model, name)
+
+    orchestrator = Orchestrator([], model=Proxy(ScriptedModel(['s1 = self("hello")', "hello"])))
+    assert orchestrator.run_sync("Say hello").answer == "hello"

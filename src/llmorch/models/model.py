@@ -81,9 +81,12 @@ class Model(Protocol):
 
 
 def is_model(said: object) -> bool:
-    """Whether it has all that a ``Model`` has; what it has isn't looked at."""
+    """Whether it has all that a ``Model`` has, itself or by its ``__getattr__``; else nothing of it is asked for."""
     names = ("name", "kind", "constrains", "calls_tools", "stream", "close")
-    return not isinstance(said, type) and all(getattr_static(said, name, None) is not None for name in names)
+    return not isinstance(said, type) and all(
+        getattr_static(said, name, None) is not None or getattr(said, name, None) is not None
+        for name in names
+    )
 
 
 @runtime_checkable
