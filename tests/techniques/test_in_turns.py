@@ -13,7 +13,7 @@ from llmorch import function
 from llmorch.declare.offered import as_functions, self_function
 from llmorch.errors import FunctionError
 from llmorch.requests import ToolCall
-from llmorch.techniques import Example, Reply, parse_examples
+from llmorch.techniques import Example, Reply, Task, parse_examples
 from llmorch.techniques.toolcompiler import fuse, toolcompiler
 from llmorch.techniques.turns import in_batches, parallel, react
 from tests.techniques.playing import FUNCTIONS, play
@@ -46,6 +46,17 @@ def test_a_call_that_fails_is_an_observation() -> None:
     played = play(react, ['Action: search(query="nowhere")', "Answer: unknown"])
     assert played.told == "Observation: Error: there is no nowhere"
     assert played.answer.answered
+
+
+def test_what_was_tried_in_turns_outlives_a_run_that_is_cut_short() -> None:
+    task = Task("Which is it?", FUNCTIONS, examples=(), constrains=False)
+    conversation = react(task)
+    next(conversation)
+    conversation.send(Reply("Action: fly(to=1)"))
+    conversation.close()
+    assert [(recovery.kind, recovery.why) for recovery in task.tried] == [
+        ("repair", "there is no function fly")
+    ]
 
 
 def test_an_action_that_cannot_be_run_is_told_with_the_reason() -> None:
