@@ -40,5 +40,5 @@ def _made(kind: Any, state: dict[str, Any], functions: list[Any]) -> Any:
 
 
 def _declared(call: Any, said: dict[str, Any]) -> Function:
-    interface = vars(interface_of(call, said["name"], asks_model=said["asks_model"]))
+    interface = interface_of(call, said["name"], asks_model=said["asks_model"])
     return Function(call=call, **{**interface, **said})

@@ -330,8 +330,10 @@ def test_an_interrupt_stops_everything_soon(count: int) -> None:
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdin.write(plan)
     process.stdin.close()
-    while "s3" not in process.stderr.readline():
-        pass
+    awaited = {"s3 = spin", "completed: s1"}
+    while awaited:
+        line = process.stderr.readline()
+        awaited = {part for part in awaited if part not in line}
     workers = processes_of(process, count)
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
