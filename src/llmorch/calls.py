@@ -214,8 +214,9 @@ class FunctionCall:
     positions: Mapping[str | int, Position] = field(default_factory=dict, compare=False, repr=False)
     """Where each argument's value stands, by name or by place."""
 
-    def check_kinds(self) -> None:
-        """Raise ``WrongArgument`` for parts that are of no kind that a call has."""
+    @cached_property
+    def is_whole(self) -> bool:
+        """True. Raises ``WrongArgument`` for parts that are of no kind that a call has; looked at once."""
         text("id of a call", self.id)
         text("function of a call", self.function)
         if not isinstance(self.args, Mapping):
@@ -225,6 +226,7 @@ class FunctionCall:
         for argument in (*self.args.values(), *self.positional):
             if not isinstance(argument, Expression):
                 refuse("an argument of a call", "an expression, such as Constant(1)", argument)
+        return True
 
     @cached_property
     def references(self) -> tuple[Reference, ...]:
@@ -252,9 +254,8 @@ class Plan:
             refuse("calls", "a tuple of FunctionCall", self.calls)
         object.__setattr__(self, "calls", tuple(self.calls))
         for call in self.calls:
-            if not isinstance(call, FunctionCall):
+            if not (isinstance(call, FunctionCall) and call.is_whole):
                 refuse("each of calls", "a FunctionCall", call)
-            call.check_kinds()
 
     def __len__(self) -> int:
         return len(self.calls)

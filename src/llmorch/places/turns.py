@@ -31,11 +31,16 @@ class Turns:
         """A turn, as a context to be entered on a running event loop."""
         return Turn(self)
 
-    def add(self, turn: Turn) -> None:
-        """Let this one have a turn when it is next."""
+    def add(self, turn: Turn) -> Future[None] | None:
+        """Let this one have a turn, now or when it is next: what is returned is done then."""
         with self._lock:
+            if not self._waiting and len(self._taken) < self._count:
+                self._taken.append(turn)
+                return None
+            turn.given = Future()
             self._waiting.append(turn)
             self.renew()
+            return turn.given
 
     def remove(self, turn: Turn) -> None:
         """Let it have none, or no longer."""
@@ -43,7 +48,8 @@ class Turns:
             for turns in (self._taken, self._waiting):
                 if turn in turns:
                     turns.remove(turn)
-            self.renew()
+            if self._waiting:
+                self.renew()
 
     def renew(self) -> None:
         """Take back the turns of event loops that are closed, and give those that are free to who is next."""
@@ -53,7 +59,8 @@ class Turns:
             while self._waiting and len(self._taken) < self._count:
                 turn = self._waiting.popleft()
                 self._taken.append(turn)
-                turn.given.set_result(None)
+                if turn.given is not None:
+                    turn.given.set_result(None)
 
 
 class Turn:
@@ -63,16 +70,19 @@ class Turn:
 
     def __init__(self, turns: Turns) -> None:
         self.loop = asyncio.get_running_loop()
-        self.given: Future[None] = Future()
+        self.given: Future[None] | None = None
+        """What is waited for, if it has to wait."""
         self._turns = turns
 
     async def __aenter__(self) -> None:
-        self._turns.add(self)
+        given = self._turns.add(self)
+        if given is None:
+            return
         try:
-            while not self.given.done():
+            while not given.done():
                 with suppress(TimeoutError):
                     async with asyncio.timeout(CHECK):
-                        await over(self.given)
+                        await over(given)
                 self._turns.renew()
         except BaseException:
             self._turns.remove(self)
