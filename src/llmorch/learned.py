@@ -52,11 +52,11 @@ def known_as(function: Function, model: str) -> str:
     if not hasattr(call, "__qualname__"):
         call = type(call).__call__
     code = getattr(call, "__code__", None)
-    place = str(getattr(call, "__module__", "") if code is None else code.co_filename)
-    if code is not None and place.startswith("<"):  # typed in, or handed to python -c
-        place = f"{place} {crc32(code.co_code):x}"
+    file = str(getattr(call, "__module__", "") if code is None else code.co_filename)
+    if code is not None and file.startswith("<"):  # typed in, or handed to python -c
+        file = f"{file} {crc32(code.co_code):x}"
     asked = f", asking {model}" if function.asks_model else ""
-    return f"{function.name} ({call.__qualname__} in {place}){asked}"
+    return f"{function.name} ({call.__qualname__} in {file}){asked}"
 
 
 class Learned:

@@ -46,7 +46,7 @@ class Call:
     ``None`` in a plan that has more than ``MAX_PAIRS`` of these: then ``things`` of the run tell.
     """
     same_as: Text | None = None
-    """The earlier call that was made for this one too: this one has no time and place of its own."""
+    """The earlier call that was made for this one too: this one has no time and processor of its own."""
     status: Text
     attempt: NonNegativeInt
     processors: tuple[Processor, ...] = ()

@@ -39,7 +39,7 @@ class CallRecord(records.Call):
 
 
 class Calls(Sequence[CallRecord]):
-    """The records of a run in the plan's order; an id finds one as well as a place."""
+    """The records of a run in the plan's order; an id finds one as well as an index."""
 
     def __init__(self, records: Sequence[CallRecord]) -> None:
         self._records = tuple(records)

@@ -147,8 +147,8 @@ def _wrapper(own: list[Parameter], wrapped: list[Parameter]) -> list[Parameter]:
         return [*named, *(item for item in own if item.kind in _VARIABLE)]
     known = {item.name for item in named}
     passed_on = [item for item in wrapped if item.name not in known]
-    by_place = [item for item in named if item.kind in _BY_POSITION]
-    return [*by_place, *passed_on, *(item for item in named if item not in by_place)]
+    by_position = [item for item in named if item.kind in _BY_POSITION]
+    return [*by_position, *passed_on, *(item for item in named if item not in by_position)]
 
 
 def _typed(item: Parameter, wrapped: Parameter | None) -> Parameter:
@@ -164,14 +164,14 @@ def _typed(item: Parameter, wrapped: Parameter | None) -> Parameter:
 def _unbound(
     parameters: list[Parameter], args: tuple[Any, ...], keywords: dict[str, Any], call: Any
 ) -> list[Parameter]:
-    """The parameters that are left once some have got their arguments, by place or by name."""
-    by_place = [item.name for item in parameters if item.kind in _BY_POSITION][: len(args)]
+    """The parameters that are left once some have got their arguments, by position or by name."""
+    by_position = [item.name for item in parameters if item.kind in _BY_POSITION][: len(args)]
     kinds = {item.kind for item in parameters}
-    more = len(by_place) < len(args) and Parameter.VAR_POSITIONAL not in kinds
+    more = len(by_position) < len(args) and Parameter.VAR_POSITIONAL not in kinds
     unknown = keywords.keys() - {item.name for item in parameters}
     if more or (unknown and Parameter.VAR_KEYWORD not in kinds):
         raise FunctionError(f"the arguments that are bound don't fit {name_of(call)}{_INSTEAD}")
-    bound = {*by_place, *keywords}
+    bound = {*by_position, *keywords}
     return [item for item in parameters if item.kind in _VARIABLE or item.name not in bound]
 
 

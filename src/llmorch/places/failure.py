@@ -97,7 +97,7 @@ CRASHED = kinds_of(Exception())
 
 MESSAGE = 2_000
 """The longest line, in characters."""
-MAX_TOLD = 50
+MAX_EXCEPTIONS = 50
 """The most exceptions that one line tells of."""
 MAX_NOTES = 10
 """The most notes of one exception that are told."""
@@ -134,7 +134,7 @@ class _Line:
 
     def __init__(self) -> None:
         self._pieces: list[tuple[str, str]] = []
-        self._left = MAX_TOLD
+        self._left = MAX_EXCEPTIONS
 
     def text(self) -> str:
         """The line, of which each piece is shortened so that all of them are in it."""
@@ -259,8 +259,8 @@ def _is_error(value: object) -> bool:
 
 def _fair(lengths: Sequence[int], room: int) -> int:
     """The length to which each piece may go, so that all of them fit into the room together."""
-    for place, length in enumerate(sorted(lengths)):
-        share = room // (len(lengths) - place)
+    for index, length in enumerate(sorted(lengths)):
+        share = room // (len(lengths) - index)
         if length > share:
             return max(share, _SHORTEST)
         room -= length

@@ -64,7 +64,7 @@ class Here:
         return self.value
 
     def close(self) -> None:
-        """Nothing is held elsewhere."""
+        """Free nothing: all of it is here."""
 
 
 @value(eq=False)

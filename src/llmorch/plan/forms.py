@@ -251,7 +251,7 @@ def beginning(line: str) -> int | None:
 
 
 def fence_at_end(line: str, start: int, end: int) -> re.Match[str] | None:
-    """The fence that the text between two places of a line ends with."""
+    """The fence that the text between two positions of a line ends with."""
     for mark in ("```", "~~~"):
         at = line.rfind(mark, start, end)
         fence = FENCE.match(line, len(line[:at].rstrip(mark[0]))) if at >= 0 else None

@@ -46,11 +46,11 @@ class ReplyScanner(Scanner):
         self.void_at = 0
         """Where in its line a thought ended that had not begun: nothing before it counts."""
         self.dropped: list[tuple[int, int | None]] = []
-        """What is no part of the reply, as places in its text; ``None`` is the text's end."""
+        """What is no part of the reply, as positions in its text; ``None`` is the text's end."""
         self._first = self._next = 0
-        """The places in the text where this line begins, and where the next one does."""
+        """Where in the text this line begins, and where the next one does."""
         self._since = 0
-        """The place where the thought that is open began."""
+        """Where the thought that is open began."""
         self._unread: list[tuple[int, str]] = []
         """The lines since a tag that begins a thought only if it is closed."""
         self._begin()
@@ -193,7 +193,7 @@ class ReplyScanner(Scanner):
         return line[found.end() :] if self._quote else " " * found.end() + line[found.end() :]
 
     def _ends(self, line: str, at: int) -> bool:
-        """Whether what comes at this place, after a call, is no code."""
+        """Whether what comes at this position, after a call, is no code."""
         found = forms.AFTER.match(line, at)
         if found is None:
             return False
@@ -366,7 +366,7 @@ class _WholeReply(ReplyScanner):
         super().__init__(thoughts=Thoughts(reading, forms.unpaired(text)))
         self._unclosed = unclosed
         self._given = (-1, -1)
-        """The last line in which a call with an id was looked for, and its place there."""
+        """The last line in which a call with an id was looked for, and its position there."""
         for line in text.split("\n"):
             with suppress(PlanTooLarge):
                 self.line(line)

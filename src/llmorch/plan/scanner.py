@@ -38,7 +38,7 @@ class Statement:
 
     text: str
     line: int
-    place: int = 0
+    fence: int = 0
     """The number of the fence that it stands in; 0 outside, and -1 in backticks."""
     indent: int = 0
     """Where in its first line the code begins that Python reads."""
@@ -108,7 +108,7 @@ class Scanner:
     ) -> int:
         """Go through code that begins or goes on in a line; return where it ends there.
 
-        ``ends`` says of a place below which no bracket is open whether what comes there is no code.
+        ``ends`` says of a position below which no bracket is open whether what comes there is no code.
         """
         if not self._open:
             self._depth, self._quote, self._broken = 0, "", False

@@ -191,8 +191,8 @@ class Rules:
             case "null":
                 return '"None"'
             case "array":
-                if places := schema.get("prefixItems"):
-                    inner = ' ", " '.join(f"({self._value(one, definitions, depth)})" for one in places)
+                if items := schema.get("prefixItems"):
+                    inner = ' ", " '.join(f"({self._value(one, definitions, depth)})" for one in items)
                     return f'"[" {inner} "]"{self._or_ref}'
                 item = self._value(schema.get("items", {}), definitions, depth)
                 return f'"[" (({item}) (", " ({item}))*)? "]"{self._or_ref}'
@@ -207,10 +207,10 @@ class Rules:
         optional = [name for name in properties if name not in required]
         if not required:
             return f"dict{self._or_ref}"
-        shown = [
+        fields = [
             f'{literal(name)} ": " ({self._value(properties[name], definitions, depth)})' for name in required
         ]
-        inner = ' ", " '.join(shown)
+        inner = ' ", " '.join(fields)
         for name in optional:
             inner += f' (", " {literal(name)} ": " ({self._value(properties[name], definitions, depth)}))?'
         return f'"{{" {inner} "}}"{self._or_ref}'
