@@ -38,8 +38,8 @@ class PlanError(LLMOrchError):
     def __str__(self) -> str:
         lines = [f"line {self.line}, column {self.column}: {self.message}" if self.line else self.message]
         if self.text:
-            shown, column = _window(self.text, self.column)
-            lines += [f"    {shown}", f"    {' ' * (column - 1)}^"]
+            window, column = _window(self.text, self.column)
+            lines += [f"    {window}", f"    {' ' * (column - 1)}^"]
         if self.hint:
             lines.append(self.hint)
         return "\n".join(lines)

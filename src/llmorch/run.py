@@ -113,7 +113,7 @@ class Limit:
                 if self._passed():
                     raise self._reached() from error
                 raise
-        if self._passed():  # what it called held up the event loop, so that no timer could stop it
+        if self._passed():  # what it called blocked the event loop, so that no timer could stop it
             raise self._reached()
         return came
 

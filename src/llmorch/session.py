@@ -236,8 +236,8 @@ class Calls(Execution):
         if self.core.states[call].status == "cancelled":
             self._over(call)
 
-    def finish(self, made: Made, told: Sequence[tuple[Attempt, End]]) -> None:
-        super().finish(made, told)
+    def finish(self, made: Made, reported: Sequence[tuple[Attempt, End]]) -> None:
+        super().finish(made, reported)
         if made.stops:
             for attempt in made.attempts:
                 if attempt.call.id in self._added:

@@ -214,7 +214,7 @@ class Function:
         from llmorch.declare.schema_text import trimmed
 
         own = {item.name: item.schema for item in self.parameters}
-        properties, definitions = trimmed(own, self._written)
+        properties, definitions = trimmed(own, self._own_length)
         return {
             "type": "object",
             "properties": properties,
@@ -234,11 +234,11 @@ class Function:
             self.parameters,
             self.returns,
             self.returns_description,
-            self._written,
+            self._own_length,
         )
 
     @property
-    def _written(self) -> int:
+    def _own_length(self) -> int:
         """Characters that its author wrote of it."""
         return max(self.documented, len(self.description))
 

@@ -137,10 +137,10 @@ def _undecorated(item: object) -> Function | None:
         inner = declared_in(item.func)
         return None if inner is None else _narrowed(item, inner, item.args, item.keywords)
     if isinstance(item, MethodType):
-        late = callables.bound_late(item.__func__)
-        inner = None if late is None else _left_on(late.func)
-        if late is not None and inner is not None:
-            inner = _narrowed(item, inner, (None, *late.args), late.keywords)
+        partial_method = callables.partialmethod_of(item.__func__)
+        inner = None if partial_method is None else _left_on(partial_method.func)
+        if partial_method is not None and inner is not None:
+            inner = _narrowed(item, inner, (None, *partial_method.args), partial_method.keywords)
         return _bound(item, item.__self__, inner)
     if isinstance(item, type) or inspect.isroutine(item) or not callable(item):
         return None
@@ -258,7 +258,7 @@ def methods_of(owner: object, *, prefix: str = "") -> list[Function]:
         declared = None if single_of(method) is not None else declared_in(method)
         if declared is not None:
             # What is bound in part has the name of its function, which has its own.
-            in_part = not isinstance(method, MethodType) or callables.bound_late(method.__func__)
+            in_part = not isinstance(method, MethodType) or callables.partialmethod_of(method.__func__)
             functions.append(replace(declared, name=f"{prefix}{name if in_part else declared.name}"))
             refuse_self(functions[-1].name)
     return functions

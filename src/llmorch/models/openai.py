@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # endpoints no seed, and old ones don't know the option that asks for the usage.
 _OPTIONAL = ("temperature", "seed", "stream_options", "stop")
 _PREFIX = "openai:"
-_SHOWN = 300
+_SNIPPET = 300
 _LONE = re.compile("[\\ud800-\\udfff]")
 _MUTE_A_TOKEN = 20
 """Chunks without text, or characters of tool calls, for each token that a reply may have."""
@@ -380,4 +380,4 @@ def _reason(error: Exception) -> str:
 
 def _line(text: object) -> str:
     line = " ".join(str(text).split())
-    return line if len(line) <= _SHOWN else line[:_SHOWN] + "..."
+    return line if len(line) <= _SNIPPET else line[:_SNIPPET] + "..."

@@ -70,7 +70,7 @@ def known_kinds(kinds: object) -> tuple[str, ...]:
 
 
 class Raised(NamedTuple):
-    """An exception as text, in the place of a result."""
+    """An exception as text, instead of a result."""
 
     message: str
     detail: str

@@ -50,12 +50,12 @@ _first: dict[tuple[str, str], Callable[[], object]] = {}
 class Known:
     """One function as a process knows it, and what it refers to as it was at the last look."""
 
-    def __init__(self, call: Callable[..., Any], function: Function) -> None:
-        self.call = call  # kept, so that its id stays its own
-        self.reference = reference(call)
-        self.pickled = b"" if self.reference else by_value(call, function)
+    def __init__(self, target: Callable[..., Any], function: Function) -> None:
+        self.target = target  # kept, so that its id stays its own
+        self.reference = reference(target)
+        self.pickled = b"" if self.reference else by_value(target, function)
         """What was sent of one that can't be imported there."""
-        referred = Referred(call, self.reference)
+        referred = Referred(target, self.reference)
         self.code = referred.code
         self.overwritten = 0
         """What ``Sent.overwritten`` was at the last look."""
@@ -64,7 +64,7 @@ class Known:
         self._data = referred.data
         self._along = [(variable, sight(variable.value)) for variable in referred.along]
         self._cells = [
-            (cell, _inside(cell)) for function in functions_in(call) for cell in function.__closure__ or ()
+            (cell, _inside(cell)) for function in functions_in(target) for cell in function.__closure__ or ()
         ]
         self._small: list[Variable] = []
         self._others: list[tuple[Variable, tuple[object, int], bool]] = []
@@ -130,7 +130,7 @@ class Known:
         if sent.overwritten != self.overwritten:  # what it refers to may be another function's by now
             return True
         if not self._is_all and len(self.pickled) <= SMALL:
-            return by_value(self.call, function) != self.pickled
+            return by_value(self.target, function) != self.pickled
         return any(_inside(cell) is not before for cell, before in self._cells) or any(
             differs(sight(variable.value), before) for variable, before in self._along
         )
@@ -172,14 +172,14 @@ def _reference(value: Any) -> Callable[[], object]:
         return lambda: value
 
 
-async def tell(process: Process, call: Callable[..., Any], function: Function) -> None:
+async def tell(process: Process, target: Callable[..., Any], function: Function) -> None:
     """Have a process know a function as it is now, with the variables that it refers to.
 
     Raises ``CallError`` where it can't be sent or loaded there, and what ``Process.ask`` raises.
     """
-    known = process.known.get(id(call))
+    known = process.known.get(id(target))
     if known is None or known.has_changed(process.sent, function):
-        before, known = known, Known(call, function)
+        before, known = known, Known(target, function)
         await _introduce(process, known, (before or known).moved_code(process.sent), function)
     process.sent.begin()
     try:
@@ -189,7 +189,7 @@ async def tell(process: Process, call: Callable[..., Any], function: Function) -
             for change in _variable(variable, data, known, function, process.sent, must=is_new)
         ]
     except CallError:
-        del process.known[id(call)]  # what was looked at wasn't sent
+        del process.known[id(target)]  # what was looked at wasn't sent
         raise
     if changes:
         await _set(process, changes, function)
@@ -215,7 +215,7 @@ async def _introduce(
         raise CallError(text, detail=detail)
     process.sent.arrived()
     known.overwritten = process.sent.overwritten
-    process.known[id(known.call)] = known
+    process.known[id(known.target)] = known
 
 
 async def _set_code(process: Process, code: Sequence[tuple[Variable, Any]], function: Function) -> None:
@@ -230,9 +230,9 @@ async def _load(
     process: Process, known: Known, code: Sequence[tuple[Variable, Any]], function: Function
 ) -> Message:
     process.sent.begin()
-    body = known.reference or by_value(known.call, function, process.sent)
+    body = known.reference or by_value(known.target, function, process.sent)
     checks = [(variable.module, variable.path, digest(value)) for variable, value in code]
-    return await process.ask(pack(REMEMBER, (id(known.call), body, checks)))
+    return await process.ask(pack(REMEMBER, (id(known.target), body, checks)))
 
 
 def _code(variable: Variable, value: Any, function: Function) -> Change:
@@ -265,7 +265,7 @@ def _variable(
         return [(variable.module, variable.path, data or dumps(value, has=sent.has))]
     except Exception as error:
         if not must or any(
-            sets(code, variable.name) for code in (known.call, *(code for _, code in known.code))
+            sets(code, variable.name) for code in (known.target, *(code for _, code in known.code))
         ):
             return []
         message, detail = described(error)
@@ -288,38 +288,38 @@ async def _set(process: Process, changes: Sequence[Change], function: Function) 
     process.sent.arrived()
 
 
-def reference(call: Callable[..., Any]) -> tuple[str, str] | None:
+def reference(target: Callable[..., Any]) -> tuple[str, str] | None:
     """The module and path of a function that can be imported; None for any other."""
-    module = getattr(call, "__module__", None)
-    path = getattr(call, "__qualname__", None)
+    module = getattr(target, "__module__", None)
+    path = getattr(target, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(path, str) or module == MAIN:
         return None
-    return (module, path) if found_at(module, path) is call else None
+    return (module, path) if found_at(module, path) is target else None
 
 
-def by_value(call: Callable[..., Any], function: Function, sent: Sent | None = None) -> bytes:
+def by_value(target: Callable[..., Any], function: Function, sent: Sent | None = None) -> bytes:
     """A function that can't be imported, or what shows its results, with what it refers to."""
     from llmorch.places.by_value import dumps
 
     has = None if sent is None else sent.has
     try:
-        return dumps(call, has=has)
+        return dumps(target, has=has)
     except Exception as error:
         with suppress(Exception):
-            return dumps(call, has=has, bare=True)
+            return dumps(target, has=has, bare=True)
         message, detail = described(error)
-        what = _unfit_variable(call)
+        what = _unfit_variable(target)
         why = message if what is None else f"{what} ({message})"
         hint = "define it in a module, or make inside it what it uses"
         text = f"{function.name} can't be sent to another process: {why}; {hint}"
         raise CallError(text, detail=detail) from None
 
 
-def _unfit_variable(call: Any) -> str | None:
+def _unfit_variable(target: Any) -> str | None:
     """The variable because of which a function can't be sent."""
     from llmorch.places.by_value import dumps
 
-    for one in functions_in(call):
+    for one in functions_in(target):
         found = {name: one.__globals__[name] for name in names_in(one.__code__) & one.__globals__.keys()}
         found |= zip(one.__code__.co_freevars, map(_inside, one.__closure__ or ()), strict=True)
         for name, value in sorted(found.items()):

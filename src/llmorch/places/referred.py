@@ -59,7 +59,7 @@ class Referred:
     A function that can be imported by this ``reference`` is in a variable itself.
     """
 
-    def __init__(self, call: Any, reference: tuple[str, str] | None = None) -> None:
+    def __init__(self, target: Any, reference: tuple[str, str] | None = None) -> None:
         self.data: list[Variable] = []
         self.along: list[Variable] = []
         """Variables of a namespace that is no module's, which go by value with the function."""
@@ -68,7 +68,7 @@ class Referred:
         """Whether there is nothing else in what goes by value: no closure, say, and no object."""
         self._seen: set[Any] = set()
         if reference is None:
-            self._follow(call)
+            self._follow(target)
         else:
             self._named(*reference)
 

@@ -52,7 +52,7 @@ CONDITION = re.compile(r"[=<>.(\[]|\bs\d")
 SIGNATURE = re.compile(rf"(?:{_ID}[ \t]*:[ \t]*)?{_NAME}\((?P<parameters>[^()]*)\)[ \t]*->[ \t]*[\w\[]")
 """A function told of with what it returns, perhaps with its types: a call has none."""
 TYPED = re.compile(r"\w[ \t]{0,9}:")
-TOLD = re.compile(rf"{_NAME}\([^()\"'=\d{{}}\[\]]*\)[`*]{{0,3}}[ \t]*(?:[^\W\d_]|[:\uff1a\u2013\u2014-])")
+MENTION = re.compile(rf"{_NAME}\([^()\"'=\d{{}}\[\]]*\)[`*]{{0,3}}[ \t]*(?:[^\W\d_]|[:\uff1a\u2013\u2014-])")
 """A call of mere words, and what is said of it."""
 MEANING = re.compile(rf"(?P<id>{_ID})[ \t]*=[ \t]*(?P<word>[^\W\d_]+)[ \t]+[^\W\d_][^=(\[{{\"]*$")
 """What an id stands for, in words."""

@@ -238,7 +238,7 @@ class ReplyScanner(Scanner):
                     return at
                 self._ticked = self._ticked or forms.NUMBER_TICKED.match(line, at) is not None
                 is_bare = label is not None and forms.BARE.match(line, at)
-                return None if is_bare or self._is_told(line, at) else at
+                return None if is_bare or self._is_mention(line, at) else at
             if fresh and not self._no_plan and forms.BLOCK.match(line, at) and forms.is_block(line[at:]):
                 return at
             if line[at] in "<&[`~" and self.thoughts.is_mark(line, at):
@@ -260,16 +260,16 @@ class ReplyScanner(Scanner):
             at = label.end()
         return at
 
-    def _is_told(self, line: str, at: int) -> bool:
+    def _is_mention(self, line: str, at: int) -> bool:
         """Whether what looks like a call is told of: a signature, or words with others in brackets."""
-        if told := forms.SIGNATURE.match(line, at):
-            taken = told["parameters"]
+        if found := forms.SIGNATURE.match(line, at):
+            taken = found["parameters"]
             return taken.replace(",", "").replace(" ", "").isidentifier() or bool(forms.TYPED.search(taken))
         if (meaning := forms.MEANING.match(line, at)) and meaning["word"] not in self.functions:
             self._mentioned.setdefault(meaning["id"], (self.number, at + 1, line))  # "s1 = the page about it"
             return True
-        if told := forms.TOLD.match(line, at):
-            return forms.CODE.search(line, told.end()) is None
+        if found := forms.MENTION.match(line, at):
+            return forms.CODE.search(line, found.end()) is None
         # After a plan in a fence, a call in backticks is one that is explained.
         return self._ticked and not self._fence and self._fenced_calls
 

@@ -208,8 +208,8 @@ class Largest:
 
     def __init__(self, things: Things) -> None:
         self._things = things
-        self._read: dict[Name, float] = {}
-        self._written: dict[Name, float] = {}
+        self._of_readers: dict[Name, float] = {}
+        self._of_writers: dict[Name, float] = {}
         self._of_all = 0.0
         self._of_barriers = 0.0
 
@@ -220,10 +220,10 @@ class Largest:
         found = self._of_barriers
         for name in touch.writes:
             for other in self._things.met(name):
-                found = max(found, self._read.get(other, 0.0), self._written.get(other, 0.0))
+                found = max(found, self._of_readers.get(other, 0.0), self._of_writers.get(other, 0.0))
         for name in touch.reads:
             for other in self._things.met(name):
-                found = max(found, self._written.get(other, 0.0))
+                found = max(found, self._of_writers.get(other, 0.0))
         return found
 
     def take(self, touch: Touch, value: float) -> None:
@@ -231,7 +231,7 @@ class Largest:
         self._of_all = max(self._of_all, value)
         if touch.barrier:
             self._of_barriers = max(self._of_barriers, value)
-        for names, largest in ((touch.reads, self._read), (touch.writes, self._written)):
+        for names, largest in ((touch.reads, self._of_readers), (touch.writes, self._of_writers)):
             for name in names:
                 largest[name] = max(largest.get(name, 0.0), value)
 

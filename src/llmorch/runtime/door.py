@@ -96,8 +96,8 @@ class Door:
             for other, commands in self._core.handle(run, event, at=at):
                 found = self._drivers.get(other)
                 if found is not None and (commands or found is driver):
-                    told = event if found is driver else None
-                    found.inbox.append((told, commands, at - other.began))
+                    own = event if found is driver else None
+                    found.inbox.append((own, commands, at - other.began))
                     if found is not driver:
                         others.append(found)
         if others:

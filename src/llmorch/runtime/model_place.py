@@ -52,11 +52,11 @@ async def replied(conversing: Conversing, prompt: str, notes: dict[str, str], as
     """
     reply = await conversing.ask(prompting(prompt), asker)
     text = reply.text.strip()
-    shown = " ".join(prompt.split())[:60]
+    snippet = " ".join(prompt.split())[:60]
     if not text:
-        raise ModelError(f"{conversing.model.name} replied with nothing to {shown!r}")
+        raise ModelError(f"{conversing.model.name} replied with nothing to {snippet!r}")
     if reply.reason == "length":
-        notes[prompt] = f"the reply to {shown!r} was cut off after {ANSWER_TOKENS} tokens"
+        notes[prompt] = f"the reply to {snippet!r} was cut off after {ANSWER_TOKENS} tokens"
     return text
 
 

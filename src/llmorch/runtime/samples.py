@@ -102,7 +102,7 @@ def taken(execution: Execution, names: Mapping[str, str]) -> dict[str, list[Samp
         samples = found.setdefault(names[state.call.function], [])
         if len(samples) < SAMPLES:
             seconds = state.completed - state.dispatched
-            spent = execution.store.asked.get(state.key)
-            asked = () if spent is None else (spent.requests, spent.input_tokens, spent.output_tokens)
+            usage = execution.store.asked.get(state.key)
+            asked = () if usage is None else (usage.requests, usage.input_tokens, usage.output_tokens)
             samples.append(Sample(seconds, *asked))
     return {name: samples[::-1] for name, samples in found.items()}

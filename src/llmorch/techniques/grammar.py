@@ -230,7 +230,7 @@ def call_grammar(
 ) -> str:
     """One call under this id, which may use the calls ``above``; none of those that were ``tried``.
 
-    A function that was tried may be called again with another literal in the place of one
+    A function that was tried may be called again with another literal instead of one
     that it had each time; where it had none, it may not be called again, unless nothing
     else can be.
     """
@@ -253,7 +253,7 @@ def _others(rules: Rules, function: Function, tried: Sequence[FunctionCall]) -> 
         return [rules.call(function)]
     shapes = []
     for parameter in function.parameters:
-        had = [_written(call.args[parameter.name]) for call in before if parameter.name in call.args]
+        had = [_rendered(call.args[parameter.name]) for call in before if parameter.name in call.args]
         if not parameter.required:  # written out, the default is the same call again
             with suppress(NoLiteral):
                 had.append(literal_text(literal_default(parameter.name, parameter.default)))
@@ -262,7 +262,7 @@ def _others(rules: Rules, function: Function, tried: Sequence[FunctionCall]) -> 
     return shapes
 
 
-def _written(expression: Expression) -> str:
+def _rendered(expression: Expression) -> str:
     """An argument as a plan has it."""
     return render_call(FunctionCall("s1", "f", {"x": expression})).split("x=", 1)[1].removesuffix(")")
 

@@ -69,11 +69,11 @@ def job(
     """Calls of a function with these arguments, of which those named in ``inputs`` are results."""
     known = inputs or {}
 
-    def written(value: Any) -> Any:
+    def expression(value: Any) -> Any:
         return Reference(value) if isinstance(value, str) and value in known else Constant(value)
 
     made = tuple(
-        FunctionCall(f"c{number}", function.name, {name: written(value) for name, value in args.items()})
+        FunctionCall(f"c{number}", function.name, {name: expression(value) for name, value in args.items()})
         for number, args in enumerate(calls)
     )
     return Job(function, made, known, (on,) if function.kind == "compute" else ())
