@@ -118,7 +118,7 @@ def _work(calls: Iterable[Call]) -> float:
 
 
 def _made(calls: tuple[Call, ...]) -> tuple[Call, ...]:
-    """The calls without those that another one was made for, which takes their place."""
+    """The calls without the copies: the one that was made stands for them."""
     made_for = {call.id: call.same_as for call in calls if call.same_as is not None}
     return tuple(
         replace(
@@ -261,7 +261,7 @@ class _Story:
                     yield first, "limit", {"on": holder.id, "what": name}
                     holder = before
                 return
-        # Held by another run of the process, a rate, or set aside for a call that waited longer.
+        # Held by another run of the process, a rate, or reserved for a call that waited longer.
         shared = ", ".join(name for name in names if name != _CPU)
         yield since, ("limit" if shared else "start"), ({"what": shared} if shared else {})
 

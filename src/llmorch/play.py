@@ -1,7 +1,6 @@
 """One run, from its technique to its result.
 
-Decides what a run leaves when it is cancelled, comes to a limit, or fails. It must not know how a
-technique asks, nor in which order calls run.
+Decides what a run leaves when it is cancelled, comes to a limit, or fails.
 """
 
 from __future__ import annotations

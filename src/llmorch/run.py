@@ -1,6 +1,6 @@
 """A run from outside: how long it may take, and how it is cancelled while it goes on.
 
-Decides who may stop what, and when. It must not know how a run is played.
+Decides who may stop what, and when.
 """
 
 from __future__ import annotations

@@ -34,9 +34,9 @@ _FORM = "__llmorch_batch_of__"
 class Carrier:
     """Stands for a bound method, a built-in, or an object with slots, and carries what was said of it."""
 
-    def __init__(self, call: Callable[..., Any]) -> None:
-        update_wrapper(self, call)
-        self.__wrapped__ = call
+    def __init__(self, target: Callable[..., Any]) -> None:
+        update_wrapper(self, target)
+        self.__wrapped__ = target
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it."""
@@ -147,10 +147,10 @@ def _takes_object(single: Callable[..., Any]) -> bool:
 
 
 @overload
-def function(call: Callable[P, R], /) -> DeclaredFunction[P, R]: ...
+def function(target: Callable[P, R], /) -> DeclaredFunction[P, R]: ...
 @overload
 def function(**options: Unpack[Options]) -> Callable[[Callable[P, R]], DeclaredFunction[P, R]]: ...
-def function(call: Callable[..., Any] | None = None, /, **options: Unpack[Options]) -> Any:
+def function(target: Callable[..., Any] | None = None, /, **options: Unpack[Options]) -> Any:
     """Offer a Python function to plans; the function itself stays as it is.
 
     ``kind`` is ``"inout"`` or ``"compute"``; without it a function is inout, and the
@@ -208,4 +208,4 @@ def function(call: Callable[..., Any] | None = None, /, **options: Unpack[Option
                 target.batch = BatchDecorator(target, declared)
         return target
 
-    return declare if call is None else declare(call)
+    return declare if target is None else declare(target)

@@ -1,6 +1,6 @@
 """What of a parameter's default a model may be told: a value that a plan can write.
 
-Everything else is not shown: objects, what is made for each call, secrets, endless things.
+Everything else is left out: objects, what is made for each call, secrets, endless things.
 """
 
 from __future__ import annotations

@@ -107,15 +107,15 @@ def declared_in(item: object) -> Function | None:
                 f"{declared.name}: memory bounds a process, and its batch form is async and has none of its own; "
                 'make it synchronous, or declare kind="compute"'
             )
-    call = declared.call if isinstance(item, Carrier) else item
-    if not callable(call):
+    target = declared.call if isinstance(item, Carrier) else item
+    if not callable(target):
         return declared
-    if (owner := callables.owner_of(call)) is not None:
-        return _bound(call, owner, declared)
-    if declared.call is call:
+    if (owner := callables.owner_of(target)) is not None:
+        return _bound(target, owner, declared)
+    if declared.call is target:
         return declared
     # A decorator above ours copied the declaration: what it made is what is called.
-    made = _of_form(declared, call)
+    made = _of_form(declared, target)
     refuse_unknown(made, with_object=True)
     return made
 
@@ -149,32 +149,32 @@ def _undecorated(item: object) -> Function | None:
 
 
 def _narrowed(
-    call: Callable[..., Any], declared: Function, args: Sequence[Any], keywords: Mapping[str, Any]
+    target: Callable[..., Any], declared: Function, args: Sequence[Any], keywords: Mapping[str, Any]
 ) -> Function:
     """What is declared of a function, for a form of it in which some arguments are bound."""
     bound = dict(zip(declared.by_name, args, strict=False)) | dict(keywords)
     reads = _with_arguments(declared.reads, bound, declared.name)
     writes = _with_arguments(declared.writes, bound, declared.name)
-    return _of_form(declared, call, batch=None, reads=reads, writes=writes)
+    return _of_form(declared, target, batch=None, reads=reads, writes=writes)
 
 
-def _of_form(declared: Function, call: Callable[..., Any], **changed: Any) -> Function:
+def _of_form(declared: Function, target: Callable[..., Any], **changed: Any) -> Function:
     """What is declared of a function, for a form of it with parameters of its own."""
-    parameters = interface_of(call, declared.name, asks_model=declared.asks_model)["parameters"]
-    return replace(declared, call=call, parameters=parameters, **changed)
+    parameters = interface_of(target, declared.name, asks_model=declared.asks_model)["parameters"]
+    return replace(declared, call=target, parameters=parameters, **changed)
 
 
-def _bound(call: Callable[..., Any], owner: object, declared: Function | None) -> Function | None:
+def _bound(target: Callable[..., Any], owner: object, declared: Function | None) -> Function | None:
     """What is declared of a method, for its object: the declaration itself knows nothing of it."""
     stateful_class = is_stateful(type(owner))
     if declared is None:
         if not stateful_class:
             return None
-        declared = declaration_of(call)
+        declared = declaration_of(target)
     by_class = stateful_class and not (declared.reads or declared.writes or declared.effects)
     reads, writes = getattr(type(owner), _EFFECTS) if by_class else (declared.reads, declared.writes)
     batch = None if declared.batch is None else declared.batch.bound(owner)
-    bound = _of_form(declared, call, batch=batch, reads=reads, writes=writes)
+    bound = _of_form(declared, target, batch=batch, reads=reads, writes=writes)
     refuse_unknown(bound, with_object=True)
     refuse_unsafe_retries(bound)
     reads = _of_object(reads, owner, bound.name)
@@ -315,7 +315,7 @@ def _undeclared(item: Any) -> Function:
 
 
 def fitted(functions: Mapping[str, Function], processors: int, supply: Supply) -> dict[str, Function]:
-    """The functions, each told why no call of it can be made with what there is, where that is so."""
+    """The functions, each with why no call of it can be made with what there is, where that is so."""
     return {
         name: replace(item, shortage=shortage(item.resources, processors, supply)) if item.resources else item
         for name, item in functions.items()

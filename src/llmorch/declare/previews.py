@@ -26,7 +26,7 @@ _ROWS = 3
 _COLUMNS = 50
 _GAP = "..."
 _SHARES = 6
-"""An item of a collection has at most so small a share of its room, so that several are shown."""
+"""An item of a collection has at most so small a share of its room, so that several are in it."""
 _LEAST = 24
 """Characters that an item of a collection is given at least, where there are that many."""
 

@@ -1,7 +1,7 @@
 """Models behind an OpenAI-compatible endpoint: OpenAI, Ollama, vLLM, OpenRouter, Gemini, llama.cpp.
 
 This module decides how a request is worded for such an endpoint, what to do when the
-endpoint doesn't know a parameter, and what a person is told when it fails.
+endpoint doesn't know a parameter, and what a person reads when it fails.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class OpenAIModel:
         text("name", name, "a model's name")
         if base_url is not None and not isinstance(base_url, str):
             refuse("base_url", 'an address, such as "http://127.0.0.1:8000/v1"', base_url)
-        if api_key is not None and not isinstance(api_key, str):  # which is not shown
+        if api_key is not None and not isinstance(api_key, str):  # which is not printed
             raise WrongArgument(f"api_key is a text, not a {type(api_key).__name__}")
         positive("timeout", timeout, " of seconds", most=LONGEST)
         whole("retries", retries, 0, 100)
@@ -253,7 +253,7 @@ class OpenAIModel:
         if self._api_key and not (self._api_key.isascii() and self._api_key.isprintable()):
             raise self._failed("the key has a character that no key has", "check OPENAI_API_KEY")
         # To read the certificates takes longer than all else, so one thread does it for all; a lock
-        # that was held when a process was forked is not this process's.
+        # that was locked when a process was forked is not this process's.
         with self._reading.setdefault(os.getpid(), threading.Lock()):
             self._tls = self._tls or httpx2.create_ssl_context()
         options: dict[str, Any] = {"verify": self._tls}
@@ -352,7 +352,7 @@ def _extend(calls: dict[int, ToolCall], delta: ChoiceDeltaToolCall) -> None:
 
 
 def _says_something(chunk: ChatCompletionChunk) -> bool:
-    """Whether a chunk is part of a reply, thoughts that nobody is shown among them, and no mere sign of life."""
+    """Whether a chunk is part of a reply, thoughts that nobody sees among them, and no mere sign of life."""
     return chunk.usage is not None or any(
         choice.delta.content
         or choice.finish_reason

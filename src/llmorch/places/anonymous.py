@@ -37,7 +37,7 @@ def most_files() -> int:
 class File:
     """A descriptor of an anonymous file, closed when nobody refers to it any more.
 
-    The end of a file's use is not in one place: a cancelled call forgets it while a
+    A file's use may end at several points: a cancelled call forgets it while a
     thread still writes to it.
     """
 
@@ -65,7 +65,7 @@ def anonymous_file() -> File:
 
 
 def write(file: File, size: int, pieces: Iterable[tuple[int, bytes | memoryview]]) -> None:
-    """Give a file its size, and each of the pieces its place in it."""
+    """Give a file its size, and each of the pieces its offset in it."""
     os.ftruncate(file.descriptor, size)
     if size >= _MANY:
         lay_out(file.descriptor, size)

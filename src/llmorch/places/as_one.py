@@ -1,7 +1,6 @@
 """The calls of a job as one call: what the function is given, and what each of the calls came to.
 
-Several calls are one of their batch form. It must not know why calls go together, nor where they
-are made.
+Several calls are one of their batch form.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Calls of async functions, which can be stopped: also when they won't hear of it.
 
-Decides how a coroutine is run, cancelled, and in the end closed. It must not know of
-threads or processes, nor why a call is stopped.
+Decides how a coroutine is run, cancelled, and in the end closed.
 """
 
 from __future__ import annotations
@@ -103,7 +102,7 @@ class Awaited:
     def _ended(self, task: asyncio.Task[None]) -> None:
         _left.discard(task)
         if self._stopped is not None and not task.cancelled():
-            task.exception()  # of nobody's interest, which asyncio wants to be told
+            task.exception()  # of nobody's interest, which asyncio wants to be asked for
         self._report(None, cancelled(self._function))  # if it was cancelled before it began
         del self._task  # its frames lead here
 

@@ -100,11 +100,11 @@ MESSAGE = 2_000
 MAX_EXCEPTIONS = 50
 """The most exceptions that one line tells of."""
 MAX_NOTES = 10
-"""The most notes of one exception that are told."""
+"""The most notes of one exception that are listed."""
 MAX_MEMBERS = 10
-"""The most different members of one group that are told."""
+"""The most different members of one group that are listed."""
 MAX_CAUSES = 8
-"""The most exceptions of one chain that are told: half of them its last, where it began."""
+"""The most exceptions of one chain that are listed: half of them its last, where it began."""
 
 _MAX_CHAIN = 1_000
 _BEGINNING = slice(4 * MESSAGE)
@@ -116,7 +116,7 @@ _SILENT = ("CancelledError", "GeneratorExit")
 def one_line(error: BaseException) -> str:
     """The line ``type: message``, with all else that the exception tells."""
     line = _Line()
-    with suppress(BaseException):  # else what was told until then
+    with suppress(BaseException):  # else what was read until then
         line.tell("", error)
     return line.text() or "an exception that can't be read"
 

@@ -1,7 +1,6 @@
 """The places of this machine: the event loop, threads, and worker processes that are started once and kept.
 
-Decides which of them is a call's, and how what it came to is handed on. It must not know of plans,
-models or order.
+Decides which of them is a call's, and how what it came to is handed on.
 """
 
 from __future__ import annotations

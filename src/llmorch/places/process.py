@@ -67,7 +67,7 @@ class Process:
         """The functions that it was sent, by their ids here."""
         self.sent = Sent()
         self.loaded: set[str] = set()
-        """The modules that it has imported because it was told to."""
+        """The modules that it has imported because it was asked to."""
         self.environment = environment
         self.surroundings: Surroundings | None = None
         """The surroundings that it was last given."""

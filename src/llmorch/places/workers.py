@@ -1,8 +1,7 @@
 """Worker processes: one for each processor, or as many as there are calls, kept for the next call.
 
 Decides which process a call gets, when one starts, ends and is replaced, and what its end means for
-the call it was running. It must not know which call should run where, nor how a process
-is spoken to: that is ``process.py`` and ``exchange.py``.
+the call it was running. How a process is spoken to is ``process.py`` and ``exchange.py``.
 """
 
 from __future__ import annotations
@@ -281,7 +280,7 @@ class Worker:
 
     async def _bury(self, process: Process, *, replace: bool = True) -> str:
         """Kill a process, start the next one, and return once this one can do no more."""
-        if self.closed:  # who closed this hears the process's end: it is told once
+        if self.closed:  # who closed this hears the process's end: it is reported once
             if self._ending is not None:
                 await over(self._ending)
             return ""

@@ -1,6 +1,6 @@
 """The forms of a reply's text: statements, labels and fences, and the marks of thoughts, ends and turns.
 
-Decides what a line or a mark could be by itself. It must not know what came before it.
+Decides what a line or a mark could be by itself.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ BLOCK = re.compile(r"(?:for[ \t]+\w+[ \t]+in|while|if|async|def|class|try|else)\
 """What a line of code begins with that would make calls depend on each other as a plan can't say it."""
 CONDITION = re.compile(r"[=<>.(\[]|\bs\d")
 SIGNATURE = re.compile(rf"(?:{_ID}[ \t]*:[ \t]*)?{_NAME}\((?P<parameters>[^()]*)\)[ \t]*->[ \t]*[\w\[]")
-"""A function told of with what it returns, perhaps with its types: a call has none."""
+"""A function mentioned with what it returns, perhaps with its types: a call has none."""
 TYPED = re.compile(r"\w[ \t]{0,9}:")
 MENTION = re.compile(rf"{_NAME}\([^()\"'=\d{{}}\[\]]*\)[`*]{{0,3}}[ \t]*(?:[^\W\d_]|[:\uff1a\u2013\u2014-])")
 """A call of mere words, and what is said of it."""
@@ -150,7 +150,7 @@ _CLOSE = (
     rf"<[|\uff5c](?:/|end[_▁]of[_▁]|end[_▁]){_TOKEN}[|\uff5c]>|<[|\uff5c]{_TOKEN}(?<=_end)[|\uff5c]>",
     r"<\|channel\|>\s?final\b[^<>]{0,200}(?:<\|constrain\|>[^<>]{0,40})?<\|message\|>",
     r"<\|end\|>(?=<\|start\|>assistant)",
-    r"assistantfinal",  # what is left of harmony's tokens where they were not shown
+    r"assistantfinal",  # what is left of harmony's tokens where they were dropped
     r"<channel\|>",
     r"<unused95>",
     r"<\|inner_suffix\|>",

@@ -187,7 +187,7 @@ class Parser:
         fence = statement.fence
         seen = self._fences.setdefault(statement.text.strip(), fence)
         if seen != fence and (fence <= 0 or not any(map(_is_call, nodes))):
-            return []  # it is told of again, or written again in a fence
+            return []  # it is mentioned again, or written again in a fence
         functions = self._reply.functions
         return [meant for node in nodes if (meant := _as_meant(node, self._known, functions))]
 

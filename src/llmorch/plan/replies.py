@@ -261,7 +261,7 @@ class ReplyScanner(Scanner):
         return at
 
     def _is_mention(self, line: str, at: int) -> bool:
-        """Whether what looks like a call is told of: a signature, or words with others in brackets."""
+        """Whether what looks like a call only mentions one: a signature, or words with others in brackets."""
         if found := forms.SIGNATURE.match(line, at):
             taken = found["parameters"]
             return taken.replace(",", "").replace(" ", "").isidentifier() or bool(forms.TYPED.search(taken))

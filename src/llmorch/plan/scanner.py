@@ -1,7 +1,6 @@
 """A plan's text, line by line, to the text of its statements.
 
-Decides where a statement ends: where no bracket or quote of it is open. It must not know what
-a statement says.
+Decides where a statement ends: where no bracket or quote of it is open.
 """
 
 from __future__ import annotations

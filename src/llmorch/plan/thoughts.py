@@ -1,7 +1,7 @@
 """What a model writes besides its reply: thoughts in tags, and tokens that end or frame a turn.
 
-Decides what is a thought, whatever is in it, and where a reply ends. It must not know what
-the reply says. Everything is looked at once, but for what a tag that is never closed stands before.
+Decides what is a thought, whatever is in it, and where a reply ends.
+Everything is looked at once, but for what a tag that is never closed stands before.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ class RelationGraph:
         return self._at(self.things.earlier(self.order(call), self.touch(call)))
 
     def follows(self, call: CallId) -> tuple[CallId, ...]:
-        """Of the calls that this one comes ``after``, the last to write each thing; for a writer the readers since.
+        """The calls ``after`` which this one comes that wrote each thing last; for a writer also the readers since.
 
         All others come before one of these.
         """
@@ -195,7 +195,7 @@ class RelationGraph:
         found: set[CallId] = set()
         stack = [call]
         seen: dict[int, int] = {}
-        """Of each list of calls that may be spoilt, the order from which on all have been looked at."""
+        """By list of calls that may be spoilt: the order from which on all have been looked at."""
         while stack:
             at = stack.pop()
             same = self._nodes[at].copies if copies else ()

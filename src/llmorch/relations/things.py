@@ -1,7 +1,7 @@
 """Which calls touch the same things: the order relation, without a list of its pairs.
 
 Pairs grow with the square of the calls, so none is kept: each name has the calls that read it
-and those that write it, by their order in the plan. It must not know how any call stands.
+and those that write it, by their order in the plan.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """One dispatch: a call, or several as one, from the first attempt to what is reported of its end.
 
 Decides when a call that failed is made again (a call keeps its processor while it pauses, so
-that nothing has to be scheduled anew), and what is reported of one that was stopped. It must not
-know where a call runs, nor what happens next.
+that nothing has to be scheduled anew), and what is reported of one that was stopped.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ class Attempt:
 
 
 class Made:
-    """What was dispatched together, in one place."""
+    """What was dispatched together, as one job."""
 
     __slots__ = ("_began", "_bound", "_current", "_driver", "_inputs", "_number", "_place", "_timer", "_waits", "_work",
                  "attempts", "caller", "device", "function", "over", "processors", "stops")  # fmt: skip

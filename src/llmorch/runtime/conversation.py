@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TOGETHER = 0.02
-"""Seconds within which failures count as one event: what is told to a technique is told at once."""
+"""Seconds within which failures count as one event: a technique hears of them at once."""
 CHARACTERS_A_TOKEN = 20
 """More than any model's tokens hold on average: past it, a limit of tokens was ignored."""
 

@@ -1,7 +1,7 @@
 """Reads a plan as a model writes it: parsed and checked line by line, so that its calls can start at once.
 
 Decides which lines a repair can go on from, whether it did, and when what looked like a plan
-was thought. It must not know who asked for the plan, nor what is done with its calls.
+was thought.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class DraftReader:
         self.calls: list[FunctionCall] = []
         parser = Parser(self._earlier, numbers=True, reply=ReplyScanner(self._functions))
         self._pending = self._checked(parser.feed(above))
-        """Calls of the lines above, until the reply has shown that it goes on from them."""
+        """Calls of the lines above, until it is clear that the reply goes on from them."""
         row = self._reply.count("\n", 0, self.void)
         column = self.void - (self._reply.rfind("\n", 0, self.void) + 1)
         self._scanner = ReplyScanner(self._functions, above=above.count("\n") + row)

@@ -82,7 +82,7 @@ class Execution:
         self.makespan = 0.0
         self.has_begun = False
         self.withheld: tuple[FunctionCall, ...] = ()
-        """Calls of the plan that a technique holds back while it asks."""
+        """Calls of the plan that a technique withholds while it asks."""
         self.inbox: deque[tuple[Event | None, list[Command], float]] = deque()
         """What the core has said to this run, in order, and at which event of its own."""
         self.retried: list[Retried] = []

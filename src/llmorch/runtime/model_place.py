@@ -114,8 +114,8 @@ class Asking:
             reply = await self._ask(self._prompt(made))
         raise CallError(f"{self._function.name} asked the model more than {MAX_PROMPTS} times")
 
-    async def _run(self, call: Callable[..., Any], args: Mapping[str, Any]) -> Any:
-        return await self._inline.execute(replace(self._plain, call=call), args)
+    async def _run(self, target: Callable[..., Any], args: Mapping[str, Any]) -> Any:
+        return await self._inline.execute(replace(self._plain, call=target), args)
 
     def _begin(self, **args: Any) -> Any:
         made = self._function.call(**args)

@@ -1,4 +1,4 @@
-"""Who watches a run: every event and command is told, and nothing that comes of it ends or holds the run."""
+"""Who watches a run: each gets every event and command, and nothing that it does ends or stops the run."""
 
 from __future__ import annotations
 

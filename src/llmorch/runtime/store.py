@@ -1,7 +1,7 @@
 """What the calls of one run came to: values by handle, tracebacks, what they asked of a model.
 
 Decides what a changed plan keeps, which values are freed when, and which are still there when a
-run has ended. It must not know when or where anything runs.
+run has ended.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One run's scheduler: its graph, the states of its calls, and what is ready to be made.
 
-Decides what a run submits, and what every event makes of it. Who of all runs gets a place is
+Decides what a run submits, and what every event makes of it. Whose call is dispatched is
 the coordinator's to say; both are put together in ``core.py``.
 """
 
@@ -354,7 +354,7 @@ class Orchestration(RunState):
         return Keep(call.id, state.attempt, before, before_attempt)
 
     def _keep_finished(self, state: CallState) -> list[Command]:
-        """At the end, what had ended before a revision, if nothing has taken its place."""
+        """At the end, what had ended before a revision, if nothing has replaced it."""
         call = state.call
         current = self._keys(used for used in call.uses if used in self.states)
         if state.status == "running" or call.id in self.graph or current != state.inputs:

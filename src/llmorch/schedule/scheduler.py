@@ -56,9 +56,9 @@ class Scheduler:
         return False
 
     def settle(self, ready: list[CallId]) -> tuple[list[CallId], list[CallId]]:
-        """Of calls that are ready, those to make, and those that are complete, being the same as one made.
+        """The ready calls to make, and the copies that are complete by a call that was made (deduplicated).
 
-        What those make ready in turn is among them.
+        What the copies make ready in turn is among them.
         """
         if not self._graph.repeats:
             return ready, []

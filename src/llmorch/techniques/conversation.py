@@ -34,7 +34,7 @@ class Task:
     functions: Mapping[str, Function]
     examples: tuple[Example, ...]
     constrains: bool
-    """Whether the model's replies can be held to a grammar."""
+    """Whether the model's replies can be constrained by a grammar."""
     calls_tools: bool = False
     """Whether the model can be offered tools, and call them natively."""
     repairs: int = 2

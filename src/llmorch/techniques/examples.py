@@ -48,8 +48,8 @@ class Example:
 def parse_examples(text: str, *, name: str = "examples") -> tuple[Example, ...]:
     """Read an examples file.
 
-    Raises ``FunctionError`` with the file's name and line where a plan, or what is told in
-    turns, is not one.
+    Raises ``FunctionError`` with the file's name and line where a plan, or a trajectory
+    below it, is not one.
     """
     examples: list[_Lines] = []
     for number, line in enumerate(text.splitlines(), 1):

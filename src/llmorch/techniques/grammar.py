@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_CALLS = 40
 """Lines in a plan: a small model that loops must come to an end."""
 MAX_EXCLUDED = 200
-"""Characters by which a text that was tried is told from others."""
+"""Characters by which a text that was tried differs from others."""
 _UNIT = re.compile(r"\\u[0-9a-f]{4}|\\.|.", re.DOTALL)
 _ESCAPES = ('"', "\\", "n", "t")
 
