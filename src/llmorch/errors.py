@@ -21,7 +21,7 @@ class LLMOrchError(Exception):
 class PlanError(LLMOrchError):
     """A plan that can't be run: where it is wrong, and what to do about it.
 
-    ``str(error)`` is shown to users and pasted into the repair prompt, so it holds the
+    ``str(error)`` is printed for users and pasted into the repair prompt, so it holds the
     position (1-based line and column; line 0 is no line), the line's text, a marker and a hint.
     """
 

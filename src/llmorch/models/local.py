@@ -62,7 +62,7 @@ class LocalModel:
     """A model on this machine's processors.
 
     ``spec`` is ``local``, ``local:0.5b`` or ``local:/path/file.gguf``; ``threads`` defaults to
-    the processors that this process may use. ``progress(done, total, source)`` is told, from
+    the processors that this process may use. ``progress(done, total, source)`` hears, from
     another thread, how far the weights have arrived where they must be fetched.
 
     All that asks in one process, in whatever thread, is served by one child process. A forked

@@ -30,7 +30,7 @@ FIRST, AGAIN = b"f", b"a"
 WATCHING, ENDED = b"w", b"e"
 """What is answered: that the memory is watched, and that nothing is left, with how the worker ended."""
 MEMORY = "memory"
-"""How a worker ended that held more memory than it may."""
+"""How a worker ended that took more memory than it may."""
 
 _POLL = 0.02
 """Seconds between two looks at a worker's memory, or at what it left: a child of it may become ours."""

@@ -262,7 +262,7 @@ async def end_of(begin: Callable[[Done], Any]) -> tuple[Any, CallError | None]:
 
 
 def _work(calls: SimpleQueue[ThreadCall | None], idle: deque[None], owed: deque[None], lock: Lock) -> None:
-    """Run calls until told to end. Refers to no ``Threads``, so that those can be dropped."""
+    """Run calls until asked to end. Refers to no ``Threads``, so that those can be dropped."""
     while (call := calls.get()) is not None:
         begun = call.run()
         # Before anybody hears of it: the next call of a chain finds this thread idle.

@@ -68,7 +68,7 @@ class Thoughts:
         self.met = False
         """Whether there was a thought."""
         self.tag = ""
-        """The name of the last tag whose pair held a thought."""
+        """The name of the last tag whose pair enclosed a thought."""
         self.voids = 0
         """How often a thought ended that had not begun: all before its end was thought."""
 
