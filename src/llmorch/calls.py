@@ -212,7 +212,7 @@ class FunctionCall:
     text: str = field(default="", compare=False, repr=False)
     """The statement as written, for error messages."""
     positions: Mapping[str | int, Position] = field(default_factory=dict, compare=False, repr=False)
-    """Where each argument's value stands, by name or by place."""
+    """Where each argument's value stands, by name or by position."""
 
     @cached_property
     def is_whole(self) -> bool:

@@ -34,11 +34,11 @@ def _made(kind: Any, state: dict[str, Any], functions: list[Any]) -> Any:
     orchestrator = kind.__new__(kind)
     vars(orchestrator).update(state)
     orchestrator._learning = None
-    orchestrator.functions = {said["name"]: _declared(call, said) for call, said in functions}
+    orchestrator.functions = {said["name"]: _declared(target, said) for target, said in functions}
     orchestrator.functions[SELF] = self_function(orchestrator.model.kind)
     return orchestrator
 
 
-def _declared(call: Any, said: dict[str, Any]) -> Function:
-    interface = interface_of(call, said["name"], asks_model=said["asks_model"])
-    return Function(call=call, **{**interface, **said})
+def _declared(target: Any, said: dict[str, Any]) -> Function:
+    interface = interface_of(target, said["name"], asks_model=said["asks_model"])
+    return Function(call=target, **{**interface, **said})

@@ -21,7 +21,7 @@ class LLMOrchError(Exception):
 class PlanError(LLMOrchError):
     """A plan that can't be run: where it is wrong, and what to do about it.
 
-    ``str(error)`` is shown to users and pasted into the repair prompt, so it holds the
+    ``str(error)`` is printed for users and pasted into the repair prompt, so it holds the
     position (1-based line and column; line 0 is no line), the line's text, a marker and a hint.
     """
 
@@ -38,8 +38,8 @@ class PlanError(LLMOrchError):
     def __str__(self) -> str:
         lines = [f"line {self.line}, column {self.column}: {self.message}" if self.line else self.message]
         if self.text:
-            shown, column = _window(self.text, self.column)
-            lines += [f"    {shown}", f"    {' ' * (column - 1)}^"]
+            window, column = _window(self.text, self.column)
+            lines += [f"    {window}", f"    {' ' * (column - 1)}^"]
         if self.hint:
             lines.append(self.hint)
         return "\n".join(lines)

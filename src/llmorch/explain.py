@@ -118,7 +118,7 @@ def _work(calls: Iterable[Call]) -> float:
 
 
 def _made(calls: tuple[Call, ...]) -> tuple[Call, ...]:
-    """The calls without those that another one was made for, which takes their place."""
+    """The calls without the copies: the one that was made stands for them."""
     made_for = {call.id: call.same_as for call in calls if call.same_as is not None}
     return tuple(
         replace(
@@ -158,7 +158,7 @@ class _Story:
         for call in sorted(ran, key=self._ended):
             for name in {*_names(call), *([_CPU] if call.processors else [])}:
                 self._holders[name].append(call)
-        self._ends = {name: [self._ended(call) for call in held] for name, held in self._holders.items()}
+        self._ends = {name: [self._ended(call) for call in calls] for name, calls in self._holders.items()}
 
     def stretches(self, processor: int) -> Iterable[Stretch]:
         """The idle stretches of one processor, in time."""
@@ -218,7 +218,7 @@ class _Story:
             submitted = min(at, _began(call) if call.submitted is None else call.submitted)
             before = self._binding(call, submitted)
             ready = max(known, 0.0 if before is None else self._ended(before))
-            for since, reason, more in self._place(call, submitted):
+            for since, reason, more in self._lacking(call, submitted):
                 because(since, reason, call=call.id, **more)
                 if at <= began:
                     break
@@ -245,7 +245,7 @@ class _Story:
         ]
         return max(before, key=self._ended, default=None)
 
-    def _place(self, call: Call, since: float) -> Iterable[tuple[float, Reason, dict[str, Any]]]:
+    def _lacking(self, call: Call, since: float) -> Iterable[tuple[float, Reason, dict[str, Any]]]:
         """What a call waited for that could have started, from the last moment back, and since when."""
         names = _names(call)
         until = _began(call)
@@ -261,18 +261,18 @@ class _Story:
                     yield first, "limit", {"on": holder.id, "what": name}
                     holder = before
                 return
-        # Held by another run of the process, a rate, or set aside for a call that waited longer.
+        # Held by another run of the process, a rate, or reserved for a call that waited longer.
         shared = ", ".join(name for name in names if name != _CPU)
         yield since, ("limit" if shared else "start"), ({"what": shared} if shared else {})
 
     def _holder(self, name: str, call: Call, since: float, until: float) -> Call | None:
         """The last call to end by ``until``, and after ``since``, of those that had this."""
         holders, ends = self._holders[name], self._ends[name]
-        for place in range(bisect_right(ends, until + _EPSILON) - 1, -1, -1):
-            if ends[place] <= since + _EPSILON:
+        for index in range(bisect_right(ends, until + _EPSILON) - 1, -1, -1):
+            if ends[index] <= since + _EPSILON:
                 return None
-            if holders[place] is not call and _began(holders[place]) < until - _EPSILON:
-                return holders[place]
+            if holders[index] is not call and _began(holders[index]) < until - _EPSILON:
+                return holders[index]
         return None
 
     def _ended(self, call: Call) -> float:

@@ -187,8 +187,8 @@ def forecast(
 def _usage(asked: ForecastCall | Estimate, seconds: float = 0.0) -> Usage:
     """What is expected to be asked. The time of a call is in the makespan."""
     counts = (asked.requests, asked.input_tokens, asked.output_tokens)
-    requests, read, written = (round(count or 0) for count in counts)
-    return Usage(requests, read, written, seconds)
+    requests, inputs, outputs = (round(count or 0) for count in counts)
+    return Usage(requests, inputs, outputs, seconds)
 
 
 def _asked(usage: Usage) -> dict[str, Any]:

@@ -45,18 +45,18 @@ class Estimate(Sample):
 
 def known_as(function: Function, model: str) -> str:
     """What tells a function from one of the same name in another file; one that asks is known by its model too."""
-    call: Any = function.call
-    while isinstance(call, partial):
-        call = call.func
-    call = inspect.unwrap(getattr(call, "__func__", call))
-    if not hasattr(call, "__qualname__"):
-        call = type(call).__call__
-    code = getattr(call, "__code__", None)
-    place = str(getattr(call, "__module__", "") if code is None else code.co_filename)
-    if code is not None and place.startswith("<"):  # typed in, or handed to python -c
-        place = f"{place} {crc32(code.co_code):x}"
+    target: Any = function.call
+    while isinstance(target, partial):
+        target = target.func
+    target = inspect.unwrap(getattr(target, "__func__", target))
+    if not hasattr(target, "__qualname__"):
+        target = type(target).__call__
+    code = getattr(target, "__code__", None)
+    file = str(getattr(target, "__module__", "") if code is None else code.co_filename)
+    if code is not None and file.startswith("<"):  # typed in, or handed to python -c
+        file = f"{file} {crc32(code.co_code):x}"
     asked = f", asking {model}" if function.asks_model else ""
-    return f"{function.name} ({call.__qualname__} in {place}){asked}"
+    return f"{function.name} ({target.__qualname__} in {file}){asked}"
 
 
 class Learned:
@@ -72,10 +72,10 @@ class Learned:
 
     def take(self, name: str, samples: Iterable[Sample]) -> None:
         """Add samples of one function; the oldest are forgotten."""
-        self._take(name, [_written(sample) for sample in samples])
+        self._take(name, [_as_item(sample) for sample in samples])
 
-    def _take(self, name: str, written: Sequence[Any]) -> None:
-        self._samples[name] = [*self._samples.pop(name, ()), *written][-SAMPLES:]
+    def _take(self, name: str, items: Sequence[Any]) -> None:
+        self._samples[name] = [*self._samples.pop(name, ()), *items][-SAMPLES:]
         self._seconds.pop(name, None)
         while len(self._samples) > MOST:
             oldest = next(iter(self._samples))
@@ -84,15 +84,15 @@ class Learned:
 
     def add(self, other: Learned) -> None:
         """Add all that another one has."""
-        for name, written in other._samples.items():
-            self._take(name, written)
+        for name, items in other._samples.items():
+            self._take(name, items)
 
     def seconds(self, name: str) -> float | None:
         """The median of what calls of this function took, if one was ever measured."""
         if name not in self._seconds:
-            written = self._samples.get(name, ())
-            seconds = [item for item in written if isinstance(item, float) and 0 <= item < MOST_OF_ALL]
-            if len(seconds) < len(written):
+            items = self._samples.get(name, ())
+            seconds = [item for item in items if isinstance(item, float) and 0 <= item < MOST_OF_ALL]
+            if len(seconds) < len(items):
                 seconds = [sample.seconds for sample in self._read(name)]
             self._seconds[name] = median(seconds) if seconds else None
         return self._seconds[name]
@@ -102,8 +102,8 @@ class Learned:
         samples = self._read(name)
         if not samples:
             return None
-        seconds, requests, read, written = map(median, zip(*map(astuple, samples), strict=True))
-        return Estimate(seconds, requests, read, written, len(samples))
+        seconds, requests, inputs, outputs = map(median, zip(*map(astuple, samples), strict=True))
+        return Estimate(seconds, requests, inputs, outputs, len(samples))
 
     def _read(self, name: str) -> list[Sample]:
         return [sample for item in self._samples.get(name, ()) if (sample := _read(item)) is not None]
@@ -117,9 +117,9 @@ class Learned:
         """What ``as_json`` gave. Anything in it that can't be is left out."""
         made = cls()
         functions = data.get("functions") if isinstance(data, dict) and data.get("version") == VERSION else {}
-        for name, written in functions.items() if isinstance(functions, dict) else ():
-            if isinstance(written, list):
-                made._take(name, written)
+        for name, items in functions.items() if isinstance(functions, dict) else ():
+            if isinstance(items, list):
+                made._take(name, items)
         return made
 
 
@@ -129,7 +129,7 @@ def durations(learned: Learned, names: Mapping[str, str]) -> dict[str, float]:
     return {name: seconds for name, seconds in found if seconds is not None}
 
 
-def _written(sample: Sample) -> Any:
+def _as_item(sample: Sample) -> Any:
     seconds = float(f"{sample.seconds:.4g}")
     if not sample.requests:
         return seconds

@@ -1,7 +1,7 @@
 """Events and commands of the core as records, and back.
 
 Every message has one form, made of its fields: one that is added or changed needs nothing
-here. This module must not know what any message means.
+here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one place where the parts meet: functions, model, technique, processors."""
+"""Where the parts meet: functions, model, technique, processors."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Orchestrator:
         self.functions[SELF] = self_function(kind)
         self._known_as = {name: known_as(item, self.model.name) for name, item in self.functions.items()}
         self._learning: Learning | None = None
-        with suppress(RuntimeError):  # nobody's home: there is no place to keep it
+        with suppress(RuntimeError):  # nobody's home: there is no folder to keep it in
             self._learning = Learning(cache_folder() / FILE) if truth("learn", learn) else None
         if self._learning is not None:
             weakref.finalize(self, self._learning.write)

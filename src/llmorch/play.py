@@ -1,7 +1,6 @@
 """One run, from its technique to its result.
 
-Decides what a run leaves when it is cancelled, comes to a limit, or fails. It must not know how a
-technique asks, nor in which order calls run.
+Decides what a run leaves when it is cancelled, comes to a limit, or fails.
 """
 
 from __future__ import annotations
@@ -122,14 +121,14 @@ class Play:
 
     def _so_far(self, why: str, execution: Execution, notes: Mapping[str, str]) -> Result:
         run = execution.core
-        run.abandon(execution.held)
+        run.abandon(execution.withheld)
         made = Plan(tuple(run.graph.call(id_) for id_ in run.graph))
         return self._collected(Answer(False, error=why, recoveries=tuple(self.tried)), made, execution, notes)
 
     def _collected(
         self, answer: Answer, plan: Plan, execution: Execution | None, notes: Mapping[str, str] | None = None
     ) -> Result:
-        told = () if execution is None else (*execution.notes.values(), *execution.store.notes.values())
+        more = () if execution is None else (*execution.notes.values(), *execution.store.notes.values())
         empty = Alone(self.functions, processors=self.processors, policy=policy_named("greedy"))
         if execution is None:
             empty.abandon(plan.calls)
@@ -145,7 +144,7 @@ class Play:
             usage=self.conversing.usage,
             tracebacks={} if execution is None else execution.store.tracebacks,
             retried=() if execution is None else execution.retried,
-            notes=(*(notes or {}).values(), *told, *answer.notes),
+            notes=(*(notes or {}).values(), *more, *answer.notes),
         )
 
     def _learn(self, execution: Execution, *, answered: bool) -> None:
@@ -166,8 +165,8 @@ def _what_finished(run: Orchestration) -> str:
     by_status: dict[str, list[str]] = {}
     for call, state in run.states.items():
         by_status.setdefault(state.status, []).append(call)
-    told = "; ".join(f"{status}: {', '.join(calls)}" for status, calls in by_status.items())
-    return told or "no call had started"
+    listed = "; ".join(f"{status}: {', '.join(calls)}" for status, calls in by_status.items())
+    return listed or "no call had started"
 
 
 def just(plan: Plan) -> Conversation[Answer]:

@@ -1,6 +1,6 @@
-"""The processors that runs share: places where calls run, resources, and limits, kept on one account.
+"""The processors that runs share: the place where calls run, resources, and limits, kept on one account.
 
-Decides what there is and when it is started. It must not know of plans or models.
+Decides what there is and when it is started.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Processors:
     many as this process may use. ``resources`` is what there is of what calls take by name, as in
     ``{"camera": 1, "gpu_memory": "24GiB"}`` (a list has one amount a GPU); without ``gpu_memory`` the
     driver is asked for its GPUs where a function needs one. Resources, ``max_concurrency``, ``rate`` and
-    the local model are limits of these processors, held for all runs on them: two ``Processors`` know
+    the local model are limits of these processors, for all runs on them: two ``Processors`` know
     nothing of each other. ``place`` is where calls run instead (see ``llmorch.places.port``).
 
     Processes are started when they are first needed; ``close`` ends them, as does the end of
@@ -89,7 +89,7 @@ class Processors:
         await self.close()
 
     def fitting(self, functions: Mapping[str, Function]) -> dict[str, Function]:
-        """The functions, each told why no call of it can be made with what there is, where that is so."""
+        """The functions, each with why no call of it can be made with what there is, where that is so."""
         if self._asks_driver and any(GPU_MEMORY in item.resources for item in functions.values()):
             self._asks_driver = False
             found = gpus()

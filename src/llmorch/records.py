@@ -46,7 +46,7 @@ class Call:
     ``None`` in a plan that has more than ``MAX_PAIRS`` of these: then ``things`` of the run tell.
     """
     same_as: Text | None = None
-    """The earlier call that was made for this one too: this one has no time and place of its own."""
+    """The earlier call that was made for this one too: this one has no time and processor of its own."""
     status: Text
     attempt: NonNegativeInt
     processors: tuple[Processor, ...] = ()
@@ -58,7 +58,7 @@ class Call:
     limits: tuple[Text, ...] = ()
     """The limits on its function's calls, and ``model`` if it takes its turn at a local one."""
     known: Seconds | None
-    """When it was in the plan; ``submitted`` is when nothing that it comes after held it any more."""
+    """When it was in the plan; ``submitted`` is when nothing that it comes after kept it waiting any more."""
     batch: Text | None = None
     """The first of the calls that were made as one with this, itself perhaps; ``None`` for a call made alone."""
     submitted: Seconds | None

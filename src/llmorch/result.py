@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llmorch.schedule import Orchestration, Planning
     from llmorch.techniques import Answer
 
-MAX_SHOWN = 1_000
+MAX_TEXT = 1_000
 """Characters of a value that JSON can't hold, in its place."""
 
 
@@ -39,7 +39,7 @@ class CallRecord(records.Call):
 
 
 class Calls(Sequence[CallRecord]):
-    """The records of a run in the plan's order; an id finds one as well as a place."""
+    """The records of a run in the plan's order; an id finds one as well as an index."""
 
     def __init__(self, records: Sequence[CallRecord]) -> None:
         self._records = tuple(records)
@@ -219,9 +219,9 @@ def json_value(value: Any) -> Any:
             dumped = getattr(value, "model_dump", None)
             if callable(dumped):
                 return json_value(dumped(mode="json"))
-            if is_long(value, MAX_SHOWN):  # its repr would be longer still
-                return preview(value, MAX_SHOWN)
+            if is_long(value, MAX_TEXT):  # its repr would be longer still
+                return preview(value, MAX_TEXT)
             text = repr(value) if isinstance(value, Released) else f"{type(value).__name__}: {value!r}"
         except Exception:  # a value's own __repr__ may raise anything
             text = f"{type(value).__name__}: it can't be shown"
-        return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+        return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."

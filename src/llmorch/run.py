@@ -1,6 +1,6 @@
 """A run from outside: how long it may take, and how it is cancelled while it goes on.
 
-Decides who may stop what, and when. It must not know how a run is played.
+Decides who may stop what, and when.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Limit:
                 if self._passed():
                     raise self._reached() from error
                 raise
-        if self._passed():  # what it called held up the event loop, so that no timer could stop it
+        if self._passed():  # what it called blocked the event loop, so that no timer could stop it
             raise self._reached()
         return came
 

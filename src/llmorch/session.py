@@ -1,7 +1,6 @@
 """A session: calls that are added one by one while others run, each awaited by itself.
 
-Decides what a call is checked for, and what its caller gets. It must not know where or in which
-order calls run.
+Decides what a call is checked for, and what its caller gets.
 """
 
 from __future__ import annotations
@@ -236,8 +235,8 @@ class Calls(Execution):
         if self.core.states[call].status == "cancelled":
             self._over(call)
 
-    def finish(self, made: Made, told: Sequence[tuple[Attempt, End]]) -> None:
-        super().finish(made, told)
+    def finish(self, made: Made, reported: Sequence[tuple[Attempt, End]]) -> None:
+        super().finish(made, reported)
         if made.stops:
             for attempt in made.attempts:
                 if attempt.call.id in self._added:
@@ -253,7 +252,7 @@ class Calls(Execution):
             added.end.set_result(End(error=CallError(f"{added.call.function}: {why}")))
         if added.over is not None:
             added.over.set()
-        self.retried.clear()  # nobody is told
+        self.retried.clear()  # nobody asks
         state = self.core.states.get(call)
         if state is not None and not self.closed:
             self.store.forget(state.key)
@@ -284,7 +283,7 @@ class _Via:
             return End(error=_failed(error))
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Free nothing."""
 
 
 class _Begun(Begun):
@@ -309,7 +308,7 @@ def _is_stopped() -> bool:
 
 
 def _failed(error: BaseException) -> CallError:
-    """What is told of what a handler raised, with that as its cause."""
+    """What is reported of what a handler raised, with that as its cause."""
     known = raised(error)
     failed = CallError(known.message, detail=known.detail, kinds=known.kinds)
     failed.__cause__ = error

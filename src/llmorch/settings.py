@@ -1,4 +1,4 @@
-"""What an orchestrator and its runs are told, refused at once where it can't be.
+"""What an orchestrator and its runs are given, refused at once where it can't be.
 
 Decides what each setting may be, and says what to write instead: everything is a ``WrongArgument``.
 """
@@ -91,7 +91,7 @@ def check_run(
     max_tokens: int | None = None,
     wrote: Callable[[str], None] | None = None,
 ) -> None:
-    """Raise ``WrongArgument`` for what no run can be told."""
+    """Raise ``WrongArgument`` for what no run can be given."""
     positive("priority", priority, most=1e9)
     called("observer", observer, "a function of a message and a time")
     called("wrote", wrote, "a function of a text")

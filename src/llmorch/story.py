@@ -58,7 +58,7 @@ def fields_of_calls(
 
 
 def orders(graph: RelationGraph, calls: Collection[CallId]) -> list[tuple[CallId, ...] | None]:
-    """The calls that each of these follows, unless they are too many to be told."""
+    """The calls that each of these follows, unless they are too many to list."""
     found: list[tuple[CallId, ...] | None] = []
     pairs = 0
     for call in calls:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch import Orchestrator, function
 from llmorch.testing import ScriptedModel
-from tests.faults.told import Wanted, told
+from tests.faults.wanted import Wanted, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -233,7 +233,7 @@ def report(count: int = PLANS, seed: int = 0) -> str:
     by_faults = [
         [run for run in runs if run.faults == faults] for faults in sorted({run.faults for run in runs})
     ]
-    return told(_COLUMNS, by_faults, wanted(runs))
+    return table(_COLUMNS, by_faults, wanted(runs))
 
 
 def _again(runs: Sequence[Recovered]) -> int:

@@ -20,7 +20,7 @@ from llmorch.schedule import Dispatch, Keep, PlanExtended
 from llmorch.testing import ScriptedModel
 from tests.faults.mutations import KINDS, mutated
 from tests.faults.right_plans import right_plans, stand_in
-from tests.faults.told import Wanted, told
+from tests.faults.wanted import Wanted, table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
@@ -196,7 +196,7 @@ def report(count: int = PLANS, seed: int = 0) -> str:
     """The table of so many plans, and what its columns mean."""
     made = rows(measured(right_plans(count, seed), seed))
     return (
-        f"{told(_COLUMNS, made, wanted(made))}\n"
+        f"{table(_COLUMNS, made, wanted(made))}\n"
         "Caught: the model is asked again before the plan is settled. Right by itself: nothing in the text tells "
         "of the mistake, as where a text ends after a whole line, or a prompt has lost one of two uses of a "
         "result. Missed: what is left of a reference was read as text. Begun by then: calls that had started, "

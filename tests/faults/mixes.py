@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch import check, function, parse, simulate
 from llmorch.declare.offered import as_functions
 from llmorch.schedule import POLICIES
-from tests.faults.told import Wanted
+from tests.faults.wanted import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -124,11 +124,11 @@ class _Mutating:
                 yield _Used(line, line.span(node), node.id, node)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 start, end = line.span(node)
-                shown = self.text[start:end]
-                for found in _IN_BRACES.finditer(shown):
+                quoted = self.text[start:end]
+                for found in _IN_BRACES.finditer(quoted):
                     if found[1] in self.ids:
                         yield _Used(line, (start + found.start(), start + found.end()), found[1], node)
-                for found in _DOLLAR.finditer(shown) if line.code != line.text else ():
+                for found in _DOLLAR.finditer(quoted) if line.code != line.text else ():
                     if f"s{found[1]}" in self.ids:
                         yield _Used(line, (start + found.start(), start + found.end()), f"s{found[1]}", node)
 
@@ -211,8 +211,8 @@ class _Mutating:
         found: list[tuple[tuple[int, int], str]] = []
         for line in self.lines:
             function = self.functions[ast.unparse(line.call.func)]
-            for place, value in enumerate(line.call.args):
-                found += self._wrong(line, value, function.parameters[place].annotation)
+            for index, value in enumerate(line.call.args):
+                found += self._wrong(line, value, function.parameters[index].annotation)
             for keyword in line.call.keywords:
                 found += self._wrong(line, keyword.value, function.by_name[str(keyword.arg)].annotation)
         if not found:
@@ -264,7 +264,7 @@ class _Mutating:
 
     def cut(self) -> Mutant:
         at = self.chance.randrange(1, len(self.text.rstrip()))
-        ends = {place for line in self.lines for place in (line.end, line.end + 1)}
+        ends = {index for line in self.lines for index in (line.end, line.end + 1)}
         return Mutant(self.text[:at], alone=at in ends)
 
 

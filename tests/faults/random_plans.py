@@ -125,11 +125,11 @@ class _Writer:
         id_ = {"named": self._words[number % len(WORDS)], "lettered": f"{self._words[0][0]}{number}"}.get(
             self._form, f"s{number}"
         )
-        shown = [f"{name}={value}" for name, value in args]
+        written = [f"{name}={value}" for name, value in args]
         if self._chance.random() < 0.1 or (self._form == "numbered" and self._chance.random() < 0.7):
-            shown[0] = args[0][1]
+            written[0] = args[0][1]
         start = {"paper": f"{id_}: ", "numbered": f"{number}. "}.get(self._form, f"{id_} = ")
-        self._lines.append(f"{start}{name}({', '.join(shown)})")
+        self._lines.append(f"{start}{name}({', '.join(written)})")
         self._types[id_] = returns
         if returns != "None":
             self._unused.append(id_)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch import LLMOrchError, ModelError, Orchestrator
 from llmorch.testing import ScriptedModel
 from tests.faults.failures import HANG, faulty_plans, functions
-from tests.faults.told import Wanted, told
+from tests.faults.wanted import Wanted, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -132,7 +132,7 @@ def wanted(runs: Sequence[Ended]) -> list[Wanted]:
 def report(count: int = PLANS, seed: int = 0) -> str:
     """One row for each kind of fault."""
     runs = measured(count, seed)
-    return told(_COLUMNS, [[run for run in runs if run.kind == kind] for kind in KINDS], wanted(runs))
+    return table(_COLUMNS, [[run for run in runs if run.kind == kind] for kind in KINDS], wanted(runs))
 
 
 _COLUMNS: Mapping[str, Callable[[Sequence[Ended]], object]] = {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch import Orchestrator
 from llmorch.testing import ScriptedModel
 from tests.faults import doomed
-from tests.faults.told import Wanted, shown, told
+from tests.faults.wanted import Wanted, digits, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +60,7 @@ class Outcome:
 def report(count: int | None = None, seed: int = 0) -> str:
     """Every case after the other."""
     outcomes = [measured(name, quick=count is not None, seed=seed) for name in CASES]
-    return told(_COLUMNS, outcomes, wanted(outcomes))
+    return table(_COLUMNS, outcomes, wanted(outcomes))
 
 
 def measured(name: str, *, quick: bool, seed: int = 0) -> Outcome:
@@ -168,9 +168,9 @@ _COLUMNS: dict[str, Callable[[Outcome], object]] = {
     "calls": lambda one: one.name,
     "": lambda one: one.calls,
     "stopped": lambda one: one.stopped,
-    "over after its limit, ms: median": lambda one: shown(1000 * median(one.late)),
-    "95 %": lambda one: shown(1000 * quantiles(one.late, n=20, method="inclusive")[-1]),
-    "longest": lambda one: shown(1000 * max(one.late)),
+    "over after its limit, ms: median": lambda one: digits(1000 * median(one.late)),
+    "95 %": lambda one: digits(1000 * quantiles(one.late, n=20, method="inclusive")[-1]),
+    "longest": lambda one: digits(1000 * max(one.late)),
     "other calls right": lambda one: f"{one.right} of {one.others}",
     "files": lambda one: one.effects,
     "processes": lambda one: one.processes,

@@ -57,7 +57,7 @@ def pool() -> Iterator[Workers]:
 
 @pytest.fixture
 def worker(pool: Workers) -> Worker:
-    return pool.place((0,))
+    return pool.worker_for((0,))
 
 
 async def failure(worker: Worker, target: Callable[..., Any], memory: int | None = None, **args: Any) -> str:
@@ -161,7 +161,8 @@ async def test_shared_memory_that_a_call_forgets_is_removed(worker: Worker, tmp_
 
 def test_a_program_that_is_killed_leaves_nothing_that_its_calls_started(tmp_path: Path) -> None:
     script, file = tmp_path / "script.py", tmp_path / "pid"
-    away = f'await pool.place((0,)).execute(declaration_of(sample.get_away), {{"file": {str(file)!r}, "seconds": 30}})'
+    args = f'{{"file": {str(file)!r}, "seconds": 30}}'
+    away = f"await pool.worker_for((0,)).execute(declaration_of(sample.get_away), {args})"
     script.write_text(BUSY.replace("END", away))
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
@@ -212,13 +213,18 @@ MEBIBYTE = 2**20
 
 @pytest.mark.parametrize(("mebibytes", "step"), [(1000, 5), (1000, 1000)])
 async def test_a_call_past_its_memory_fails_alone(pool: Workers, mebibytes: int, step: int) -> None:
-    other = asyncio.create_task(call(pool.place((1,)), sample.nap, seconds=0.5, file=os.devnull))
+    other = asyncio.create_task(call(pool.worker_for((1,)), sample.nap, seconds=0.5, file=os.devnull))
     error = await failure(
-        pool.place((0,)), sample.hold, memory=150 * MEBIBYTE, mebibytes=mebibytes, step=step, seconds=20.0
+        pool.worker_for((0,)),
+        sample.hold,
+        memory=150 * MEBIBYTE,
+        mebibytes=mebibytes,
+        step=step,
+        seconds=20.0,
     )
     assert error == "hold took more memory than its limit of 150 MiB"
     assert await other == os.devnull
-    assert await call(pool.place((0,)), sample.echo, value=1) == 1
+    assert await call(pool.worker_for((0,)), sample.echo, value=1) == 1
 
 
 async def test_memory_of_its_processes_counts_together(worker: Worker) -> None:

@@ -45,11 +45,11 @@ def pool() -> Iterator[Workers]:
 
 @pytest.fixture
 def worker(pool: Workers) -> Worker:
-    return pool.place((0,))
+    return pool.worker_for((0,))
 
 
 def each(pool: Workers) -> list[Worker]:
-    return [pool.place((0,)), pool.place((1,))]
+    return [pool.worker_for((0,)), pool.worker_for((1,))]
 
 
 async def call(worker: Worker, target: Callable[..., Any], timeout: float | None = None, **args: Any) -> Any:
@@ -99,8 +99,8 @@ from llmorch.places.workers import Workers
 async def main():
     global pool
     pool = Workers(2)
-    print(await pool.place((0,)).execute(declaration_of(sample.pid), {{}}), flush=True)
-    print(await pool.place((1,)).execute(declaration_of(sample.pid), {{}}), flush=True)
+    print(await pool.worker_for((0,)).execute(declaration_of(sample.pid), {{}}), flush=True)
+    print(await pool.worker_for((1,)).execute(declaration_of(sample.pid), {{}}), flush=True)
     END
 
 asyncio.run(main())
@@ -218,7 +218,7 @@ def scale(point):
 
 async def main():
     pool = Workers(1)
-    moved = await pool.place((0,)).execute(declaration_of(scale), {"point": Point(2)})
+    moved = await pool.worker_for((0,)).execute(declaration_of(scale), {"point": Point(2)})
     await pool.close()
     print(moved, type(moved) is Point)
 
@@ -374,8 +374,8 @@ from llmorch.places.workers import Workers
 
 async def main():
     pool = Workers(1)
-    print(await pool.place((0,)).execute(declaration_of(sample.shout), {{"characters": 30_000_000}}))
-    print(await pool.place((0,)).execute(declaration_of(sample.shout), {{"characters": 10}}))
+    print(await pool.worker_for((0,)).execute(declaration_of(sample.shout), {{"characters": 30_000_000}}))
+    print(await pool.worker_for((0,)).execute(declaration_of(sample.shout), {{"characters": 10}}))
     await pool.close()
 
 asyncio.run(main())
@@ -388,7 +388,9 @@ asyncio.run(main())
 
 def test_a_reader_of_standard_error_that_went_away_breaks_nothing(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    shout = 'print(await pool.place((0,)).execute(declaration_of(sample.shout), {"characters": 300_000}))'
+    shout = (
+        'print(await pool.worker_for((0,)).execute(declaration_of(sample.shout), {"characters": 300_000}))'
+    )
     script.write_text(BUSY.replace("END", shout))
     reading, writing = os.pipe()
     with subprocess.Popen(
@@ -425,10 +427,10 @@ async def test_a_current_directory_that_is_gone_is_no_obstacle(
 async def test_the_end_of_a_process_fails_that_call_alone(
     pool: Workers, target: Callable[..., Any], args: dict[str, Any], how: str
 ) -> None:
-    before = await call(pool.place((1,)), sample.pid)
-    assert await failure(pool.place((0,)), target, **args) == how
-    assert await call(pool.place((0,)), sample.echo, value=1) == 1
-    assert await call(pool.place((1,)), sample.pid) == before
+    before = await call(pool.worker_for((1,)), sample.pid)
+    assert await failure(pool.worker_for((0,)), target, **args) == how
+    assert await call(pool.worker_for((0,)), sample.echo, value=1) == 1
+    assert await call(pool.worker_for((1,)), sample.pid) == before
 
 
 async def test_a_process_that_ended_while_idle_is_replaced_and_no_call_is_blamed(worker: Worker) -> None:
@@ -511,7 +513,7 @@ async def test_cancelling_many_times_at_any_moment_never_mixes_up_results(worker
 async def test_closing_stops_a_running_call_and_says_so(tmp_path: Path) -> None:
     pool = Workers(1)
     file = tmp_path / "effect"
-    task = asyncio.create_task(call(pool.place((0,)), write_late, seconds=60, file=str(file)))
+    task = asyncio.create_task(call(pool.worker_for((0,)), write_late, seconds=60, file=str(file)))
     await asyncio.to_thread(filled, Path(f"{file}.begun"))
     await pool.close()
     with pytest.raises(CallError, match=r"^write_late was stopped: its processor was closed$"):
@@ -521,7 +523,7 @@ async def test_closing_stops_a_running_call_and_says_so(tmp_path: Path) -> None:
 
 def test_a_worker_is_heard_where_its_call_is_while_the_event_loop_before_is_held_up() -> None:
     pool = Workers(1)
-    worker = pool.place((0,))
+    worker = pool.worker_for((0,))
     called, go_on, found = threading.Event(), threading.Event(), []
 
     async def first() -> None:
@@ -551,7 +553,7 @@ async def test_an_idle_process_runs_its_exit_handlers_when_closed(tmp_path: Path
         atexit.register(Path(str(file)).touch)
 
     pool = Workers(1)
-    await call(pool.place((0,)), note_the_end)
+    await call(pool.worker_for((0,)), note_the_end)
     await pool.close()
     assert file.exists()
 
@@ -572,12 +574,12 @@ async def test_killing_a_pool_ends_it_without_an_event_loop(pool: Workers) -> No
     another.kill()
     await another.close()
     assert not any(is_alive(number) for number in numbers)
-    assert await call(pool.place((0,)), sample.echo, value=1) == 1
+    assert await call(pool.worker_for((0,)), sample.echo, value=1) == 1
 
 
 async def test_a_pool_that_is_dropped_ends_its_processes() -> None:
     pool = Workers(1)
-    number = await call(pool.place((0,)), sample.pid)
+    number = await call(pool.worker_for((0,)), sample.pid)
     del pool
     gc.collect()
     assert ends(number)
@@ -585,7 +587,7 @@ async def test_a_pool_that_is_dropped_ends_its_processes() -> None:
 
 def test_one_pool_serves_several_event_loops_in_turn() -> None:
     pool = Workers(1)
-    numbers = {asyncio.run(call(pool.place((0,)), sample.pid)) for _ in range(3)}
+    numbers = {asyncio.run(call(pool.worker_for((0,)), sample.pid)) for _ in range(3)}
     asyncio.run(pool.close())
     assert len(numbers) == 1
 
@@ -608,7 +610,9 @@ def test_a_program_that_never_closes_its_pool_leaves_nothing_behind(end: str, tm
 @linux
 def test_a_program_that_is_killed_leaves_no_worker_however_busy(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    nap = 'await pool.place((0,)).execute(declaration_of(sample.nap), {"seconds": 30, "file": os.devnull})'
+    nap = (
+        'await pool.worker_for((0,)).execute(declaration_of(sample.nap), {"seconds": 30, "file": os.devnull})'
+    )
     script.write_text(BUSY.replace("END", nap))
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
@@ -623,7 +627,7 @@ def test_interrupting_the_program_does_not_reach_its_workers_first(tmp_path: Pat
     nap = """
     try:
         asyncio.get_running_loop().call_later(0.1, lambda: print("waits", flush=True))
-        await pool.place((0,)).execute(declaration_of(sample.nap), {"seconds": 60, "file": os.devnull})
+        await pool.worker_for((0,)).execute(declaration_of(sample.nap), {"seconds": 60, "file": os.devnull})
     except asyncio.CancelledError:
         print("cancelled", flush=True)
         await pool.close()

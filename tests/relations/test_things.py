@@ -50,7 +50,7 @@ def conflicting(graph: RelationGraph, call: CallId) -> tuple[CallId, ...]:
 
 def before(graph: RelationGraph, call: CallId) -> list[CallId]:
     """The later calls that conflict with a call."""
-    return [late for late in graph if call in graph.after(late)]
+    return [later for later in graph if call in graph.after(later)]
 
 
 def reached(graph: RelationGraph, step: dict[CallId, Iterable[CallId]], call: CallId) -> set[CallId]:
@@ -86,7 +86,7 @@ def test_the_calls_that_one_follows_imply_all_that_it_comes_after(graph) -> None
 @given(graph=graphs(), among=st.sets(st.sampled_from([f"s{number}" for number in range(1, 13)])))
 def test_what_comes_of_a_failure_is_what_comparing_gives(graph, among) -> None:
     def next_to(call: CallId) -> set[CallId]:
-        spoilt = {late for late in before(graph, call) if graph.touch(call).spoils(graph.touch(late))}
+        spoilt = {later for later in before(graph, call) if graph.touch(call).spoils(graph.touch(later))}
         return {*graph.users(call), *spoilt}
 
     for wanted in (set(graph), among):
@@ -104,9 +104,9 @@ def test_bounds_follow_every_chain_of_calls_that_are_made(graph, data) -> None:
     unlocks, before_compute = set(), set()
     for call in reversed(list(graph)):
         following = (*graph.users(call), *before(graph, call))
-        rest = max((paths[late] for late in following), default=0.0)
+        rest = max((paths[later] for later in following), default=0.0)
         paths[call] = durations[call] + rest if call in made else 0.0
-        if any(graph.kind(late) == "compute" or late in before_compute for late in following):
+        if any(graph.kind(later) == "compute" or later in before_compute for later in following):
             before_compute.add(call)
             if graph.kind(call) == "inout":
                 unlocks.add(call)

@@ -194,7 +194,7 @@ class _Raising(_Silent):
         raise RuntimeError("no")
 
 
-@pytest.mark.parametrize(("place", "most"), [(_Silent(), made.TOLD_BY), (_Raising(), 0.0)])
+@pytest.mark.parametrize(("place", "most"), [(_Silent(), made.REPORTED_BY), (_Raising(), 0.0)])
 def test_a_place_that_never_tells_an_end_holds_no_run_for_ever(place: Any, most: float) -> None:
     async def main() -> tuple[float, Any]:
         orchestrator = offering(one, processors=Processors(1, place=place))

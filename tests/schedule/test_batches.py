@@ -1,4 +1,4 @@
-"""Calls that are made as one, in the core: who goes together, and when their place is free again."""
+"""Calls that are made as one, in the core: who goes together, and when their processors are free again."""
 
 from __future__ import annotations
 
@@ -155,10 +155,10 @@ class Played:
     def check_place(self) -> None:
         states = self.core.states.values()
         running = [state for state in states if state.status == "running"]
-        places = {(id(state.shared) if state.shared else state.call.id): state for state in running}
-        taken = [number for state in places.values() for number in state.lease.processors]
+        jobs = {(id(state.shared) if state.shared else state.call.id): state for state in running}
+        taken = [number for state in jobs.values() for number in state.lease.processors]
         assert len(taken) == len(set(taken)) <= 2
-        assert sum(state.call.function == "film" for state in places.values()) <= 1
+        assert sum(state.call.function == "film" for state in jobs.values()) <= 1
 
 
 @given(plan=plans(), data=st.data(), policy=policies, failing=st.booleans())

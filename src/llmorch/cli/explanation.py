@@ -111,16 +111,16 @@ def _rows(found: Explanation) -> Iterator[tuple[str, list[Stretch]]]:
 def _listed(stretches: list[Stretch], calls: Mapping[str, Call], makespan: float) -> list[str]:
     long = [stretch for stretch in stretches if stretch.seconds >= SHORT * makespan]
     longest = sorted(long, key=lambda item: -item.seconds)[:MOST_STRETCHES]
-    shown = sorted(longest, key=lambda item: item.began)
+    in_order = sorted(longest, key=lambda item: item.began)
     lines = []
-    for stretch in shown:
+    for stretch in in_order:
         telling = [cause for cause in stretch.causes if cause.seconds >= SHORT * makespan]
         for cause in telling[:MOST_CAUSES]:
             lines.append(f"  {cause.began:8.2f} - {cause.ended:.2f} s  {in_words(cause, calls)}")
         if len(telling) > MOST_CAUSES:
             lines.append(f"  {'':8}   {telling[-1].ended:.2f} s  and {len(telling) - MOST_CAUSES} more")
-    left = len(stretches) - len(shown)
-    rest = sum(stretch.seconds for stretch in stretches) - sum(stretch.seconds for stretch in shown)
+    left = len(stretches) - len(in_order)
+    rest = sum(stretch.seconds for stretch in stretches) - sum(stretch.seconds for stretch in in_order)
     if left and rest >= SHORT * makespan:
         lines.append(f"  and {left} shorter, {rest:.2f} s")
     return lines

@@ -34,14 +34,14 @@ def check_dry_run(technique: str, price: str | None, *, dry_run: bool) -> tuple[
     if price is None:
         return None
     try:
-        read, written = (float(part) for part in price.split(","))
+        input_price, output_price = (float(part) for part in price.split(","))
     except ValueError:
-        read = written = math.nan
-    if not (0 <= read < math.inf and 0 <= written < math.inf):
+        input_price = output_price = math.nan
+    if not (0 <= input_price < math.inf and 0 <= output_price < math.inf):
         raise typer.BadParameter(
             f"--price {price} is not IN,OUT, the prices of a million tokens, as in 0.15,0.60"
         )
-    return read, written
+    return input_price, output_price
 
 
 def foretell(

@@ -29,7 +29,7 @@ def as_json(
 ) -> dict[str, Any]:
     """The graph as one object with ``calls`` and ``groups``; ``resources`` are what each call takes.
 
-    Relations are told as a run's record tells them. The ``unused`` calls are those that a run
+    Relations are listed as in a run's record. The ``unused`` calls are those that a run
     for a query would leave out.
     """
     groups = _groups(graph)

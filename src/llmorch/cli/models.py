@@ -38,11 +38,11 @@ def listed() -> list[dict[str, Any]]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The list as lines of text."""
-    shown = [("name", "model", "from", "size", "present")]
+    lines = [("name", "model", "from", "size", "present")]
     for row in rows:
         size = f"{row['bytes'] / 1e6:,.0f} MB" if "bytes" in row else ""
         present = {True: "yes", False: "no", None: ""}[row["present"]]
         if row["name"].startswith("openai"):
             present = "key set" if row["present"] else "no OPENAI_API_KEY"
-        shown.append((row["name"], row["model"], row["from"], size, present))
-    return "\n".join(columns(shown))
+        lines.append((row["name"], row["model"], row["from"], size, present))
+    return "\n".join(columns(lines))

@@ -62,7 +62,7 @@ class Progress:
         self._live: Any = None
         self._fetching = ("", 0, 0)
         self._tenth = -1
-        """How many tenths of the weights a line has told of."""
+        """How many tenths of the weights a line has reported."""
         self._revised = False
 
     def __enter__(self) -> Progress:

@@ -38,30 +38,30 @@ def attribute(owner: object, name: str) -> Any:
     return getattr(owner, "__dict__", {}).get(name)
 
 
-def bound_late(call: object) -> partialmethod[Any] | None:
+def partialmethod_of(target: object) -> partialmethod[Any] | None:
     """The ``partialmethod`` behind the function that a class gives for one."""
-    if not isinstance(call, FunctionType):
+    if not isinstance(target, FunctionType):
         return None
-    found = call.__dict__.get("__partialmethod__", call.__dict__.get("_partialmethod"))
+    found = target.__dict__.get("__partialmethod__", target.__dict__.get("_partialmethod"))
     return found if isinstance(found, partialmethod) else None
 
 
-def innermost(call: object) -> Any:
+def innermost(target: object) -> Any:
     """What is called in the end: a function, a class, or an object with ``__call__``; not what it wraps."""
     while True:
-        if isinstance(call, partial | partialmethod):
-            call = call.func
-        elif isinstance(call, MethodType | staticmethod | classmethod):
-            call = call.__func__
-        elif (late := bound_late(call)) is not None:
-            call = late.func
+        if isinstance(target, partial | partialmethod):
+            target = target.func
+        elif isinstance(target, MethodType | staticmethod | classmethod):
+            target = target.__func__
+        elif (method := partialmethod_of(target)) is not None:
+            target = method.func
         else:
-            return call
+            return target
 
 
-def code_of(call: object) -> Any:
+def code_of(target: object) -> Any:
     """What runs when it is called: of an object with ``__call__``, that function."""
-    found = innermost(call)
+    found = innermost(target)
     for _ in range(8):  # a ``__call__`` may be such an object itself
         if inspect.isroutine(found) or isinstance(found, type):
             break
@@ -72,68 +72,70 @@ def code_of(call: object) -> Any:
     return found
 
 
-def owner_of(call: object) -> object | None:
+def owner_of(target: object) -> object | None:
     """The object whose method is called in the end, if it is one's."""
-    while isinstance(call, partial):
-        call = call.func
-    return call.__self__ if isinstance(call, MethodType) else None
+    while isinstance(target, partial):
+        target = target.func
+    return target.__self__ if isinstance(target, MethodType) else None
 
 
-def is_async(call: object) -> bool:
+def is_async(target: object) -> bool:
     """Whether calling it gives a coroutine, which runs on an event loop."""
-    code = code_of(call)
-    if inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(code):
+    code = code_of(target)
+    if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(code):
         return True
     return bool(getattr(getattr(code, "__code__", None), "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE)
 
 
-def is_generator(call: object) -> bool:
+def is_generator(target: object) -> bool:
     """Whether calling it gives a generator, which yields one value after the other."""
-    return is_async_generator(call) or (inspect.isgeneratorfunction(code_of(call)) and not is_async(call))
+    return is_async_generator(target) or (
+        inspect.isgeneratorfunction(code_of(target)) and not is_async(target)
+    )
 
 
-def is_async_generator(call: object) -> bool:
+def is_async_generator(target: object) -> bool:
     """Whether calling it gives an asynchronous generator."""
-    return inspect.isasyncgenfunction(code_of(call))
+    return inspect.isasyncgenfunction(code_of(target))
 
 
-def name_of(call: object) -> str:
+def name_of(target: object) -> str:
     """The name that its author gave it; of an object that has none, its class's."""
-    if isinstance(call, property):
-        return str(getattr(call.fget, "__name__", "property"))
-    for named in (call, innermost(call)):
-        name = None if bound_late(named) is not None else getattr(named, "__name__", None)
+    if isinstance(target, property):
+        return str(getattr(target.fget, "__name__", "property"))
+    for named in (target, innermost(target)):
+        name = None if partialmethod_of(named) is not None else getattr(named, "__name__", None)
         if isinstance(name, str):
             return name
-    return type(innermost(call)).__name__
+    return type(innermost(target)).__name__
 
 
-def docstring(call: object) -> str:
+def docstring(target: object) -> str:
     """What its author wrote of it; nothing of what Python or a library wrote of its class."""
-    call = innermost(call)
-    if isinstance(call, type):
-        return _of_class(call) or _of_function(call.__dict__.get("__init__"))
-    if inspect.isroutine(call):
-        said = inspect.getdoc(call) or ""
-        if not (said and _is_its_class(said, call)):
+    target = innermost(target)
+    if isinstance(target, type):
+        return _of_class(target) or _of_function(target.__dict__.get("__init__"))
+    if inspect.isroutine(target):
+        said = inspect.getdoc(target) or ""
+        if not (said and _is_its_class(said, target)):
             return said
-    elif isinstance(own := attribute(call, "__doc__"), str):
+    elif isinstance(own := attribute(target, "__doc__"), str):
         return inspect.cleandoc(own)
-    elif not is_pythons(type(call)):
-        return _of_function(code_of(call)) or _of_class(type(call))
-    wrapped = attribute(call, "__wrapped__")
+    elif not is_pythons(type(target)):
+        return _of_function(code_of(target)) or _of_class(type(target))
+    wrapped = attribute(target, "__wrapped__")
     return "" if wrapped is None else docstring(wrapped)
 
 
-def _is_its_class(said: str, call: object) -> bool:
+def _is_its_class(said: str, target: object) -> bool:
     """Whether a wrapper's docstring was copied from an object that has none but its class's."""
     if said in _CLASS_DOCSTRINGS:
         return True
     for _ in range(_DEPTH):
-        call = call.func if isinstance(call, partial) else attribute(call, "__wrapped__")
-        if said == inspect.cleandoc(type(call).__doc__ or ""):
+        target = target.func if isinstance(target, partial) else attribute(target, "__wrapped__")
+        if said == inspect.cleandoc(type(target).__doc__ or ""):
             return True
-        if not isinstance(call, partial | FunctionType):
+        if not isinstance(target, partial | FunctionType):
             break
     return False
 
@@ -161,16 +163,16 @@ def is_pythons(found: type) -> bool:
     return found.__module__.partition(".")[0] in sys.stdlib_module_names and found.__module__ != "__main__"
 
 
-def without_object(call: object, depth: int = 0) -> str | None:
+def without_object(target: object, depth: int = 0) -> str | None:
     """The dotted name of a method that was taken from its class, and so lacks its object."""
-    if isinstance(call, partial):
-        bound = call.args or any(name in call.keywords for name in OBJECT_NAMES)
-        return None if bound else without_object(call.func, depth)
-    if isinstance(call, MethodType):
+    if isinstance(target, partial):
+        bound = target.args or any(name in target.keywords for name in OBJECT_NAMES)
+        return None if bound else without_object(target.func, depth)
+    if isinstance(target, MethodType):
         return None
-    if (late := bound_late(call)) is not None:
-        return str(getattr(late.func, "__qualname__", name_of(late)))
-    written, wrapped, code = call, attribute(call, "__wrapped__"), code_of(call)
+    if (method := partialmethod_of(target)) is not None:
+        return str(getattr(method.func, "__qualname__", name_of(method)))
+    function, wrapped, code = target, attribute(target, "__wrapped__"), code_of(target)
     # Whether a wrapper takes more than it names itself; one in C always does.
     takes_more = not isinstance(code, FunctionType) or bool(code.__code__.co_flags & inspect.CO_VARKEYWORDS)
     if wrapped is not None and takes_more and depth < _DEPTH:
@@ -178,17 +180,17 @@ def without_object(call: object, depth: int = 0) -> str | None:
         found = without_object(wrapped, depth + 1)
         if found is not None or isinstance(wrapped, partial | MethodType):
             return found
-        written = call if isinstance(call, FunctionType) else wrapped
-    return _dotted(call, written) if isinstance(written, FunctionType) else None
+        function = target if isinstance(target, FunctionType) else wrapped
+    return _dotted(target, function) if isinstance(function, FunctionType) else None
 
 
-def _dotted(call: object, written: FunctionType) -> str | None:
+def _dotted(target: object, function: FunctionType) -> str | None:
     """The dotted name of a function that stands in a class and is called as it is found there."""
-    path = written.__qualname__.split(".")
+    path = function.__qualname__.split(".")
     if len(path) < 2 or path[-2] == "<locals>":
         return None
-    around, dotted, code = class_around(written), ".".join(path[-2:]), written.__code__
-    if isinstance(around, type) and around.__dict__.get(path[-1]) is call:
+    around, dotted, code = class_around(function), ".".join(path[-2:]), function.__code__
+    if isinstance(around, type) and around.__dict__.get(path[-1]) is target:
         return dotted
     return dotted if code.co_argcount and code.co_varnames[0] in OBJECT_NAMES else None
 
@@ -201,17 +203,17 @@ def class_around(function: object) -> Any:
     return found
 
 
-def unfit(call: object) -> str:
+def unfit(target: object) -> str:
     """Why a callable of this form can't be offered, and what to write instead; empty where it can."""
-    if isinstance(call, property):
+    if isinstance(target, property):
         return "a property is no function; offer a method that returns it"
-    if isinstance(call, _DESCRIPTORS):
-        return refusal_without_object(f"{call.__objclass__.__name__}.{call.__name__}")
-    if isinstance(call, classmethod | partialmethod):
+    if isinstance(target, _DESCRIPTORS):
+        return refusal_without_object(f"{target.__objclass__.__name__}.{target.__name__}")
+    if isinstance(target, classmethod | partialmethod):
         return "it belongs to a class that is not made yet; offer it of an object, as in account.deposit"
-    if not callable(call):
-        return f'a {type(call).__name__} can\'t be called; each option has its name, as in @function(kind="compute")'
-    code = getattr(innermost(call), "__code__", None)
+    if not callable(target):
+        return f'a {type(target).__name__} can\'t be called; each option has its name, as in @function(kind="compute")'
+    code = getattr(innermost(target), "__code__", None)
     path, file = (code.co_qualname, code.co_filename) if type(code) is CodeType else ("", "")
     if path in _MANAGERS and file.endswith("contextlib.py"):
         return "it gives a context manager; offer a function that enters it and returns what is wanted"

@@ -34,7 +34,7 @@ _OF_USERS = ("model", "dataclass", "call", "default")
 _NOT_SCHEMAS = ("metadata", "expected", "default", "config", "cls", "members", "serialization", "ref")
 """Keys of a core schema below which there is no other one."""
 _WHOLE = 2**53
-_WRITTEN = 1_000
+_MOST_ITEMS = 1_000
 """Items in what a plan could have written; a longer list is a result."""
 _CHOICES = 12
 _UNCHECKED = "its type can't be checked:"
@@ -122,7 +122,7 @@ def _with_whole_numbers(value: Any) -> Any:
     """A literal with 3 for 3.0, wherever that stands in it; the literal itself if it has none."""
     if type(value) is float and value.is_integer() and abs(value) < _WHOLE:
         return int(value)
-    if not isinstance(value, list | dict) or len(value) > _WRITTEN:
+    if not isinstance(value, list | dict) or len(value) > _MOST_ITEMS:
         return value
     items = value if isinstance(value, list) else list(value.values())
     made = [_with_whole_numbers(item) for item in items]

@@ -1,6 +1,6 @@
 """The decorators ``@function`` and ``@search.batch``: what they take, and where they leave what was said.
 
-A batch form is one call in the place of several of a function.
+A batch form is one call instead of several of a function.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _FORM = "__llmorch_batch_of__"
 class Carrier:
     """Stands for a bound method, a built-in, or an object with slots, and carries what was said of it."""
 
-    def __init__(self, call: Callable[..., Any]) -> None:
-        update_wrapper(self, call)
-        self.__wrapped__ = call
+    def __init__(self, target: Callable[..., Any]) -> None:
+        update_wrapper(self, target)
+        self.__wrapped__ = target
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it."""
@@ -63,15 +63,15 @@ class BatchDecorator:
         """Declare the batch form, which itself stays as it is.
 
         It takes a list of mappings, one for each call, of all parameters to their values,
-        and returns a list of as many results in the same order; in the place of a result
+        and returns a list of as many results in the same order; instead of a result
         there may be an exception, of which that call alone fails. At most ``size`` calls
         go together. Raises ``FunctionError`` for a form that can't be.
         """
 
         def declare(target: F) -> F:
-            written: Any = target.__func__ if isinstance(target, staticmethod | classmethod) else target
-            self.declared = self._read(written, size)
-            setattr(written, _FORM, self._name)
+            inner: Any = target.__func__ if isinstance(target, staticmethod | classmethod) else target
+            self.declared = self._read(inner, size)
+            setattr(inner, _FORM, self._name)
             return target
 
         return declare if form is None else declare(form)
@@ -147,10 +147,10 @@ def _takes_object(single: Callable[..., Any]) -> bool:
 
 
 @overload
-def function(call: Callable[P, R], /) -> DeclaredFunction[P, R]: ...
+def function(target: Callable[P, R], /) -> DeclaredFunction[P, R]: ...
 @overload
 def function(**options: Unpack[Options]) -> Callable[[Callable[P, R]], DeclaredFunction[P, R]]: ...
-def function(call: Callable[..., Any] | None = None, /, **options: Unpack[Options]) -> Any:
+def function(target: Callable[..., Any] | None = None, /, **options: Unpack[Options]) -> Any:
     """Offer a Python function to plans; the function itself stays as it is.
 
     ``kind`` is ``"inout"`` or ``"compute"``; without it a function is inout, and the
@@ -183,7 +183,7 @@ def function(call: Callable[..., Any] | None = None, /, **options: Unpack[Option
     function. At most ``max_concurrency`` calls of it run at once, and at most as many begin
     as ``rate`` says (``"10/s"``, ``"100/min"``, ``"1000/h"``), in all runs of this process.
 
-    ``show=lambda rows: f"{len(rows)} rows"`` makes the text that a model sees in the place of a
+    ``show=lambda rows: f"{len(rows)} rows"`` makes the text that a model sees instead of a
     result; other functions get the result itself. Without it, a model sees what is short as it
     is, and of what is long its type, size, beginning and end.
 
@@ -208,4 +208,4 @@ def function(call: Callable[..., Any] | None = None, /, **options: Unpack[Option
                 target.batch = BatchDecorator(target, declared)
         return target
 
-    return declare if call is None else declare(call)
+    return declare if target is None else declare(target)

@@ -1,6 +1,6 @@
 """What of a parameter's default a model may be told: a value that a plan can write.
 
-Everything else is not shown: objects, what is made for each call, secrets, endless things.
+Everything else is left out: objects, what is made for each call, secrets, endless things.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def literal_default(name: str, value: Any) -> Any:
     """A default as a plan writes it. Raises ``NoLiteral``."""
     from llmorch.declare.secrets import hides
 
-    written = literal_of(value)
-    if hides(name, written):
+    found = literal_of(value)
+    if hides(name, found):
         raise NoLiteral
-    return written
+    return found
 
 
 def enum_value(member: enum.Enum) -> Any:

@@ -214,7 +214,7 @@ class Function:
         from llmorch.declare.schema_text import trimmed
 
         own = {item.name: item.schema for item in self.parameters}
-        properties, definitions = trimmed(own, self._written)
+        properties, definitions = trimmed(own, self._own_length)
         return {
             "type": "object",
             "properties": properties,
@@ -234,11 +234,11 @@ class Function:
             self.parameters,
             self.returns,
             self.returns_description,
-            self._written,
+            self._own_length,
         )
 
     @property
-    def _written(self) -> int:
+    def _own_length(self) -> int:
         """Characters that its author wrote of it."""
         return max(self.documented, len(self.description))
 
@@ -248,17 +248,17 @@ class Function:
         return self.prompt_text.signature
 
 
-def declaration_of(call: Callable[..., Any], **options: Unpack[Options]) -> Function:
+def declaration_of(target: Callable[..., Any], **options: Unpack[Options]) -> Function:
     """Read a callable's signature and docstring, and what is said of it, into a ``Function``."""
-    call = call.__func__ if isinstance(call, staticmethod) else call
+    target = target.__func__ if isinstance(target, staticmethod) else target
     given: dict[str, Any] = {option: value for option, value in options.items() if value is not None}
-    name = given.pop("name", name_of(call))
+    name = given.pop("name", name_of(target))
     refuse_name(name)
     refuse_self(name)
     refuse_unknown_options(name, options)
     said = {option: read_option(name, option, value) for option, value in given.items()}
     asks_model = said.get("asks_model", False)
-    interface = interface_of(call, name, asks_model=asks_model)
+    interface = interface_of(target, name, asks_model=asks_model)
     if said.pop("pure", False):
         if said.get("effects") == "unknown":
             raise FunctionError(f"{name}: it is either pure or its effects are unknown")
@@ -269,10 +269,10 @@ def declaration_of(call: Callable[..., Any], **options: Unpack[Options]) -> Func
         raise FunctionError(f"{name}: retry_on does nothing without retries; write retries=3")
     said["declared"] = "kind" in said
     said = interface | _with_process(name, said)
-    declared = Function(name, call, **said)
+    declared = Function(name, target, **said)
     if declared.effects is not None and (declared.reads or declared.writes):
         raise FunctionError(f"{name}: effects are either {declared.effects} or said by reads and writes")
-    refuse_unknown(declared, with_object=owner_of(call) is not None)
+    refuse_unknown(declared, with_object=owner_of(target) is not None)
     refuse_unsafe_retries(declared)
     on_loop_here = declared.on_loop and declared.kind != "compute"
     if declared.memory is not None and (asks_model or on_loop_here):

@@ -28,16 +28,16 @@ _NAMES_ONLY = "and a plan passes every argument by its name"
 _CALLING = "offer a function that calls it and has named parameters, as in def look_up(name: str): ..."
 
 
-def interface_of(call: Callable[..., Any], name: str, *, asks_model: bool = False) -> dict[str, Any]:
+def interface_of(target: Callable[..., Any], name: str, *, asks_model: bool = False) -> dict[str, Any]:
     """What a callable says of itself, as fields of a ``Function``. Raises ``FunctionError``.
 
     Its docstring may be in Google's, NumPy's or the reST style.
     """
     import docstring_parser
 
-    if reason := unfit(call):
+    if reason := unfit(target):
         raise FunctionError(f"{name}: {reason}")
-    text = docstring(call)
+    text = docstring(target)
     try:
         doc = docstring_parser.parse(text)
     except docstring_parser.ParseError:
@@ -45,13 +45,13 @@ def interface_of(call: Callable[..., Any], name: str, *, asks_model: bool = Fals
         doc.short_description = text
     described = {parameter.arg_name: parameter.description or "" for parameter in doc.params}
     try:
-        parameters = tuple(_parameter(item, described) for item in _named(parameters_of(call)))
+        parameters = tuple(_parameter(item, described) for item in _named(parameters_of(target)))
     except FunctionError as error:
         raise FunctionError(f"{name}: {error}") from None
     return {
         "description": "\n\n".join(part for part in (doc.short_description, doc.long_description) if part),
         "parameters": parameters,
-        "returns": _returned(call, asks_model=asks_model),
+        "returns": _returned(target, asks_model=asks_model),
         "returns_description": (doc.returns.description or "") if doc.returns else "",
         "documented": len(text),
     }
@@ -123,20 +123,20 @@ def _description_in(annotation: Any) -> str:
     return ""
 
 
-def _returned(call: Callable[..., Any], *, asks_model: bool) -> Any:
+def _returned(target: Callable[..., Any], *, asks_model: bool) -> Any:
     """The type of a call's result: of what yields, a list, unless it yields prompts and returns something else."""
-    said = returned_by(call)
+    said = returned_by(target)
     try:
         annotation = Any if said is None else said.resolved()
     except FunctionError:  # nothing is checked by it
         return Any
     args = typing.get_args(annotation)
     kind = typing.get_origin(annotation) or annotation
-    if kind is abc.Generator and (asks_model or is_async(call)):
+    if kind is abc.Generator and (asks_model or is_async(target)):
         return args[2] if len(args) == 3 else Any
     if kind in (abc.Coroutine, abc.Awaitable):
         return args[-1] if args else Any
-    if asks_model and is_generator(call):
+    if asks_model and is_generator(target):
         return Any
     if kind in _ITERATED or kind in _ITERATED_ASYNC:
         item = args[0] if args else Any

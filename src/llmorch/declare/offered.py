@@ -107,15 +107,15 @@ def declared_in(item: object) -> Function | None:
                 f"{declared.name}: memory bounds a process, and its batch form is async and has none of its own; "
                 'make it synchronous, or declare kind="compute"'
             )
-    call = declared.call if isinstance(item, Carrier) else item
-    if not callable(call):
+    target = declared.call if isinstance(item, Carrier) else item
+    if not callable(target):
         return declared
-    if (owner := callables.owner_of(call)) is not None:
-        return _bound(call, owner, declared)
-    if declared.call is call:
+    if (owner := callables.owner_of(target)) is not None:
+        return _bound(target, owner, declared)
+    if declared.call is target:
         return declared
     # A decorator above ours copied the declaration: what it made is what is called.
-    made = _of_form(declared, call)
+    made = _of_form(declared, target)
     refuse_unknown(made, with_object=True)
     return made
 
@@ -137,10 +137,10 @@ def _undecorated(item: object) -> Function | None:
         inner = declared_in(item.func)
         return None if inner is None else _narrowed(item, inner, item.args, item.keywords)
     if isinstance(item, MethodType):
-        late = callables.bound_late(item.__func__)
-        inner = None if late is None else _left_on(late.func)
-        if late is not None and inner is not None:
-            inner = _narrowed(item, inner, (None, *late.args), late.keywords)
+        partial_method = callables.partialmethod_of(item.__func__)
+        inner = None if partial_method is None else _left_on(partial_method.func)
+        if partial_method is not None and inner is not None:
+            inner = _narrowed(item, inner, (None, *partial_method.args), partial_method.keywords)
         return _bound(item, item.__self__, inner)
     if isinstance(item, type) or inspect.isroutine(item) or not callable(item):
         return None
@@ -149,32 +149,32 @@ def _undecorated(item: object) -> Function | None:
 
 
 def _narrowed(
-    call: Callable[..., Any], declared: Function, args: Sequence[Any], keywords: Mapping[str, Any]
+    target: Callable[..., Any], declared: Function, args: Sequence[Any], keywords: Mapping[str, Any]
 ) -> Function:
     """What is declared of a function, for a form of it in which some arguments are bound."""
     bound = dict(zip(declared.by_name, args, strict=False)) | dict(keywords)
     reads = _with_arguments(declared.reads, bound, declared.name)
     writes = _with_arguments(declared.writes, bound, declared.name)
-    return _of_form(declared, call, batch=None, reads=reads, writes=writes)
+    return _of_form(declared, target, batch=None, reads=reads, writes=writes)
 
 
-def _of_form(declared: Function, call: Callable[..., Any], **changed: Any) -> Function:
+def _of_form(declared: Function, target: Callable[..., Any], **changed: Any) -> Function:
     """What is declared of a function, for a form of it with parameters of its own."""
-    parameters = interface_of(call, declared.name, asks_model=declared.asks_model)["parameters"]
-    return replace(declared, call=call, parameters=parameters, **changed)
+    parameters = interface_of(target, declared.name, asks_model=declared.asks_model)["parameters"]
+    return replace(declared, call=target, parameters=parameters, **changed)
 
 
-def _bound(call: Callable[..., Any], owner: object, declared: Function | None) -> Function | None:
+def _bound(target: Callable[..., Any], owner: object, declared: Function | None) -> Function | None:
     """What is declared of a method, for its object: the declaration itself knows nothing of it."""
     stateful_class = is_stateful(type(owner))
     if declared is None:
         if not stateful_class:
             return None
-        declared = declaration_of(call)
+        declared = declaration_of(target)
     by_class = stateful_class and not (declared.reads or declared.writes or declared.effects)
     reads, writes = getattr(type(owner), _EFFECTS) if by_class else (declared.reads, declared.writes)
     batch = None if declared.batch is None else declared.batch.bound(owner)
-    bound = _of_form(declared, call, batch=batch, reads=reads, writes=writes)
+    bound = _of_form(declared, target, batch=batch, reads=reads, writes=writes)
     refuse_unknown(bound, with_object=True)
     refuse_unsafe_retries(bound)
     reads = _of_object(reads, owner, bound.name)
@@ -258,7 +258,7 @@ def methods_of(owner: object, *, prefix: str = "") -> list[Function]:
         declared = None if single_of(method) is not None else declared_in(method)
         if declared is not None:
             # What is bound in part has the name of its function, which has its own.
-            in_part = not isinstance(method, MethodType) or callables.bound_late(method.__func__)
+            in_part = not isinstance(method, MethodType) or callables.partialmethod_of(method.__func__)
             functions.append(replace(declared, name=f"{prefix}{name if in_part else declared.name}"))
             refuse_self(functions[-1].name)
     return functions
@@ -315,7 +315,7 @@ def _undeclared(item: Any) -> Function:
 
 
 def fitted(functions: Mapping[str, Function], processors: int, supply: Supply) -> dict[str, Function]:
-    """The functions, each told why no call of it can be made with what there is, where that is so."""
+    """The functions, each with why no call of it can be made with what there is, where that is so."""
     return {
         name: replace(item, shortage=shortage(item.resources, processors, supply)) if item.resources else item
         for name, item in functions.items()

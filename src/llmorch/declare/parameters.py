@@ -163,9 +163,9 @@ class Parameter:
             self._validated(self._check.literal, literal)
 
     def mismatches(self, literal: object) -> list[tuple[tuple[int | str, ...], str, str]]:
-        """Every place where a literal is not of the type: indices and keys, a kind of error, one line.
+        """Every path at which a literal is not of the type: its indices and keys, a kind of error, one line.
 
-        Nothing where that can't be said place by place, as with a validator of the user's.
+        Nothing where that can't be said path by path, as with a validator of the user's.
         """
         from pydantic import ValidationError
 

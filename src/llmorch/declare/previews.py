@@ -26,7 +26,7 @@ _ROWS = 3
 _COLUMNS = 50
 _GAP = "..."
 _SHARES = 6
-"""An item of a collection has at most so small a share of its room, so that several are shown."""
+"""An item of a collection has at most so small a share of its room, so that several are in it."""
 _LEAST = 24
 """Characters that an item of a collection is given at least, where there are that many."""
 
@@ -155,12 +155,12 @@ def _ends_of_frame(value: Any, columns: list[object], room: int) -> str:
 def _text(value: Any, room: int, *, outermost: bool = False) -> str:
     """A value within a text, in at most ``room`` characters."""
     try:
-        return _cut(_written(value, room, outermost=outermost), room)
+        return _cut(_printed(value, room, outermost=outermost), room)
     except Exception:
         return _cut(f"<{_name(value)}>", room)
 
 
-def _written(value: Any, room: int, *, outermost: bool) -> str:
+def _printed(value: Any, room: int, *, outermost: bool) -> str:
     if isinstance(value, str):
         return _quoted(value, room)
     if value is None or isinstance(value, bool | float):
@@ -180,7 +180,7 @@ def _written(value: Any, room: int, *, outermost: bool) -> str:
         pairs = [(f"{key}=", item) for key, item in fields.items()]
         return name + _items(iter(pairs), reversed(pairs), len(pairs), "()", room - len(name))
     if isinstance(value, _LISTS):
-        brackets = next(shown for kind, shown in _BRACKETS.items() if isinstance(value, kind))
+        brackets = next(pair for kind, pair in _BRACKETS.items() if isinstance(value, kind))
         reverse = reversed(value) if isinstance(value, list | tuple | deque) else ()
         return _items(_plain(value), _plain(reverse), len(value), brackets, room)
     if is_long(value, room):
@@ -208,7 +208,7 @@ def _items(first: Iterator[_Item], last: Iterator[_Item], count: int, brackets: 
 
 
 def _fitting(items: Iterator[_Item], count: int, each: int, room: int) -> tuple[list[str], int]:
-    shown: list[str] = []
+    texts: list[str] = []
     used = 0
     for before, item in itertools.islice(items, count):
         if used + 3 > room:
@@ -217,9 +217,9 @@ def _fitting(items: Iterator[_Item], count: int, each: int, room: int) -> tuple[
         text += _text(item, each - len(text))
         if used + len(text) + 2 > room:
             break
-        shown.append(text)
+        texts.append(text)
         used += len(text) + 2
-    return shown, used
+    return texts, used
 
 
 def _quoted(text: str, room: int) -> str:

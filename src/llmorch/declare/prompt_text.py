@@ -54,13 +54,13 @@ def prompt_text(
     signature = ""
     for detail in DETAILS:
         words = SchemaText(definitions, detail)
-        shown = []
+        texts = []
         for item in parameters:
             plain = type_name(item.annotation, detail) if item.is_well_known else ""
             kind = item.text or plain or words.type(properties[item.name])
-            shown.append(f"{item.name}: {kind}{_default(item, detail)}")
+            texts.append(f"{item.name}: {kind}{_default(item, detail)}")
         result = "" if returns is Any else f" -> {returned_text(returns, detail)}"
-        signature = f"{name}({', '.join(shown)}){result}"
+        signature = f"{name}({', '.join(texts)}){result}"
         line = f"- {signature}: {description}{_descriptions(parameters, detail)}{returned}"
         if len(line) <= most:
             return PromptText(signature, line)
@@ -98,11 +98,11 @@ def _default(parameter: Parameter, detail: Detail) -> str:
     if parameter.required:
         return ""
     try:
-        written = literal_default(parameter.name, parameter.default)
+        found = literal_default(parameter.name, parameter.default)
     except NoLiteral:
         return " = ..."
     plain = parameter.is_well_known and is_literal(parameter.default)
-    text = repr(parameter.default) if plain else literal_text(written)
+    text = repr(parameter.default) if plain else literal_text(found)
     # All of a plain one, as long as there is room for it.
     return f" = {text if plain and detail is DETAILS[0] else default_text(text, detail)}"
 

@@ -57,7 +57,7 @@ _LOOKS_SECRET = re.compile(
 )
 _RUN = re.compile(r"[A-Za-z0-9+/]{20,}={0,2}")
 _MASK = "**********"
-"""What pydantic writes in the place of a secret."""
+"""What pydantic writes instead of a secret."""
 
 
 def names_secret(name: str) -> bool:

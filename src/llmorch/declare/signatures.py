@@ -19,7 +19,7 @@ from inspect import Parameter
 from types import FrameType, FunctionType, MethodType, SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from llmorch.declare.callables import attribute, bound_late, class_around, code_of, innermost, name_of
+from llmorch.declare.callables import attribute, class_around, code_of, innermost, name_of, partialmethod_of
 from llmorch.declare.defaults import MADE, is_by_name, path_of
 from llmorch.declare.text import one_line
 from llmorch.errors import FunctionError
@@ -31,34 +31,34 @@ _VARIABLE = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _DEPTH = 50
 _INSTEAD = "; offer a function written with def that calls it"
-_WRITTEN_OUT = (list, dict, tuple, set, frozenset, int, float, complex, bytes)
+_VALUES = (list, dict, tuple, set, frozenset, int, float, complex, bytes)
 """Classes whose values are no types, whatever is annotated with them."""
 
 
 class Annotation(NamedTuple):
-    """An annotation as it was written, the callable that it was written at, and the object that this is bound to."""
+    """An annotation as it was stated, the callable that it was stated at, and the object that this is bound to."""
 
-    written: Any
+    stated: Any
     at: Any
     owner: Any = None
 
     def resolved(self) -> Any:
         """The type. Raises ``FunctionError`` for what is no type, or where a name isn't known here."""
-        if type(self.written) is type:  # as most are
-            return self.written
-        found = self.written
-        if not isinstance(found, _WRITTEN_OUT):
+        if type(self.stated) is type:  # as most are
+            return self.stated
+        found = self.stated
+        if not isinstance(found, _VALUES):
             found = _resolved(found, _spaces(self.at, self.owner))
         if isinstance(found, InitVar):
-            return self._replace(written=found.type).resolved()
-        if isinstance(found, _WRITTEN_OUT):
+            return self._replace(stated=found.type).resolved()
+        if isinstance(found, _VALUES):
             kind = type(found).__name__
             hint = f"; write {kind}[...]" if kind in ("list", "dict", "tuple", "set") else ""
             raise FunctionError(f"{one_line(repr(found))} is no type{hint}")
         return found
 
 
-def parameters_of(call: Any, depth: int = 0) -> list[Parameter]:
+def parameters_of(target: Any, depth: int = 0) -> list[Parameter]:
     """What can be passed, in order; each annotation is an ``Annotation`` or ``Parameter.empty``.
 
     ``depth`` is how many callables lie around it. Raises ``FunctionError``.
@@ -66,77 +66,79 @@ def parameters_of(call: Any, depth: int = 0) -> list[Parameter]:
     if depth > _DEPTH:
         raise FunctionError(f"it wraps itself{_INSTEAD}")
     depth += 1
-    if isinstance(call, partial):
-        return _unbound(parameters_of(call.func, depth), call.args, call.keywords, call)
-    if isinstance(call, MethodType):
-        rest = _unbound(parameters_of(call.__func__, depth), (call.__self__,), {}, call)
+    if isinstance(target, partial):
+        return _unbound(parameters_of(target.func, depth), target.args, target.keywords, target)
+    if isinstance(target, MethodType):
+        rest = _unbound(parameters_of(target.__func__, depth), (target.__self__,), {}, target)
         return [  # a type may be named in the class of the object
             item
             if item.annotation is item.empty
-            else item.replace(annotation=item.annotation._replace(owner=call.__self__))
+            else item.replace(annotation=item.annotation._replace(owner=target.__self__))
             for item in rest
         ]
-    if isinstance(call, staticmethod):
-        return parameters_of(call.__func__, depth)
-    if (late := bound_late(call)) is not None:
-        found = parameters_of(late.func, depth)
-        return [*found[:1], *_unbound(found[1:], late.args, late.keywords, call)]
-    if isinstance(call, type):
-        return _of_class(call)
-    wrapped = attribute(call, "__wrapped__")
-    signed = attribute(call, "__signature__")
-    if wrapped is None and signed is None and not inspect.isroutine(call):
-        return _of_object(call, depth)
+    if isinstance(target, staticmethod):
+        return parameters_of(target.__func__, depth)
+    if (method := partialmethod_of(target)) is not None:
+        found = parameters_of(method.func, depth)
+        return [*found[:1], *_unbound(found[1:], method.args, method.keywords, target)]
+    if isinstance(target, type):
+        return _of_class(target)
+    wrapped = attribute(target, "__wrapped__")
+    signed = attribute(target, "__signature__")
+    if wrapped is None and signed is None and not inspect.isroutine(target):
+        return _of_object(target, depth)
     if wrapped is None or isinstance(signed, inspect.Signature):
-        return _own(call)
+        return _own(target)
     try:
-        own = _own(call)
+        own = _own(target)
     except FunctionError:
         return parameters_of(wrapped, depth)
     return _wrapper(own, parameters_of(wrapped, depth))
 
 
-def returned_by(call: Any) -> Annotation | None:
+def returned_by(target: Any) -> Annotation | None:
     """The annotation of what it returns, if there is one; of a class, the class."""
     for _ in range(_DEPTH):
-        if isinstance(call, type):
-            return Annotation(call, call)
-        if isinstance(call, partial | partialmethod):
-            call = call.func
+        if isinstance(target, type):
+            return Annotation(target, target)
+        if isinstance(target, partial | partialmethod):
+            target = target.func
             continue
-        signature = attribute(call, "__signature__")
+        signature = attribute(target, "__signature__")
         if isinstance(signature, inspect.Signature):
             said = signature.return_annotation
-            return None if said is Parameter.empty else Annotation(said, call)
-        code = code_of(call)
+            return None if said is Parameter.empty else Annotation(said, target)
+        code = code_of(target)
         annotations = getattr(code, "__annotations__", None)
         if isinstance(annotations, dict) and "return" in annotations:
             return Annotation(annotations["return"], code)
-        wrapped = attribute(code, "__wrapped__") or attribute(call, "__wrapped__")
+        wrapped = attribute(code, "__wrapped__") or attribute(target, "__wrapped__")
         if wrapped is None:
             return None
-        call = wrapped
+        target = wrapped
     return None
 
 
-def _own(call: Any) -> list[Parameter]:
+def _own(target: Any) -> list[Parameter]:
     """What a callable says itself, whatever it wraps."""
     try:
-        signature = inspect.signature(call, follow_wrapped=False)
+        signature = inspect.signature(target, follow_wrapped=False)
     except Exception as error:  # of something in C, or with a __signature__ that is none
         raise FunctionError(f"its signature can't be read: {one_line(error)}{_INSTEAD}") from None
     return [
-        item if item.annotation is item.empty else item.replace(annotation=Annotation(item.annotation, call))
+        item
+        if item.annotation is item.empty
+        else item.replace(annotation=Annotation(item.annotation, target))
         for item in signature.parameters.values()
     ]
 
 
-def _of_object(call: Any, depth: int) -> list[Parameter]:
+def _of_object(target: Any, depth: int) -> list[Parameter]:
     """Of an object with ``__call__``: what that takes beside the object."""
-    above = inspect.getattr_static(type(call), "__call__", None)
+    above = inspect.getattr_static(type(target), "__call__", None)
     if isinstance(above, FunctionType | partialmethod | staticmethod):
-        return parameters_of(above.__get__(call), depth)
-    return _own(call)
+        return parameters_of(above.__get__(target), depth)
+    return _own(target)
 
 
 def _wrapper(own: list[Parameter], wrapped: list[Parameter]) -> list[Parameter]:
@@ -147,8 +149,8 @@ def _wrapper(own: list[Parameter], wrapped: list[Parameter]) -> list[Parameter]:
         return [*named, *(item for item in own if item.kind in _VARIABLE)]
     known = {item.name for item in named}
     passed_on = [item for item in wrapped if item.name not in known]
-    by_place = [item for item in named if item.kind in _BY_POSITION]
-    return [*by_place, *passed_on, *(item for item in named if item not in by_place)]
+    by_position = [item for item in named if item.kind in _BY_POSITION]
+    return [*by_position, *passed_on, *(item for item in named if item not in by_position)]
 
 
 def _typed(item: Parameter, wrapped: Parameter | None) -> Parameter:
@@ -157,35 +159,35 @@ def _typed(item: Parameter, wrapped: Parameter | None) -> Parameter:
         return item
     said = item.annotation
     # ``functools.wraps`` copies the annotations: then they mean what they mean at the wrapped one.
-    copied = isinstance(said, Annotation) and said.written is wrapped.annotation.written
+    copied = isinstance(said, Annotation) and said.stated is wrapped.annotation.stated
     return item.replace(annotation=wrapped.annotation) if said is Parameter.empty or copied else item
 
 
 def _unbound(
-    parameters: list[Parameter], args: tuple[Any, ...], keywords: dict[str, Any], call: Any
+    parameters: list[Parameter], args: tuple[Any, ...], keywords: dict[str, Any], target: Any
 ) -> list[Parameter]:
-    """The parameters that are left once some have got their arguments, by place or by name."""
-    by_place = [item.name for item in parameters if item.kind in _BY_POSITION][: len(args)]
+    """The parameters that are left once some have got their arguments, by position or by name."""
+    by_position = [item.name for item in parameters if item.kind in _BY_POSITION][: len(args)]
     kinds = {item.kind for item in parameters}
-    more = len(by_place) < len(args) and Parameter.VAR_POSITIONAL not in kinds
+    more = len(by_position) < len(args) and Parameter.VAR_POSITIONAL not in kinds
     unknown = keywords.keys() - {item.name for item in parameters}
     if more or (unknown and Parameter.VAR_KEYWORD not in kinds):
-        raise FunctionError(f"the arguments that are bound don't fit {name_of(call)}{_INSTEAD}")
-    bound = {*by_place, *keywords}
+        raise FunctionError(f"the arguments that are bound don't fit {name_of(target)}{_INSTEAD}")
+    bound = {*by_position, *keywords}
     return [item for item in parameters if item.kind in _VARIABLE or item.name not in bound]
 
 
-def _of_class(call: type) -> list[Parameter]:
+def _of_class(target: type) -> list[Parameter]:
     """What makes an object of a class: of a model that pydantic makes, its fields."""
     models = sys.modules.get("pydantic.main")
-    made: Any = call
+    made: Any = target
     if (
         models is None
-        or not issubclass(call, models.BaseModel)
+        or not issubclass(target, models.BaseModel)
         or made.__init__ is not models.BaseModel.__init__
     ):
-        return _own(call)
-    fields = [_field(name, info, call) for name, info in made.model_fields.items()]
+        return _own(target)
+    fields = [_field(name, info, target) for name, info in made.model_fields.items()]
     return [item for item in fields if item is not None]
 
 
@@ -219,9 +221,9 @@ def with_field(annotation: Any, info: Any, more: Sequence[Any] = ()) -> Any:
     return Annotated[annotation, *metadata] if metadata else annotation
 
 
-def _resolved(written: Any, spaces: Iterator[tuple[dict[str, Any], Mapping[str, Any]]]) -> Any:
+def _resolved(stated: Any, spaces: Iterator[tuple[dict[str, Any], Mapping[str, Any]]]) -> Any:
     # ``get_type_hints`` reads text inside other types too, and leaves None and Annotated as they should be.
-    holder = SimpleNamespace(__annotations__={"it": written})
+    holder = SimpleNamespace(__annotations__={"it": stated})
     missing: NameError | None = None
     for module, nearer in spaces:
         try:
@@ -229,12 +231,12 @@ def _resolved(written: Any, spaces: Iterator[tuple[dict[str, Any], Mapping[str, 
         except NameError as error:
             missing = missing or error
         except SyntaxError:
-            raise FunctionError(f"{written!r} is no type but text") from None
+            raise FunctionError(f"{stated!r} is no type but text") from None
         except RecursionError:
             raise FunctionError("it is nested too deeply") from None
         except Exception as error:  # text in an annotation is code: its names may raise anything
-            raise FunctionError(f"{one_line(written)}: {type(error).__name__}: {one_line(error)}") from None
-    name = getattr(missing, "name", None) or one_line(written)
+            raise FunctionError(f"{one_line(stated)}: {type(error).__name__}: {one_line(error)}") from None
+    name = getattr(missing, "name", None) or one_line(stated)
     raise FunctionError(
         f"{name} isn't known where the function is offered; import it, or decorate it where it is"
     )

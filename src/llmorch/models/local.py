@@ -48,7 +48,7 @@ class _Service:
     model: OpenAIModel | None = None
     """The way to ask the child, once it has loaded the weights."""
     warm: dict[int, set[str]] = field(default_factory=dict)
-    """Slot keys of the prompts that the child has in its memory, by its places."""
+    """Slot keys of the prompts that the child has in its memory, by its slots."""
     closed: bool = False
 
     def end(self) -> None:
@@ -62,7 +62,7 @@ class LocalModel:
     """A model on this machine's processors.
 
     ``spec`` is ``local``, ``local:0.5b`` or ``local:/path/file.gguf``; ``threads`` defaults to
-    the processors that this process may use. ``progress(done, total, source)`` is told, from
+    the processors that this process may use. ``progress(done, total, source)`` hears, from
     another thread, how far the weights have arrived where they must be fetched.
 
     All that asks in one process, in whatever thread, is served by one child process. A forked
@@ -114,12 +114,12 @@ class LocalModel:
             try:
                 request = await fit(request, self._context, lambda text: _count(child, text))
                 key = self._slots.key(request.messages[: request.cached])
-                if not await self._recall(service, child, key, _place(request)):
+                if not await self._recall(service, child, key, _slot_of(request)):
                     child, model = await self._started(service)  # the slot file may have ended it
                 async with aclosing(model.stream(request)) as pieces:
                     async for piece in pieces:
                         if isinstance(piece, Finished):
-                            await self._remember(service, child, key, _place(request))
+                            await self._remember(service, child, key, _slot_of(request))
                         yield piece
             except ModelError as error:
                 await asyncio.sleep(0.1)  # a broken connection shows before the end of the process
@@ -192,29 +192,29 @@ class LocalModel:
         finally:
             cancelled.set()  # the thread goes on by itself if this task was cancelled
 
-    async def _recall(self, service: _Service, child: Child, key: str | None, place: int) -> bool:
+    async def _recall(self, service: _Service, child: Child, key: str | None, slot: int) -> bool:
         """Take up what was computed for this prompt earlier; false if that ended the process."""
-        name = None if key is None or key in service.warm.get(place, ()) else self._slots.file(key)
+        name = None if key is None or key in service.warm.get(slot, ()) else self._slots.file(key)
         if key is None or name is None:
             return True
-        if await self._slot(child, place, "restore", key, name):
-            service.warm[place] = {key}  # whatever was there is gone
+        if await self._slot(child, slot, "restore", key, name):
+            service.warm[slot] = {key}  # whatever was there is gone
         return child.alive
 
-    async def _remember(self, service: _Service, child: Child, key: str | None, place: int) -> None:
+    async def _remember(self, service: _Service, child: Child, key: str | None, slot: int) -> None:
         """Keep what was computed for this prompt, unless that has been done."""
         if key is None:
             return
-        service.warm.setdefault(place, set()).add(key)
+        service.warm.setdefault(slot, set()).add(key)
         if self._slots.file(key) is not None:
             return
-        if await self._slot(child, place, "save", key, self._slots.temporary(key, child.pid)):
+        if await self._slot(child, slot, "save", key, self._slots.temporary(key, child.pid)):
             self._slots.keep(key, child.pid)
 
-    async def _slot(self, child: Child, place: int, action: str, key: str, name: str) -> bool:
+    async def _slot(self, child: Child, slot: int, action: str, key: str, name: str) -> bool:
         """Have a slot file saved or restored; one that can't be is removed."""
         try:
-            await _post(child, f"/slots/{place}?action={action}", {"filename": name})
+            await _post(child, f"/slots/{slot}?action={action}", {"filename": name})
         except ModelError:
             self._slots.drop(key, child.pid)
             return False
@@ -228,11 +228,11 @@ class _CancelledError(Exception):
 def _extra(request: ModelRequest) -> Mapping[str, object]:
     """What llama.cpp takes beyond OpenAI's fields."""
     grammar = {} if request.grammar is None else {"grammar": request.grammar}
-    return {"cache_prompt": True, "id_slot": _place(request), **grammar}
+    return {"cache_prompt": True, "id_slot": _slot_of(request), **grammar}
 
 
-def _place(request: ModelRequest) -> int:
-    """Which of the process's two places keeps what was computed for a prompt.
+def _slot_of(request: ModelRequest) -> int:
+    """Which of the process's two slots keeps what was computed for a prompt.
 
     Prompts with examples go to one and all others to the other, so that a plan and the
     calls that ask the model don't push each other out.

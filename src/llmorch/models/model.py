@@ -67,7 +67,7 @@ class Model(Protocol):
 
     @property
     def constrains(self) -> bool:
-        """Whether replies can be held to a GBNF grammar."""
+        """Whether replies can be constrained by a GBNF grammar."""
 
     @property
     def calls_tools(self) -> bool:

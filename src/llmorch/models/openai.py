@@ -1,7 +1,7 @@
 """Models behind an OpenAI-compatible endpoint: OpenAI, Ollama, vLLM, OpenRouter, Gemini, llama.cpp.
 
 This module decides how a request is worded for such an endpoint, what to do when the
-endpoint doesn't know a parameter, and what a person is told when it fails.
+endpoint doesn't know a parameter, and what a person reads when it fails.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # endpoints no seed, and old ones don't know the option that asks for the usage.
 _OPTIONAL = ("temperature", "seed", "stream_options", "stop")
 _PREFIX = "openai:"
-_SHOWN = 300
+_SNIPPET = 300
 _LONE = re.compile("[\\ud800-\\udfff]")
 _MUTE_A_TOKEN = 20
 """Chunks without text, or characters of tool calls, for each token that a reply may have."""
@@ -74,7 +74,7 @@ class OpenAIModel:
         text("name", name, "a model's name")
         if base_url is not None and not isinstance(base_url, str):
             refuse("base_url", 'an address, such as "http://127.0.0.1:8000/v1"', base_url)
-        if api_key is not None and not isinstance(api_key, str):  # which is not shown
+        if api_key is not None and not isinstance(api_key, str):  # which is not printed
             raise WrongArgument(f"api_key is a text, not a {type(api_key).__name__}")
         positive("timeout", timeout, " of seconds", most=LONGEST)
         whole("retries", retries, 0, 100)
@@ -253,7 +253,7 @@ class OpenAIModel:
         if self._api_key and not (self._api_key.isascii() and self._api_key.isprintable()):
             raise self._failed("the key has a character that no key has", "check OPENAI_API_KEY")
         # To read the certificates takes longer than all else, so one thread does it for all; a lock
-        # that was held when a process was forked is not this process's.
+        # that was locked when a process was forked is not this process's.
         with self._reading.setdefault(os.getpid(), threading.Lock()):
             self._tls = self._tls or httpx2.create_ssl_context()
         options: dict[str, Any] = {"verify": self._tls}
@@ -352,7 +352,7 @@ def _extend(calls: dict[int, ToolCall], delta: ChoiceDeltaToolCall) -> None:
 
 
 def _says_something(chunk: ChatCompletionChunk) -> bool:
-    """Whether a chunk is part of a reply, thoughts that nobody is shown among them, and no mere sign of life."""
+    """Whether a chunk is part of a reply, thoughts that nobody sees among them, and no mere sign of life."""
     return chunk.usage is not None or any(
         choice.delta.content
         or choice.finish_reason
@@ -380,4 +380,4 @@ def _reason(error: Exception) -> str:
 
 def _line(text: object) -> str:
     line = " ".join(str(text).split())
-    return line if len(line) <= _SHOWN else line[:_SHOWN] + "..."
+    return line if len(line) <= _SNIPPET else line[:_SNIPPET] + "..."

@@ -1,4 +1,4 @@
-"""A model that says what it was told to say: for tests and examples, ours and anybody's."""
+"""A model that says what it was given to say: for tests and examples, ours and anybody's."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def _serve(settings: dict[str, Any]) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = settings["path"]
     params.n_ctx = settings["context"]
-    # Two places for prompts, which share the context; one is not cleared for the other's request.
+    # Two slots for prompts, which share the context; one is not cleared for the other's request.
     params.n_parallel = 2
     params.kv_unified = True
     params.cache_idle_slots = False

@@ -37,7 +37,7 @@ def most_files() -> int:
 class File:
     """A descriptor of an anonymous file, closed when nobody refers to it any more.
 
-    The end of a file's use is not in one place: a cancelled call forgets it while a
+    A file's use may end at several points: a cancelled call forgets it while a
     thread still writes to it.
     """
 
@@ -65,7 +65,7 @@ def anonymous_file() -> File:
 
 
 def write(file: File, size: int, pieces: Iterable[tuple[int, bytes | memoryview]]) -> None:
-    """Give a file its size, and each of the pieces its place in it."""
+    """Give a file its size, and each of the pieces its offset in it."""
     os.ftruncate(file.descriptor, size)
     if size >= _MANY:
         lay_out(file.descriptor, size)
@@ -112,22 +112,22 @@ def lay_out(descriptor: int, size: int) -> None:
     import ctypes
 
     libc = ctypes.CDLL(None)
-    place_and_size, number = (ctypes.c_void_p, ctypes.c_size_t), ctypes.c_int
+    address_and_size, number = (ctypes.c_void_p, ctypes.c_size_t), ctypes.c_int
     libc.mmap.restype = ctypes.c_void_p
-    libc.mmap.argtypes = (*place_and_size, number, number, number, ctypes.c_long)
-    libc.munmap.argtypes = place_and_size
-    libc.madvise.argtypes = (*place_and_size, number)
+    libc.mmap.argtypes = (*address_and_size, number, number, number, ctypes.c_long)
+    libc.munmap.argtypes = address_and_size
+    libc.madvise.argtypes = (*address_and_size, number)
     failed = ctypes.c_void_p(-1).value
     reserved = libc.mmap(None, 2 * _LARGE, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
     if reserved == failed:
         return
-    place = -(-reserved // _LARGE) * _LARGE
+    address = -(-reserved // _LARGE) * _LARGE
     try:
         for start in range(0, size - _LARGE + 1, _LARGE):
             os.pwrite(descriptor, b"\0", start)  # a page that isn't there can't be made larger
             access = mmap.PROT_READ | mmap.PROT_WRITE
-            mapped = libc.mmap(place, _LARGE, access, mmap.MAP_SHARED | _FIXED, descriptor, start)
-            if mapped == failed or libc.madvise(place, _LARGE, _COLLAPSE):
+            mapped = libc.mmap(address, _LARGE, access, mmap.MAP_SHARED | _FIXED, descriptor, start)
+            if mapped == failed or libc.madvise(address, _LARGE, _COLLAPSE):
                 _granted = start > 0  # later ones may be refused for want of free memory
                 return
     finally:

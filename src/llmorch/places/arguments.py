@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch.calls import DictOf, ListOf, Reference, Template, references
 from llmorch.errors import CallError, EvaluationError
 from llmorch.places.failure import one_line
-from llmorch.places.handles import Held, Later
+from llmorch.places.handles import InFile, Later
 from llmorch.plan.evaluate import argument
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ class Inputs(Mapping["CallId", Any]):
     def __len__(self) -> int:
         return len(self._handles)
 
-    def closed(self, call: CallId) -> Held | None:
+    def closed(self, call: CallId) -> InFile | None:
         """A result that is in its file, and that nobody here has opened."""
         handle = self._handles.get(call)
-        return handle if isinstance(handle, Held) and not handle.here else None
+        return handle if isinstance(handle, InFile) and not handle.here else None
 
     def unopened(self, call: CallId) -> Any:
         """A result as it is: in its file, or its value."""
@@ -106,8 +106,8 @@ def _kinds(expression: Expression, results: Inputs) -> Sequence[str] | None:
     """The classes of an argument that only puts closed results together; ``None`` for any other."""
     match expression:
         case Reference(id_):
-            held = results.closed(id_)
-            return None if held is None else held.kinds
+            handle = results.closed(id_)
+            return None if handle is None else handle.kinds
         case Template((part,)) if not isinstance(part, str):
             return _kinds(part, results)
         case ListOf(items) if all(_is_put(item, results) for item in items):

@@ -1,7 +1,6 @@
 """The calls of a job as one call: what the function is given, and what each of the calls came to.
 
-Several calls are one of their batch form. It must not know why calls go together, nor where they
-are made.
+Several calls are one of their batch form.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch.errors import CallError
 from llmorch.places.arguments import Inputs, arguments
 from llmorch.places.failure import Raised, raised
-from llmorch.places.handles import Held
+from llmorch.places.handles import InFile
 from llmorch.places.jobs import failure
 from llmorch.places.port import End, Here
 from llmorch.places.shown import Shown
@@ -37,10 +36,10 @@ class AsOne:
         self._fitting: list[int] = []
         fitting = []
         results = Inputs(job.inputs)
-        for place, call in enumerate(job.calls):
+        for index, call in enumerate(job.calls):
             try:
                 fitting.append(arguments(call, job.function, results))
-                self._fitting.append(place)
+                self._fitting.append(index)
                 self._ends.append(End())
             except CallError as error:
                 self._ends.append(failure(error))
@@ -65,8 +64,8 @@ class AsOne:
             made = [failure(error)] * count
         else:
             made = [end(result)] if self._alone else [_item(item) for item in result or ()]
-        for place, one in zip(self._fitting, made, strict=True):
-            self._ends[place] = one
+        for index, one in zip(self._fitting, made, strict=True):
+            self._ends[index] = one
         return self._ends
 
 
@@ -86,7 +85,7 @@ def end(result: Any, error: CallError | None = None) -> End:
     """What a call came to."""
     if error is not None:
         return failure(error)
-    if isinstance(result, Held):
+    if isinstance(result, InFile):
         return End(result)
     return End(Here(*result) if isinstance(result, Shown) else Here(result))
 

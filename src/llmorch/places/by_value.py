@@ -27,7 +27,7 @@ from cloudpickle import cloudpickle as inner
 from llmorch.places import classes
 from llmorch.places.codes import found_at
 from llmorch.places.members import reduced
-from llmorch.places.told import MAIN
+from llmorch.places.variables import MAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -148,8 +148,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         # Beside a function of a module, and one that comes from a worker, there is what it refers to.
         sets = is_main and not self.is_worker
         named = sets and found_at(MAIN, function.__qualname__) is function
-        told = (attributes, state, variables, sets, named)
-        return _function, (module, code, closure), told, None, None, _filled
+        parts = (attributes, state, variables, sets, named)
+        return _function, (module, code, closure), parts, None, None, _filled
 
 
 _CODE = type | types.FunctionType | types.ModuleType
@@ -166,9 +166,9 @@ def _own_function(path: str) -> Any:
 
 
 def _filled(
-    function: types.FunctionType, told: tuple[Any, dict[str, Any], dict[str, Any], bool, bool]
+    function: types.FunctionType, parts: tuple[Any, dict[str, Any], dict[str, Any], bool, bool]
 ) -> None:
-    attributes, state, variables, sets, named = told
+    attributes, state, variables, sets, named = parts
     if named:
         _named.add(function)
     home = function.__globals__

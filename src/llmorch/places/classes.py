@@ -155,12 +155,12 @@ def _made(number: str, *parts: Any) -> Any:
 
 
 def _made_class(
-    metaclass: type, builder: type, name: str, written: tuple[Any, ...], created: Mapping[str, Any]
+    metaclass: type, builder: type, name: str, stated: tuple[Any, ...], created: Mapping[str, Any]
 ) -> type:
-    bases = types.resolve_bases(written)
+    bases = types.resolve_bases(stated)
     namespace = dict(created)
-    if bases is not written:
-        namespace["__orig_bases__"] = written
+    if bases is not stated:
+        namespace["__orig_bases__"] = stated
     above = (one for base in bases for one in getattr(base, "__mro__", ()))
     quiet = any(word in one.__dict__ for one in above if one in _complete for word in _LOUD)
     made: Any = builder.__new__(metaclass, name, ((_Quiet, *bases) if quiet else bases), namespace)

@@ -1,4 +1,4 @@
-"""The code behind a value, told apart across processes.
+"""The code behind a value, compared across processes.
 
 Decides which functions are in a value that is called, and when two of them are of the same
 code: line numbers and names of files don't count. It must import quickly.
@@ -51,7 +51,7 @@ def _contents(function: types.FunctionType) -> Iterator[Any]:
 
 
 def found_at(module: str, path: str) -> Any:
-    """What is in a place of a module that is imported; None where nothing is."""
+    """What is in a variable of a module that is imported; None where nothing is."""
     found: Any = sys.modules.get(module)
     for name in path.split("."):
         found = getattr(found, name, None)

@@ -1,7 +1,6 @@
 """Calls of async functions, which can be stopped: also when they won't hear of it.
 
-Decides how a coroutine is run, cancelled, and in the end closed. It must not know of
-threads or processes, nor why a call is stopped.
+Decides how a coroutine is run, cancelled, and in the end closed.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0
 """Seconds that a coroutine has to end once it is cancelled; then it is closed where it waits."""
-HELD_UP = 0.02
-"""Seconds by which a timer is late only if something held up the event loop."""
+BLOCKED = 0.02
+"""Seconds by which a timer is late only if something blocked the event loop."""
 TURNS = 2
-"""Turns of the event loop that a call has to end if another one held it up past the end of its time."""
+"""Turns of the event loop that a call has to end if another one blocked it past the end of its time."""
 _left: set[asyncio.Task[Any]] = set()
 """Tasks that could not even be closed: asyncio would complain about each if it were dropped."""
 
@@ -34,12 +33,12 @@ _left: set[asyncio.Task[Any]] = set()
 class Awaited:
     """One call of an async function, or what is ``left`` to wait for of a synchronous one.
 
-    ``draw`` makes a list of a synchronous iterator, where a slow one doesn't hold up the event loop.
+    ``draw`` makes a list of a synchronous iterator, where a slow one doesn't block the event loop.
     ``done`` hears how it ended, once: at the latest when ``PATIENCE`` has passed since it
     was cancelled or its timeout passed. What it does or returns after that counts no more.
     """
 
-    __slots__ = ("_done", "_draw", "_function", "_loop", "_steps", "_stopped", "_task", "_timer", "_told")
+    __slots__ = ("_done", "_draw", "_function", "_loop", "_reported", "_steps", "_stopped", "_task", "_timer")
 
     def __init__(
         self, function: Function, left: Any, args: Mapping[str, Any], done: Done, draw: Draw
@@ -47,7 +46,7 @@ class Awaited:
         self._function = function
         self._done = done
         self._draw = draw
-        self._told = False
+        self._reported = False
         self._stopped: CallError | None = None
         self._loop = loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -66,12 +65,12 @@ class Awaited:
             if isinstance(raised, GeneratorExit) and _current_task() is not self._task:
                 raise  # it is closed from outside; the function didn't raise it
             if isinstance(raised, asyncio.CancelledError) and self._task.cancelling():
-                self._tell(None, cancelled(function))
+                self._report(None, cancelled(function))
                 raise
             error = failed(raised)
-        if self._steps is not None and self._steps.held:
+        if self._steps is not None and self._steps.blocked:
             error = late(function.name, function.timeout)
-        self._tell(result if error is None else None, error)
+        self._report(result if error is None else None, error)
 
     async def _called(self, left: Any, args: Mapping[str, Any]) -> tuple[Any, CallError | None]:
         result = self._function.call(**args) if left is None else left
@@ -89,10 +88,10 @@ class Awaited:
             result, error = await self._draw(self._function, result)
         return (await awaited(result, batch=True) if batch else result), error
 
-    def _tell(self, result: Any, error: CallError | None) -> None:
-        if self._told:
+    def _report(self, result: Any, error: CallError | None) -> None:
+        if self._reported:
             return
-        self._told = True
+        self._reported = True
         if self._timer is not None:
             self._timer.cancel()
         if self._stopped is None:
@@ -103,8 +102,8 @@ class Awaited:
     def _ended(self, task: asyncio.Task[None]) -> None:
         _left.discard(task)
         if self._stopped is not None and not task.cancelled():
-            task.exception()  # of nobody's interest, which asyncio wants to be told
-        self._tell(None, cancelled(self._function))  # if it was cancelled before it began
+            task.exception()  # of nobody's interest, which asyncio wants to be asked for
+        self._report(None, cancelled(self._function))  # if it was cancelled before it began
         del self._task  # its frames lead here
 
     def cancel(self) -> bool:
@@ -114,14 +113,14 @@ class Awaited:
 
     def _expire(self, turns: int = TURNS) -> None:
         assert self._steps is not None
-        if turns and self._steps.is_overdue and not self._steps.held:
-            # Another one held up the event loop: what this one waited for may be there since long.
+        if turns and self._steps.is_overdue and not self._steps.blocked:
+            # Another one blocked the event loop: what this one waited for may be there since long.
             self._loop.call_soon(self._expire, turns - 1)
             return
         self._stop(late(self._function.name, self._function.timeout))
 
     def _stop(self, why: CallError) -> None:
-        if self._told or self._stopped is not None:
+        if self._reported or self._stopped is not None:
             return
         self._stopped = why
         if self._timer is not None:
@@ -132,7 +131,7 @@ class Awaited:
 
     def abandon(self) -> None:
         """Close the coroutine where it waits: it does nothing more, whatever it would like to."""
-        if self._told:
+        if self._reported:
             return
         self._stopped = self._stopped or cancelled(self._function)
         coroutine: Any = self._task.get_coro()
@@ -142,24 +141,24 @@ class Awaited:
             leave(self._task)
         if not self._loop.is_closed():
             self._task.cancel()  # what it waits for has no one to wait for it
-            self._tell(None, None)
+            self._report(None, None)
 
 
 class _Steps:
-    """Runs a coroutine step by step, and knows whether one of them held up the event loop past the end of its time."""
+    """Runs a coroutine step by step, and knows whether one of them blocked the event loop past the end of its time."""
 
-    __slots__ = ("_clock", "_coroutine", "_ends", "held")
+    __slots__ = ("_clock", "_coroutine", "_ends", "blocked")
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], clock: Callable[[], float], ends: float) -> None:
         self._coroutine = coroutine
         self._clock = clock
         self._ends = ends
-        self.held = False
+        self.blocked = False
 
     @property
     def is_overdue(self) -> bool:
-        """Whether its time ended so long ago that the event loop must have been held up."""
-        return self._clock() - self._ends > HELD_UP
+        """Whether its time ended so long ago that the event loop must have been blocked."""
+        return self._clock() - self._ends > BLOCKED
 
     def __await__(self) -> Generator[Any, Any, Any]:
         coroutine = self._coroutine
@@ -172,7 +171,7 @@ class _Steps:
                 return stop.value
             finally:
                 value = None  # an error that leads here would be one that it leads to
-                self.held = self.held or began <= self._ends < self._clock()
+                self.blocked = self.blocked or began <= self._ends < self._clock()
             try:
                 step, value = coroutine.send, (yield waited_for)
             except GeneratorExit:

@@ -1,4 +1,4 @@
-"""One call's exchange with a worker process: what it is told first, what is sent, and what its answer means.
+"""One call's exchange with a worker process: what is sent first, what with the call, and what its answer means.
 
 Decides the order of the messages, and the error for arguments that can't be sent. What becomes of a
 process that doesn't answer is ``workers.py``'s to say.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from llmorch.declare.functions import Function
     from llmorch.places.process import Process
-    from llmorch.places.told import Told
+    from llmorch.places.variables import Sent
     from llmorch.places.wire import Message
 
 ON_LOOP = 1024 * 1024
@@ -59,7 +59,7 @@ async def exchange(
     # Before the clock of the call starts: importing what it needs may take long.
     for needed in (function.call,) if function.show is None else (function.call, function.show):
         known = process.known.get(id(needed))
-        if known is None or not known.is_current(process.told):
+        if known is None or not known.is_current(process.sent):
             await tell(process, needed, function)
     if wanted := _needed(args) - process.loaded:
         await process.ask(pack(LOAD, sorted(wanted)))
@@ -103,11 +103,11 @@ def _needed(args: Mapping[str, Any]) -> set[str]:
 
 async def _asked(process: Process, function: Function, args: Mapping[str, Any]) -> Message:
     try:
-        parcel = calling(function, args, process.told)
+        parcel = calling(function, args, process.sent)
     except CallError:  # a parameter's type may be what can't be sent
         if not any(isinstance(value, Later) for value in args.values()):
             raise
-        parcel = calling(function, opened_arguments(function, args), process.told)
+        parcel = calling(function, opened_arguments(function, args), process.sent)
     if parcel.size > ON_LOOP:
         try:
             await asyncio.to_thread(parcel.write)
@@ -118,9 +118,9 @@ async def _asked(process: Process, function: Function, args: Mapping[str, Any]) 
         await process.watch(function.memory)
     answer = await process.ask(parcel, function.timeout)
     if answer.kind in (UNREAD, REFUSED):
-        process.told.begin()  # nothing of it has arrived
+        process.sent.begin()  # nothing of it has arrived
     else:
-        process.told.arrived()
+        process.sent.arrived()
     if function.memory is not None:
         await process.watch(0)
     return answer
@@ -135,21 +135,21 @@ def outgrown(function: Function, detail: str = "") -> CallError:
     )
 
 
-def calling(function: Function, args: Mapping[str, Any], told: Told) -> Parcel:
+def calling(function: Function, args: Mapping[str, Any], sent: Sent) -> Parcel:
     """The message that makes a worker call a function that it remembers."""
-    told.begin()
+    sent.begin()
     enclosing = Enclosing()
-    values, late, reducers = dict(args), [], None
+    values, deferred, reducers = dict(args), [], None
     for name, value in args.items():
         if isinstance(value, Later):
             reducers = enclosing.reducers
-            values[name] = sent = value.sent()
-            if isinstance(sent, Later):
-                late.append(name)
+            values[name] = crossing = value.sent()
+            if isinstance(crossing, Later):
+                deferred.append(name)
     try:
         show = None if function.show is None else id(function.show)
         how = (function.memory, function.timeout, show, function.is_batch, function.keeps_iterator)
-        parcel = pack(CALL, (id(function.call), values, late, *how), reducers=reducers, has=told.has)
+        parcel = pack(CALL, (id(function.call), values, deferred, *how), reducers=reducers, has=sent.has)
     except Exception as error:
         text, detail = described(error)
     else:
@@ -167,7 +167,7 @@ def calling(function: Function, args: Mapping[str, Any], told: Told) -> Parcel:
 
 
 def opened_arguments(function: Function, args: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments that are worked out here after all, their held results opened.
+    """Arguments that are worked out here after all, their results opened.
 
     Raises ``CallError`` for one that has no value, or of a result that can't be read here either.
     """

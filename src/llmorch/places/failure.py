@@ -70,7 +70,7 @@ def known_kinds(kinds: object) -> tuple[str, ...]:
 
 
 class Raised(NamedTuple):
-    """An exception as text, in the place of a result."""
+    """An exception as text, instead of a result."""
 
     message: str
     detail: str
@@ -97,14 +97,14 @@ CRASHED = kinds_of(Exception())
 
 MESSAGE = 2_000
 """The longest line, in characters."""
-MAX_TOLD = 50
+MAX_EXCEPTIONS = 50
 """The most exceptions that one line tells of."""
 MAX_NOTES = 10
-"""The most notes of one exception that are told."""
+"""The most notes of one exception that are listed."""
 MAX_MEMBERS = 10
-"""The most different members of one group that are told."""
+"""The most different members of one group that are listed."""
 MAX_CAUSES = 8
-"""The most exceptions of one chain that are told: half of them its last, where it began."""
+"""The most exceptions of one chain that are listed: half of them its last, where it began."""
 
 _MAX_CHAIN = 1_000
 _BEGINNING = slice(4 * MESSAGE)
@@ -116,7 +116,7 @@ _SILENT = ("CancelledError", "GeneratorExit")
 def one_line(error: BaseException) -> str:
     """The line ``type: message``, with all else that the exception tells."""
     line = _Line()
-    with suppress(BaseException):  # else what was told until then
+    with suppress(BaseException):  # else what was read until then
         line.tell("", error)
     return line.text() or "an exception that can't be read"
 
@@ -134,7 +134,7 @@ class _Line:
 
     def __init__(self) -> None:
         self._pieces: list[tuple[str, str]] = []
-        self._left = MAX_TOLD
+        self._left = MAX_EXCEPTIONS
 
     def text(self) -> str:
         """The line, of which each piece is shortened so that all of them are in it."""
@@ -259,8 +259,8 @@ def _is_error(value: object) -> bool:
 
 def _fair(lengths: Sequence[int], room: int) -> int:
     """The length to which each piece may go, so that all of them fit into the room together."""
-    for place, length in enumerate(sorted(lengths)):
-        share = room // (len(lengths) - place)
+    for index, length in enumerate(sorted(lengths)):
+        share = room // (len(lengths) - index)
         if length > share:
             return max(share, _SHORTEST)
         room -= length

@@ -51,10 +51,10 @@ def load_file(path: str | Path) -> ModuleType:
     siblings, then or when a function runs. Raises ``FunctionError`` with one line that
     names the file, the line and the reason.
     """
-    shown = str(path)
+    given = str(path)
     file = str(Path(path).resolve())
     if not Path(file).is_file():
-        raise FunctionError(f"{shown}: {'a folder, not a file' if Path(file).is_dir() else 'no such file'}")
+        raise FunctionError(f"{given}: {'a folder, not a file' if Path(file).is_dir() else 'no such file'}")
     for name, known in LOADED_FILES.items():
         if known == file and name in sys.modules:
             return sys.modules[name]
@@ -70,7 +70,7 @@ def load_file(path: str | Path) -> ModuleType:
         sys.modules.pop(name, None)
         if added and folder in sys.path:
             sys.path.remove(folder)
-        raise FunctionError(_reason(error, file, shown)) from None
+        raise FunctionError(_reason(error, file, given)) from None
 
 
 def load_module(name: str) -> ModuleType:
@@ -117,19 +117,19 @@ def _file_of(name: str) -> str:
     return (spec.origin or "") if spec is not None else ""
 
 
-def _reason(error: BaseException, file: str, shown: str) -> str:
+def _reason(error: BaseException, file: str, given: str) -> str:
     """``file, line 3: ModuleNotFoundError: No module named 'x'``, on one line."""
     text, line = " ".join(str(error).split()), None
     if isinstance(error, SyntaxError):
         text = error.msg
         line = error.lineno
         if error.filename and error.filename != file:
-            shown = error.filename
+            given = error.filename
     else:
         frames = error.__traceback__
         while frames is not None:
             if frames.tb_frame.f_code.co_filename == file:
                 line = frames.tb_lineno
             frames = frames.tb_next
-    where = f"{shown}, line {line}" if line else shown
+    where = f"{given}, line {line}" if line else given
     return f"{where}: {type(error).__name__}{': ' if text else ''}{text[:500]}"

@@ -44,7 +44,7 @@ _forking = _Forking()
 
 
 def no_fork() -> Lock:
-    """To be held while descriptors are on their way: a fork waits for that."""
+    """A lock for while descriptors are on their way: a fork waits for that."""
     return _forking.lock
 
 

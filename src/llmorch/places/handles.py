@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 LARGE = 1024 * 1024
 """A result of more bytes than this is kept in its file."""
-MAX_SHOWN = 200
+MAX_DESCRIPTION = 200
 """Characters in which a value is described."""
 
-_held: WeakSet[Held] = WeakSet()
-"""Those that keep a file open."""
+_in_files: WeakSet[InFile] = WeakSet()
+"""Those whose file is open."""
 
 
-class Held:
+class InFile:
     """The handle of a result that is in a file. ``kinds`` are its class and those above it, by name."""
 
     __slots__ = (
@@ -66,7 +66,7 @@ class Held:
         self.sizes = message.sizes
         self._value: Any = None
         self._failure: tuple[str, str] | None = None
-        _held.add(self)
+        _in_files.add(self)
 
     @property
     def here(self) -> bool:
@@ -96,26 +96,26 @@ class Held:
     def _let_go(self) -> File | None:
         """Its file, which ends with the last reference to it: that takes long for much memory."""
         file, self.file = self.file, None
-        _held.discard(self)
+        _in_files.discard(self)
         return file
 
 
 def kept(message: Message, function: str) -> Any:
     """A large result as it arrived, by reference as long as few enough files are open."""
-    held = Held(message, function)
-    if len(_held) <= most_files():
-        return held
+    handle = InFile(message, function)
+    if len(_in_files) <= most_files():
+        return handle
     text = message.about[2]
-    return Shown(held.open(), *text) if text else held.open()
+    return Shown(handle.open(), *text) if text else handle.open()
 
 
 def opened(value: Any) -> Any:
-    """The value itself, whether or not it is held. Raises ``CallError`` if it can't be opened."""
-    return value.open() if isinstance(value, Held) else value
+    """The value itself, whether or not it is in a file. Raises ``CallError`` if it can't be opened."""
+    return value.open() if isinstance(value, InFile) else value
 
 
 class Later:
-    """An argument that is made of held results: worked out in the process that is called.
+    """An argument that is made of results in files: worked out in the process that is called.
 
     With ``as_it_is`` nothing has to be computed or checked: results are put into lists and
     dictionaries at most.
@@ -132,7 +132,7 @@ class Later:
         self.as_it_is = as_it_is
 
     def sent(self) -> Any:
-        """What crosses for it: held results where a ``Later`` would only pass them on."""
+        """What crosses for it: results in files where a ``Later`` would only pass them on."""
         if not self.as_it_is:
             return self
         from llmorch.plan.evaluate import evaluate
@@ -148,7 +148,7 @@ class Later:
 
 
 class Enclosing:
-    """Takes the held results in one message out of it, and notes the files that go with it."""
+    """Takes the results in files out of one message, and notes the files that go with it."""
 
     def __init__(self) -> None:
         self.files: list[File] = []
@@ -156,15 +156,15 @@ class Enclosing:
     @property
     def reducers(self) -> Reducers:
         """How such values are pickled; not kept, or the files would wait for the garbage collector."""
-        return {Held: self._reduced}
+        return {InFile: self._reduced}
 
-    def _reduced(self, held: Held) -> tuple[Any, ...]:
-        file = held.file
+    def _reduced(self, handle: InFile) -> tuple[Any, ...]:
+        file = handle.file
         if file is None:
-            return _itself, (held.open(),)
+            return _itself, (handle.open(),)
         if file not in self.files:
             self.files.append(file)
-        return _handed, (self.files.index(file), tuple(held.sizes))
+        return _handed, (self.files.index(file), tuple(handle.sizes))
 
 
 def _itself(value: Any) -> Any:
@@ -188,10 +188,10 @@ def received(message: Message) -> Any:
         _read.clear()
 
 
-def _handed(place: int, sizes: Sequence[int]) -> Any:
-    if place not in _read:  # one object, wherever it is used
-        _read[place] = read(_enclosed[place], sizes)
-    return _read[place]
+def _handed(index: int, sizes: Sequence[int]) -> Any:
+    if index not in _read:  # one object, wherever it is used
+        _read[index] = read(_enclosed[index], sizes)
+    return _read[index]
 
 
 def returned(result: Any, kind: int, large: int) -> Parcel:
@@ -221,4 +221,4 @@ def _described(value: Any, size: int) -> str:
             name += f" of {len(value):,} items"
     except Exception:  # a value's own attributes may raise anything
         pass
-    return f"{shortened(name, MAX_SHOWN)}, {size / 1e6:,.3g} MB"
+    return f"{shortened(name, MAX_DESCRIPTION)}, {size / 1e6:,.3g} MB"

@@ -1,6 +1,6 @@
-"""The jobs of a place that run: told once how they ended, and stopped together from any thread.
+"""The jobs of a place that run: each reports its end once, and all are stopped together from any thread.
 
-It knows nothing of where they run. Whoever writes a place has its ``begin`` and its ``close`` here.
+Whoever writes a place has its ``begin`` and its ``close`` here.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ FIRST, AGAIN = b"f", b"a"
 WATCHING, ENDED = b"w", b"e"
 """What is answered: that the memory is watched, and that nothing is left, with how the worker ended."""
 MEMORY = "memory"
-"""How a worker ended that held more memory than it may."""
+"""How a worker ended that took more memory than it may."""
 
 _POLL = 0.02
 """Seconds between two looks at a worker's memory, or at what it left: a child of it may become ours."""
@@ -39,7 +39,7 @@ _TRACKER_GRACE = 5.0
 _BEGINNING = 0.05
 """Seconds in which a process must have begun its program, by which it is known."""
 _TRACKER_PAUSE = 0.06
-"""Seconds of these for which the end of a call is held up; then it goes on beside the next one."""
+"""Seconds of these for which the end of a call waits; then it goes on beside the next one."""
 _DECLARING = ("llmorch.declare.decorator", "docstring_parser")
 """What nearly every module of functions imports; a worker that is forked after that needn't."""
 _TRACKER = "multiprocessing.resource_tracker"

@@ -34,7 +34,7 @@ _LIMITS = (RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIM
 
 
 class Before:
-    """How this process is to be before a call: as the program is, as far as it was told, and as it started."""
+    """How this process is to be before a call: as the program is, as far as it was sent, and as it started."""
 
     def __init__(self) -> None:
         self._folder = current_folder() or "/"

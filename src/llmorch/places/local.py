@@ -1,7 +1,6 @@
 """The places of this machine: the event loop, threads, and worker processes that are started once and kept.
 
-Decides which of them is a call's, and how what it came to is handed on. It must not know of plans,
-models or order.
+Decides which of them is a call's, and how what it came to is handed on.
 """
 
 from __future__ import annotations
@@ -67,8 +66,8 @@ class Local:
                 args = arguments(job.calls[0], function, results, handed=elsewhere)
             if job.processors or function.in_process:
                 workers = self._workers
-                place = workers.place(job.processors, job.device) if job.processors else workers
-                begun.work = Task(begun.made(place.hand, function, args), begun)
+                worker = workers.worker_for(job.processors, job.device) if job.processors else workers
+                begun.work = Task(begun.made(worker.hand, function, args), begun)
             elif function.show is not None:
                 begun.work = showing = _Showing(self._threads, function, begun)
                 showing.work = self._begin_here(function, args, showing.made)

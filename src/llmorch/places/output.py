@@ -60,10 +60,10 @@ class Outlet:
             while piece := os.read(self._reading, LIMIT):
                 if self._left <= 0:
                     continue
-                shown = piece[: self._left]
+                part = piece[: self._left]
                 self._left -= len(piece)
                 with suppress(OSError):  # our own standard error may be closed, or its reader gone
-                    os.write(2, shown if self._left > 0 else shown + _DROPPED)
+                    os.write(2, part if self._left > 0 else part + _DROPPED)
         self.forget()
         with suppress(InvalidStateError, RuntimeError):  # nobody waits any more, or the loop is closed
             self._passed.set_result(None)

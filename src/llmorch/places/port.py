@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Handle(Protocol):
     """A value, wherever it is: here, in a file of shared memory, on another machine.
 
-    Only its own kind of place knows more of it. ``text`` is what a model sees in the value's
-    place where its function says so, and ``why`` is why there is no such text although it does.
+    Only its own kind of place knows more of it. ``text`` is what a model sees instead of
+    the value where its function says so, and ``why`` is why there is no such text although it does.
     """
 
     text: str | None
@@ -64,7 +64,7 @@ class Here:
         return self.value
 
     def close(self) -> None:
-        """Nothing is held elsewhere."""
+        """Free nothing: all of it is here."""
 
 
 @value(eq=False)

@@ -46,10 +46,10 @@ def made(sent: bytes) -> bytes:
     try:
         files, asked = pickle.loads(sent)
         register(files)
-        call, args, batch, keeps, show = pickle.loads(asked)
+        target, args, batch, keeps, show = pickle.loads(asked)
     except BaseException as error:
         return pickle.dumps((None, raised(error)))
-    result, failure = called(call, args, batch=batch, keeps=keeps)
+    result, failure = called(target, args, batch=batch, keeps=keeps)
     if failure is None and show is not None:
         result = shown(result, show, batch=batch)
     try:
@@ -72,7 +72,7 @@ def unpacked(came: bytes) -> Any:
 
 
 def called(
-    call: Callable[..., Any], args: Mapping[str, Any], *, batch: bool, keeps: bool
+    target: Callable[..., Any], args: Mapping[str, Any], *, batch: bool, keeps: bool
 ) -> tuple[Any, Raised | None]:
     """What a function comes to where nothing else runs, or the exception that it raised."""
     failure = None
@@ -87,7 +87,7 @@ def called(
             failure = raised(error)
 
     try:
-        result = call(**args)
+        result = target(**args)
         if not awaits(result) and not keeps:
             result = listed(result, batch=batch)
         if awaits(result, batch=batch):

@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from llmorch.places.forks import forgotten_in_children
 from llmorch.places.keeper import ENDED, LIMIT
-from llmorch.places.told import Told
+from llmorch.places.variables import Sent
 from llmorch.places.wire import Inbox, Parcel
 from llmorch.places.worker import LAST, READY
 
@@ -57,20 +57,20 @@ class Process:
         """The number of the process, once it is ready."""
         self.ready = False
         self.gone = False
-        self.spent = False
+        self.used_up = False
         """Whether a call left something behind in it, so that it may get no other."""
         self.stuck = False
         """Whether it did not end when it was killed."""
         self.outstanding = False
         """Whether it was asked something and hasn't answered."""
         self.known: dict[int, Any] = {}
-        """The functions that it was told of, by their ids here."""
-        self.told = Told()
+        """The functions that it was sent, by their ids here."""
+        self.sent = Sent()
         self.loaded: set[str] = set()
-        """The modules that it has imported because it was told to."""
+        """The modules that it has imported because it was asked to."""
         self.environment = environment
         self.surroundings: Surroundings | None = None
-        """Where it was last told to be."""
+        """The surroundings that it was last given."""
         self._connection = connection
         self._leash = leash
         self._report = b""
@@ -140,7 +140,7 @@ class Process:
         arriving = select.poll()
         arriving.register(self._ear.descriptor, select.POLLIN)
         if arriving.poll(0):
-            # The event loop was held up: whether this answer was in time, the process itself says.
+            # The event loop was blocked: whether this answer was in time, the process itself says.
             self._timer = self._ear.loop.call_soon(self._expire)
         else:
             self._waiter.set_exception(LateError())
@@ -166,7 +166,7 @@ class Process:
             message = None
         else:
             self.outstanding = False
-            self.spent |= bool(message.kind & LAST)
+            self.used_up |= bool(message.kind & LAST)
             message.kind &= ~LAST
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(message)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llmorch.places.codes import found_at, functions_in, names_in
-from llmorch.places.told import MAIN
+from llmorch.places.variables import MAIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,7 @@ MISSING = _Missing()
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Variable:
     """A variable of a module, or of a class in one."""
 
     module: str
@@ -54,21 +54,21 @@ class Place:
 
 
 class Referred:
-    """The variables that a function refers to, and the places where it finds code, with what is there.
+    """The variables that a function refers to, and those in which it finds code, with what is there.
 
-    A function that can be imported by this ``reference`` has a place itself.
+    A function that can be imported by this ``reference`` is in a variable itself.
     """
 
-    def __init__(self, call: Any, reference: tuple[str, str] | None = None) -> None:
-        self.data: list[Place] = []
-        self.along: list[Place] = []
+    def __init__(self, target: Any, reference: tuple[str, str] | None = None) -> None:
+        self.data: list[Variable] = []
+        self.along: list[Variable] = []
         """Variables of a namespace that is no module's, which go by value with the function."""
-        self.code: list[tuple[Place, Any]] = []
+        self.code: list[tuple[Variable, Any]] = []
         self.is_all = True
         """Whether there is nothing else in what goes by value: no closure, say, and no object."""
         self._seen: set[Any] = set()
         if reference is None:
-            self._follow(call)
+            self._follow(target)
         else:
             self._named(*reference)
 
@@ -81,10 +81,10 @@ class Referred:
     def _named(self, module: str, path: str) -> None:
         above, dot, name = path.rpartition(".")
         owner = found_at(module, above) if above else sys.modules[module]
-        self._place(module, above + dot, vars(owner), name, set())
+        self._look_at(module, above + dot, vars(owner), name, set())
 
     def _follow(self, value: Any) -> None:
-        """Look at the code of a value, whether or not it has a place."""
+        """Look at the code of a value, whether or not it is in a variable."""
         if isinstance(value, type):
             self._class(value)
             return
@@ -103,15 +103,15 @@ class Referred:
         space = function.__globals__
         module = space.get("__name__")
         if module == MAIN:
-            held = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-            self.is_all &= not function.__closure__ and all(isinstance(one, _ATOMS) for one in held)
+            defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+            self.is_all &= not function.__closure__ and all(isinstance(one, _ATOMS) for one in defaults)
         elif "<locals>" in function.__qualname__:  # it takes its variables along
             self.is_all = False
         package = space.get("__package__") or ""
         names = names_in(function.__code__)
         for name in sorted(names):
             if name in space:
-                self._place(module, "", space, name, names)
+                self._look_at(module, "", space, name, names)
                 continue
             for imported in (name, f"{package}.{name}"):  # inside the function
                 if (found := sys.modules.get(imported)) is not None:
@@ -122,9 +122,9 @@ class Referred:
             return
         space = vars(module)
         for name in sorted(names & space.keys()):
-            self._place(module.__name__, "", space, name, names)
+            self._look_at(module.__name__, "", space, name, names)
 
-    def _place(self, module: Any, above: str, space: Mapping[str, Any], name: str, names: set[str]) -> None:
+    def _look_at(self, module: Any, above: str, space: Mapping[str, Any], name: str, names: set[str]) -> None:
         value = space[name]
         if isinstance(value, types.ModuleType):
             if self._new(value, frozenset(names)):
@@ -135,19 +135,19 @@ class Referred:
         if not above and not _is_module(space):  # made by exec, say: nobody can find it there
             if self._new("space", id(space), name) and not isinstance(value, types.BuiltinFunctionType):
                 self.is_all = False
-                self.along.append(Place("", name, space, name))
+                self.along.append(Variable("", name, space, name))
                 self._follow(value)
             return
         if not self._new(module, above, name):
             return
-        place = Place(module, f"{above}{name}", space, name)
+        variable = Variable(module, f"{above}{name}", space, name)
         if isinstance(value, type) or next(functions_in(value), None) is not None:
             if len(self.code) < _MOST:
-                self.code.append((place, value))
+                self.code.append((variable, value))
             self._follow(value)
             return
         if len(self.data) < _MOST:
-            self.data.append(place)
+            self.data.append(variable)
         self._contents(value)
 
     def _contents(self, value: Any) -> None:
@@ -173,9 +173,9 @@ class Referred:
             self.is_all &= is_found
             for name, value in list(vars(one).items()):
                 if settable and not isinstance(value, types.MemberDescriptorType):
-                    self._place(one.__module__, f"{one.__qualname__}.", vars(one), name, set())
+                    self._look_at(one.__module__, f"{one.__qualname__}.", vars(one), name, set())
                 elif not is_found and not name.startswith("__"):
-                    self.along.append(Place("", f"{one.__qualname__}.{name}", vars(one), name))
+                    self.along.append(Variable("", f"{one.__qualname__}.{name}", vars(one), name))
                 if next(functions_in(value), None) is not None:
                     self._follow(value)
 

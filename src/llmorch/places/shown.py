@@ -1,4 +1,4 @@
-"""The text that a model sees in the place of a result, where a function says how it is shown.
+"""The text that a model sees instead of a result, where a function says how it is shown.
 
 Decides what ``show`` may take and what becomes of its mistakes. It runs where the function
 ran, since that is where the result is: also in worker processes, so it must import quickly.

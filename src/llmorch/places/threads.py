@@ -44,7 +44,6 @@ class ThreadCall:
     __slots__ = (
         "_args",
         "_awaits",
-        "_call",
         "_context",
         "_cpu",
         "_done",
@@ -56,6 +55,7 @@ class ThreadCall:
         "_result",
         "_share",
         "_state",
+        "_target",
         "_threads",
     )
 
@@ -63,13 +63,13 @@ class ThreadCall:
         self,
         threads: Threads,
         function: Function,
-        call: Callable[..., Any],
+        target: Callable[..., Any],
         args: Mapping[str, Any],
         done: Done,
     ) -> None:
         self._threads = threads
         self._function = function
-        self._call = call
+        self._target = target
         self._args = args
         self._done = done
         self._context: Context = copy_context()
@@ -126,7 +126,7 @@ class ThreadCall:
 
     def _make(self) -> None:
         _within.set(True)
-        self._result = result = self._call(**self._args)
+        self._result = result = self._target(**self._args)
         if type(result) in PLAIN and self._function.batch is None:
             return
         batch = self._function.is_batch
@@ -185,10 +185,14 @@ class Threads:
         self._lock = Lock()
 
     def begin(
-        self, function: Function, args: Mapping[str, Any], done: Done, call: Callable[..., Any] | None = None
+        self,
+        function: Function,
+        args: Mapping[str, Any],
+        done: Done,
+        target: Callable[..., Any] | None = None,
     ) -> ThreadCall:
         """Start a call of a function, or of something else for it. Raises ``CallError`` if no thread can be had."""
-        made = ThreadCall(self, function, function.call if call is None else call, args, done)
+        made = ThreadCall(self, function, function.call if target is None else target, args, done)
         try:
             self._idle.pop()
         except IndexError:
@@ -258,7 +262,7 @@ async def end_of(begin: Callable[[Done], Any]) -> tuple[Any, CallError | None]:
 
 
 def _work(calls: SimpleQueue[ThreadCall | None], idle: deque[None], owed: deque[None], lock: Lock) -> None:
-    """Run calls until told to end. Refers to no ``Threads``, so that those can be dropped."""
+    """Run calls until asked to end. Refers to no ``Threads``, so that those can be dropped."""
     while (call := calls.get()) is not None:
         begun = call.run()
         # Before anybody hears of it: the next call of a chain finds this thread idle.

@@ -12,7 +12,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 CHECK = 1.0
-"""Seconds after which who waits looks whether a turn is held by an event loop that was closed meanwhile."""
+"""Seconds after which who waits looks whether a turn is taken by an event loop that was closed meanwhile."""
 
 
 class Turns:

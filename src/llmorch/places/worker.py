@@ -157,7 +157,7 @@ class _Program:
     def _call(self, message: Message) -> Parcel:
         handed = bool(message.enclosed)
         try:
-            number, args, late, memory, timeout, show, batch, keeps = received(message)
+            number, args, deferred, memory, timeout, show, batch, keeps = received(message)
         except BaseException as error:
             if handed:
                 return Parcel(UNREAD)
@@ -165,7 +165,7 @@ class _Program:
             hint = "define what they use in a module that can be imported"
             text = f"can't be called: its arguments can't be read in a worker process: {text}; {hint}"
             return pack(REFUSED, (text, detail))
-        for name in late:
+        for name in deferred:
             try:
                 args[name] = args[name].value()
             except Exception as error:
@@ -198,9 +198,9 @@ def _bounded(memory: int) -> Iterator[None]:
     import resource
 
     with open("/proc/self/statm") if sys.platform == "linux" else nullcontext() as file:  # noqa: PTH123
-        held = int(file.read().split()[5]) * resource.getpagesize() if file is not None else 0
+        resident = int(file.read().split()[5]) * resource.getpagesize() if file is not None else 0
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    most = held + _RESERVED * memory
+    most = resident + _RESERVED * memory
     resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
     try:
         yield
@@ -227,7 +227,7 @@ def loaded(reference: tuple[str, str] | bytes) -> Callable[..., Any]:
 
 
 def _is_same(module: str, path: str, expected: int) -> bool:
-    """Whether the code in a place is the program's, by its digest."""
+    """Whether the code in a variable is the program's, by its digest."""
     try:
         owner, name = _owner(module, path)
         return digest(vars(owner)[name]) == expected

@@ -1,8 +1,7 @@
 """Worker processes: one for each processor, or as many as there are calls, kept for the next call.
 
 Decides which process a call gets, when one starts, ends and is replaced, and what its end means for
-the call it was running. It must not know which call should run where, nor how a process
-is spoken to: that is ``process.py`` and ``exchange.py``.
+the call it was running. How a process is spoken to is ``process.py`` and ``exchange.py``.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ class Workers:
         self._kill.detach()
         self._begin()
 
-    def place(self, processors: tuple[int, ...], device: int | None = None) -> Worker:
+    def worker_for(self, processors: tuple[int, ...], device: int | None = None) -> Worker:
         """The worker for a call that occupies these processors, and has this GPU."""
         key = processors[0], len(processors), device
         worker = self._placed.get(key)
@@ -111,14 +110,14 @@ class Workers:
     def start(self) -> None:
         """Start a process for each processor without waiting: they come up while a plan is written."""
         for processor in range(self._count):
-            self.place((processor,)).start()
+            self.worker_for((processor,)).start()
 
     async def execute(self, function: Function, args: Mapping[str, Any]) -> Any:
         """Call ``function`` with ``args`` in any process and return what it returns."""
         return opened(await self.hand(function, args))
 
     async def hand(self, function: Function, args: Mapping[str, Any]) -> Any:
-        """The same, but a large result stays ``Held``, and an argument may be a ``Later``."""
+        """The same, but a large result stays ``InFile``, and an argument may be a ``Later``."""
         if self._closed:
             raise CallError(f"{function.name} can't be called: its processor is closed")
         async with self._turns.take():
@@ -206,7 +205,7 @@ class Worker:
         return opened(await self.hand(function, args))
 
     async def hand(self, function: Function, args: Mapping[str, Any]) -> Any:
-        """The same, but a large result stays ``Held``, and an argument may be a ``Later``."""
+        """The same, but a large result stays ``InFile``, and an argument may be a ``Later``."""
         async with self._turn.take():
             self._busy = True
             try:
@@ -214,7 +213,7 @@ class Worker:
                     process = await self._up(function)
                     try:
                         result = await exchange(process, function, args, self.cpus)
-                        if process.spent:  # what is left of the call ends before anybody hears of its end
+                        if process.used_up:  # what is left of the call ends before anybody hears of its end
                             await self._bury(process)
                         return result
                     except UnsentError:  # it ended while nothing ran on it: no call's fault
@@ -233,7 +232,7 @@ class Worker:
                         raise
                     except BaseException:
                         # Cancelled: what it does now must not happen. Or it failed and left something.
-                        if process.outstanding or process.spent:
+                        if process.outstanding or process.used_up:
                             await self._bury(process)
                         raise
             finally:
@@ -281,7 +280,7 @@ class Worker:
 
     async def _bury(self, process: Process, *, replace: bool = True) -> str:
         """Kill a process, start the next one, and return once this one can do no more."""
-        if self.closed:  # who closed this hears the process's end: it is told once
+        if self.closed:  # who closed this hears the process's end: it is reported once
             if self._ending is not None:
                 await over(self._ending)
             return ""

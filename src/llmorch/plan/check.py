@@ -89,7 +89,7 @@ class Checker:
             again = f"keyword argument repeated: {twice[0]} is given by its place already"
             raise error_in(call, again, "name every argument once", argument=twice[0])
         positions: dict[str | int, Position] = {
-            names[at] if isinstance(at, int) else at: place for at, place in call.positions.items()
+            names[at] if isinstance(at, int) else at: position for at, position in call.positions.items()
         }
         return replace(call, args=given | dict(call.args), positional=(), positions=positions)
 
@@ -117,17 +117,17 @@ def _mismatch(parameter: Parameter, argument: Expression) -> str | None:
         return None
     if parameter.is_number:
         return f"a {'list' if isinstance(argument, ListOf) else 'dictionary'} is no number"
-    for place, kind, reason in parameter.mismatches(_literal(argument)):
-        # An error at a result says nothing: its value isn't known. Nor does one whose place
-        # is no place of the argument, such as the branch of a union.
-        node = _at(argument, place[:-1] if kind in _ABOUT_KEYS else place)
+    for path, kind, reason in parameter.mismatches(_literal(argument)):
+        # An error at a result says nothing: its value isn't known. Nor does one whose path
+        # leads nowhere in the argument, such as the branch of a union.
+        node = _at(argument, path[:-1] if kind in _ABOUT_KEYS else path)
         if isinstance(node, DictOf) if kind in _ABOUT_KEYS else node is not None and _is_literal(node):
             return reason
     return None
 
 
-def _at(expression: Expression, place: Sequence[int | str]) -> Expression | None:
-    for part in place:
+def _at(expression: Expression, path: Sequence[int | str]) -> Expression | None:
+    for part in path:
         match expression:
             case ListOf(items) if isinstance(part, int) and part < len(items):
                 expression = items[part]

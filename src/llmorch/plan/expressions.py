@@ -190,8 +190,8 @@ class Arguments:
         else:
             message = f"{name} is not defined"
             above = list(self._known)
-            shown = ", ".join(above if len(above) <= 12 else [*above[:4], "...", *above[-6:]])
-            hint = f"ids defined above this line: {shown}" if above else "no ids are defined above this line"
+            listed = ", ".join(above if len(above) <= 12 else [*above[:4], "...", *above[-6:]])
+            hint = f"ids defined above this line: {listed}" if above else "no ids are defined above this line"
         raise self._error(message, position, hint, UndefinedId)
 
     def _joined(self, values: list[ast.expr], position: Position, depth: int) -> Expression:
@@ -271,9 +271,9 @@ class Arguments:
             raise self._no_result(f"{{{name}{rest}}}", position)
         return self._braces(node, position, 0)
 
-    def _no_result(self, shown: str, position: Position) -> PlanError:
+    def _no_result(self, text: str, position: Position) -> PlanError:
         what = "is not a result: braces hold only an id, as in {s1}, with subscripts or fields"
-        return self._error(f"{shown[:60]} {what}", position, _COMPUTED)
+        return self._error(f"{text[:60]} {what}", position, _COMPUTED)
 
     def _braces(self, node: ast.expr, position: Position, depth: int) -> Expression:
         """A path inside braces; its position is the whole string's."""
@@ -284,8 +284,8 @@ class Arguments:
                 return Field(self._braces(value, position, depth), name)
             case ast.Subscript(value=value, slice=ast.Constant(value=str() as key)):
                 return Subscript(self._braces(value, position, depth), self._string([key], position))
-            case ast.Subscript(value=value, slice=place):
-                return Subscript(self._braces(value, position, depth), self.read(place, depth))
+            case ast.Subscript(value=value, slice=index):
+                return Subscript(self._braces(value, position, depth), self.read(index, depth))
             case _:
                 raise self._error("fields that begin with _ are private", position)
 

@@ -1,6 +1,6 @@
 """The forms of a reply's text: statements, labels and fences, and the marks of thoughts, ends and turns.
 
-Decides what a line or a mark could be by itself. It must not know what came before it.
+Decides what a line or a mark could be by itself.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ BLOCK = re.compile(r"(?:for[ \t]+\w+[ \t]+in|while|if|async|def|class|try|else)\
 """What a line of code begins with that would make calls depend on each other as a plan can't say it."""
 CONDITION = re.compile(r"[=<>.(\[]|\bs\d")
 SIGNATURE = re.compile(rf"(?:{_ID}[ \t]*:[ \t]*)?{_NAME}\((?P<parameters>[^()]*)\)[ \t]*->[ \t]*[\w\[]")
-"""A function told of with what it returns, perhaps with its types: a call has none."""
+"""A function mentioned with what it returns, perhaps with its types: a call has none."""
 TYPED = re.compile(r"\w[ \t]{0,9}:")
-TOLD = re.compile(rf"{_NAME}\([^()\"'=\d{{}}\[\]]*\)[`*]{{0,3}}[ \t]*(?:[^\W\d_]|[:\uff1a\u2013\u2014-])")
+MENTION = re.compile(rf"{_NAME}\([^()\"'=\d{{}}\[\]]*\)[`*]{{0,3}}[ \t]*(?:[^\W\d_]|[:\uff1a\u2013\u2014-])")
 """A call of mere words, and what is said of it."""
 MEANING = re.compile(rf"(?P<id>{_ID})[ \t]*=[ \t]*(?P<word>[^\W\d_]+)[ \t]+[^\W\d_][^=(\[{{\"]*$")
 """What an id stands for, in words."""
@@ -150,7 +150,7 @@ _CLOSE = (
     rf"<[|\uff5c](?:/|end[_▁]of[_▁]|end[_▁]){_TOKEN}[|\uff5c]>|<[|\uff5c]{_TOKEN}(?<=_end)[|\uff5c]>",
     r"<\|channel\|>\s?final\b[^<>]{0,200}(?:<\|constrain\|>[^<>]{0,40})?<\|message\|>",
     r"<\|end\|>(?=<\|start\|>assistant)",
-    r"assistantfinal",  # what is left of harmony's tokens where they were not shown
+    r"assistantfinal",  # what is left of harmony's tokens where they were dropped
     r"<channel\|>",
     r"<unused95>",
     r"<\|inner_suffix\|>",
@@ -251,7 +251,7 @@ def beginning(line: str) -> int | None:
 
 
 def fence_at_end(line: str, start: int, end: int) -> re.Match[str] | None:
-    """The fence that the text between two places of a line ends with."""
+    """The fence that the text between two positions of a line ends with."""
     for mark in ("```", "~~~"):
         at = line.rfind(mark, start, end)
         fence = FENCE.match(line, len(line[:at].rstrip(mark[0]))) if at >= 0 else None

@@ -43,7 +43,7 @@ class BracedNames:
     """Names in braces that are text so far, and whether a call's id shows that one was meant as a result."""
 
     def __init__(self, ids: Iterable[CallId]) -> None:
-        self._places: dict[str, tuple[Position, str]] = {}
+        self._positions: dict[str, tuple[Position, str]] = {}
         self._stems = {found.group(1) for id_ in ids if (found := _STEM.fullmatch(id_))}
         """The letters of ids such as ``page3``."""
         self._alike: dict[str, str] = {}
@@ -51,7 +51,7 @@ class BracedNames:
 
     def note(self, name: str, position: Position, line: str) -> None:
         """Take a name that stands in braces at this position."""
-        self._places.setdefault(name, (position, line))
+        self._positions.setdefault(name, (position, line))
         if found := _STEM.fullmatch(name):
             self._alike.setdefault(found.group(1), name)
 
@@ -64,7 +64,7 @@ class BracedNames:
         why, hint = "is not defined", "a call can use only the results of calls above it"
         if found := _STEM.fullmatch(id_):
             self._stems.add(found.group(1))
-        if id_ in self._places:
+        if id_ in self._positions:
             name = id_
             why = f"is used before it is defined on line {line}"
             hint += "; change the order of the lines"
@@ -72,5 +72,5 @@ class BracedNames:
             name = self._alike[min(alike)]
         else:
             return
-        (row, column), text = self._places[name]
+        (row, column), text = self._positions[name]
         raise UndefinedId(f"{name} {why}", line=row, column=column, text=text, hint=hint)

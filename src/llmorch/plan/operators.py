@@ -79,11 +79,11 @@ def operated(sign: str, left: Any, right: Any) -> Any:
 def compared(values: Sequence[Any], signs: Sequence[str]) -> Any:
     """What a chain of comparisons comes to: for arrays, where all of them hold, element by element."""
     found: Any = operated(signs[0], values[0], values[1])
-    for place, sign in enumerate(signs[1:], 1):
+    for index, sign in enumerate(signs[1:], 1):
         each = not isinstance(found, int) and hasattr(type(found), "__and__") and shape(found) != ()
         if not each and not found:  # a truth for each element, or one for both values
             break
-        following = operated(sign, values[place], values[place + 1])
+        following = operated(sign, values[index], values[index + 1])
         found = operated("&", found, following) if each else following
     return found
 

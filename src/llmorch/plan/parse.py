@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId, Expression, Position
 
-MAX_SHOWN = 100
+MAX_SNIPPET = 100
 """Characters of what a reply without a plan says."""
 MAX_CALLS = 20_000
 """Calls in one plan."""
@@ -72,7 +72,7 @@ class Parser:
     ``earlier`` are ids of calls that were made before this text, and ``above`` calls of lines that
     it goes on from: it may use them, and define none of them again. Without
     ``references`` braces in a string are text: a turn's calls have all values written out.
-    With ``numbers`` a call may stand without an id, and has that of its place, ``s2`` for
+    With ``numbers`` a call may stand without an id, and has that of its index, ``s2`` for
     the second, or the next one that is free. The text may be a ``reply``, with more around
     the plan; without one, every line must be the plan's.
     """
@@ -98,7 +98,7 @@ class Parser:
 
     def _begin(self) -> None:
         self._known: dict[CallId, int] = dict(self._before)
-        self._places: dict[str, int] = {}
+        self._fences: dict[str, int] = {}
         """Where in a reply each statement stands."""
         self._braced = BracedNames(self._known)
 
@@ -140,8 +140,8 @@ class Parser:
         if reply.said is None or reply.thoughts.inside:
             return reply.empty()
         number, line = reply.said
-        shown = line.strip() if len(line.strip()) <= MAX_SHOWN else f"{line.strip()[:MAX_SHOWN]} ..."
-        says = f"the reply has no call; it says: {shown}"
+        snippet = line.strip() if len(line.strip()) <= MAX_SNIPPET else f"{line.strip()[:MAX_SNIPPET]} ..."
+        says = f"the reply has no call; it says: {snippet}"
         try:  # what is wrong with it, as with any line of a plan
             self._read(Statement(line, number))
         except PlanError as error:
@@ -184,19 +184,19 @@ class Parser:
         """What of a reply's statement the plan is to make."""
         if self._reply is None:
             return nodes
-        place = statement.place
-        seen = self._places.setdefault(statement.text.strip(), place)
-        if seen != place and (place <= 0 or not any(map(_is_call, nodes))):
-            return []  # it is told of again, or written again in a fence
+        fence = statement.fence
+        seen = self._fences.setdefault(statement.text.strip(), fence)
+        if seen != fence and (fence <= 0 or not any(map(_is_call, nodes))):
+            return []  # it is mentioned again, or written again in a fence
         functions = self._reply.functions
         return [meant for node in nodes if (meant := _as_meant(node, self._known, functions))]
 
     def _free(self) -> CallId:
-        """The id of the next call's place, or of the first place after it whose id isn't taken."""
-        place = len(self._known) + 1
-        while f"s{place}" in self._known:
-            place += 1
-        return f"s{place}"
+        """The id of the next call's index, or of the first index after it whose id isn't taken."""
+        index = len(self._known) + 1
+        while f"s{index}" in self._known:
+            index += 1
+        return f"s{index}"
 
     def _call(self, node: ast.stmt, id_: CallId | None, source: Statement) -> FunctionCall:
         target, value = _id_and_call(node, id_, source)
@@ -242,9 +242,9 @@ def _python(code: str, source: Statement) -> list[ast.stmt]:
             return ast.parse(code).body
     except SyntaxError as error:
         row, column = max(1, error.lineno or 1), max(1, error.offset or 1)
-        place = source.line + row - 1, column + (source.indent if row == 1 else 0)
+        position = source.line + row - 1, column + (source.indent if row == 1 else 0)
         reason = str(error.msg).split(". Perhaps")[0]
-        raise source.error(InvalidSyntax, f"this is not a call: {reason}", place, hint=FORM) from None
+        raise source.error(InvalidSyntax, f"this is not a call: {reason}", position, hint=FORM) from None
     except (RecursionError, MemoryError):  # what is nested without brackets: a chain of operators
         message = "an expression is nested too deeply"
         raise source.error(PlanTooLarge, message, (source.line, 1)) from None
@@ -302,7 +302,7 @@ def _as_meant(statement: ast.stmt, known: dict[CallId, int], offered: Container[
             statement.annotation = call
         case ast.Return(value=ast.Call(func=ast.Name(id=name)) as call) if name not in BUILTINS:
             return ast.copy_location(ast.Expr(call), statement)
-        case ast.Return(value=ast.expr() as shown) if _only_last((shown,), known):
+        case ast.Return(value=ast.expr() as returned) if _only_last((returned,), known):
             return None
         case ast.Expr(value=ast.Call(func=ast.Name(id="print"), args=parts)) if (
             "print" not in offered and _only_last(parts, known)

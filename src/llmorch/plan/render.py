@@ -85,8 +85,8 @@ def _node(node: Expression | Slice) -> tuple[str, int]:
             return f"{_expression(left, own)} {operator} {_expression(right, own + 1)}", own
         case Compare(first, rest):
             own = _PRECEDENCE["compare"] + 1
-            shown = [_expression(first, own), *(f"{name} {_expression(right, own)}" for name, right in rest)]
-            return " ".join(shown), own - 1
+            texts = [_expression(first, own), *(f"{name} {_expression(right, own)}" for name, right in rest)]
+            return " ".join(texts), own - 1
         case Junction(operator, operands):
             own = _PRECEDENCE[operator]
             return f" {operator} ".join(_expression(operand, own + 1) for operand in operands), own

@@ -46,11 +46,11 @@ class ReplyScanner(Scanner):
         self.void_at = 0
         """Where in its line a thought ended that had not begun: nothing before it counts."""
         self.dropped: list[tuple[int, int | None]] = []
-        """What is no part of the reply, as places in its text; ``None`` is the text's end."""
+        """What is no part of the reply, as positions in its text; ``None`` is the text's end."""
         self._first = self._next = 0
-        """The places in the text where this line begins, and where the next one does."""
+        """Where in the text this line begins, and where the next one does."""
         self._since = 0
-        """The place where the thought that is open began."""
+        """Where the thought that is open began."""
         self._unread: list[tuple[int, str]] = []
         """The lines since a tag that begins a thought only if it is closed."""
         self._begin()
@@ -193,7 +193,7 @@ class ReplyScanner(Scanner):
         return line[found.end() :] if self._quote else " " * found.end() + line[found.end() :]
 
     def _ends(self, line: str, at: int) -> bool:
-        """Whether what comes at this place, after a call, is no code."""
+        """Whether what comes at this position, after a call, is no code."""
         found = forms.AFTER.match(line, at)
         if found is None:
             return False
@@ -238,7 +238,7 @@ class ReplyScanner(Scanner):
                     return at
                 self._ticked = self._ticked or forms.NUMBER_TICKED.match(line, at) is not None
                 is_bare = label is not None and forms.BARE.match(line, at)
-                return None if is_bare or self._is_told(line, at) else at
+                return None if is_bare or self._is_mention(line, at) else at
             if fresh and not self._no_plan and forms.BLOCK.match(line, at) and forms.is_block(line[at:]):
                 return at
             if line[at] in "<&[`~" and self.thoughts.is_mark(line, at):
@@ -260,16 +260,16 @@ class ReplyScanner(Scanner):
             at = label.end()
         return at
 
-    def _is_told(self, line: str, at: int) -> bool:
-        """Whether what looks like a call is told of: a signature, or words with others in brackets."""
-        if told := forms.SIGNATURE.match(line, at):
-            taken = told["parameters"]
+    def _is_mention(self, line: str, at: int) -> bool:
+        """Whether what looks like a call only mentions one: a signature, or words with others in brackets."""
+        if found := forms.SIGNATURE.match(line, at):
+            taken = found["parameters"]
             return taken.replace(",", "").replace(" ", "").isidentifier() or bool(forms.TYPED.search(taken))
         if (meaning := forms.MEANING.match(line, at)) and meaning["word"] not in self.functions:
             self._mentioned.setdefault(meaning["id"], (self.number, at + 1, line))  # "s1 = the page about it"
             return True
-        if told := forms.TOLD.match(line, at):
-            return forms.CODE.search(line, told.end()) is None
+        if found := forms.MENTION.match(line, at):
+            return forms.CODE.search(line, found.end()) is None
         # After a plan in a fence, a call in backticks is one that is explained.
         return self._ticked and not self._fence and self._fenced_calls
 
@@ -366,7 +366,7 @@ class _WholeReply(ReplyScanner):
         super().__init__(thoughts=Thoughts(reading, forms.unpaired(text)))
         self._unclosed = unclosed
         self._given = (-1, -1)
-        """The last line in which a call with an id was looked for, and its place there."""
+        """The last line in which a call with an id was looked for, and its position there."""
         for line in text.split("\n"):
             with suppress(PlanTooLarge):
                 self.line(line)

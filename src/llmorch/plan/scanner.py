@@ -1,7 +1,6 @@
 """A plan's text, line by line, to the text of its statements.
 
-Decides where a statement ends: where no bracket or quote of it is open. It must not know what
-a statement says.
+Decides where a statement ends: where no bracket or quote of it is open.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class Statement:
 
     text: str
     line: int
-    place: int = 0
+    fence: int = 0
     """The number of the fence that it stands in; 0 outside, and -1 in backticks."""
     indent: int = 0
     """Where in its first line the code begins that Python reads."""
@@ -108,7 +107,7 @@ class Scanner:
     ) -> int:
         """Go through code that begins or goes on in a line; return where it ends there.
 
-        ``ends`` says of a place below which no bracket is open whether what comes there is no code.
+        ``ends`` says of a position below which no bracket is open whether what comes there is no code.
         """
         if not self._open:
             self._depth, self._quote, self._broken = 0, "", False

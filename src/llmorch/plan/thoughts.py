@@ -1,7 +1,7 @@
 """What a model writes besides its reply: thoughts in tags, and tokens that end or frame a turn.
 
-Decides what is a thought, whatever is in it, and where a reply ends. It must not know what
-the reply says. Everything is looked at once, but for what a tag that is never closed stands before.
+Decides what is a thought, whatever is in it, and where a reply ends.
+Everything is looked at once, but for what a tag that is never closed stands before.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Thoughts:
         self.met = False
         """Whether there was a thought."""
         self.tag = ""
-        """The name of the last tag whose pair held a thought."""
+        """The name of the last tag whose pair enclosed a thought."""
         self.voids = 0
         """How often a thought ended that had not begun: all before its end was thought."""
 
@@ -93,7 +93,7 @@ class Thoughts:
         return self.ended and not self._may_go_on
 
     def is_mark(self, line: str, at: int) -> bool:
-        """Whether a mark of any kind stands at this place."""
+        """Whether a mark of any kind stands at this position."""
         found = MARK.match(line, at)
         if found is None:
             return False
@@ -111,7 +111,7 @@ class Thoughts:
         self.begun = self.begun or self._reading != "plan"
 
     def heading(self, line: str) -> tuple[int, int] | None:
-        """The place of a heading at which a line begins after which things are different, as with ``next``."""
+        """The position of a heading at which a line begins after which things are different, as with ``next``."""
         gap, self._gap = self._gap, not line.strip()
         bracketed = self._open[-1:] and self._open[-1].startswith("[")
         if self.over or (self.inside and not (bracketed or self.perhaps)):
@@ -142,7 +142,7 @@ class Thoughts:
         return None
 
     def next(self, line: str, at: int) -> tuple[int, int] | None:
-        """Go on to the next mark in this line, from ``at`` on, after which things are different; its place."""
+        """Go on to the next mark in this line, from ``at`` on, after which things are different; its position."""
         while not self.over and (maybe := MAYBE.search(line, at)):
             at = maybe.start()
             found = MARK.match(line, at)

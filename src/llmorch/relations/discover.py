@@ -85,7 +85,7 @@ class SameCalls:
     def original(
         self, call: FunctionCall, serves: Callable[[CallId], bool] = lambda _: True
     ) -> CallId | None:
-        """The call that this one repeats, if there is one and it ``serves``; else later ones may repeat this."""
+        """The call that this one is a copy of, if there is one and it ``serves``; else later ones may repeat this."""
         function = self._functions[call.function]
         if not function.pure:
             return None

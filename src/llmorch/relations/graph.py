@@ -47,7 +47,7 @@ class RelationGraph:
         self._compute: dict[int, list[CallId]] = {}
         """The compute calls of each rank."""
         self.things = Things()
-        """What is touched, and by which calls: these by their places in the plan."""
+        """What is touched, and by which calls: these by their order in the plan."""
         self.repeats = False
         """Whether any call repeats another."""
 
@@ -59,7 +59,7 @@ class RelationGraph:
         needed = call.uses if same_as is None else (*call.uses, same_as)
         if call.id in nodes or not nodes.keys() >= set(needed):
             raise IllegalEvent(f"{call.id} can't be added: it is there already, or what it uses is not")
-        id_, place, rank = call.id, self._count, 1
+        id_, order, rank = call.id, self._count, 1
         for used in call.uses:
             rank = max(rank, nodes[used].rank + 1)
             nodes[used].users.append(id_)
@@ -68,9 +68,9 @@ class RelationGraph:
             self.repeats = True
         elif kind == "compute":
             self._compute.setdefault(rank, []).append(id_)
-        nodes[id_] = _Node(call, kind, rank, place, same_as)
-        self._ids[place] = id_
-        self.things.add(place, touch)
+        nodes[id_] = _Node(call, kind, rank, order, same_as)
+        self._ids[order] = id_
+        self.things.add(order, touch)
         self._count += 1
 
     def narrow(self, call: CallId, touch: Touch) -> None:
@@ -110,7 +110,7 @@ class RelationGraph:
         return self._nodes[call].kind
 
     def order(self, call: CallId) -> int:
-        """The call's place in the plan, from 0."""
+        """The call's order in the plan, from 0."""
         return self._nodes[call].order
 
     def rank(self, call: CallId) -> int:
@@ -148,7 +148,7 @@ class RelationGraph:
         return self._at(self.things.earlier(self.order(call), self.touch(call)))
 
     def follows(self, call: CallId) -> tuple[CallId, ...]:
-        """Of the calls that this one comes ``after``, the last to write each thing; for a writer the readers since.
+        """The calls ``after`` which this one comes that wrote each thing last; for a writer also the readers since.
 
         All others come before one of these.
         """
@@ -158,12 +158,12 @@ class RelationGraph:
         """The earlier calls without which this one would find something else."""
         return self._at(self.things.spoilers(self.order(call), self.touch(call)))
 
-    def at(self, place: int) -> CallId:
+    def at(self, order: int) -> CallId:
         """The call with this ``order``."""
-        return self._ids[place]
+        return self._ids[order]
 
-    def _at(self, places: Iterable[int]) -> tuple[CallId, ...]:
-        return tuple([self._ids[place] for place in places])
+    def _at(self, orders: Iterable[int]) -> tuple[CallId, ...]:
+        return tuple([self._ids[order] for order in orders])
 
     @property
     def computes(self) -> bool:
@@ -195,15 +195,15 @@ class RelationGraph:
         found: set[CallId] = set()
         stack = [call]
         seen: dict[int, int] = {}
-        """Of each list of calls that may be spoilt, the place from which on all have been looked at."""
+        """By list of calls that may be spoilt: the order from which on all have been looked at."""
         while stack:
             at = stack.pop()
             same = self._nodes[at].copies if copies else ()
             spoilt: list[CallId] = []
-            for places in self.things.spoilt(self.touch(at)):
-                since = bisect_right(places, self.order(at))
-                spoilt += self._at(places[since : seen.get(id(places))])
-                seen[id(places)] = min(since, seen.get(id(places), since))
+            for orders in self.things.spoilt(self.touch(at)):
+                since = bisect_right(orders, self.order(at))
+                spoilt += self._at(orders[since : seen.get(id(orders))])
+                seen[id(orders)] = min(since, seen.get(id(orders), since))
             for user in (*self._nodes[at].users, *same, *spoilt):
                 if user not in found and (among is None or user in among):
                     found.add(user)

@@ -1,7 +1,7 @@
 """Which calls touch the same things: the order relation, without a list of its pairs.
 
 Pairs grow with the square of the calls, so none is kept: each name has the calls that read it
-and those that write it, by their places in the plan. It must not know how any call stands.
+and those that write it, by their order in the plan.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Group:
-    """The places of the calls that read something, and of those that write it, in the plan's order."""
+    """The orders of the calls that read something, and of those that write it, in the plan's order."""
 
     readers: list[int] = field(default_factory=list)
     writers: list[int] = field(default_factory=list)
 
 
 class Things:
-    """Calls, by their places in the plan, and what each touches.
+    """Calls, by their order in the plan, and what each touches.
 
     ``Touch.conflicts`` and ``Touch.spoils`` say what is meant; here it is looked up by name,
     so that a call costs as much as it says names, however many others say them too.
@@ -63,8 +63,8 @@ class Things:
         if touch is NOTHING:  # most calls
             insort(self._any.readers, at)
             return
-        for places in self._lists(touch):
-            insort(places, at)
+        for orders in self._lists(touch):
+            insort(orders, at)
 
     def remove(self, at: int) -> None:
         """Forget a call, if it is there."""
@@ -74,8 +74,8 @@ class Things:
         if touch is NOTHING:
             del self._any.readers[bisect_left(self._any.readers, at)]
             return
-        for places in self._lists(touch):
-            del places[bisect_left(places, at)]
+        for orders in self._lists(touch):
+            del orders[bisect_left(orders, at)]
         for name in (*touch.reads, *touch.writes):
             group = self._groups.get(name)
             if group is not None and not group.readers and not group.writers:
@@ -147,7 +147,7 @@ class Things:
         """The last of the earlier calls that conflict with it."""
         if touch is NOTHING and not self._any.writers:
             return None
-        found = max((_last(places, at) for places in self._conflicting(touch)), default=-1)
+        found = max((_last(orders, at) for orders in self._conflicting(touch)), default=-1)
         return None if found < 0 else found
 
     def direct(self, at: int, touch: Touch) -> list[int]:
@@ -200,7 +200,7 @@ class Things:
         """Whether there is any of these."""
         if not self.touches or touch is NOTHING:
             return False
-        return any(places and places[0] < at for places in self._spoiling(touch))
+        return any(orders and orders[0] < at for orders in self._spoiling(touch))
 
 
 class Largest:
@@ -208,8 +208,8 @@ class Largest:
 
     def __init__(self, things: Things) -> None:
         self._things = things
-        self._read: dict[Name, float] = {}
-        self._written: dict[Name, float] = {}
+        self._of_readers: dict[Name, float] = {}
+        self._of_writers: dict[Name, float] = {}
         self._of_all = 0.0
         self._of_barriers = 0.0
 
@@ -220,10 +220,10 @@ class Largest:
         found = self._of_barriers
         for name in touch.writes:
             for other in self._things.met(name):
-                found = max(found, self._read.get(other, 0.0), self._written.get(other, 0.0))
+                found = max(found, self._of_readers.get(other, 0.0), self._of_writers.get(other, 0.0))
         for name in touch.reads:
             for other in self._things.met(name):
-                found = max(found, self._written.get(other, 0.0))
+                found = max(found, self._of_writers.get(other, 0.0))
         return found
 
     def take(self, touch: Touch, value: float) -> None:
@@ -231,17 +231,17 @@ class Largest:
         self._of_all = max(self._of_all, value)
         if touch.barrier:
             self._of_barriers = max(self._of_barriers, value)
-        for names, largest in ((touch.reads, self._read), (touch.writes, self._written)):
+        for names, largest in ((touch.reads, self._of_readers), (touch.writes, self._of_writers)):
             for name in names:
                 largest[name] = max(largest.get(name, 0.0), value)
 
 
 def _before(lists: Iterable[list[int]], at: int) -> list[int]:
-    """The places in any of the lists that come before this one, in order."""
-    return sorted({place for places in lists for place in places[: bisect_left(places, at)]})
+    """The orders in any of the lists that come before this one, sorted."""
+    return sorted({order for orders in lists for order in orders[: bisect_left(orders, at)]})
 
 
-def _last(places: list[int], at: int) -> int:
-    """The last place before this one, or -1."""
-    found = bisect_left(places, at)
-    return places[found - 1] if found else -1
+def _last(orders: list[int], at: int) -> int:
+    """The last order before this one, or -1."""
+    found = bisect_left(orders, at)
+    return orders[found - 1] if found else -1

@@ -1,8 +1,7 @@
-"""One dispatch: a call, or several as one, from the first attempt to what is told of its end.
+"""One dispatch: a call, or several as one, from the first attempt to what is reported of its end.
 
 Decides when a call that failed is made again (a call keeps its processor while it pauses, so
-that nothing has to be scheduled anew), and what is told of one that was stopped. It must not
-know where a call runs, nor what happens next.
+that nothing has to be scheduled anew), and what is reported of one that was stopped.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from llmorch.places.port import Handle, Place, Work
     from llmorch.schedule import Caller, Dispatch
 
-TOLD_BY = 30.0
-"""Seconds in which a place tells the end of a job that it was to stop."""
+REPORTED_BY = 30.0
+"""Seconds in which a place reports the end of a job that it was to stop."""
 _CHANCE = Random()
 _log = logging.getLogger("llmorch")
 
@@ -51,7 +50,7 @@ class Driver(Protocol):
     def ended(self, ended: Sequence[tuple[Attempt, End]]) -> None:
         """Take what calls came to."""
 
-    def finish(self, made: Made, told: Sequence[tuple[Attempt, End]]) -> None:
+    def finish(self, made: Made, reported: Sequence[tuple[Attempt, End]]) -> None:
         """Take note that nothing of a dispatch runs any more, and what its last calls came to."""
 
 
@@ -80,7 +79,7 @@ class Attempt:
 
 
 class Made:
-    """What was dispatched together, in one place."""
+    """What was dispatched together, as one job."""
 
     __slots__ = ("_began", "_bound", "_current", "_driver", "_inputs", "_number", "_place", "_timer", "_waits", "_work",
                  "attempts", "caller", "device", "function", "over", "processors", "stops")  # fmt: skip
@@ -111,10 +110,10 @@ class Made:
         self._began = driver.clock() if function.retries else 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._bound: asyncio.TimerHandle | None = None
-        """When a place that was to stop it has to have told."""
+        """When a place that was to stop it has to have reported."""
         self._work: Work | None = None
         self._waits = False
-        """Whether the place has to tell how what was begun ended."""
+        """Whether the place has to report how what was begun ended."""
 
     def begin(self) -> None:
         """Make what is still to be made; how that ended comes to ``_ended``, on the event loop."""
@@ -148,22 +147,22 @@ class Made:
 
     def _take(self, ends: Sequence[End]) -> None:
         self._work = None
-        told = []
+        reported = []
         again: list[tuple[Attempt, End, float]] = []
         since = self._driver.clock() - self._began if self.function.retries else 0.0
         for attempt, end in zip(self._current, ends, strict=True):
             if attempt.given_up or attempt.unwanted:
                 continue
             if end.error is None:
-                told.append((attempt, end))
+                reported.append((attempt, end))
             elif (pause := self._pause(end.error, since)) is None:
-                told.append((attempt, self._counted(end)))
+                reported.append((attempt, self._counted(end)))
             else:
                 again.append((attempt, end, pause))
         if not again:
-            self._finish(told)
+            self._finish(reported)
             return
-        self._driver.ended(told)
+        self._driver.ended(reported)
         longest = max(pause for _, _, pause in again)
         self._timer = self._driver.loop.call_later(longest, self._driver.guard, self._again, again, longest)
 
@@ -198,13 +197,13 @@ class Made:
         text = f"{end.error} (after {self._number} attempts)"
         return End(error=CallError(text, detail=end.error.detail, kinds=end.error.kinds), usage=end.usage)
 
-    def _finish(self, told: Sequence[tuple[Attempt, End]] = ()) -> None:
+    def _finish(self, reported: Sequence[tuple[Attempt, End]] = ()) -> None:
         self.over = True
         if self._bound is not None:
             self._bound.cancel()
         if self.caller is not None:
             self.caller.over = True
-        self._driver.finish(self, told)
+        self._driver.finish(self, reported)
         # Attempts lead here: large values of the run need not wait for the collector of cycles.
         self.attempts, self._current, self._inputs, self._work = [], [], {}, None
 
@@ -228,9 +227,11 @@ class Made:
                 _log.exception("a place raised as it was to stop a call of %s", self.function.name)
                 self.stops = False
             if self.stops and self._bound is None:
-                self._bound = self._driver.loop.call_later(TOLD_BY, self._driver.guard, self._never_told)
+                self._bound = self._driver.loop.call_later(
+                    REPORTED_BY, self._driver.guard, self._never_reported
+                )
 
-    def _never_told(self) -> None:
+    def _never_reported(self) -> None:
         """Wait no longer for a place that said that it would stop this."""
         text = (
             f"{self.function.name} was stopped, and its place never told how it ended: it may still run there"
@@ -241,7 +242,7 @@ class Made:
 
 
 def _wrong(ends: object, count: int) -> str:
-    """What is wrong with what a place told of so many calls; empty if nothing is."""
+    """What is wrong with what a place reported of so many calls; empty if nothing is."""
     if isinstance(ends, (tuple, Sequence)):
         for end in ends:
             if not isinstance(end, End) or (end.value is None) == (end.error is None):

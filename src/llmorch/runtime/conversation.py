@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TOGETHER = 0.02
-"""Seconds within which failures count as one event: what is told to a technique is told at once."""
+"""Seconds within which failures count as one event: a technique hears of them at once."""
 CHARACTERS_A_TOKEN = 20
 """More than any model's tokens hold on average: past it, a limit of tokens was ignored."""
 
@@ -88,7 +88,7 @@ class Conversing:
             raise LimitReached(f"the run has used {spent:,} tokens, and max_tokens is {self._max_tokens:,}")
         mine = self._own if asker is None else asker
         _add(self.usage, mine, requests=1)
-        began, counted, written = time.monotonic(), False, 0
+        began, counted, characters = time.monotonic(), False, 0
         left = request.max_tokens * CHARACTERS_A_TOKEN
         try:
             async with aclosing(self.model.stream(request)) as stream:  # type: ignore[type-var]
@@ -108,7 +108,7 @@ class Conversing:
                         yield text[:left]
                     elif len(text) <= left:
                         yield piece
-                    written += len(text)
+                    characters += len(text)
                     left -= max(1, len(text))
                     if left <= 0:
                         yield Finished("length", 0, 0)
@@ -122,7 +122,7 @@ class Conversing:
             _add(self.usage, mine, seconds=time.monotonic() - began)
             if not counted:  # it broke off, or was broken off: four characters a token is close enough
                 read = sum(len(message.text) for message in request.messages) // 4
-                _add(self.usage, mine, input_tokens=read, output_tokens=written // 4)
+                _add(self.usage, mine, input_tokens=read, output_tokens=characters // 4)
 
     async def ask(self, request: ModelRequest, asker: Usage | None = None) -> Reply:
         """The whole reply, without its thoughts."""
@@ -238,7 +238,7 @@ async def converse(
                 reply = await conversing.write(effect, functions, execution, settled)
                 begun = reply.plan or Plan(())
             case RunPlan(plan, until, unused) | Revise(plan, until, unused):
-                execution.held = effect.held if isinstance(effect, Revise) else ()
+                execution.withheld = effect.withheld if isinstance(effect, Revise) else ()
                 if isinstance(effect, Revise):
                     settled = settled[: len(settled) - last]
                 if isinstance(effect, Revise) or (begun is not None and begun != plan):

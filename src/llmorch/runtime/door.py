@@ -64,7 +64,7 @@ class Door:
         self._drivers: dict[Orchestration, Driver] = {}
 
     def grow(self, supply: Supply) -> None:
-        """Know of GPUs that the driver told of meanwhile."""
+        """Know of GPUs that the driver reported meanwhile."""
         with self._lock:
             self._core.coordinator.grow(supply)
 
@@ -77,7 +77,7 @@ class Door:
         return run
 
     def close(self, run: Orchestration) -> None:
-        """Forget a run that has ended; what still has to stop is told of all the same."""
+        """Forget a run that has ended; what still has to stop is reported all the same."""
         with self._lock:
             if self._drivers.pop(run, None) is not None:
                 self._core.close(run)
@@ -96,8 +96,8 @@ class Door:
             for other, commands in self._core.handle(run, event, at=at):
                 found = self._drivers.get(other)
                 if found is not None and (commands or found is driver):
-                    told = event if found is driver else None
-                    found.inbox.append((told, commands, at - other.began))
+                    own = event if found is driver else None
+                    found.inbox.append((own, commands, at - other.began))
                     if found is not driver:
                         others.append(found)
         if others:

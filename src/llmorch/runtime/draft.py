@@ -1,7 +1,7 @@
 """Reads a plan as a model writes it: parsed and checked line by line, so that its calls can start at once.
 
 Decides which lines a repair can go on from, whether it did, and when what looked like a plan
-was thought. It must not know who asked for the plan, nor what is done with its calls.
+was thought.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class DraftReader:
         """What is wrong with the text, unless all of it turns out to be thought."""
         self.calls: list[FunctionCall] = []
         parser = Parser(self._earlier, numbers=True, reply=ReplyScanner(self._functions))
-        self._held = self._checked(parser.feed(above))
-        """Calls of the lines above, until the reply has shown that it goes on from them."""
+        self._pending = self._checked(parser.feed(above))
+        """Calls of the lines above, until it is clear that the reply goes on from them."""
         row = self._reply.count("\n", 0, self.void)
         column = self.void - (self._reply.rfind("\n", 0, self.void) + 1)
         self._scanner = ReplyScanner(self._functions, above=above.count("\n") + row)
-        self._parser = Parser(self._earlier, above=self._held, numbers=True, reply=self._scanner)
+        self._parser = Parser(self._earlier, above=self._pending, numbers=True, reply=self._scanner)
         return self._taking(partial(self._parser.feed, " " * column + self._reply[self.void :]))
 
     @property
@@ -117,7 +117,7 @@ class DraftReader:
             found = self._checked(read())
         except PlanError as error:
             found = []
-            again = bool(self._held) and isinstance(error, DuplicateId)
+            again = bool(self._pending) and isinstance(error, DuplicateId)
             if not (self._parser.voids or again):
                 if self._scanner.said is None:
                     raise
@@ -126,12 +126,12 @@ class DraftReader:
             self.void = self._last_line + self._scanner.void_at
             return self._restart(self._wanted.above)
         # A call without an id never has an id that is taken.
-        if again or (found and render_without_id(found[0]) in map(render_without_id, self._held)):
+        if again or (found and render_without_id(found[0]) in map(render_without_id, self._pending)):
             return self._restart("")
         if self._wrong:
             return []
-        if found and self._held:
-            found, self._held = [*self._held, *found], []
+        if found and self._pending:
+            found, self._pending = [*self._pending, *found], []
         return found
 
     @property

@@ -81,8 +81,8 @@ class Execution:
         self.store = Store()
         self.makespan = 0.0
         self.has_begun = False
-        self.held: tuple[FunctionCall, ...] = ()
-        """Calls of the plan that a technique holds back while it asks."""
+        self.withheld: tuple[FunctionCall, ...] = ()
+        """Calls of the plan that a technique withholds while it asks."""
         self.inbox: deque[tuple[Event | None, list[Command], float]] = deque()
         """What the core has said to this run, in order, and at which event of its own."""
         self.retried: list[Retried] = []
@@ -339,10 +339,10 @@ class Execution:
         if not made.stops:
             self._stopping.discard(made)
 
-    def finish(self, made: Made, told: Sequence[tuple[Attempt, End]]) -> None:
+    def finish(self, made: Made, reported: Sequence[tuple[Attempt, End]]) -> None:
         """Take note that nothing of this runs any more, maybe on another thread if it could not be stopped."""
-        if told:
-            self.ended(told)
+        if reported:
+            self.ended(reported)
         for attempt in made.attempts:
             if attempt.unwanted and made.stops:
                 self._unwanted(attempt)

@@ -52,11 +52,11 @@ async def replied(conversing: Conversing, prompt: str, notes: dict[str, str], as
     """
     reply = await conversing.ask(prompting(prompt), asker)
     text = reply.text.strip()
-    shown = " ".join(prompt.split())[:60]
+    snippet = " ".join(prompt.split())[:60]
     if not text:
-        raise ModelError(f"{conversing.model.name} replied with nothing to {shown!r}")
+        raise ModelError(f"{conversing.model.name} replied with nothing to {snippet!r}")
     if reply.reason == "length":
-        notes[prompt] = f"the reply to {shown!r} was cut off after {ANSWER_TOKENS} tokens"
+        notes[prompt] = f"the reply to {snippet!r} was cut off after {ANSWER_TOKENS} tokens"
     return text
 
 
@@ -114,8 +114,8 @@ class Asking:
             reply = await self._ask(self._prompt(made))
         raise CallError(f"{self._function.name} asked the model more than {MAX_PROMPTS} times")
 
-    async def _run(self, call: Callable[..., Any], args: Mapping[str, Any]) -> Any:
-        return await self._inline.execute(replace(self._plain, call=call), args)
+    async def _run(self, target: Callable[..., Any], args: Mapping[str, Any]) -> Any:
+        return await self._inline.execute(replace(self._plain, call=target), args)
 
     def _begin(self, **args: Any) -> Any:
         made = self._function.call(**args)

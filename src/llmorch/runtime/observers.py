@@ -1,4 +1,4 @@
-"""Who watches a run: every event and command is told, and nothing that comes of it ends or holds the run."""
+"""Who watches a run: each gets every event and command, and nothing that it does ends or stops the run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Observing:
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        self._told: asyncio.Queue[Awaitable[None] | None] | None = None
+        self._queue: asyncio.Queue[Awaitable[None] | None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def tell(self, messages: Iterable[Event | Command | None], at: float) -> None:
@@ -41,22 +41,22 @@ class Observing:
             if message is None:
                 continue
             try:
-                told = self._observer(message, at)
+                returned = self._observer(message, at)
             except (Exception, asyncio.CancelledError):
                 _log.exception("an observer raised at %s", type(message).__name__)
                 continue
-            if isawaitable(told):
-                if self._told is None:
-                    self._told = asyncio.Queue()
-                    self._task = asyncio.get_running_loop().create_task(_awaited(self._told))
-                self._told.put_nowait(told)
+            if isawaitable(returned):
+                if self._queue is None:
+                    self._queue = asyncio.Queue()
+                    self._task = asyncio.get_running_loop().create_task(_awaited(self._queue))
+                self._queue.put_nowait(returned)
 
     async def end(self, error: BaseException | None) -> BaseException | None:
         """Wait until it has heard all, but not long; what the run ends with, this error or a cancellation meanwhile."""
-        task, told = self._task, self._told
-        if task is None or told is None:
+        task, queue = self._task, self._queue
+        if task is None or queue is None:
             return error
-        told.put_nowait(None)
+        queue.put_nowait(None)
         if error is None:
             error = await _waited(task, REST)
             if error is None and not task.done():
@@ -80,9 +80,9 @@ async def _waited(task: asyncio.Task[None], seconds: float) -> BaseException | N
 async def _awaited(waiting: asyncio.Queue[Awaitable[None] | None]) -> None:
     """Await one after the other; of a run that is cancelled none that hasn't begun."""
     try:
-        while (told := await waiting.get()) is not None:
+        while (returned := await waiting.get()) is not None:
             try:
-                await told
+                await returned
             except (Exception, asyncio.CancelledError):
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Results = Mapping[CallId, Any]
     Texts = Mapping[CallId, str]
 
-MAX_TOLD = 100_000
+MAX_VALUE = 100_000
 """Characters of one value in a prompt: the plan asks for all of it, but nothing reads more than this."""
 
 
@@ -48,4 +48,4 @@ def _pieces(expression: Expression, results: Results, shown: Texts) -> Iterator[
         elif any(reference.id not in results for reference in references(part)):
             raise KeyError(part)
         else:
-            yield value_text(evaluate(part, results), MAX_TOLD)
+            yield value_text(evaluate(part, results), MAX_VALUE)

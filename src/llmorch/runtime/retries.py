@@ -59,7 +59,7 @@ def next_pause(
 ) -> float | None:
     """Seconds until the attempt after this one, or ``None`` if there is to be none.
 
-    ``kinds`` are those of the ``CallError``: exceptions are told apart by name, since those of
+    ``kinds`` are those of the ``CallError``: exceptions are distinguished by name, since those of
     another process never arrive here. What fails before the function begins has no kind, and
     would fail again. ``since`` is the time since the first attempt began.
     """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FILE = "learned.json"
 EVERY = 1.0
-"""Seconds between two writings while runs go on: what is left is written at the end."""
+"""Seconds between two saves while runs go on: what is left is saved at the end."""
 _MOST_BYTES = 2_000_000
 
 
@@ -47,7 +47,7 @@ class Learning:
         return self._known
 
     def learn(self, samples: Mapping[str, list[Sample]]) -> None:
-        """Take what calls took; it is written when that wasn't done lately."""
+        """Take what calls took; it is saved unless that was done just now."""
         ran = Learned()
         for name, some in samples.items():
             ran.take(name, some)
@@ -91,7 +91,7 @@ class Learning:
 
 
 def taken(execution: Execution, names: Mapping[str, str]) -> dict[str, list[Sample]]:
-    """What the calls took that completed: the seconds that each occupied its place, and what it asked.
+    """What the calls took that completed: the seconds that each ran, and what it asked.
 
     ``names`` is what each function is known as. Of many calls of one function the last are enough.
     """
@@ -102,7 +102,7 @@ def taken(execution: Execution, names: Mapping[str, str]) -> dict[str, list[Samp
         samples = found.setdefault(names[state.call.function], [])
         if len(samples) < SAMPLES:
             seconds = state.completed - state.dispatched
-            spent = execution.store.asked.get(state.key)
-            asked = () if spent is None else (spent.requests, spent.input_tokens, spent.output_tokens)
+            usage = execution.store.asked.get(state.key)
+            asked = () if usage is None else (usage.requests, usage.input_tokens, usage.output_tokens)
             samples.append(Sample(seconds, *asked))
     return {name: samples[::-1] for name, samples in found.items()}

@@ -1,7 +1,7 @@
 """What the calls of one run came to: values by handle, tracebacks, what they asked of a model.
 
 Decides what a changed plan keeps, which values are freed when, and which are still there when a
-run has ended. It must not know when or where anything runs.
+run has ended.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Store:
 
     @property
     def texts(self) -> dict[CallId, str]:
-        """What a model sees in the place of values, where functions say so."""
+        """What a model sees instead of values, where functions say so."""
         return {call: handle.text for call, handle in self.handles.items() if handle.text is not None}
 
     @property
@@ -143,7 +143,7 @@ class Store:
         """
         large = [call for call in calls if call in self.handles and not self.handles[call].here]
         closing = []
-        for call in _spent(large, run) if large else ():
+        for call in _done_with(large, run) if large else ():
             handle = self.handles.get(call)
             if handle is not None and not handle.here:
                 self.handles[call] = Here(Released(handle.what))
@@ -167,7 +167,7 @@ class Store:
         return closing
 
 
-def _spent(calls: Iterable[CallId], run: Orchestration) -> Sequence[CallId]:
+def _done_with(calls: Iterable[CallId], run: Orchestration) -> Sequence[CallId]:
     """The calls among these whose results were used, by calls that are all done with them."""
     found: dict[CallId, None] = {}
     for call in calls:

@@ -57,7 +57,7 @@ def _numbered(name: str) -> Iterator[str]:
 
 
 class Coordinator:
-    """Gives the submitted calls of all runs their places, as far as they fit.
+    """Dispatches the submitted calls of all runs, as far as they fit.
 
     A compute call gets processors of its own until it ends; an inout call takes none. Calls
     that ask a local model take turns at it.
@@ -272,7 +272,7 @@ class Coordinator:
             self.release(account, *held)
 
     def forget(self, account: Account) -> None:
-        """Take back what attempts of a run hold that will never be told to have stopped."""
+        """Take back what attempts of a run hold that nobody will report as stopped."""
         for of, attempt in list(self._stopping):
             if of is account:
                 self.stopped(account, attempt)
@@ -343,7 +343,7 @@ class Coordinator:
         return account.planning
 
     def vacate(self, account: Account) -> None:
-        """Take back what ``occupy`` set aside."""
+        """Take back what ``occupy`` reserved."""
         assert account.planning is not None
         self._room.give_back(_PLANNING, account.planning)
         account.planning = None

@@ -1,4 +1,4 @@
-"""Somebody's policy, held to its promises: what it breaks ends its own run, and touches no other.
+"""Somebody's policy, kept to its promises: what it breaks ends its own run, and touches no other.
 
 From the first broken promise on it is asked nothing more, and hands out nothing.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Guarded:
-    """A ``Policy`` that never raises; ``broke`` is told of its first broken promise."""
+    """A ``Policy`` that never raises; ``broke`` hears of its first broken promise."""
 
     def __init__(self, policy: Policy, broke: Callable[[PolicyError], None]) -> None:
         self.name = policy.name

@@ -140,7 +140,7 @@ class Dispatch:
 
     ``beside`` are further processors that it occupies, ``device`` is the number of its GPU.
     ``together`` are further calls of the same function that are made with it, as one: each
-    with its attempt, and all in this one place.
+    with its attempt, and all in this one command.
     """
 
     call: CallId
@@ -178,7 +178,7 @@ class Keep:
 
 @value()
 class Share:
-    """A call is complete without being made: it is the same as another, whose result is its own."""
+    """A call is deduplicated: it is complete without being made, with the result of the one it is a copy of."""
 
     call: CallId
     same_as: CallId
@@ -194,7 +194,7 @@ class Refuse:
 
 @value()
 class Abort:
-    """The run can't go on, for its policy broke a promise: all that runs is stopped, and the caller is told why."""
+    """The run can't go on, for its policy broke a promise: all that runs is stopped, and the caller hears why."""
 
     error: str
 

@@ -1,7 +1,6 @@
-"""Which calls of the plan that runs are not made: another one is made for them, or nobody wants them.
+"""Deduplication: which calls of the plan are not made, since an equal one is, or since nobody wants them.
 
-Decides that by the relations between the calls and by how each stands. It must not know
-where or when a call runs.
+Decides that by the relations between the calls and by how each stands.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class Once:
         """By call of a plan before a revision, the call that was made for it, in vain."""
 
     def original(self, call: FunctionCall, states: Mapping[CallId, CallState]) -> CallId | None:
-        """The call that is made for this one, if one is.
+        """The call that this one is a copy of, if it is one.
 
         A call that has failed, or was cancelled, is made for no later one, which is meant to
         try again; what it was made for before that has ended with it, also in a revised plan.

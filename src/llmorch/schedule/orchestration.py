@@ -1,6 +1,6 @@
 """One run's scheduler: its graph, the states of its calls, and what is ready to be made.
 
-Decides what a run submits, and what every event makes of it. Who of all runs gets a place is
+Decides what a run submits, and what every event makes of it. Whose call is dispatched is
 the coordinator's to say; both are put together in ``core.py``.
 """
 
@@ -212,9 +212,9 @@ class Orchestration(RunState):
 
     def _submit(self, calls: list[CallId], at: float) -> list[Command]:
         """Hand on what is ready to be made, and complete what another call was made for."""
-        told: list[Command] = []
+        commands: list[Command] = []
         if not calls:
-            return told
+            return commands
         waiting = []
         never: list[CallId] = []
         made, copies = self._scheduler.settle(calls)
@@ -223,7 +223,7 @@ class Orchestration(RunState):
             needs = self._needs(state.call)
             if (self.above or self.within) and (lack := self._lacks(call, needs)):
                 never += self._never(state, lack, at)
-                told.append(Refuse(call, state.error or ""))
+                commands.append(Refuse(call, state.error or ""))
                 continue
             if not (self.complete or call in self._added or self._functions[state.call.function].only_looks):
                 self._withheld.append(call)
@@ -235,8 +235,8 @@ class Orchestration(RunState):
             state = self.states[copy]
             assert state.same_as is not None
             self._close(state, "completed", at)
-            told.append(Share(copy, state.same_as))
-        return told + (self._submit(never, at) if never else [])
+            commands.append(Share(copy, state.same_as))
+        return commands + (self._submit(never, at) if never else [])
 
     def refuse(self, call: CallId, lack: str, at: float) -> list[Command]:
         """Take note that a call that waits can never begin."""
@@ -272,8 +272,8 @@ class Orchestration(RunState):
             if original is not None:
                 state.same_as = original
                 self._earlier.share(call.id, original)
-            if self._was_revised and (spent := self._void.spent(call)):
-                self._refuse(state, spent)
+            if self._was_revised and (made := self._void.unrepeatable(call)):
+                self._refuse(state, made)
             elif unwanted:
                 self._close(state, "cancelled", error=CANCELLED)
                 self._scheduler.in_vain(call.id)
@@ -313,12 +313,12 @@ class Orchestration(RunState):
         wanted = [call for call in ready if self.states[call].status != "unused"]
         return [*wanted, *self._scheduler.drop(left)]
 
-    def _refuse(self, state: CallState, spent: CallState) -> None:
+    def _refuse(self, state: CallState, made: CallState) -> None:
         """Fail a call whose effect is made already: on other inputs it would be made again."""
         function = self._functions[state.call.function]
         error = f"{function.name} was made already, and {function.once_for_all}"
-        self._close(state, "failed", spent.completed, error)
-        state.attempt, state.dispatched = spent.attempt, spent.dispatched
+        self._close(state, "failed", made.completed, error)
+        state.attempt, state.dispatched = made.attempt, made.dispatched
         self._scheduler.in_vain(state.call.id)
 
     def _revise(self) -> None:
@@ -354,7 +354,7 @@ class Orchestration(RunState):
         return Keep(call.id, state.attempt, before, before_attempt)
 
     def _keep_finished(self, state: CallState) -> list[Command]:
-        """At the end, what had ended before a revision, if nothing has taken its place."""
+        """At the end, what had ended before a revision, if nothing has replaced it."""
         call = state.call
         current = self._keys(used for used in call.uses if used in self.states)
         if state.status == "running" or call.id in self.graph or current != state.inputs:

@@ -29,7 +29,7 @@ same, the one that only waits and has compute work behind it, which a processor 
 
 @value()
 class Waiting:
-    """A call that was submitted: its place in the plan, its needs, and how urgent it is."""
+    """A call that was submitted: its order in the plan, its needs, and how urgent it is."""
 
     id: CallId
     order: int

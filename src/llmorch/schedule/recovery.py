@@ -4,7 +4,7 @@ The paper's section III-D: failed calls are traced back through the graph to the
 parents of smallest rank. What is added here: an error that names some of them means those;
 only what depends on the recovery points is made again; failures whose cones meet are one
 recovery, others are apart; calls that are the same have failed together; and each further
-attempt traces one step further up. This module must not know how a call is repaired.
+attempt traces one step further up.
 """
 
 from __future__ import annotations

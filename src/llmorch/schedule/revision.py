@@ -36,7 +36,7 @@ class Earlier:
         self._functions = functions
         self._states: dict[Attempt, CallState] = {}
         self._stories: dict[tuple[str, tuple[int, ...]], int] = {}
-        self._told: dict[Attempt, int] = {}
+        self._story_of: dict[Attempt, int] = {}
         """The story of every attempt that was ever taken."""
         self._was: dict[CallId, Attempt] = {}
         """Which attempt a call of the new plan was before."""
@@ -45,10 +45,10 @@ class Earlier:
         """Take the calls of the plan that is void now, in its order."""
         for state in states:
             # One that was refused, its effect being made already, may use what never ended.
-            if state.status in _USEFUL and self._told.keys() >= set(state.inputs):
+            if state.status in _USEFUL and self._story_of.keys() >= set(state.inputs):
                 self._states[state.key] = state
-                inputs = tuple(self._told[attempt] for attempt in state.inputs)
-                self._told[state.key] = self._story(state.call, inputs)
+                inputs = tuple(self._story_of[attempt] for attempt in state.inputs)
+                self._story_of[state.key] = self._story(state.call, inputs)
         self._was.clear()
 
     def find(self, attempt: Attempt) -> CallState | None:
@@ -67,11 +67,11 @@ class Earlier:
         """
         if not self._states or any(used not in self._was for used in call.uses):
             return None
-        story = self._story(call, tuple(self._told[self._was[used]] for used in call.uses))
+        story = self._story(call, tuple(self._story_of[self._was[used]] for used in call.uses))
         alike = [
             state
             for key, state in self._states.items()
-            if self._told[key] == story
+            if self._story_of[key] == story
             and state.same_as is None
             and (state.status != "failed" or state.call.id == call.id)
         ]
@@ -131,11 +131,11 @@ class Unwanted:
 
 
 class Void:
-    """What is known of the calls of plans that are void, by their text: what they touched, and what is spent."""
+    """The calls of plans that are void, by their text: what they touched, and which may not be made again."""
 
     def __init__(self, functions: Mapping[str, Function]) -> None:
         self._functions = functions
-        self._spent: dict[str, CallState] = {}
+        self._unrepeatable: dict[str, CallState] = {}
         self._touches: dict[tuple[str, Sequence[Attempt]], Touch] = {}
 
     def add(self, state: CallState, named_by: Sequence[Attempt]) -> None:
@@ -145,14 +145,14 @@ class Void:
         self._touches[text, named_by] = state.touch
         again = function.retryable if state.status == "failed" else function.repeatable
         if state.dispatched is not None and not again:
-            self._spent[text] = state
+            self._unrepeatable[text] = state
 
-    def spent(self, call: FunctionCall) -> CallState | None:
+    def unrepeatable(self, call: FunctionCall) -> CallState | None:
         """The attempt after which this call may not be made again, if there was one."""
-        return self._spent.get(self._text(call)) if self._spent else None
+        return self._unrepeatable.get(self._text(call)) if self._unrepeatable else None
 
     def touch(self, call: FunctionCall, named_by: Sequence[Attempt]) -> Touch | None:
-        """What a call touches, as far as results had told."""
+        """What a call touches, as far as was known of results."""
         return self._touches.get((self._text(call), named_by)) if self._touches else None
 
     def _text(self, call: FunctionCall) -> str:

@@ -72,7 +72,7 @@ class RunState:
         self._open = 0
 
     def abandon(self, calls: Iterable[FunctionCall]) -> None:
-        """Know, after the end, of calls of the plan that were held back: they count as cancelled."""
+        """Know, after the end, of calls of the plan that were withheld: they count as cancelled."""
         for call in calls:
             if call.id not in self.graph and all(used in self.graph for used in call.uses):
                 function = self._functions[call.function]

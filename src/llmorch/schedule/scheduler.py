@@ -40,25 +40,25 @@ class Scheduler:
     def add(self, call: CallId) -> bool:
         """Take a call that was just added to the graph; tell whether it is ready."""
         original, uses = self._graph.same_as(call), self._graph.uses(call)
-        place, touch = self._graph.order(call), self._graph.touch(call)
+        order, touch = self._graph.order(call), self._graph.touch(call)
         needed = uses if original is None else (*uses, original)
         if self._stopped and (
-            not self._stopped.keys().isdisjoint(needed) or self._in_vain.spoiled(place, touch)
+            not self._stopped.keys().isdisjoint(needed) or self._in_vain.spoiled(order, touch)
         ):
             self._stop([call])
             return False
         missing = len(needed) - len(self._completed.intersection(needed)) if needed else 0
-        self._open.add(place, touch)
-        self._wait(call, place, touch)
+        self._open.add(order, touch)
+        self._wait(call, order, touch)
         if not missing and call not in self._behind:
             return True
         self._missing[call] = missing
         return False
 
     def settle(self, ready: list[CallId]) -> tuple[list[CallId], list[CallId]]:
-        """Of calls that are ready, those to make, and those that are complete, being the same as one made.
+        """The ready calls to make, and the copies that are complete by a call that was made (deduplicated).
 
-        What those make ready in turn is among them.
+        What the copies make ready in turn is among them.
         """
         if not self._graph.repeats:
             return ready, []
@@ -93,9 +93,9 @@ class Scheduler:
         self._completed.discard(call)
         self._behind.discard(call)
         self._next.pop(call, None)
-        place = self._stopped.pop(call, None)
-        if place is not None:
-            self._in_vain.remove(place)
+        order = self._stopped.pop(call, None)
+        if order is not None:
+            self._in_vain.remove(order)
 
     def stopped(self, call: CallId) -> bool:
         """Whether something this call depends on has failed."""
@@ -128,11 +128,11 @@ class Scheduler:
 
     def narrowed(self, call: CallId) -> list[CallId]:
         """Note that a call touches less than it seemed; return those that are ready now, itself perhaps."""
-        place = self._graph.order(call)
+        order = self._graph.order(call)
         for things in (self._open, self._in_vain):
-            if place in things:
-                things.remove(place)
-                things.add(place, self._graph.touch(call))
+            if order in things:
+                things.remove(order)
+                things.add(order, self._graph.touch(call))
         return self._let([call, *self._next.pop(call, ())])
 
     def _stop(self, calls: Collection[CallId]) -> None:
@@ -148,9 +148,9 @@ class Scheduler:
     def _close(self, call: CallId) -> None:
         self._open.remove(self._graph.order(call))
 
-    def _wait(self, call: CallId, place: int, touch: Touch) -> None:
+    def _wait(self, call: CallId, order: int, touch: Touch) -> None:
         """Find the last call that has not ended and that this one must not overtake."""
-        last = self._open.last(place, touch)
+        last = self._open.last(order, touch)
         if last is None:
             self._behind.discard(call)
         else:

@@ -1,6 +1,6 @@
 """What the core knows of one call, and what may become of it.
 
-Decides which changes there are. It must not know of other calls.
+Decides which changes there are.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Task:
     functions: Mapping[str, Function]
     examples: tuple[Example, ...]
     constrains: bool
-    """Whether the model's replies can be held to a grammar."""
+    """Whether the model's replies can be constrained by a grammar."""
     calls_tools: bool = False
     """Whether the model can be offered tools, and call them natively."""
     repairs: int = 2
@@ -93,7 +93,7 @@ class RunPlan:
 
 @dataclass(frozen=True, slots=True)
 class Revise:
-    """Run this plan in the place of the one that was run last, as ``RunPlan`` does.
+    """Run this plan instead of the one that was run last, as ``RunPlan`` does.
 
     Calls that both make keep running, or keep their results; all others are cancelled.
     """
@@ -101,7 +101,7 @@ class Revise:
     plan: Plan
     until: Callable[[Outcome], bool] | None = None
     unused: frozenset[CallId] = frozenset()
-    held: tuple[FunctionCall, ...] = ()
+    withheld: tuple[FunctionCall, ...] = ()
     """Calls that belong to the plan and wait for what is decided next."""
 
 
@@ -115,7 +115,7 @@ class Reply:
     """A model's reply; ``reason`` is ``length`` when the limit of tokens cut it off.
 
     ``refused`` says that the model takes no tools after all: ask without. ``thoughts`` says
-    that it held some, which are left out.
+    that it had some, which are left out.
     """
 
     text: str
@@ -142,7 +142,7 @@ class Outcome:
 
     ``failed`` are the calls that failed themselves; ``begun`` those that were started, or
     that another one which was started is made for, and may have left something behind
-    whatever came of them. ``shown`` are texts that a model sees in the place of results,
+    whatever came of them. ``shown`` are texts that a model sees instead of results,
     where functions say so.
     """
 

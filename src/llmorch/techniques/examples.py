@@ -15,7 +15,7 @@ from llmorch.errors import FunctionError, PlanError
 from llmorch.plan import parse, render, render_without_id
 from llmorch.techniques.steps import read_batch
 
-_TOLD = re.compile(r"#\s*(thought|action|observation|answer):\s*(.*)", re.IGNORECASE)
+_LABELLED = re.compile(r"#\s*(thought|action|observation|answer):\s*(.*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Trajectory:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A query and its plan as text, in the canonical form; and its trajectory, if that is told."""
+    """A query and its plan as text, in the canonical form; and its trajectory, if it has one."""
 
     query: str
     plan: str
@@ -48,8 +48,8 @@ class Example:
 def parse_examples(text: str, *, name: str = "examples") -> tuple[Example, ...]:
     """Read an examples file.
 
-    Raises ``FunctionError`` with the file's name and line where a plan, or what is told in
-    turns, is not one.
+    Raises ``FunctionError`` with the file's name and line where a plan, or a trajectory
+    below it, is not one.
     """
     examples: list[_Lines] = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -70,14 +70,14 @@ class _Lines:
     name: str
     query: list[str]
     plan: list[str] = field(default_factory=list)
-    told: list[tuple[int, str, str]] = field(default_factory=list)
+    labelled: list[tuple[int, str, str]] = field(default_factory=list)
     first: int = 1
     """The line in which the plan begins."""
 
     def take(self, number: int, line: str) -> None:
         stripped = line.strip()
-        if self.plan and (found := _TOLD.match(stripped)):
-            self.told.append((number, found[1].lower(), found[2].strip()))
+        if self.plan and (found := _LABELLED.match(stripped)):
+            self.labelled.append((number, found[1].lower(), found[2].strip()))
         elif stripped and not stripped.startswith("#"):
             self.first = self.first if self.plan else number
             self.plan.append(line)
@@ -95,12 +95,12 @@ class _Lines:
         return Example(" ".join(self.query), plan, self._trajectory())
 
     def _trajectory(self) -> Trajectory | None:
-        if not self.told:
+        if not self.labelled:
             return None
         turns: list[Turn] = []
         thought = action = ""
         expected: tuple[str, ...] = ("thought",)
-        for number, label, text in self.told:
+        for number, label, text in self.labelled:
             if label not in expected or not text:
                 wanted = " or ".join(f"# {one.capitalize()}: ..." for one in expected) or "a blank line"
                 raise FunctionError(f"{self.name}, line {number}: {wanted} is expected here")
@@ -115,9 +115,9 @@ class _Lines:
                 expected = ()
         if expected:
             raise FunctionError(
-                f"{self.name}, line {self.told[-1][0]}: what is told in turns ends with # Answer: ..."
+                f"{self.name}, line {self.labelled[-1][0]}: what is told in turns ends with # Answer: ..."
             )
-        return Trajectory(tuple(turns), thought, self.told[-1][2])
+        return Trajectory(tuple(turns), thought, self.labelled[-1][2])
 
     def _called(self, number: int, text: str) -> str:
         calls = read_batch(text).calls

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_CALLS = 40
 """Lines in a plan: a small model that loops must come to an end."""
 MAX_EXCLUDED = 200
-"""Characters by which a text that was tried is told from others."""
+"""Characters by which a text that was tried differs from others."""
 _UNIT = re.compile(r"\\u[0-9a-f]{4}|\\.|.", re.DOTALL)
 _ESCAPES = ('"', "\\", "n", "t")
 
@@ -191,8 +191,8 @@ class Rules:
             case "null":
                 return '"None"'
             case "array":
-                if places := schema.get("prefixItems"):
-                    inner = ' ", " '.join(f"({self._value(one, definitions, depth)})" for one in places)
+                if items := schema.get("prefixItems"):
+                    inner = ' ", " '.join(f"({self._value(one, definitions, depth)})" for one in items)
                     return f'"[" {inner} "]"{self._or_ref}'
                 item = self._value(schema.get("items", {}), definitions, depth)
                 return f'"[" (({item}) (", " ({item}))*)? "]"{self._or_ref}'
@@ -207,10 +207,10 @@ class Rules:
         optional = [name for name in properties if name not in required]
         if not required:
             return f"dict{self._or_ref}"
-        shown = [
+        fields = [
             f'{literal(name)} ": " ({self._value(properties[name], definitions, depth)})' for name in required
         ]
-        inner = ' ", " '.join(shown)
+        inner = ' ", " '.join(fields)
         for name in optional:
             inner += f' (", " {literal(name)} ": " ({self._value(properties[name], definitions, depth)}))?'
         return f'"{{" {inner} "}}"{self._or_ref}'
@@ -230,7 +230,7 @@ def call_grammar(
 ) -> str:
     """One call under this id, which may use the calls ``above``; none of those that were ``tried``.
 
-    A function that was tried may be called again with another literal in the place of one
+    A function that was tried may be called again with another literal instead of one
     that it had each time; where it had none, it may not be called again, unless nothing
     else can be.
     """
@@ -253,7 +253,7 @@ def _others(rules: Rules, function: Function, tried: Sequence[FunctionCall]) -> 
         return [rules.call(function)]
     shapes = []
     for parameter in function.parameters:
-        had = [_written(call.args[parameter.name]) for call in before if parameter.name in call.args]
+        had = [_rendered(call.args[parameter.name]) for call in before if parameter.name in call.args]
         if not parameter.required:  # written out, the default is the same call again
             with suppress(NoLiteral):
                 had.append(literal_text(literal_default(parameter.name, parameter.default)))
@@ -262,7 +262,7 @@ def _others(rules: Rules, function: Function, tried: Sequence[FunctionCall]) -> 
     return shapes
 
 
-def _written(expression: Expression) -> str:
+def _rendered(expression: Expression) -> str:
     """An argument as a plan has it."""
     return render_call(FunctionCall("s1", "f", {"x": expression})).split("x=", 1)[1].removesuffix(")")
 

@@ -210,9 +210,9 @@ def rewoo(task: Task) -> Conversation[Answer]:
     """
     ask = partial(_asked_for_evidence, task)
     if task.recoveries:
-        plan = yield from _planned(task, ask, lambda request, _: _written_whole(task, request))
+        plan = yield from _planned(task, ask, lambda request, _: _whole_plan(task, request))
     else:
-        draft = yield from _written_whole(task, ask())
+        draft = yield from _whole_plan(task, ask())
         if draft.plan is None:
             assert draft.error is not None
             why = f"the model wrote no plan that can be run: {draft.error.message}"
@@ -235,15 +235,15 @@ def _asked_for_evidence(task: Task, attempt: int = 0) -> ModelRequest:
 
 def _with_evidence(plan: str) -> str:
     """An example's plan with evidence variables, each step below what it is for."""
-    written = parse(plan)
+    parsed = parse(plan)
     lines = []
-    for call in with_ids(written, {call.id: f"E{at}" for at, call in enumerate(written, 1)}):
+    for call in with_ids(parsed, {call.id: f"E{at}" for at, call in enumerate(parsed, 1)}):
         why = f"from {' and '.join(call.uses)}" if call.uses else "from its own source"
         lines.append(f"# {call.id} comes {why}, by {call.function}\n{render_call(call)}")
     return "\n".join(lines)
 
 
-def _written_whole(task: Task, request: ModelRequest) -> Conversation[Draft]:
+def _whole_plan(task: Task, request: ModelRequest) -> Conversation[Draft]:
     """A plan in the paper's form: what stands above in a repair is nothing here."""
     reply: Reply = yield AskModel(request)
     text = _in_our_form(blanked(reply.text))

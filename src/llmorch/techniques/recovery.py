@@ -62,7 +62,7 @@ class _PlanRecovery:
         self._attempts: dict[CallId, int] = {}
         self._given_up: set[CallId] = set()
         self._tried: dict[CallId, list[FunctionCall]] = {}
-        """What stood in the place of a call, one after the other."""
+        """What stood for a call, one after the other."""
 
     def wanted(self, outcome: Outcome) -> bool:
         """Whether there is a failed call of this plan that can still be helped."""
@@ -108,10 +108,10 @@ class _PlanRecovery:
         replan = last and any(steps[call] > 1 for call in group.failed)
         # A new plan makes nothing of the old one again, only something else than what failed.
         lost = self._lost(graph, group) if replan else {*group.cone}
-        if not replan and (spent := self._spent(group.cone, outcome, anew=group.points)):
+        if not replan and (unrepeatable := self._unrepeatable(group.cone, outcome, anew=group.points)):
             self._given_up.update(group.failed)
-            named = ", ".join(_named(self.plan[call]) for call in spent)
-            again = self._task.functions[self.plan[spent[0]].function].once_for_all
+            named = ", ".join(_named(self.plan[call]) for call in unrepeatable)
+            again = self._task.functions[self.plan[unrepeatable[0]].function].once_for_all
             why = f"{why}; not made again: {named} {again}"
             self._task.tried.append(Recovery("recover", why, group.failed))
             return
@@ -120,8 +120,8 @@ class _PlanRecovery:
         # it is known to be wanted or not.
         waiting = lost - outcome.begun
         going = Plan(tuple(call for call in self.plan if call.id not in waiting))
-        held = tuple(call for call in self.plan if call.id in waiting)
-        yield Revise(going, lambda _: True, self.unused, held)
+        withheld = tuple(call for call in self.plan if call.id in waiting)
+        yield Revise(going, lambda _: True, self.unused, withheld)
         yield from (self._replan if replan else self._repair)(outcome, group, why)
 
     def _lost(self, graph: RelationGraph, group: Broken) -> set[CallId]:
@@ -129,7 +129,9 @@ class _PlanRecovery:
         own = self.plan.by_id
         return cone(graph, [same for call in group.failed for same in graph.alike(call) if same in own])
 
-    def _spent(self, calls: Sequence[CallId], outcome: Outcome, anew: Collection[CallId]) -> list[CallId]:
+    def _unrepeatable(
+        self, calls: Sequence[CallId], outcome: Outcome, anew: Collection[CallId]
+    ) -> list[CallId]:
         """Those that were started and may not be made again; ``anew`` are those that the model writes anew."""
         found = []
         for call in calls:
@@ -180,7 +182,7 @@ class _PlanRecovery:
         told: Sequence[FunctionCall],
         already: Sequence[str],
     ) -> Conversation[list[FunctionCall]]:
-        """Another call in the place of some that are the same; none if the model writes none.
+        """Another call instead of some that are the same; none if the model writes none.
 
         The model is asked for the first, which may use the fewest others. ``told`` is the plan
         that failed, and ``already`` what this recovery has repaired of it.
@@ -194,7 +196,7 @@ class _PlanRecovery:
             # An effect is not made for several.
             pure = self._task.functions[first.function].pure
             repaired = [replace(first, id=call.id) for call in (points if pure else points[:1])]
-            self._refuse_spent(repaired, (yield Look()))
+            self._refuse_unrepeatable(repaired, (yield Look()))
             return repaired
 
         request = repair_call(self._task, told, point, above, failed, tried, already)
@@ -204,14 +206,14 @@ class _PlanRecovery:
             return []
         return repaired
 
-    def _refuse_spent(self, repaired: Sequence[FunctionCall], outcome: Outcome) -> None:
+    def _refuse_unrepeatable(self, repaired: Sequence[FunctionCall], outcome: Outcome) -> None:
         """Raise ``PlanError`` if repaired calls have one that may not be made again made again."""
         plan = self._with(repaired)
         ids = [call.id for call in repaired]
         below = cone(self._graph(outcome, plan), ids)
-        spent = self._spent([call.id for call in plan if call.id in below], outcome, anew=ids)
-        if spent:
-            message = f"with it {', '.join(spent)} would be made again, which may happen once only"
+        unrepeatable = self._unrepeatable([call.id for call in plan if call.id in below], outcome, anew=ids)
+        if unrepeatable:
+            message = f"with it {', '.join(unrepeatable)} would be made again, which may happen once only"
             raise error_in(repaired[0], message, "repair it without effects of its own", PlanError)
         others = Plan(tuple(call for call in outcome.plan if call.id not in ids))
         refuse_repeated(repaired, others, outcome, self._task.functions)

@@ -62,21 +62,21 @@ def read_step(text: str, functions: Container[str] = ()) -> Step:
 
     A marker that is a function's name is that function, where one is offered.
     """
-    written = _Written(text)
-    lines = written.lines
+    turn = _Turn(text)
+    lines = turn.lines
     for at, line in enumerate(lines):
         if _ends(line, functions):
-            return Step(answer=_answer(written.since(at)))
+            return Step(answer=_answer(turn.since(at)))
         if found := _ACTION.match(line):
-            calls, _ = _scan(written, at, functions, found.end())
+            calls, _ = _scan(turn, at, functions, found.end())
             return Step(calls=calls[:1])
-    calls, _ = _scan(written, 0, functions)
+    calls, _ = _scan(turn, 0, functions)
     return Step(calls=tuple(call for call in calls if not isinstance(call, PlanError))[:1])
 
 
 def read_batch(text: str, functions: Container[str] = ()) -> Step:
     """The calls of one turn, or the answer."""
-    calls, answer = _scan(_Written(text), 0, functions)
+    calls, answer = _scan(_Turn(text), 0, functions)
     if answer is not None and not any(not isinstance(call, PlanError) for call in calls):
         return Step(answer=answer)
     return Step(calls=calls)
@@ -84,12 +84,12 @@ def read_batch(text: str, functions: Container[str] = ()) -> Step:
 
 def read_verdict(text: str) -> Step:
     """A joiner's verdict: the answer, or what is still missing; a bare text is an answer too."""
-    written = _Written(text)
-    for at, line in enumerate(written.lines):
+    turn = _Turn(text)
+    for at, line in enumerate(turn.lines):
         if _ends(line, ()):
-            return Step(answer=_answer(written.since(at)))
+            return Step(answer=_answer(turn.since(at)))
         if found := _REPLAN.match(line):
-            rest = "\n".join([line[found.end() :], *written.lines[at + 1 :]])
+            rest = "\n".join([line[found.end() :], *turn.lines[at + 1 :]])
             return Step(replan=rest.strip().rstrip(")").strip())
     bare = text.strip()
     return Step() if not bare or _THOUGHT.match(bare) else Step(answer=bare)
@@ -97,23 +97,23 @@ def read_verdict(text: str) -> Step:
 
 def read_answer(text: str) -> str:
     """What a text says after "Answer:"; all of it, if it doesn't say that."""
-    written = _Written(text)
-    ends = (at for at, line in enumerate(written.lines) if _ends(line, ()))
-    return next((_answer(written.since(at)) for at in ends), text.strip())
+    turn = _Turn(text)
+    ends = (at for at, line in enumerate(turn.lines) if _ends(line, ()))
+    return next((_answer(turn.since(at)) for at in ends), text.strip())
 
 
-class _Written:
+class _Turn:
     """The lines of a turn with thoughts blank, and as they were written, as an answer may hold anything."""
 
     def __init__(self, text: str) -> None:
-        self._written = text.split("\n")
+        self._lines = text.split("\n")
         self.lines = blanked(text, "turn").split("\n")
 
     def since(self, at: int) -> list[str]:
         """The lines from an answer's first on; what stands before it there is blank."""
         line = self.lines[at]
         begin = len(line) - len(line.lstrip())
-        return [line[:begin] + self._written[at][begin:], *self._written[at + 1 :]]
+        return [line[:begin] + self._lines[at][begin:], *self._lines[at + 1 :]]
 
 
 def _ends(line: str, functions: Container[str]) -> bool:
@@ -162,14 +162,14 @@ def _undecorated(text: str, bold: str) -> str:
 
 
 def _scan(
-    written: _Written, first: int, functions: Container[str], begin_at: int = 0
+    turn: _Turn, first: int, functions: Container[str], begin_at: int = 0
 ) -> tuple[tuple[Wanted, ...], str | None]:
     """Every call up to an answer or to what the model imagines comes next, and that answer.
 
     Each statement is read by itself: one that can't be read spoils no other. Prose is passed
     over; where there is nothing else, its first line is told as an error.
     """
-    lines = [written.lines[first][begin_at:], *written.lines[first + 1 :]]
+    lines = [turn.lines[first][begin_at:], *turn.lines[first + 1 :]]
     found: list[Wanted] = []
     prose: list[str] = []
     parser: Parser | None = None  # of the statement that goes on
@@ -181,7 +181,7 @@ def _scan(
             if not line.strip() or (line.lstrip().startswith("#") and not _ends(line, functions)):
                 continue
             if _ends(line, functions):
-                answer = _answer(written.since(first + at))
+                answer = _answer(turn.since(first + at))
                 break
             if _NEXT.match(line) and (found or not _THOUGHT.match(line)):
                 break

@@ -167,7 +167,7 @@ class _Turns:
         ``wanted`` may hold errors in place of calls: those are told as they are.
         """
         new: dict[str, FunctionCall] = {}
-        places: list[tuple[str, str]] = []
+        found: list[tuple[str, str]] = []
         """For each, the id of the call that is made for it and its text, or no id and what to tell."""
         anything = False
         for item in wanted:
@@ -178,14 +178,14 @@ class _Turns:
             except PlanError as error:
                 error.__traceback__ = None  # it leads here, and so to the error
                 self._task.tried.append(Recovery("repair", error.message))
-                places.append(("", f"Error: {error}"))
+                found.append(("", f"Error: {error}"))
                 continue
             text = self._last = render_without_id(call)
             anything = anything or text not in self._seen
             self._seen.add(text)
             if text in self._told:
                 told = f"You have made this call already. Its result was: {self._told[text]}"
-                places.append(("", told))
+                found.append(("", told))
                 continue
             # Of calls of a pure function that are the same, one is enough.
             pure = self._task.functions[call.function].pure
@@ -194,12 +194,12 @@ class _Turns:
                 self._made += 1
                 same = f"s{self._made}"
                 new[same] = replace(call, id=same)
-            places.append((same, text))
+            found.append((same, text))
         outcome: Outcome | None = None
         if new:
             outcome = yield RunPlan(Plan(tuple(new.values())))
         self._idle = 0 if anything else self._idle + 1
-        return [self._tell(outcome, id_, text) if outcome and id_ else text for id_, text in places]
+        return [self._tell(outcome, id_, text) if outcome and id_ else text for id_, text in found]
 
     def _tell(self, outcome: Outcome, id_: str, text: str) -> str:
         told = result_text(outcome, id_)

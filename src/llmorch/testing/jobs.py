@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llmorch.places.port import Handle, Place
 
 PATIENCE = 30.0
-"""Seconds that a job of these tests may take until its end is told."""
+"""Seconds that a job of these tests may take until its end is reported."""
 SOON = 5.0
 """Seconds in which a job that was stopped ends."""
 A_WHILE = 0.6
@@ -32,7 +32,7 @@ WAYS = ("async", "sync", "sync with a timeout", "compute")
 
 
 class Begun:
-    """A job that was begun, and the ends that it told of."""
+    """A job that was begun, and the ends that it reported."""
 
     def __init__(self, place: Place, job: Job) -> None:
         self.reported: list[Sequence[End]] = []
@@ -56,10 +56,10 @@ class Begun:
 
 def function(name: str, way: str = "sync", **said: Any) -> Function:
     """A function of ``sample``, as it is in one of the ``WAYS``."""
-    call = getattr(sample, f"async_{name}" if way == "async" else name)
+    target = getattr(sample, f"async_{name}" if way == "async" else name)
     if way == "sync with a timeout":
         said.setdefault("timeout", PATIENCE)
-    made = declaration_of(call, kind="compute" if way == "compute" else "inout", **said)
+    made = declaration_of(target, kind="compute" if way == "compute" else "inout", **said)
     return replace(made, name=name)
 
 
@@ -69,11 +69,11 @@ def job(
     """Calls of a function with these arguments, of which those named in ``inputs`` are results."""
     known = inputs or {}
 
-    def written(value: Any) -> Any:
+    def expression(value: Any) -> Any:
         return Reference(value) if isinstance(value, str) and value in known else Constant(value)
 
     made = tuple(
-        FunctionCall(f"c{number}", function.name, {name: written(value) for name, value in args.items()})
+        FunctionCall(f"c{number}", function.name, {name: expression(value) for name, value in args.items()})
         for number, args in enumerate(calls)
     )
     return Job(function, made, known, (on,) if function.kind == "compute" else ())

@@ -183,9 +183,9 @@ class ModelContract:
         async def ask(thread: int) -> dict[int, str]:
             numbers = range(thread * 3, thread * 3 + 3)
             first, *others = numbers
-            told = {first: await self._ask(model, first)}
+            heard = {first: await self._ask(model, first)}
             replies = await asyncio.gather(*(self._ask(model, number) for number in others))
-            return told | dict(zip(others, replies, strict=True))
+            return heard | dict(zip(others, replies, strict=True))
 
         def together(thread: int) -> dict[int, str]:
             start.wait(self.within)
@@ -193,10 +193,10 @@ class ModelContract:
 
         with _nothing_left():
             with ThreadPoolExecutor(self.threads) as pool:
-                told = list(pool.map(together, range(self.threads)))
+                heard = list(pool.map(together, range(self.threads)))
             self._run(model.close())
-        self._hold({number: reply for replies in told for number, reply in replies.items()})
-        assert sum(map(len, told)) == 3 * self.threads
+        self._hold({number: reply for replies in heard for number, reply in replies.items()})
+        assert sum(map(len, heard)) == 3 * self.threads
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked on this system")
     def test_a_forked_process_is_answered_or_told_why_not_and_its_parent_goes_on(self) -> None:
@@ -204,11 +204,11 @@ class ModelContract:
         done = threading.Event()
 
         async def go_on() -> dict[int, str]:
-            told, number = {}, 0
+            heard, number = {}, 0
             while not done.is_set() or number == 0:
                 number += 1
-                told[number] = await self._ask(model, number)
-            return told
+                heard[number] = await self._ask(model, number)
+            return heard
 
         async def ask_and_close(number: int) -> str:
             reply = await self._ask(model, number)
@@ -220,27 +220,27 @@ class ModelContract:
 
         async def fork() -> dict[int, str]:
             # Forked from a running event loop, which has connections open: the worst place there is.
-            told = {0: await self._ask(model, 0)}
+            heard = {0: await self._ask(model, 0)}
             for first in range(1000, 1000 + self.forks, 4):
                 last = min(first + 4, 1000 + self.forks)
                 forked = {number: _forked(partial(answered, number)) for number in range(first, last)}
                 for number, child in forked.items():
                     reply = await asyncio.to_thread(_said, child, self.within)
-                    told |= {} if reply is None else {number: reply}
-                told[first - 1000 + 1] = await self._ask(model, first - 1000 + 1)
-            return told
+                    heard |= {} if reply is None else {number: reply}
+                heard[first - 1000 + 1] = await self._ask(model, first - 1000 + 1)
+            return heard
 
         with _nothing_left():
             with ThreadPoolExecutor(1) as pool:
                 within = self.within * self.forks
                 beside = pool.submit(lambda: self._run(go_on(), within))
                 try:
-                    told = self._run(fork(), within)
+                    heard = self._run(fork(), within)
                 finally:
                     done.set()
                 self._hold(beside.result())
             self._run(model.close())
-        self._hold(told)
+        self._hold(heard)
 
     # What the tests are made of
 
@@ -261,9 +261,9 @@ class ModelContract:
         assert isinstance(finished, Finished)
         return "".join(piece.text if isinstance(piece, Text) else str(piece) for piece in pieces)
 
-    def _hold(self, told: dict[int, str]) -> None:
+    def _hold(self, heard: dict[int, str]) -> None:
         """Replies are those to their requests, as far as anybody knows."""
-        assert told == {number: self.reply(number) or told[number] for number in told}
+        assert heard == {number: self.reply(number) or heard[number] for number in heard}
 
 
 def _given(model: Model | None) -> Model:

@@ -140,12 +140,12 @@ class PlaceContract:
 
     @in_each_way
     async def test_what_a_model_is_to_see_comes_with_the_value(self, place: Place, way: str) -> None:
-        shown = function("echo", way, show=sample.shortly)
-        (end,) = await ends_of(place, shown, {"value": [1, 2, 3]})
+        showing = function("echo", way, show=sample.shortly)
+        (end,) = await ends_of(place, showing, {"value": [1, 2, 3]})
         assert opened(end) == [1, 2, 3]
         assert end.value is not None
         assert (end.value.text, end.value.why) == ("3 of them", "")
-        (end,) = await ends_of(place, shown, {"value": 5})
+        (end,) = await ends_of(place, showing, {"value": 5})
         assert opened(end) == 5
         assert end.value is not None
         assert end.value.text is None
@@ -186,8 +186,8 @@ class PlaceContract:
     def test_a_call_past_its_timeout_is_stopped(self, tmp_path: Path, way: str) -> None:
         async def test(self: PlaceContract, place: Place) -> None:
             file = self.folder / "effect"
-            late = function("write_late", way, timeout=0.4)
-            (end,) = await ends_of(place, late, {"seconds": A_WHILE + 0.4, "file": str(file)})
+            slow = function("write_late", way, timeout=0.4)
+            (end,) = await ends_of(place, slow, {"seconds": A_WHILE + 0.4, "file": str(file)})
             error = error_of(end)
             assert "took longer than its timeout of 0.4 s" in str(error)
             assert error.kinds[0] == "builtins.TimeoutError"
@@ -200,7 +200,7 @@ class PlaceContract:
     async def test_cancelling_stops_the_work_and_not_only_the_waiting(self, place: Place, way: str) -> None:
         file = self.folder / "effect"
         begun = Begun(place, job(function("write_late", way), {"seconds": A_WHILE, "file": str(file)}))
-        await _written(Path(f"{file}.begun"))
+        await _appeared(Path(f"{file}.begun"))
         stopped = begun.work.cancel()
         assert begun.work.cancel() in (True, stopped), "it may be called twice"
         (end,) = await begun.ends(SOON if stopped else PATIENCE)
@@ -223,9 +223,9 @@ class PlaceContract:
         place, file = self.place(), tmp_path / "effect"
 
         async def main() -> Begun:
-            late = job(function("write_late"), {"seconds": A_WHILE, "file": str(file)})
-            begun = Begun(place, late)
-            await _written(Path(f"{file}.begun"))
+            slow = job(function("write_late"), {"seconds": A_WHILE, "file": str(file)})
+            begun = Begun(place, slow)
+            await _appeared(Path(f"{file}.begun"))
             if begun.work.cancel():
                 await begun.ends(SOON)
             return begun
@@ -302,7 +302,7 @@ class PlaceContract:
     async def test_closing_stops_what_runs(self, place: Place, way: str) -> None:
         file = self.folder / "effect"
         begun = Begun(place, job(function("write_late", way), {"seconds": A_WHILE, "file": str(file)}))
-        await _written(Path(f"{file}.begun"))
+        await _appeared(Path(f"{file}.begun"))
         await place.close()
         (end,) = await begun.ends(SOON)
         if way != "sync":  # a thread goes on until the function returns
@@ -369,7 +369,7 @@ def _batching(function: Function, form: Callable[..., Any]) -> Function:
     return replace(function, batch=Batch(form, "calls"))
 
 
-async def _written(file: Path) -> None:
+async def _appeared(file: Path) -> None:
     async with asyncio.timeout(PATIENCE):
         while not await asyncio.to_thread(file.exists):  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.01)

@@ -85,15 +85,15 @@ def after(number: int) -> int:
     return number + 1
 
 
-def _async(call: Callable[..., Any]) -> Callable[..., Any]:
+def _async(target: Callable[..., Any]) -> Callable[..., Any]:
     """The same on an event loop, with the name by which another process finds it."""
 
-    @wraps(call)
+    @wraps(target)
     async def later(*args: Any, **named: Any) -> Any:
         await asyncio.sleep(0)
-        return call(*args, **named)
+        return target(*args, **named)
 
-    later.__name__ = later.__qualname__ = f"async_{call.__name__}"
+    later.__name__ = later.__qualname__ = f"async_{target.__name__}"
     return later
 
 

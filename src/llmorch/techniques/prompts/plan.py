@@ -169,7 +169,7 @@ def can_be_short(task: Task) -> bool:
     """Whether every example is calls that need no other's result, and perhaps a last one that reads them all.
 
     Such plans are a third shorter without ids, and sooner there. In any others ids stay: a
-    small model that must name one of several results by the place of its call miscounts.
+    small model that must name one of several results by the index of its call miscounts.
     """
 
     def gathers(plan: Plan) -> bool:
@@ -183,11 +183,11 @@ def can_be_short(task: Task) -> bool:
 def _shortened(example: Example, functions: Mapping[str, Function]) -> str:
     """An example's plan without ids, and without the name of each first argument.
 
-    Results are named by the places of their calls, whatever ids the example has.
+    Results are named by the order of their calls, whatever ids the example has.
     """
     plan = parse(example.plan)
     lines = []
-    for call in with_ids(plan, {call.id: f"s{place}" for place, call in enumerate(plan, 1)}):
+    for call in with_ids(plan, {call.id: f"s{index}" for index, call in enumerate(plan, 1)}):
         function = functions.get(call.function)
         first = unnamed(function) if function else None
         short = call

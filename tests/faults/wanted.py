@@ -1,4 +1,4 @@
-"""How counts of what was tried are told: as a table in Markdown, and as a line for each thing that was wanted."""
+"""How counts of what was tried are reported: as a table in Markdown, and as a line for each thing that was wanted."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Wanted:
 
     def __str__(self) -> str:
         unit = f" {self.unit}".rstrip()
-        measured = shown(median(self.values))
+        measured = digits(median(self.values))
         if len(self.values) > 1:
-            measured += f" ({shown(min(self.values))}-{shown(max(self.values))})"
+            measured += f" ({digits(min(self.values))}-{digits(max(self.values))})"
         bound = (
-            f"at least {shown(self.at_least)}" if self.at_most is None else f"at most {shown(self.at_most)}"
+            f"at least {digits(self.at_least)}" if self.at_most is None else f"at most {digits(self.at_most)}"
         )
         return (
             f"- {self.name} ({self.of}): {measured}{unit}, wanted {bound}{unit}: "
@@ -41,12 +41,12 @@ class Wanted:
         )
 
 
-def shown(value: Any) -> str:
+def digits(value: Any) -> str:
     """Three digits, without an exponent."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def told(
+def table(
     columns: Mapping[str, Callable[[Any], object]], rows: Iterable[Any], wanted: Iterable[Wanted]
 ) -> str:
     """A table with the first column to the left, and what was wanted below it."""

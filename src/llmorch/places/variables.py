@@ -2,7 +2,7 @@
 
 Decides what counts as small plain data, which is compared by what it holds: numbers, texts, times,
 containers and small objects of these, whose pickling runs nobody's code. Anything else, such as a
-model, a connection or much data, is compared by whether another object is in its place, or by how many
+model, a connection or much data, is compared by whether another object is in it, or by how many
 items it has. What a function keeps in a variable over there stays, as long as the program leaves its
 own as it is.
 """
@@ -43,8 +43,8 @@ class OfScriptError(NotPlainError):
     """A class or a function of the main program is in it, which no import of a module can have put there."""
 
 
-class Told:
-    """What a process has of the program's variables. What a message tells counts once it has arrived."""
+class Sent:
+    """What a process has of the program's variables. What a message brings counts once it has arrived."""
 
     def __init__(self) -> None:
         self.overwritten = 0
@@ -53,11 +53,11 @@ class Told:
         self._news: dict[tuple[str, str], Sight] = {}
 
     def begin(self) -> None:
-        """Begin a message: what the one before told doesn't count if it hasn't arrived."""
+        """Begin a message: what the one before brought doesn't count if it hasn't arrived."""
         self._news = {}
 
     def arrived(self) -> None:
-        """The process has what the message told."""
+        """The process has what the message brought."""
         self._has |= self._news
         self.begin()
 
