@@ -59,6 +59,8 @@ class Processors:
     ) -> None:
         if count is not None:
             whole("processors", count, 1, MOST)
+        if isinstance(place, type):
+            raise WrongArgument(f"place is an object, not the class {place.__name__}: make one of it")
         if place is not None and not all(callable(getattr(place, name, None)) for name in ("begin", "close")):
             raise WrongArgument(
                 f"place has begin(job, ended) and close(), which {type(place).__name__} has not"

@@ -20,7 +20,7 @@ from llmorch.declare.text import brief
 from llmorch.errors import CallError, InvalidArgument, LLMOrchError, PlanError, WrongArgument
 from llmorch.places.arguments import Inputs
 from llmorch.places.coroutines import Awaited
-from llmorch.places.failure import raised
+from llmorch.places.failure import one_line, raised
 from llmorch.places.jobs import Begun, Jobs
 from llmorch.places.port import End, Here
 from llmorch.plan import Checker
@@ -84,6 +84,8 @@ class Session:
         calls = self._calls
         if calls is None or calls.closed:
             raise LLMOrchError("the session is not open; write: async with orchestrator.session() as session")
+        if calls.failure is not None:
+            raise type(calls.failure)(*calls.failure.args) from calls.failure
         if asyncio._get_running_loop() is not calls.loop:
             raise LLMOrchError("a session belongs to one event loop; open another session on this one")
         values = {} if args is None else args
@@ -164,6 +166,8 @@ class Calls(Execution):
     """The calls of a session: each is forgotten once it has ended."""
 
     closed = False
+    failure: LLMOrchError | None = None
+    """Why no call is made any more."""
 
     def __init__(self, *args: Any, **said: Any) -> None:
         super().__init__(*args, **said)
@@ -206,6 +210,25 @@ class Calls(Execution):
         finally:
             for id_ in list(self._added):
                 self._over(id_)
+        if self.failure is not None and error is None:
+            raise self.failure
+
+    def fail(self, error: Exception) -> None:
+        """End the session with this error: whoever waits for a call gets it, and who leaves the session."""
+        failure = self.failure
+        if failure is None:
+            if isinstance(error, LLMOrchError):
+                failure = error
+            else:
+                failure = LLMOrchError(f"the session has ended: {one_line(error)}")
+                failure.__cause__ = error
+            self.failure = failure
+        for added in list(self._added.values()):
+            if not added.end.done():
+                added.end.set_exception(failure)
+                added.end.exception()  # whoever waited may be gone: nothing is to be logged
+            if added.over is not None:
+                added.over.set()
 
     def given(self, id_: CallId) -> tuple[FunctionCall, Mapping[CallId, Handle]]:
         added = self._added[id_]

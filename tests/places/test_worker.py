@@ -516,7 +516,7 @@ async def test_closing_stops_a_running_call_and_says_so(tmp_path: Path) -> None:
     task = asyncio.create_task(call(pool.worker_for((0,)), write_late, seconds=60, file=str(file)))
     await asyncio.to_thread(filled, Path(f"{file}.begun"))
     await pool.close()
-    with pytest.raises(CallError, match=r"^write_late was stopped: its processor was closed$"):
+    with pytest.raises(CallError, match=r"^write_late was stopped: its processors were closed$"):
         async with asyncio.timeout(20):  # it hears of that at once
             await task
 

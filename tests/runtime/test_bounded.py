@@ -291,7 +291,7 @@ async def test_calls_that_end_with_their_processors_say_so(name: str) -> None:
         await asyncio.sleep(0.3)
         await shared.close()
         result = await run
-    assert result.calls["s1"].error == f"{name} was stopped: its processor was closed"
+    assert result.calls["s1"].error == f"{name} was stopped: its processors were closed"
 
 
 async def test_a_thread_that_takes_its_context_along_is_known_as_part_of_its_call() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import multiprocessing
+import re
 import subprocess
 import sys
 import threading
@@ -16,7 +17,17 @@ from typing import Any
 import psutil
 import pytest
 
-from llmorch import End, Here, LimitReached, LLMOrchError, Orchestrator, Processors, WrongArgument, function
+from llmorch import (
+    CallError,
+    End,
+    Here,
+    LimitReached,
+    LLMOrchError,
+    Orchestrator,
+    Processors,
+    WrongArgument,
+    function,
+)
 from llmorch.schedule import CallCompleted, Dispatch, Finish
 from llmorch.schedule.policy import Greedy
 from llmorch.testing import ScriptedModel, run_virtually
@@ -393,7 +404,16 @@ class Broken:
     def begin(self, job: Any, ended: Any) -> Any:
         if self._how == "raises":
             raise KeyError("typo")
-        ends = {"few": [], "many": [End(Here(1)), End(Here(2))]}.get(self._how, [End(Here(1))])
+        if self._how == "returns nothing":
+            return None
+        ends: Any = {
+            "few": [],
+            "many": [End(Here(1)), End(Here(2))],
+            "raw": [End(5)],  # type: ignore[arg-type]
+            "text": [End(error="bad")],  # type: ignore[arg-type]
+            "no end": ["x"],
+            "empty": [End()],
+        }.get(self._how, [End(Here(1))])
         if self._how == "elsewhere":
             threading.Thread(target=ended, args=(ends,)).start()
         else:
@@ -414,6 +434,11 @@ class Broken:
         ("raises", None, "its place broke its promises: it raised KeyError"),
         ("few", None, "it told 0 ends of 1 calls"),
         ("many", None, "it told 2 ends of 1 calls"),
+        ("returns nothing", None, "its begin returned None, and no Work, which has cancel()"),
+        ("raw", None, "the value of its End is 5, and no Handle, such as Here(value)"),
+        ("text", None, "the error of its End is 'bad', and no CallError"),
+        ("no end", None, "something else than an End"),
+        ("empty", None, "something else than an End"),
         ("twice", 1, ""),
         ("elsewhere", 1, ""),
     ],
@@ -424,10 +449,22 @@ def test_a_place_that_breaks_its_promises_hangs_nothing(how: str, answer: Any, s
     assert result.answer == answer
     assert says in (result.error or "")
 
+    async def main() -> Any:
+        async with made.session() as session:
+            return await asyncio.wait_for(session.call("double", {"n": 1}), 20)
+
+    if says:
+        with pytest.raises(CallError, match=re.escape(says)):
+            asyncio.run(main())
+    else:
+        assert asyncio.run(main()) == answer
+
 
 def test_what_is_no_place_is_refused() -> None:
     with pytest.raises(WrongArgument, match="begin"):
         Processors(1, place=object())  # type: ignore[arg-type]
+    with pytest.raises(WrongArgument, match="not the class Broken"):
+        Processors(1, place=Broken)  # type: ignore[arg-type]
 
 
 @pytest.mark.anyio

@@ -118,6 +118,8 @@ class Wrong(Greedy):
         self.pushed += calls
 
     def pop(self, fits: Any, running: int) -> Any:
+        if self.how == "nothing":
+            return None
         if self.how == "no call":
             return "s1"
         if self.how == "never submitted":
@@ -136,6 +138,7 @@ class Wrong(Greedy):
     ("how", "says"),
     [
         ("no call", "pop handed out 's1', which does not wait"),
+        ("nothing", "pop handed out nothing while s1, s2, s3, s4, s5 could run, and nothing else did"),
         ("never submitted", "which does not wait"),
         ("what does not fit", "which does not fit"),
         ("twice", "pop handed out s1, which does not"),
@@ -162,6 +165,33 @@ def test_the_calls_of_a_session_whose_policy_raises_end_with_it() -> None:
                     await asyncio.gather(*(session.call("nap", {"seconds": 1.0}) for _ in range(4)))
 
     run_virtually(main())
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_who_goes_on_calling_in_a_session_whose_policy_raised_gets_that_error(by_hand: bool) -> None:
+    async def call(session: Any) -> Any:
+        try:
+            return await session.call("nap", {"seconds": 1.0})
+        except PolicyError as error:
+            return str(error)
+
+    async def main() -> list[Any]:
+        made = Orchestrator([nap], model=ScriptedModel([]), learn=False, policy=lambda: Raising("push", 2))
+        session = made.session()
+        if by_hand:  # as in the cells of a notebook, each a task of its own
+            await asyncio.create_task(session.__aenter__())
+            came = [await asyncio.create_task(call(session)) for _ in range(3)]
+            with pytest.raises(PolicyError):
+                await session.__aexit__(None, None, None)
+        else:
+            with pytest.raises(PolicyError):
+                async with session:
+                    came = [await call(session) for _ in range(3)]
+        await made.close()
+        return came
+
+    says = "the policy raising broke its promises: push raised ValueError: it fails"
+    assert run_virtually(main()) == [1.0, says, says]
 
 
 def test_a_policy_that_can_not_be_made_for_a_run_ends_that_run() -> None:

@@ -48,7 +48,7 @@ class Begun:
         if self._over is not None:
             self._set_over()
         if self._closed:
-            why = CallError(f"{self.job.function.name} was stopped: its processor was closed")
+            why = CallError(f"{self.job.function.name} was stopped: its processors were closed")
             ends = [End(error=why) if end.value is None else end for end in ends]
         self._ended(ends)
 
@@ -155,4 +155,4 @@ def failure(error: CallError) -> End:
 
 def closed(name: str) -> CallError:
     """The failure of a call of this function that was begun too late."""
-    return CallError(f"{name} can't be called: its processor is closed")
+    return CallError(f"{name} can't be called: its processors are closed")

@@ -119,7 +119,7 @@ class Workers:
     async def hand(self, function: Function, args: Mapping[str, Any]) -> Any:
         """The same, but a large result stays ``InFile``, and an argument may be a ``Later``."""
         if self._closed:
-            raise CallError(f"{function.name} can't be called: its processor is closed")
+            raise CallError(f"{function.name} can't be called: its processors are closed")
         async with self._turns.take():
             try:
                 worker = self._idle.pop()
@@ -189,7 +189,7 @@ class Worker:
 
     def _start(self) -> Process:
         if self.closed:
-            raise CallError("its processor is closed")
+            raise CallError("its processors are closed")
         if self._keeper is None or self._keeper.ended:
             self._drop_keeper()
             self._keeper = Keeper(self.cpus, self._environment)
@@ -240,7 +240,7 @@ class Worker:
         raise CallError(f"{function.name} can't be called: its processes end before they get the call")
 
     def _ended(self, how: str) -> str:
-        return "was stopped: its processor was closed" if self.closed else f"ended its process ({how})"
+        return "was stopped: its processors were closed" if self.closed else f"ended its process ({how})"
 
     async def _up(self, function: Function) -> Process:
         """The process, ready for a message and heard on this event loop."""
@@ -250,7 +250,7 @@ class Worker:
             await self._bury(process)
             process = None
         if self.closed:
-            raise CallError(f"{function.name} can't be called: its processor is closed")
+            raise CallError(f"{function.name} can't be called: its processors are closed")
         if process is None:
             self.start()
             coming = self._coming
@@ -261,7 +261,7 @@ class Worker:
                 self._coming = None
                 raise CallError(f"{function.name} can't be called: no process was started: {error}") from None
             if self.closed:
-                raise CallError(f"{function.name} can't be called: its processor is closed")
+                raise CallError(f"{function.name} can't be called: its processors are closed")
             self._current = process
         process.attach()
         if process.ready:
@@ -271,7 +271,7 @@ class Worker:
         except EOFError:
             how = await self._bury(process, replace=False)
             if self.closed:
-                raise CallError(f"{function.name} was stopped: its processor was closed") from None
+                raise CallError(f"{function.name} was stopped: its processors were closed") from None
             raise CallError(
                 f"{function.name} can't be called: its process ended before it was ready ({how}); "
                 "the reason is on standard error"

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 
+from llmorch.declare.text import brief
 from llmorch.errors import CallError
-from llmorch.places.port import End, Job
+from llmorch.places.port import End, Here, Job
 from llmorch.runtime.retries import Retried, in_time, next_pause
 
 if TYPE_CHECKING:
@@ -121,12 +122,16 @@ class Made:
         job = Job(self.function, calls, self._inputs, self.processors, self.device)
         self._waits = True
         try:
-            self._work = self._place.begin(job, self._ended)
+            work = self._place.begin(job, self._ended)
         except Exception as error:  # of a place that breaks its promises: the call can't be made there
             _log.exception("a place raised as it began a call of %s", self.function.name)
-            self._driver.loop.call_soon(
-                self._ended, self._broken(f"it raised {type(error).__name__}: {error}")
-            )
+            how = f"it raised {type(error).__name__}: {error}"
+        else:
+            if callable(getattr(work, "cancel", None)):
+                self._work = work
+                return
+            how = f"its begin returned {brief(work)}, and no Work, which has cancel()"
+        self._driver.loop.call_soon(self._ended, self._broken(how))
 
     def _broken(self, how: str) -> list[End]:
         text = f"{self.function.name} can't be called: its place broke its promises: {how}"
@@ -247,6 +252,14 @@ def _wrong(ends: object, count: int) -> str:
         for end in ends:
             if not isinstance(end, End) or (end.value is None) == (end.error is None):
                 break
+            if end.error is None and type(end.value) is not Here and not _is_handle(end.value):
+                return f"the value of its End is {brief(end.value)}, and no Handle, such as Here(value)"
+            if end.value is None and not isinstance(end.error, CallError):
+                return f"the error of its End is {brief(end.error)}, and no CallError"
         else:
             return "" if len(ends) == count else f"it told {len(ends)} ends of {count} calls"
     return "it told something else than an End with a value or an error for each call"
+
+
+def _is_handle(said: object) -> bool:
+    return all(hasattr(said, name) for name in ("here", "what", "text", "why", "open", "close"))

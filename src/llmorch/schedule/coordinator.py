@@ -171,6 +171,18 @@ class Coordinator:
         self._left(account, len(calls))
         return account, calls, lease
 
+    def stalled(self) -> list[tuple[Account, Guarded]]:
+        """The runs whose policies withhold calls although all is free."""
+        if self._width or self._stopping or self._planning:
+            return []
+        return [
+            (account, policy)
+            for account in self.waiting
+            if isinstance(policy := account.policy, Guarded)
+            and not account.running
+            and policy.withholds(self._room.fits)
+        ]
+
     def _next(self) -> tuple[Account, Waiting, Lease] | None:
         if len(self.waiting) == 1 and not self._mixed:
             (account,) = self.waiting

@@ -118,6 +118,9 @@ class Core:
                     commands[run].append(begun)
                 else:
                     commands[run] = [begun]
+            for account, policy in coordinator.stalled() if coordinator.waiting else ():
+                if self._runs[account].complete:
+                    policy.stalled()
             if not coordinator.broken:
                 return
             self._abort(coordinator.broken.pop(), commands, at)

@@ -68,6 +68,15 @@ class Guarded:
         self._waiting.clear()
         self._asked("clear")
 
+    def withholds(self, fits: Callable[[Needs], bool]) -> bool:
+        """Whether calls wait of which one fits: then, while nothing runs, it had to hand out one."""
+        return any(fits(call.needs) for call in self._waiting.values())
+
+    def stalled(self) -> None:
+        """Take note that it withholds calls although nothing runs and nothing more will come."""
+        could = ", ".join(list(self._waiting)[:5])
+        self._break("pop", f"handed out nothing while {could} could run, and nothing else did")
+
     def _asked(self, method: str, *args: Any) -> Any:
         """What the policy says; ``None`` once it has broken a promise."""
         if self._broken:
