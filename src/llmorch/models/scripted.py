@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llmorch.arguments import LONGEST, choice, number, refuse, truth, whole
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from llmorch.declare.functions import Kind
 
-Reply = str | Exception | ToolCall | Sequence[str | Exception | ToolCall]
+Reply = str | Exception | ToolCall | Iterable[str | Exception | ToolCall]
 """A text, an exception to raise, a tool call, or the pieces in which a reply arrives, any of these."""
 
 
@@ -82,7 +82,7 @@ class ScriptedModel:
         """End the replies that are being given."""
         self._closed += 1
 
-    def _pieces(self, request: ModelRequest) -> Sequence[str | Exception | ToolCall]:
+    def _pieces(self, request: ModelRequest) -> Iterable[str | Exception | ToolCall]:
         if self._replies is not None:
             reply = self._replies(request)
             _check(reply)
@@ -102,6 +102,8 @@ class ScriptedModel:
 
 def _check(reply: Any) -> None:
     """Raise ``WrongArgument`` for what can't be replied."""
+    if isinstance(reply, Iterator):
+        return  # its pieces come while it is read
     several = isinstance(reply, Sequence) and not isinstance(reply, str | bytes | bytearray | ToolCall)
     for piece in reply if several else (reply,):
         if not isinstance(piece, str | Exception | ToolCall):
