@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llmorch.arguments import LONGEST, choice, number, refuse, truth, whole
@@ -102,9 +102,9 @@ class ScriptedModel:
 
 def _check(reply: Any) -> None:
     """Raise ``WrongArgument`` for what can't be replied."""
-    if isinstance(reply, Iterator):
+    several = isinstance(reply, list | tuple)
+    if isinstance(reply, Iterable) and not (several or isinstance(reply, str | bytes | bytearray | Mapping)):
         return  # its pieces come while it is read
-    several = isinstance(reply, Sequence) and not isinstance(reply, str | bytes | bytearray | ToolCall)
     for piece in reply if several else (reply,):
         if not isinstance(piece, str | Exception | ToolCall):
             refuse("a reply", "a text, an exception, a ToolCall, or a list of these", piece)
