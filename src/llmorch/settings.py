@@ -55,7 +55,8 @@ def technique_of(said: str | Technique) -> Technique:
 def policies_of(said: str | Callable[[], Policy]) -> Callable[[], Policy]:
     """What makes a policy for each run, by a name, or itself."""
     if callable(said):
-        return partial(_made_by, said)
+        first: list[Policy] = []
+        return partial(_made_by, said, first)
     if hasattr(said, "pop"):
         raise WrongArgument(
             f"policy is a name, or what makes a policy for each run: give the class, not an object, {brief(said)}"
@@ -65,7 +66,8 @@ def policies_of(said: str | Callable[[], Policy]) -> Callable[[], Policy]:
     return partial(policy_named, said)
 
 
-def _made_by(said: Callable[[], Policy]) -> Policy:
+def _made_by(said: Callable[[], Policy], first: list[Policy]) -> Policy:
+    """A policy for one run; ``first`` has the first one that was made, by which its name is known."""
     try:
         made = said()
     except Exception as error:
@@ -75,6 +77,9 @@ def _made_by(said: Callable[[], Policy]) -> Policy:
     if lacking or not isinstance(getattr(made, "name", None), str):
         without = ", ".join(lacking or ["name"])
         raise WrongArgument(f"policy makes a {type(made).__name__}, which is no Policy: it has no {without}")
+    if any(made is one for one in first):
+        raise WrongArgument("policy makes a new policy for each run, and not the same one again")
+    first[:] = first or [made]
     return made
 
 

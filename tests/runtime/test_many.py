@@ -404,6 +404,8 @@ class Broken:
     def begin(self, job: Any, ended: Any) -> Any:
         if self._how == "raises":
             raise KeyError("typo")
+        if self._how == "is cancelled":
+            raise asyncio.CancelledError("of its own")
         if self._how == "returns nothing":
             return None
         ends: Any = {
@@ -432,6 +434,7 @@ class Broken:
     ("how", "answer", "says"),
     [
         ("raises", None, "its place broke its promises: it raised KeyError"),
+        ("is cancelled", None, "its place broke its promises: it raised CancelledError"),
         ("few", None, "it told 0 ends of 1 calls"),
         ("many", None, "it told 2 ends of 1 calls"),
         ("returns nothing", None, "its begin returned None, and no Work, which has cancel()"),
@@ -556,3 +559,43 @@ async def test_a_limit_of_tokens_that_a_call_comes_to_ends_the_run() -> None:
         with pytest.raises(LimitReached, match="max_tokens") as raised:
             await made.run("Say it.", max_tokens=most)
         assert [call.status for call in raised.value.result.calls] == ["completed", "failed"]
+
+
+def test_an_observer_that_writes_to_what_it_sees_changes_nothing() -> None:
+    @function(max_concurrency=1)
+    async def one(n: int) -> int:
+        return n
+
+    def scribble(message: Any, at: float) -> None:
+        for name in ("call", "attempt", "calls", "processor"):
+            if hasattr(message, name):
+                setattr(message, name, 99)
+
+    async def main() -> list[Any]:
+        async with offering(one) as made:
+            several = [made.execute("s1 = one(n=1)\ns2 = one(n=s1)", observer=scribble) for _ in range(3)]
+            results = await asyncio.gather(*several, made.execute("s1 = one(n=2)"))
+            return [result.answer for result in results]
+
+    assert run_virtually(main()) == [1, 1, 1, 2]
+
+
+def test_a_run_that_ends_by_an_exception_of_its_place_gives_back_what_it_held() -> None:
+    @function(max_concurrency=1)
+    async def one(n: int) -> int:
+        return n
+
+    class Exits(Broken):
+        def begin(self, job: Any, ended: Any) -> Any:
+            if job.calls[0].args["n"].value == 1:
+                raise SystemExit(3)
+            return super().begin(job, ended)
+
+    async def main() -> Any:
+        async with Processors(1, place=Exits("")) as shared:
+            made = offering(one, processors=shared)
+            with pytest.raises(SystemExit):
+                await made.execute("s1 = one(n=1)", deadline=20)
+            return (await made.execute("s1 = one(n=2)", deadline=20)).answer
+
+    assert asyncio.run(main()) == 1

@@ -210,3 +210,38 @@ def test_a_policy_that_can_not_be_made_for_a_run_ends_that_run() -> None:
                 await made.execute("s1 = nap(seconds=1)")
 
     run_virtually(main())
+
+
+class OneByOne(Greedy):
+    """Offers all calls, and hands out none while one runs."""
+
+    name = "one by one"
+
+    def pop(self, fits: Any, running: int) -> Any:
+        return None if running else super().pop(fits, running)
+
+
+def test_a_policy_may_hand_out_less_than_it_offers_beside_others() -> None:
+    naps = [f"s{n} = add(n={n})" for n in range(1, 5)] + [
+        f"s{n} = nap(seconds=s{n - 4})" for n in range(5, 9)
+    ]
+
+    async def main() -> list[Any]:
+        async with Processors(2) as shared:
+            mine, good = (
+                Orchestrator(
+                    [nap, add], model=ScriptedModel([]), processors=shared, learn=False, policy=policy
+                )
+                for policy in (OneByOne, "greedy")
+            )
+            several = [made.execute("\n".join(naps)) for _ in range(3) for made in (mine, good, mine)]
+            return [result.answer for result in await asyncio.gather(*several)]
+
+    assert run_virtually(main()) == [4] * 9
+
+
+def test_a_policy_that_is_made_anew_for_no_run_is_refused() -> None:
+    one = Greedy()
+    made = Orchestrator([nap], model=ScriptedModel([]), learn=False, policy=lambda: one)
+    with pytest.raises(WrongArgument, match="makes a new policy for each run"):
+        made.execute_sync("s1 = nap(seconds=0)")

@@ -123,9 +123,12 @@ class Made:
         self._waits = True
         try:
             work = self._place.begin(job, self._ended)
-        except Exception as error:  # of a place that breaks its promises: the call can't be made there
-            _log.exception("a place raised as it began a call of %s", self.function.name)
+        except BaseException as error:  # of a place that breaks its promises: the call can't be made there
             how = f"it raised {type(error).__name__}: {error}"
+            if not isinstance(error, Exception | asyncio.CancelledError):
+                self._driver.loop.call_soon(self._ended, self._broken(how))
+                raise
+            _log.exception("a place raised as it began a call of %s", self.function.name)
         else:
             if callable(getattr(work, "cancel", None)):
                 self._work = work
@@ -230,14 +233,17 @@ class Made:
                 self.stops = self._work.cancel()
             except Exception:
                 _log.exception("a place raised as it was to stop a call of %s", self.function.name)
-                self.stops = False
+                self._driver.loop.call_soon(self._driver.guard, self._never_reported)
+                return
             if self.stops and self._bound is None:
                 self._bound = self._driver.loop.call_later(
                     REPORTED_BY, self._driver.guard, self._never_reported
                 )
 
     def _never_reported(self) -> None:
-        """Wait no longer for a place that said that it would stop this."""
+        """Wait no longer for a place that said that it would stop this, or that failed to."""
+        if self.over:
+            return
         text = (
             f"{self.function.name} was stopped, and its place never told how it ended: it may still run there"
         )

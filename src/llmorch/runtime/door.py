@@ -76,11 +76,17 @@ class Door:
             self._drivers[run] = driver
         return run
 
-    def close(self, run: Orchestration) -> None:
-        """Forget a run that has ended; what still has to stop is reported all the same."""
+    def close(self, run: Orchestration, *, broken: bool = False) -> None:
+        """Forget a run that has ended; what still has to stop is reported all the same, if it isn't broken."""
+        others: list[Driver] = []
         with self._lock:
-            if self._drivers.pop(run, None) is not None:
+            driver = self._drivers.pop(run, None)
+            if driver is not None and broken:
+                others = self._lost(run, driver.clock())
+            elif driver is not None:
                 self._core.close(run)
+        for found in others:
+            found.call()
 
     def handle(self, driver: Driver, event: Event) -> None:
         """Put an event to the core, and its commands into the inboxes of the runs that they are for."""
@@ -112,17 +118,23 @@ class Door:
 
     def _lose(self, at: float) -> None:
         """Forget the runs whose event loops were closed before they had ended: nothing of them goes on."""
-        others = []
+        others: list[Driver] = []
         with self._lock:
             for run, driver in list(self._drivers.items()):
                 if driver.loop.is_closed():
                     del self._drivers[run]
-                    for other, commands in self._core.lose(run, at=at):
-                        if (found := self._drivers.get(other)) is not None:
-                            found.inbox.append((None, commands, at - other.began))
-                            others.append(found)
+                    others += self._lost(run, at)
         for found in others:
             found.call()
+
+    def _lost(self, run: Orchestration, at: float) -> list[Driver]:
+        """Take back what a run holds of which nobody tells any more; who has something to do for it."""
+        others = []
+        for other, commands in self._core.lose(run, at=at):
+            if (found := self._drivers.get(other)) is not None:
+                found.inbox.append((None, commands, at - other.began))
+                others.append(found)
+        return others
 
     def measured(self, function: Function, cpu: float, share: float) -> None:
         """Take note that a call on a thread took so many seconds of a CPU, of those in which it could have had one."""

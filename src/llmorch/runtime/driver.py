@@ -147,7 +147,7 @@ class Execution:
             return await end_group(self._group, error)
         finally:
             del self._places  # one of them leads here
-            self._door.close(self.core)
+            self._door.close(self.core, broken=self._broken)
             if closing := self.store.settle(self.core):
                 await asyncio.to_thread(close_all, closing)
 
@@ -243,10 +243,10 @@ class Execution:
         try:
             while self.inbox:
                 event, commands, at = self.inbox.popleft()
-                if self._observing is not None:
-                    self._observing.tell((event, *commands), at)
                 for command in commands:
                     self._follow(command, at)
+                if self._observing is not None:  # whatever it does to them, they are done
+                    self._observing.tell((event, *commands), at)
         finally:
             self._following = False
 

@@ -6,6 +6,7 @@ run has ended.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     Key = tuple[CallId, int]
 
+_log = logging.getLogger("llmorch")
 _DONE = ("completed", "unused")
 
 
@@ -181,4 +183,7 @@ def _done_with(calls: Iterable[CallId], run: Orchestration) -> Sequence[CallId]:
 def close_all(handles: Iterable[Handle]) -> None:
     """Free what values hold elsewhere; on a thread, since giving much memory back takes long."""
     for handle in handles:
-        handle.close()
+        try:
+            handle.close()
+        except Exception:  # of somebody's place: the run has its results
+            _log.exception("a place raised as it was to free a value")

@@ -195,7 +195,11 @@ class Coordinator:
             self._reservations.renew(self._lines)
             turn = self._reservations.next()
             spare = {needs: self._reservations.spare(needs) for needs in ([turn] if turn else self._lines)}
-        fitting = [needs for needs in spare or self._lines if self._room.fits(needs, spare.get(needs, {}))]
+        fitting = [
+            needs
+            for needs in spare or self._lines
+            if self._lines[needs] and self._room.fits(needs, spare.get(needs, {}))
+        ]
         while fitting:
             lines = {account for needs in fitting for account in self._lines[needs]}
             account = min(lines, key=lambda one: one.order(self._at)) if len(lines) > 1 else lines.pop()
