@@ -137,6 +137,9 @@ class Odd:
     [
         ((1, "a"), [1, "a"]),
         ({1: None}, {"1": None}),
+        ({1: "a", "1": "b"}, "dict: {1: 'a', '1': 'b'}"),
+        ([{"x": {True: 1, "true": 2}}], "list: [{'x': {True: 1, 'true': 2}}]"),
+        ({(1, 2): 3}, "dict: {(1, 2): 3}"),
         (float("inf"), "float: inf"),
         (float("-inf"), "float: -inf"),
         (float("nan"), "float: nan"),
