@@ -6,12 +6,15 @@ import ast
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import llmorch
 from llmorch.plan import parse
+from llmorch.records import Status
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
@@ -57,6 +60,39 @@ def test_the_code_about_many_runs_runs() -> None:
     code, policy = blocks(ROOT / "docs" / "many.md", "python")
     assert run(policy) == ""
     assert run(code) == "page 19\n['A', 'B', 'C']\n"
+
+
+def test_the_code_about_what_a_run_comes_to_runs() -> None:
+    results, objects = blocks(ROOT / "docs" / "running.md", "python")
+    failed = "ZeroDivisionError: float division by zero"
+    assert run(results).splitlines() == [
+        "answered 0.25",
+        f"s1 failed None {failed}",
+        "s2 skipped None s1 failed",
+        "s3 completed 0.25 None",
+        f"unresolved None s1 (share) failed: {failed}",
+        "share needs its argument whole",
+    ]
+    assert run(objects).splitlines()[2:] == ['s3 = length(text="{s1} and {s2}")', "True 34"]
+
+
+def test_every_field_and_every_status_is_documented() -> None:
+    text = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+    names = {field.name for kind in (llmorch.Result, llmorch.CallRecord) for field in fields(kind)} - {
+        "group"
+    }
+    assert {name for name in {*names, *get_args(Status)} if f"`{name}`" not in text} == set()
+
+
+def test_the_code_about_tests_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "testing.md", "python")
+    assert run(code).splitlines() == [
+        "3",
+        "Query: What is 1 + 2?",
+        "the service is down",
+        "It is 3.",
+        "HELLO",
+    ]
 
 
 def test_the_code_about_effects_runs() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +15,7 @@ from llmorch.calls import FunctionCall, Plan
 from llmorch.declare.functions import Function
 from llmorch.records import MAX_PAIRS, VERSION, Call, Message, Planning, Recovery, Run, Thing, Usage
 from llmorch.result import json_value
+from llmorch.schedule.state import Status
 from llmorch.story import simulated
 from tests.schedule.test_order import FUNCTIONS, ordered_plans
 
@@ -40,10 +41,10 @@ def calls() -> st.SearchStrategy[Call]:
         function=TEXTS,
         kind=st.sampled_from(["inout", "compute"]),
         rank=COUNTS,
-        uses=IDS,
-        after=st.none() | IDS,
-        same_as=MAYBE,
-        status=TEXTS,
+        uses=st.just(()),
+        after=st.none(),
+        same_as=st.none(),
+        status=st.sampled_from(get_args(Status)),
         attempt=COUNTS,
         processors=NUMBERS,
         device=st.none() | COUNTS,
@@ -65,7 +66,15 @@ def calls() -> st.SearchStrategy[Call]:
 @st.composite
 def runs(draw: st.DrawFn) -> Run:
     """Any run; its calls are in groups that exclude one another, if in any."""
-    made = [replace(call, id=f"s{at}") for at, call in enumerate(draw(st.lists(calls(), max_size=6)))]
+    drawn = draw(st.lists(calls(), max_size=6))
+    ids = st.sampled_from([f"s{at}" for at in range(len(drawn))]) if drawn else st.nothing()
+    some = st.lists(ids, max_size=3).map(tuple)
+    made = [
+        replace(
+            call, id=f"s{at}", uses=draw(some), after=draw(st.none() | some), same_as=draw(st.none() | ids)
+        )
+        for at, call in enumerate(drawn)
+    ]
     groups: dict[int, list[str]] = {}
     for call in made:
         groups.setdefault(draw(st.integers(0, 3)), []).append(call.id)
@@ -86,7 +95,7 @@ def runs(draw: st.DrawFn) -> Run:
         answer=draw(VALUES),
         error=draw(MAYBE),
         plan=draw(MAYBE),
-        processors=draw(st.integers(1, 64)),
+        processors=64,
         makespan=draw(TIMES),
         lower_bound=draw(TIMES),
         usage=draw(st.builds(Usage, COUNTS, COUNTS, COUNTS, TIMES)),
@@ -128,6 +137,9 @@ class Odd:
     [
         ((1, "a"), [1, "a"]),
         ({1: None}, {"1": None}),
+        ({1: "a", "1": "b"}, "dict: {1: 'a', '1': 'b'}"),
+        ([{"x": {True: 1, "true": 2}}], "list: [{'x': {True: 1, 'true': 2}}]"),
+        ({(1, 2): 3}, "dict: {(1, 2): 3}"),
         (float("inf"), "float: inf"),
         (float("-inf"), "float: -inf"),
         (float("nan"), "float: nan"),
@@ -221,13 +233,40 @@ def test_a_run_without_a_version_is_read_as_it_was_written_then() -> None:
         (VERSION + 1, f"version: it is of version {VERSION + 1}, and this llmorch reads up to {VERSION}"),
         ("1", "version: '1' is no version"),
         (-1, "version: -1 is no version"),
+        (0, "version: 0 is no version"),
+        (True, "version: True is no version"),
     ],
 )
 def test_a_later_version_is_refused(kind, version, says) -> None:
     known = compute(1).to_json() if kind is Run else Message("Finish", "r1", 0.0, {}).to_json()
-    with pytest.raises(ValueError, match=r"^version") as caught:
-        kind.from_json(known | {"version": version})
+    for data in (known | {"version": version}, {"version": version}):  # whatever else it has
+        with pytest.raises(ValueError, match=r"^version") as caught:
+            kind.from_json(data)
+        assert str(caught.value).startswith(says)
+
+
+def test_a_record_knows_every_status_of_a_call() -> None:
+    assert get_args(records.Status) == get_args(Status)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"status": "foo"}, "calls.2.status: Input should be 'planned', 'submitted', "),
+        ({"id": "s0"}, "calls.2.id: another call is 's0' too"),
+        ({"uses": ["s1", "zz"]}, "calls.2.uses: there is no call 'zz'"),
+        ({"after": ["zz\n"]}, "calls.2.after: there is no call 'zz\\n'"),
+        ({"same_as": "zz"}, "calls.2.same_as: there is no call 'zz'"),
+        ({"processors": [1, 4]}, "calls.2.processors: there is no processor 4: the run has 4, from 0 on"),
+    ],
+)
+def test_a_call_that_can_not_be_is_refused_in_one_line(wrong, says) -> None:
+    data = compute(3).to_json()
+    data["calls"][2] |= wrong
+    with pytest.raises(ValueError, match="^calls") as caught:
+        Run.from_json(data)
     assert str(caught.value).startswith(says)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -240,7 +279,7 @@ def test_a_later_version_is_refused(kind, version, says) -> None:
             {"name": "A", "run": "r", "at": float("inf"), "fields": {}, "version": 1},
             "at: Input should be a f",
         ),
-        ({"name": "A", "run": "r", "at": 0, "fields": {}}, "version: 0 is no version"),
+        ({"name": "A", "run": "r", "at": 0, "fields": {}}, "it is no message"),
     ],
 )
 def test_what_is_no_message_is_told_in_one_line(data, says) -> None:

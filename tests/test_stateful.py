@@ -252,7 +252,10 @@ class Plain:
             "wait: with timeout=, a synchronous method works on a copy",
         ),
         (lambda: as_functions([Account]), "Account: offer an object of this class, not the class itself"),
-        (lambda: as_functions([Plain()]), "a Plain is no function; to offer an object's methods, decorate"),
+        (
+            lambda: as_functions([Plain()]),
+            "Plain object> is no function; to offer an object's methods, decorate",
+        ),
         (lambda: methods_of(Plain()), "Plain: decorate this class with @stateful"),
         (lambda: as_functions([Account(), Account()]), "two functions are called deposit"),
         (lambda: methods_of(Account(), prefix="my "), "my deposit: a function needs a plain name"),

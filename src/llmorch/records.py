@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import Field, FiniteFloat, InstanceOf, NonNegativeInt, TypeAdapter, ValidationError
 
+from llmorch.declare.text import brief
+
 T = TypeVar("T")
 
 VERSION = 1
@@ -23,6 +25,10 @@ Text: TypeAlias = InstanceOf[str]
 """Any text, also one that is no Unicode text, such as the name of a file may be."""
 Seconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
 """From the start of execution, to the microsecond: no clock here is finer."""
+Status: TypeAlias = Literal[
+    "planned", "submitted", "running", "completed", "failed", "skipped", "unused", "cancelled"
+]
+"""How a call stands, as the core has it."""
 Processor: TypeAlias = Annotated[int, Field(ge=0, lt=1_000_000)]
 
 
@@ -47,7 +53,7 @@ class Call:
     """
     same_as: Text | None = None
     """The earlier call that was made for this one too: this one has no time and processor of its own."""
-    status: Text
+    status: Status
     attempt: NonNegativeInt
     processors: tuple[Processor, ...] = ()
     """All the processors that it occupied."""
@@ -193,12 +199,13 @@ class Run:
     @classmethod
     def from_json(cls, data: object) -> Run:
         """The run that ``to_json`` gave. Raises ``ValueError``, whose one line says what is missing or wrong."""
+        _check_version(data)
         if not isinstance(data, dict) or not {"calls", "processors", "makespan"} <= data.keys():
             raise ValueError("it is no run: a run is the object that llmorch run --json prints")
-        version = _known_version(data, least=0)
         groups = _read(_Groups, data.get("groups", {}), "groups.")
         run = _read(cls, {**data, "things": ()})
-        excludes = groups.excludes if version else _by_rank(run.calls)
+        _check_calls(run)
+        excludes = groups.excludes if "version" in data else _by_rank(run.calls)
         of = {call: group for group in excludes for call in group}
         calls = tuple(replace(call, group=of.get(call.id, ())) for call in run.calls)
         return replace(run, calls=calls, things=groups.things)
@@ -226,9 +233,9 @@ class Message:
     @classmethod
     def from_json(cls, data: object) -> Message:
         """The message that ``to_json`` gave. Raises ``ValueError``, in one line."""
-        if not isinstance(data, dict) or not {"name", "run", "at", "fields"} <= data.keys():
-            raise ValueError("it is no message: a message has a name, a run, at and fields")
-        _known_version(data, least=1)
+        _check_version(data)
+        if not isinstance(data, dict) or not {"version", "name", "run", "at", "fields"} <= data.keys():
+            raise ValueError("it is no message: a message has a version, a name, a run, at and fields")
         return _read(cls, data)
 
 
@@ -258,15 +265,37 @@ def _plain(record: Any) -> dict[str, Any]:
     }
 
 
-def _known_version(data: dict[str, Any], *, least: int) -> int:
-    version = data.get("version", 0)
-    if not isinstance(version, int) or version < least:
-        raise ValueError(f"version: {version!r} is no version of llmorch's records")
+def _check_version(data: object) -> None:
+    """Look at the version before all else: a later one may have other fields."""
+    if not isinstance(data, dict) or "version" not in data:
+        return
+    version = data["version"]
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ValueError(f"version: {brief(version)} is no version of llmorch's records")
     if version > VERSION:
         raise ValueError(
             f"version: it is of version {version}, and this llmorch reads up to {VERSION}: use a newer llmorch"
         )
-    return version
+
+
+def _check_calls(run: Run) -> None:
+    """Refuse calls that no run can have: ids must be unique, and lead to calls and processors that there are."""
+    seen: set[str] = set()
+    ids = {call.id for call in run.calls}
+    for at, call in enumerate(run.calls):
+        where = f"calls.{at}"
+        if call.id in seen:
+            raise ValueError(f"{where}.id: another call is {brief(call.id)} too")
+        seen.add(call.id)
+        same_as = () if call.same_as is None else (call.same_as,)
+        named = {"uses": call.uses, "after": call.after or (), "same_as": same_as}
+        for name, others in named.items():
+            if unknown := [other for other in others if other not in ids]:
+                raise ValueError(f"{where}.{name}: there is no call {brief(unknown[0])}")
+        if beyond := [number for number in call.processors if number >= run.processors]:
+            raise ValueError(
+                f"{where}.processors: there is no processor {beyond[0]}: the run has {run.processors}, from 0 on"
+            )
 
 
 _READERS: dict[type[Any], TypeAdapter[Any]] = {}

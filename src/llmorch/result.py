@@ -211,9 +211,12 @@ def _retry(retried: Retried) -> Recovery:
 
 
 def json_value(value: Any) -> Any:
-    """The value where JSON can hold it, as it comes out of it again; else a bounded description of it."""
+    """The value where JSON can hold it, as it comes out of it again; else a bounded description of it.
+
+    JSON's keys are texts: a dict in which two keys are the same text, as in ``{1: "a", "1": "b"}``, can't be held.
+    """
     try:
-        return json.loads(json.dumps(value, allow_nan=False))
+        return json.loads(json.dumps(value, allow_nan=False), object_pairs_hook=_keys_apart)
     except Exception:
         try:
             dumped = getattr(value, "model_dump", None)
@@ -225,3 +228,10 @@ def json_value(value: Any) -> Any:
         except Exception:  # a value's own __repr__ may raise anything
             text = f"{type(value).__name__}: it can't be shown"
         return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."
+
+
+def _keys_apart(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("two keys are the same text")
+    return made

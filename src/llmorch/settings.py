@@ -6,6 +6,7 @@ Decides what each setting may be, and says what to write instead: everything is 
 from __future__ import annotations
 
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _OF_A_POLICY = ("push", "pop", "along", "offered", "drop", "reorder", "clear")
 
+OBSERVER = "a function of a message and a time"
 MOST_TIMES = 20
 """The most repairs of a plan, and the most attempts to recover."""
 
@@ -98,12 +100,25 @@ def check_run(
 ) -> None:
     """Raise ``WrongArgument`` for what no run can be given."""
     positive("priority", priority, most=1e9)
-    called("observer", observer, "a function of a message and a time")
+    called("observer", observer, OBSERVER)
+    if observer is not None and not _takes_two(observer):
+        refuse("observer", OBSERVER, observer)
     called("wrote", wrote, "a function of a text")
     if deadline is not None:
         positive("deadline", deadline, " of seconds", most=LONGEST)
     if max_tokens is not None:
         whole("max_tokens", max_tokens, 1, 2**63)
+
+
+def _takes_two(observer: Observer) -> bool:
+    """Whether it can be called with two arguments, as far as its signature tells."""
+    try:
+        signature(observer).bind(None, 0.0)
+    except TypeError:
+        return False
+    except ValueError:  # it has no signature
+        return True
+    return True
 
 
 def plan_of(said: str | Plan) -> Plan:

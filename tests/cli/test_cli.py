@@ -289,6 +289,39 @@ def test_a_resource_that_cant_be_is_a_usage_error(said: str, told: str, program)
     assert told in " ".join(done.stderr.split())
 
 
+@pytest.mark.parametrize(
+    ("to", "says"),
+    [("none/t.json", "there is no folder"), ("", "is a folder"), ("a file/t.json", "there is no folder")],
+)
+@pytest.mark.parametrize("command", [["execute"], ["run", "--model", "local:none"]])
+def test_a_trace_that_can_not_be_written_is_a_usage_error_before_anything_is_called(
+    command: list[str], to: str, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a file").write_text("")
+    plan = tmp_path / "plan.txt"
+    plan.write_text('s1 = fetch(name="a")')
+    done = llmorch(*command, str(plan), "-f", FUNCTIONS, "--save-trace", str(tmp_path / to))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "fetching" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert says in line
+
+
+def test_a_plan_has_a_deadline(tmp_path: Path) -> None:
+    done = llmorch(
+        "execute", "-", "-f", FUNCTIONS, "--deadline", "0.5", stdin='s1 = fetch(name="a", seconds=60)'
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error: the run took longer than its deadline of 0.5 s" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["graph", "execute"])
+def test_a_saved_run_is_no_plan_and_says_where_the_plan_is(command: str, program) -> None:
+    done = program(command, "-", stdin=json.dumps({"version": 1, "plan": PLAN}))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert 'is what --json printed: write the text of its "plan" to a file' in done.stderr
+
+
 def test_simulate_says_how_long_any_number_of_processors_would_take(tmp_path, program) -> None:
     durations = tmp_path / "durations.json"
     durations.write_text('{"stereo": 35, "s9": 0}')

@@ -336,7 +336,7 @@ def test_wrong_arguments_are_refused_at_once(options: dict[str, Any], says: str)
 @pytest.mark.parametrize(
     "said",
     [{"priority": 0}, {"priority": float("nan")}, {"priority": "high"}, {"deadline": 0}, {"deadline": "soon"},
-     {"observer": 3}],
+     {"observer": 3}, {"observer": lambda message: None}, {"observer": lambda message, *, at: None}],
 )  # fmt: skip
 async def test_wrong_arguments_of_a_run_are_refused_before_anything_begins(said: dict[str, Any]) -> None:
     async with offering(double) as made:

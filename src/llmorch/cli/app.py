@@ -16,8 +16,8 @@ from llmorch.cli.inputs import (
     counts_in,
     durations_in,
     orchestrator_for,
+    plan_text,
     planned,
-    read,
     resources_in,
     value_errors_as_usage,
 )
@@ -113,6 +113,7 @@ def execute(
     processors: options.Processors = None,
     resource: options.Resources = None,
     no_optimize: options.NoOptimize = False,
+    deadline: options.Deadline = None,
     as_json: options.Json = False,
     save_trace: options.Trace = None,
     quiet: options.Quiet = False,
@@ -133,9 +134,11 @@ def execute(
             progress=progress.fetched,
         )
         with errors_as_json(output if as_json else None, orchestrator, None):
-            plan = orchestrator.check(read(planfile))
+            plan = orchestrator.check(plan_text(planfile))
             result = played(
-                orchestrator, progress, lambda: orchestrator.execute(plan, observer=progress.observe)
+                orchestrator,
+                progress,
+                lambda: orchestrator.execute(plan, deadline=deadline, observer=progress.observe),
             )
         finish(result, output, progress, as_json=as_json, save_trace=save_trace)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,7 +72,7 @@ def planned(planfile: str, functions: list[str] | None) -> tuple[Plan, dict[str,
     from llmorch.declare.offered import as_functions, self_function
     from llmorch.plan import check, parse
 
-    made = parse(read(planfile))
+    made = parse(plan_text(planfile))
     known = {SELF: self_function("inout")}
     if functions:
         # As in the paper's examples: what asks the model computes, since the default model is local.
@@ -90,6 +90,18 @@ def read(planfile: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise typer.BadParameter(f"{planfile} can't be read: {reason}") from None
+
+
+def plan_text(planfile: str) -> str:
+    """The text of a plan. Raises ``typer.BadParameter`` for a saved run, which has its plan in it."""
+    text = read(planfile)
+    if text.lstrip().startswith("{"):  # as no plan does
+        with suppress(ValueError, RecursionError):
+            if "plan" in json.loads(text):
+                raise typer.BadParameter(
+                    f'{planfile} is what --json printed: write the text of its "plan" to a file, and give that'
+                )
+    return text
 
 
 def durations_in(path: Path) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -67,9 +68,28 @@ Price = Annotated[
     typer.Option(metavar="IN,OUT", help="With --dry-run: prices of a million tokens, as 0.15,0.60."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def _to_write(path: Path | None) -> Path | None:
+    """Refuse a file that can't be written, before anything is run for it."""
+    if path is not None:
+        if path.is_dir():
+            raise typer.BadParameter(f"{path} is a folder")
+        if not path.parent.is_dir():
+            raise typer.BadParameter(f"{path} can't be written: there is no folder {path.parent}")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise typer.BadParameter(f"{path} can't be written: you may not write there")
+    return path
+
+
 Trace = Annotated[
     Path | None,
-    typer.Option("--save-trace", metavar="FILE", help="Write a Chrome trace, which Perfetto opens."),
+    typer.Option(
+        "--save-trace",
+        metavar="FILE",
+        help="Write a Chrome trace, which Perfetto opens.",
+        callback=_to_write,
+    ),
 ]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress, plan or timeline on standard error.")

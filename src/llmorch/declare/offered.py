@@ -306,8 +306,7 @@ def as_functions(offered: Iterable[object]) -> dict[str, Function]:
 def _undeclared(item: Any) -> Function:
     if not callable(item) and not isinstance(item, property | classmethod | partialmethod):
         raise FunctionError(
-            f"a {type(item).__name__} is no function; to offer an object's methods, decorate its class "
-            "with @stateful"
+            f"{brief(item)} is no function; to offer an object's methods, decorate its class with @stateful"
         )
     if (single := single_of(item)) is not None:
         raise FunctionError(f"{callables.name_of(item)} is the batch form of {single}: offer {single} alone")

@@ -3,7 +3,8 @@
 ``ScriptedModel`` replies from a list. ``RecordedModel`` records real exchanges to a file
 once and replays them. ``simulate`` runs a plan on a virtual clock; ``run_virtually`` runs
 coroutines on one, and so what an orchestrator really does (``VirtualLoop`` is its event loop).
-``llmorch.testing.places`` holds a place for calls to its port.
+``PlaceContract`` in ``llmorch.testing.places``, ``PolicyContract`` in ``policies`` and ``ModelContract`` in ``models``
+are tests of what each port promises.
 """
 
 from __future__ import annotations
