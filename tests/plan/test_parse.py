@@ -292,3 +292,34 @@ def test_reading_takes_linear_time() -> None:
 
     seconds(100)
     assert least(8000) < 16 * least(1000)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "0x" + "f" * 3600,
+        "0b" + "1" * 5000,
+        "-0o" + "7" * 2000,
+        "9" * 1300,
+        "[1, {'a': 0x" + "f" * 1100 + "}]",
+    ],
+)
+def test_a_number_is_no_longer_than_one_may_become(argument: str) -> None:
+    with pytest.raises(PlanTooLarge, match="more than 4096 bits"):
+        parse(f"s1 = f(x={argument})")
+
+
+@pytest.mark.parametrize("steps", [".a", "[0]", '[\\"a\\"]', ".a[0]"])
+@pytest.mark.parametrize("prefix", ["", "f"])
+@pytest.mark.parametrize("count", [61, 1500, 8000])
+def test_a_long_path_in_braces_is_an_error_of_the_plan(steps: str, prefix: str, count: int) -> None:
+    with pytest.raises(PlanError):
+        parse(f's1 = f()\ns2 = f(x={prefix}"{{s1{steps * count}}}")')
+
+
+@pytest.mark.parametrize(
+    "argument", ["-(-0)", "--0", "-(-0.0)", "---1", "-(+1)", "+-1", "-(not 1)", "- -2.5"]
+)
+def test_signs_are_read_again_as_they_are_written(argument: str) -> None:
+    plan = parse(f"s1 = f(x={argument})")
+    assert parse(render(plan)) == plan

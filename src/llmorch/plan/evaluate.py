@@ -6,7 +6,9 @@ what a result contains is never read as a reference.
 
 from __future__ import annotations
 
+import io
 import json
+import types
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -41,6 +43,12 @@ MAX_ITEMS = 1_000_000
 MAX_ELEMENTS = 1_000
 """Elements of an array that are written as text: of one with more NumPy, the largest, writes the ends."""
 
+_DATA = (types.SimpleNamespace, types.MappingProxyType)
+_INTERPRETER = (
+    *(kind for kind in vars(types).values() if isinstance(kind, type) and kind not in _DATA),
+    *(type, property, staticmethod, classmethod, super, io.IOBase),
+)
+"""What the interpreter is made of: not even its plain fields are data, for they lead to the whole program."""
 _NO_TRUTH = (
     "an array is neither true nor false as a whole; compare its elements in one chain, as in 0 < s1 < 10, "
     "or one number of it, as in max(s1) > 2"
@@ -207,9 +215,11 @@ def _field(value: Any, name: str) -> Any:
         if name not in value:
             raise EvaluationError(f"there is no {name!r} in the result; it has {_some(value)}")
         return value[name]
-    found = getattr(value, name, None) if not name.startswith("_") else None
-    if found is None or callable(found):
-        # A method is behaviour, and a plan reads values only.
+    found = None
+    if not name.startswith("_") and not isinstance(value, _INTERPRETER):
+        found = getattr(value, name, None)
+    if found is None or callable(found) or isinstance(found, _INTERPRETER):
+        # A method is behaviour, and a plan reads values only; and no way leads to the program from them.
         raise EvaluationError(f"a {type(value).__name__} has no field {name}")
     return found
 

@@ -27,6 +27,7 @@ from llmorch.calls import (
 )
 from llmorch.errors import InvalidSyntax, PlanError, PlanTooLarge, UndefinedId
 from llmorch.plan.fragments import fragment_in
+from llmorch.plan.operators import MAX_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -101,6 +102,9 @@ class Arguments:
             case ast.Constant(value=str() as text):
                 return self._string([text], self._source.position(node))
             case ast.Constant(value=None | bool() | int() | float() as value):
+                if isinstance(value, int) and value.bit_length() > MAX_BITS:
+                    hint = "write it as a text, or have a function return it"
+                    raise self._error(f"a number has more than {MAX_BITS} bits", node, hint, PlanTooLarge)
                 return Constant(value)
             case ast.JoinedStr(values=values):
                 return self._joined(values, self._source.position(node), depth)
@@ -110,12 +114,12 @@ class Arguments:
                 return ListOf(tuple(self.read(item, depth) for item in items))
             case ast.Dict(keys=keys, values=values) if None not in keys:
                 return self._dict([key for key in keys if key], values, depth)
-            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)) if (
-                type(value) is not bool
-            ):
-                return Constant(-value)
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Not() as operator, operand=operand):
-                return Negated(_SIGNS[type(operator)], self.read(operand, depth))
+                before, signed = _SIGNS[type(operator)], self.read(operand, depth)
+                # As it is written and read again, also where several signs follow each other.
+                if before == "-" and isinstance(signed, Constant) and type(signed.value) in (int, float):
+                    return Constant(-signed.value)  # type: ignore[operator]
+                return Negated(before, signed)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
                 return Binary(_OPERATORS[type(op)], self.read(left, depth), self.read(right, depth))
             case ast.Compare(left=left, ops=ops, comparators=rest) if all(
@@ -202,7 +206,11 @@ class Arguments:
                 parts.append(str(value.value))
                 continue
             assert isinstance(value, ast.FormattedValue)
-            if value.conversion != -1 or value.format_spec is not None or not _is_path(value.value):
+            if (
+                value.conversion != -1
+                or value.format_spec is not None
+                or not self._is_path(value.value, position)
+            ):
                 message = "braces in a string hold only a result, as in {s1} or {s1[0]}"
                 raise self._error(message, position, _COMPUTED)
             root = ast.unparse(value.value)
@@ -267,7 +275,7 @@ class Arguments:
             node = ast.parse(name + rest, mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             node = None
-        if node is None or not _is_path(node):
+        if node is None or not self._is_path(node, position):
             raise self._no_result(f"{{{name}{rest}}}", position)
         return self._braces(node, position, 0)
 
@@ -289,23 +297,27 @@ class Arguments:
             case _:
                 raise self._error("fields that begin with _ are private", position)
 
-
-def _is_path(node: ast.expr) -> bool:
-    """Whether an expression is an id with subscripts and fields after it."""
-    while not isinstance(node, ast.Name):
-        match node:
-            case ast.Attribute(value=value):
-                node = value
-            case ast.Subscript(
-                value=value,
-                slice=ast.Constant(value=int())
-                | ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int())),
-            ):
-                node = value
-            case ast.Subscript(value=value, slice=ast.Constant(value=str() as key)) if not set(key) & set(
-                "{}"
-            ):
-                node = value
-            case _:
-                return False
-    return True
+    def _is_path(self, node: ast.expr, position: Position) -> bool:
+        """Whether an expression is an id with subscripts and fields after it, and not too many of them."""
+        steps = 0
+        while not isinstance(node, ast.Name):
+            match node:
+                case ast.Attribute(value=value):
+                    node = value
+                case ast.Subscript(
+                    value=value,
+                    slice=ast.Constant(value=int())
+                    | ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int())),
+                ):
+                    node = value
+                case ast.Subscript(value=value, slice=ast.Constant(value=str() as key)) if not set(key) & set(
+                    "{}"
+                ):
+                    node = value
+                case _:
+                    return False
+            steps += 1
+        if steps > MAX_DEPTH:
+            message = f"a path in braces has more than {MAX_DEPTH} subscripts and fields"
+            raise self._error(message, position, _APART, PlanTooLarge)
+        return True

@@ -1,0 +1,152 @@
+"""Fields give data: no way leads from a result to the interpreter and what the program keeps there."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import sys
+import threading
+import types
+from collections import namedtuple
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import pytest
+
+from llmorch.calls import Field, Reference
+from llmorch.errors import EvaluationError
+from llmorch.plan import evaluate
+
+
+def field(value: Any, *names: str) -> Any:
+    expression: Any = Reference("s1")
+    for name in names:
+        expression = Field(expression, name)
+    return evaluate(expression, {"s1": value})
+
+
+async def _coroutine() -> None: ...
+
+
+async def _items() -> Any:
+    yield 1
+
+
+def _raised() -> BaseException:
+    try:
+        raise ValueError("x")
+    except ValueError as error:
+        return error
+
+
+class Holder:
+    """What a careless function might return."""
+
+    kind = dict
+
+    def __init__(self) -> None:
+        self.module = re
+        self.frame = sys._getframe()
+        self.code = _items.__code__
+        self.rows = (row for row in range(3))
+        self.traceback = _raised().__traceback__
+        self.file = io.StringIO("key")
+        self.descriptor = Holder.__dict__["name"]
+        self.method = self.move
+        self.cls = Holder
+
+    @property
+    def name(self) -> str:
+        return "holder"
+
+    def move(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("module",),
+        ("module", "sys"),
+        ("frame",),
+        ("frame", "f_globals"),
+        ("code", "co_consts"),
+        ("rows",),
+        ("rows", "gi_frame", "f_builtins"),
+        ("traceback", "tb_frame"),
+        ("file",),
+        ("descriptor", "fget"),
+        ("method",),
+        ("cls", "kind"),
+        ("kind",),
+    ],
+)
+def test_a_field_is_never_of_nor_as_an_object_of_the_interpreter(names: tuple[str, ...]) -> None:
+    with pytest.raises(EvaluationError, match="has no field"):
+        field(Holder(), *names)
+
+
+def test_no_field_of_a_result_that_is_one_itself_is_read() -> None:
+    coroutine, items = _coroutine(), _items()
+    for value in (
+        *(coroutine, items, (row for row in range(3)), re, Holder, _raised, len, "".join, sys._getframe()),
+        *(_raised().__traceback__, _coroutine.__code__, Holder.name, io.StringIO()),
+    ):
+        for name in dir(value):
+            with pytest.raises(EvaluationError, match="has no field"):
+                field(value, name)
+    coroutine.close()
+
+
+def test_what_objects_of_the_library_lead_to_is_no_way_either() -> None:
+    async def around() -> Any:
+        return asyncio.current_task()
+
+    found = [
+        asyncio.run(around()),
+        threading.current_thread(),
+        _raised(),
+        re.compile("a"),
+        re.match("a", "a"),
+    ]
+    bad = (types.ModuleType, types.FrameType, types.CodeType, types.FunctionType, type, io.IOBase)
+    for value in found:
+        for name in dir(value):
+            try:
+                came = field(value, name)
+            except EvaluationError:
+                continue
+            assert not isinstance(came, bad), (value, name)
+
+
+@dataclass(slots=True)
+class Slotted:
+    area: float
+
+
+class Color(Enum):
+    RED = "red"
+
+
+def test_data_stays_readable() -> None:
+    holder = Holder()
+    holder.table = types.MappingProxyType({"a": 1})  # type: ignore[attr-defined]
+    assert field(holder, "name") == "holder"
+    assert field(holder, "table", "a") == 1
+    assert field(Slotted(2.5), "area") == 2.5
+    assert field(namedtuple("Pair", "a b")(1, 2), "b") == 2
+    assert field(Color.RED, "value") == "red"
+    assert field(types.SimpleNamespace(a=types.SimpleNamespace(b=3)), "a", "b") == 3
+    assert field(3 + 4j, "imag") == 4.0
+    assert field(range(2, 9), "stop") == 9
+    assert field({"gi_frame": 1}, "gi_frame") == 1
+
+
+def test_arrays_and_tables_stay_readable() -> None:
+    numpy = pytest.importorskip("numpy")
+    assert field(numpy.zeros((2, 3)), "shape") == (2, 3)
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"price": [1, 2]})
+    assert list(field(frame, "columns")) == ["price"]
+    assert list(field(frame, "price")) == [1, 2]
