@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from llmorch import records, simulate
 from llmorch.calls import FunctionCall, Plan
 from llmorch.declare.functions import Function
-from llmorch.records import MAX_PAIRS, VERSION, Call, Message, Planning, Recovery, Run, Thing, Usage
+from llmorch.records import MAX_PAIRS, VERSION, Call, Message, Planning, Recovery, Run, Status, Thing, Usage
 from llmorch.result import json_value
-from llmorch.schedule.state import Status
 from llmorch.story import simulated
 from tests.schedule.test_order import FUNCTIONS, ordered_plans
 
@@ -243,10 +242,6 @@ def test_a_later_version_is_refused(kind, version, says) -> None:
         with pytest.raises(ValueError, match=r"^version") as caught:
             kind.from_json(data)
         assert str(caught.value).startswith(says)
-
-
-def test_a_record_knows_every_status_of_a_call() -> None:
-    assert get_args(records.Status) == get_args(Status)
 
 
 @pytest.mark.parametrize(

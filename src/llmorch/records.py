@@ -28,7 +28,7 @@ Seconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
 Status: TypeAlias = Literal[
     "planned", "submitted", "running", "completed", "failed", "skipped", "unused", "cancelled"
 ]
-"""How a call stands, as the core has it."""
+"""How a call stands."""
 Processor: TypeAlias = Annotated[int, Field(ge=0, lt=1_000_000)]
 
 

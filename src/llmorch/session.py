@@ -20,7 +20,7 @@ from llmorch.declare.text import brief
 from llmorch.errors import CallError, InvalidArgument, LLMOrchError, PlanError, WrongArgument
 from llmorch.places.arguments import Inputs
 from llmorch.places.coroutines import Awaited
-from llmorch.places.failure import one_line, raised
+from llmorch.places.failure import line_of, raised
 from llmorch.places.jobs import Begun, Jobs
 from llmorch.places.port import End, Here
 from llmorch.plan import Checker
@@ -85,7 +85,7 @@ class Session:
         if calls is None or calls.closed:
             raise LLMOrchError("the session is not open; write: async with orchestrator.session() as session")
         if calls.failure is not None:
-            raise type(calls.failure)(*calls.failure.args) from calls.failure
+            raise calls.failure
         if asyncio._get_running_loop() is not calls.loop:
             raise LLMOrchError("a session belongs to one event loop; open another session on this one")
         values = {} if args is None else args
@@ -220,7 +220,7 @@ class Calls(Execution):
             if isinstance(error, LLMOrchError):
                 failure = error
             else:
-                failure = LLMOrchError(f"the session has ended: {one_line(error)}")
+                failure = LLMOrchError(f"the session has ended: {line_of(error)}")
                 failure.__cause__ = error
             self.failure = failure
         for added in list(self._added.values()):

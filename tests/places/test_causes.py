@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llmorch.places.failure import DETAIL, MESSAGE, described, one_line
+from llmorch.places.failure import DETAIL, MESSAGE, described, line_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +131,7 @@ TABLE: list[tuple[Callable[[], BaseException], str]] = [
 
 @pytest.mark.parametrize(("made", "line"), TABLE)
 def test_one_line_tells_all_that_an_exception_says(made: Callable[[], BaseException], line: str) -> None:
-    assert one_line(made()) == line
+    assert line_of(made()) == line
 
 
 class HostileError(Exception):
@@ -221,6 +221,6 @@ def test_whatever_an_exception_is_what_is_told_of_it_is_bounded_and_soon(made, p
 
 
 def test_of_a_long_message_and_its_cause_both_are_told_as_far_as_there_is_room() -> None:
-    line = one_line(caused(OSError("x" * 5_000), ValueError("y" * 5_000)))
+    line = line_of(caused(OSError("x" * 5_000), ValueError("y" * 5_000)))
     assert len(line) <= MESSAGE
     assert (line.count("x") > 900, line.count("y") > 900) == (True, True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import DictOf, ListOf, Reference, Template, references
 from llmorch.errors import CallError, EvaluationError
-from llmorch.places.failure import one_line
+from llmorch.places.failure import line_of
 from llmorch.places.handles import InFile, Later
 from llmorch.plan.evaluate import argument
 
@@ -88,7 +88,7 @@ def _made(parameter: Parameter, function: Function) -> Any:
     try:
         return parameter.made()
     except Exception as error:  # it is the user's
-        text = f"{parameter.name} of {function.name}: its default can't be made: {one_line(error)}"
+        text = f"{parameter.name} of {function.name}: its default can't be made: {line_of(error)}"
         raise CallError(text) from None
 
 

@@ -29,7 +29,7 @@ _OURS = __file__.removesuffix("places/failure.py")
 
 def described(error: BaseException) -> tuple[str, str]:
     """The line ``type: message`` and the traceback of an exception, both bounded."""
-    return one_line(error), _traceback(error)
+    return line_of(error), _traceback(error)
 
 
 def _traceback(error: BaseException) -> str:
@@ -43,8 +43,8 @@ def _traceback(error: BaseException) -> str:
             frames = frames.tb_next
         text = "".join(format_exception(type(error), error, frames))
     except BaseException:  # an exception may override anything that is read here
-        text = "".join(format_tb(frames)) + one_line(error)
-    return shortened(text, DETAIL)
+        text = "".join(format_tb(frames)) + line_of(error)
+    return without_middle(text, DETAIL)
 
 
 def kind_of(kind: type) -> str:
@@ -113,7 +113,7 @@ _SILENT = ("CancelledError", "GeneratorExit")
 """How a coroutine is stopped: what an exception was raised for in the end says nothing by these."""
 
 
-def one_line(error: BaseException) -> str:
+def line_of(error: BaseException) -> str:
     """The line ``type: message``, with all else that the exception tells."""
     line = _Line()
     with suppress(BaseException):  # else what was read until then
@@ -121,7 +121,7 @@ def one_line(error: BaseException) -> str:
     return line.text() or "an exception that can't be read"
 
 
-def shortened(text: str, limit: int) -> str:
+def without_middle(text: str, limit: int) -> str:
     """A text of at most ``limit`` characters: its beginning and, past the gap, its end."""
     if len(text) <= limit:
         return text
@@ -137,11 +137,11 @@ class _Line:
         self._left = MAX_EXCEPTIONS
 
     def text(self) -> str:
-        """The line, of which each piece is shortened so that all of them are in it."""
+        """The line, of which each piece is without_middle so that all of them are in it."""
         joints = sum(len(joint) for joint, _ in self._pieces)
         limit = _fair([len(piece) for _, piece in self._pieces], MESSAGE - joints)
-        line = "".join(joint + shortened(piece, limit) for joint, piece in self._pieces)
-        return shortened(line, MESSAGE)
+        line = "".join(joint + without_middle(piece, limit) for joint, piece in self._pieces)
+        return without_middle(line, MESSAGE)
 
     def tell(self, joint: str, error: BaseException) -> None:
         """Tell an exception, then what it came of."""

@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from llmorch.errors import CallError
 from llmorch.places.anonymous import most_files
-from llmorch.places.failure import described, kinds_of, known_kinds, shortened
+from llmorch.places.failure import described, kinds_of, known_kinds, without_middle
 from llmorch.places.shown import Shown
 from llmorch.places.wire import pack, read
 
@@ -221,4 +221,4 @@ def _described(value: Any, size: int) -> str:
             name += f" of {len(value):,} items"
     except Exception:  # a value's own attributes may raise anything
         pass
-    return f"{shortened(name, MAX_DESCRIPTION)}, {size / 1e6:,.3g} MB"
+    return f"{without_middle(name, MAX_DESCRIPTION)}, {size / 1e6:,.3g} MB"

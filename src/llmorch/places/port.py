@@ -7,7 +7,7 @@ worker process or another machine. ``llmorch.testing.places`` holds an implement
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from llmorch.values import value
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llmorch.requests import Usage
 
 
+@runtime_checkable
 class Handle(Protocol):
     """A value, wherever it is: here, in a file of shared memory, on another machine.
 

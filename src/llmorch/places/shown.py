@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmorch.places.failure import Raised, one_line, shortened
+from llmorch.places.failure import Raised, line_of, without_middle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,12 +55,12 @@ def _shown(result: Any, show: Callable[[Any], object] | None) -> Shown:
     except _LateError:
         return Shown(result, why=_LATE)
     except Exception as error:
-        return Shown(result, why=one_line(error))
+        return Shown(result, why=line_of(error))
     if monotonic() - began > SECONDS:  # on a thread, whose end the event loop may hear of late
         return Shown(result, why=_LATE)
     if not isinstance(text, str):
         return Shown(result, why=f"it returned no text but a value of type {type(text).__name__}")
-    return Shown(result, shortened(text, LONGEST))
+    return Shown(result, without_middle(text, LONGEST))
 
 
 class _LateError(BaseException):

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from llmorch.declare.text import brief
 from llmorch.errors import CallError
-from llmorch.places.port import End, Here, Job
+from llmorch.places.failure import line_of
+from llmorch.places.port import End, Handle, Here, Job
 from llmorch.runtime.retries import Retried, in_time, next_pause
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
-    from llmorch.places.port import Handle, Place, Work
+    from llmorch.places.port import Place, Work
     from llmorch.schedule import Caller, Dispatch
 
 REPORTED_BY = 30.0
@@ -124,7 +125,7 @@ class Made:
         try:
             work = self._place.begin(job, self._ended)
         except BaseException as error:  # of a place that breaks its promises: the call can't be made there
-            how = f"it raised {type(error).__name__}: {error}"
+            how = f"it raised {line_of(error)}"
             if not isinstance(error, Exception | asyncio.CancelledError):
                 self._driver.loop.call_soon(self._ended, self._broken(how))
                 raise
@@ -258,14 +259,10 @@ def _wrong(ends: object, count: int) -> str:
         for end in ends:
             if not isinstance(end, End) or (end.value is None) == (end.error is None):
                 break
-            if end.error is None and type(end.value) is not Here and not _is_handle(end.value):
+            if end.error is None and type(end.value) is not Here and not isinstance(end.value, Handle):
                 return f"the value of its End is {brief(end.value)}, and no Handle, such as Here(value)"
             if end.value is None and not isinstance(end.error, CallError):
                 return f"the error of its End is {brief(end.error)}, and no CallError"
         else:
             return "" if len(ends) == count else f"it told {len(ends)} ends of {count} calls"
     return "it told something else than an End with a value or an error for each call"
-
-
-def _is_handle(said: object) -> bool:
-    return all(hasattr(said, name) for name in ("here", "what", "text", "why", "open", "close"))

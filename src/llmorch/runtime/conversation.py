@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, assert_never
 from llmorch.calls import Plan
 from llmorch.errors import LimitReached, ModelError, PlanError, ToolsRefused, UnresolvedQuery
 from llmorch.models.model import Finished, Text
-from llmorch.places.failure import one_line, shortened
+from llmorch.places.failure import line_of, without_middle
 from llmorch.plan.replies import spoken
 from llmorch.requests import ToolCall, Usage
 from llmorch.runtime.draft import DraftReader
@@ -117,7 +117,7 @@ class Conversing:
         except (ModelError, PlanError):
             raise
         except Exception as error:  # an adapter that breaks its promise
-            raise ModelError(f"{self.model.name}: {shortened(one_line(error), 300)}") from error
+            raise ModelError(f"{self.model.name}: {without_middle(line_of(error), 300)}") from error
         finally:
             _add(self.usage, mine, seconds=time.monotonic() - began)
             if not counted:  # it broke off, or was broken off: four characters a token is close enough

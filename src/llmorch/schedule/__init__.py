@@ -31,7 +31,7 @@ from llmorch.schedule.nested import Caller
 from llmorch.schedule.orchestration import Orchestration
 from llmorch.schedule.policy import POLICIES, Policy, policy_named
 from llmorch.schedule.room import Lease, Needs
-from llmorch.schedule.state import CallState, Planning, Status
+from llmorch.schedule.state import CallState, Planning
 
 __all__ = [
     "POLICIES",
@@ -65,7 +65,6 @@ __all__ = [
     "Policy",
     "Refuse",
     "Share",
-    "Status",
     "TimePassed",
     "Wake",
     "callable_of",

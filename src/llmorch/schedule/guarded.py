@@ -69,11 +69,11 @@ class Guarded:
         self._asked("clear")
 
     def withholds(self, fits: Callable[[Needs], bool]) -> bool:
-        """Whether calls wait of which one fits: then, while nothing runs, it had to hand out one."""
+        """Whether a call waits that fits. While nothing runs, the policy has to hand it out."""
         return any(fits(call.needs) for call in self._waiting.values())
 
     def stalled(self) -> None:
-        """Take note that it withholds calls although nothing runs and nothing more will come."""
+        """Nothing runs, nothing more will come, and it still withholds calls: a broken promise."""
         could = ", ".join(list(self._waiting)[:5])
         self._break("pop", f"handed out nothing while {could} could run, and nothing else did")
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
+    from llmorch.records import Status
     from llmorch.relations import Touch
-    from llmorch.schedule.state import Attempt, CallState, Status
+    from llmorch.schedule.state import Attempt, CallState
 
 _USEFUL: tuple[Status, ...] = ("failed", "running", "completed")
 """How an attempt may stand that a new plan can take over, the most useful last."""

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
     from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
+    from llmorch.records import Status
     from llmorch.schedule.coordinator import Coordinator
     from llmorch.schedule.messages import Event
     from llmorch.schedule.nested import Caller
     from llmorch.schedule.policy import Policy, Urgency
     from llmorch.schedule.room import Lease, Needs
-    from llmorch.schedule.state import Attempt, Status
+    from llmorch.schedule.state import Attempt
 
 
 class RunState:

@@ -6,7 +6,7 @@ Decides which changes there are.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from llmorch.errors import IllegalEvent
 from llmorch.relations import NOTHING
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmorch.calls import CallId, FunctionCall
+    from llmorch.records import Status
     from llmorch.relations import Touch
 
-Status = Literal["planned", "submitted", "running", "completed", "failed", "skipped", "unused", "cancelled"]
 Attempt = tuple["CallId", int]
 """One attempt to make a call: its id, and which attempt it is."""
 
