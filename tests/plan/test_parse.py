@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -323,3 +325,22 @@ def test_a_long_path_in_braces_is_an_error_of_the_plan(steps: str, prefix: str, 
 def test_signs_are_read_again_as_they_are_written(argument: str) -> None:
     plan = parse(f"s1 = f(x={argument})")
     assert parse(render(plan)) == plan
+
+
+def test_plans_are_read_in_many_threads_at_once() -> None:
+    """Where a thread goes on in the middle of another's tree, CPython loses count of its depth."""
+    text = "\n".join(f"s{n} = f(x=[[[[{n}, -1]]]], y={{'a': (1, 2)}}, z='text')" for n in range(1, 60))
+    whole = parse(text)
+
+    def give_way(phase: str, _: dict[str, int]) -> None:
+        time.sleep(0)
+
+    before = gc.get_threshold()
+    gc.callbacks.append(give_way)
+    gc.set_threshold(5)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            assert all(plan == whole for plan in threads.map(parse, [text] * 32))
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(give_way)

@@ -28,6 +28,7 @@ from llmorch.calls import (
 from llmorch.errors import InvalidSyntax, PlanError, PlanTooLarge, UndefinedId
 from llmorch.plan.fragments import fragment_in
 from llmorch.plan.operators import MAX_BITS
+from llmorch.plan.tree import expression
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -272,7 +273,7 @@ class Arguments:
 
     def _path(self, name: str, rest: str, position: Position) -> Expression:
         try:
-            node = ast.parse(name + rest, mode="eval").body
+            node = expression(name + rest)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             node = None
         if node is None or not self._is_path(node, position):

@@ -5,9 +5,10 @@ Decides what a line or a mark could be by itself.
 
 from __future__ import annotations
 
-import ast
 import re
 from typing import TYPE_CHECKING
+
+from llmorch.plan.tree import statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -272,7 +273,7 @@ def is_block(text: str) -> bool:
     if not head.endswith(":") or (head.startswith("if") and not CONDITION.search(head)):
         return False
     try:
-        ast.parse(f"if 1: pass\n{head} pass" if head.startswith("else") else f"{head} pass")
+        statements(f"if 1: pass\n{head} pass" if head.startswith("else") else f"{head} pass")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return head.startswith(("try", "async"))
     return True

@@ -21,6 +21,7 @@ from llmorch.plan.expressions import BUILTINS, ID, Arguments
 from llmorch.plan.fragments import BracedNames
 from llmorch.plan.replies import ReplyScanner
 from llmorch.plan.scanner import FORM, STRING_END, Scanner, Statement
+from llmorch.plan.tree import statements
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -235,11 +236,11 @@ def _python(code: str, source: Statement) -> list[ast.stmt]:
     """The statements in a text, as Python reads them. Raises ``PlanError``."""
     try:
         if "\\" not in code and not _WARNED_OF.search(code):
-            return ast.parse(code).body
+            return statements(code)
         with warnings.catch_warnings():
             # What a model writes, such as "\d" in a string, is not worth a warning to the user.
             warnings.simplefilter("ignore")
-            return ast.parse(code).body
+            return statements(code)
     except SyntaxError as error:
         row, column = max(1, error.lineno or 1), max(1, error.offset or 1)
         position = source.line + row - 1, column + (source.indent if row == 1 else 0)
