@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.defaults import MADE, NoLiteral, literal_default, literal_of, same_literal
+from llmorch.declare.text import MESSAGE, described, interrupted, quoted, shortened
 from llmorch.errors import FunctionError
 
 if TYPE_CHECKING:
@@ -207,8 +208,10 @@ class Parameter:
             return validate(value)
         except ValidationError as error:
             reason = _reason(error.errors(include_url=False, include_input=False)[0])
-        except Exception as error:  # a validator of the user's may raise anything
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        except BaseException as error:  # a validator of the user's, or the value itself, may raise anything
+            if interrupted(error):
+                raise
+            reason = described(error)
         with suppress(NoLiteral):
             if not self.required and same_literal(literal_of(self.default), literal_of(value)):
                 return value if self.default is MADE or type(value) is type(self.default) else self.default
@@ -216,8 +219,8 @@ class Parameter:
 
 
 def _reason(found: Any) -> str:
-    where = "".join(f"[{part!r}]" for part in found["loc"])
-    said = " ".join(found["msg"].splitlines())
+    where = "".join(f"[{quoted(part, 60)}]" for part in found["loc"][:10])
+    said = shortened(found["msg"], MESSAGE)
     return f"{where + ': ' if where else ''}{said[:1].lower()}{said[1:]}"
 
 

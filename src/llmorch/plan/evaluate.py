@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import (
@@ -31,6 +32,7 @@ from llmorch.calls import (
     Template,
     references,
 )
+from llmorch.declare.text import interrupted, is_a, kind_name, message_of, quoted, shortened
 from llmorch.errors import EvaluationError
 from llmorch.plan.operators import bound, built_in, compared, operated
 
@@ -70,21 +72,20 @@ def evaluate(expression: Expression, results: Mapping[CallId, Any]) -> Any:
     except EvaluationError:
         raise
     except KeyError as error:
-        raise EvaluationError(f"there is no {_message(error)} in the result") from None
+        raise EvaluationError(f"there is no {_message(error) or 'such key'} in the result") from None
     except RecursionError:
         raise EvaluationError("the expression is nested too deeply") from None
-    except Exception as error:  # a result's own operators may raise anything
+    except BaseException as error:  # a result's own operators may raise anything
+        if interrupted(error):
+            raise
         message = _message(error)
         if "ambiguous" in message:  # what it advises to do instead, a plan can't
             raise EvaluationError(_NO_TRUTH) from None
-        raise EvaluationError(f"{type(error).__name__}: {message}") from None
+        raise EvaluationError(f"{kind_name(error)}: {message}") from None
 
 
-def _message(error: Exception) -> str:
-    try:
-        return " ".join(str(error).split())[:500]
-    except Exception:
-        return "(its message can't be read)"
+def _message(error: BaseException) -> str:
+    return message_of(error)
 
 
 def argument(parameter: Parameter, expression: Expression, results: Mapping[CallId, Any]) -> Any:
@@ -100,7 +101,7 @@ def argument(parameter: Parameter, expression: Expression, results: Mapping[Call
         with suppress(ValueError):
             return parameter.accept(text)
         sources = dict.fromkeys(reference.id for reference in references(expression))
-        came = f" (from {', '.join(sources)}, a {type(value).__name__})" if sources else ""
+        came = f" (from {', '.join(sources)}, a {kind_name(value)})" if sources else ""
         raise ValueError(f"{error}{came}") from None
 
 
@@ -126,18 +127,20 @@ def as_text(value: object) -> str:
 
     Raises ``EvaluationError`` for what has no text, or too much of it.
     """
-    if isinstance(value, str):
-        return value
+    if is_a(value, str):
+        return value if type(value) is str else str.__str__(value)
     try:
         _bound_items(value)
         if isinstance(value, Mapping | list | tuple):
             with suppress(TypeError, ValueError):
                 return json.dumps(value, ensure_ascii=False)
-        return str(value)
+        return str.__str__(str(value))
     except EvaluationError:
         raise
-    except Exception as error:  # a value's own __str__ may raise anything
-        raise EvaluationError(f"a {type(value).__name__} has no text: {_message(error)}") from None
+    except BaseException as error:  # a value's own __str__ may raise anything
+        if interrupted(error):
+            raise
+        raise EvaluationError(f"a {kind_name(value)} has no text: {_message(error)}") from None
 
 
 def _bound_items(value: object) -> None:
@@ -213,17 +216,17 @@ def _value(node: Expression | Slice, results: Mapping[CallId, Any]) -> Any:
 def _field(value: Any, name: str) -> Any:
     if isinstance(value, Mapping):
         if name not in value:
-            raise EvaluationError(f"there is no {name!r} in the result; it has {_some(value)}")
+            raise EvaluationError(f"there is no {quoted(name)} in the result; it has {_some(value)}")
         return value[name]
     found = None
     if not name.startswith("_") and not isinstance(value, _INTERPRETER):
         found = getattr(value, name, None)
     if found is None or callable(found) or isinstance(found, _INTERPRETER):
         # A method is behaviour, and a plan reads values only; and no way leads to the program from them.
-        raise EvaluationError(f"a {type(value).__name__} has no field {name}")
+        raise EvaluationError(f"a {kind_name(value)} has no field {shortened(name, 60)}")
     return found
 
 
 def _some(value: Mapping[Any, Any]) -> str:
-    names = [repr(key) for key in list(value)[:8]]
+    names = [quoted(key, 60) for key in islice(value, 8)]
     return ", ".join(names) + (", ..." if len(value) > len(names) else "") if names else "no keys"
