@@ -145,10 +145,12 @@ def _written(value: Any, most: int, depth: int) -> str:
         return repr(bytes.__getitem__(value, slice(most)))
     if issubclass(kind, int):
         bits = int.bit_length(value)
-        return int.__repr__(value) if bits < 4 * most else f"a number of about {bits * 3 // 10 + 1:,} digits"
+        return (
+            int.__repr__(value) if bits < 4 * most else f"<a number of about {bits * 3 // 10 + 1:,} digits>"
+        )
     if issubclass(kind, float):
         return float.__repr__(value)
-    return f"a {kind_name(value)}"
+    return f"<{kind_name(value)}>"
 
 
 def _items(value: Any, most: int, depth: int) -> str:

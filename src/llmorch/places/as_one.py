@@ -6,11 +6,13 @@ Several calls are one of their batch form.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from llmorch.declare.text import interrupted, is_a, kind_name
 from llmorch.errors import CallError
 from llmorch.places.arguments import Inputs, arguments
-from llmorch.places.failure import Raised, raised
+from llmorch.places.failure import Raised, line_of, raised
 from llmorch.places.handles import InFile
 from llmorch.places.jobs import failure
 from llmorch.places.port import End, Here
@@ -54,16 +56,17 @@ class AsOne:
     def ends(self, result: Any = None, error: CallError | None = None) -> list[End]:
         """What each call came to, given what the function returned, or the error of which it failed."""
         count = len(self._fitting)
-        if error is None and not self._alone and count and (wrong := _wrong(result, count)):
+        made: Sequence[End] | str = (
+            [end(result)] if self._alone else [] if not count else _items(result, count)
+        )
+        if error is None and isinstance(made, str):
             name = getattr(_form(self.function).call, "__name__", "it")
             error = CallError(
-                f"the batch form of {self.function.name}, {name}, returned {wrong}; "
+                f"the batch form of {self.function.name}, {name}, returned {made}; "
                 f"return a list of {count}: one result for each call, in their order"
             )
-        if error is not None:
-            made = [failure(error)] * count
-        else:
-            made = [end(result)] if self._alone else [_item(item) for item in result or ()]
+        if error is not None or isinstance(made, str):
+            made = [end(None, error)] * count
         for index, one in zip(self._fitting, made, strict=True):
             self._ends[index] = one
         return self._ends
@@ -71,9 +74,9 @@ class AsOne:
 
 def _item(result: Any) -> End:
     """What one call of a batch came to."""
-    if isinstance(result, BaseException):  # gather has one for what was cancelled
+    if is_a(result, BaseException):  # gather has one for what was cancelled
         result = raised(result)
-    return failure(error_of(result)) if isinstance(result, Raised) else end(result)
+    return failure(error_of(result)) if type(result) is Raised else end(result)
 
 
 def error_of(raised: Raised) -> CallError:
@@ -85,9 +88,9 @@ def end(result: Any, error: CallError | None = None) -> End:
     """What a call came to."""
     if error is not None:
         return failure(error)
-    if isinstance(result, InFile):
+    if type(result) is InFile:
         return End(result)
-    return End(Here(*result) if isinstance(result, Shown) else Here(result))
+    return End(Here(*result) if type(result) is Shown else Here(result))
 
 
 def _form(function: Function) -> Any:
@@ -100,9 +103,25 @@ def _filled(function: Function, args: Mapping[str, Any]) -> dict[str, Any]:
     return {item.name: args.get(item.name, item.default) for item in function.parameters}
 
 
+def _items(results: Any, count: int) -> list[End] | str:
+    """What each call of a batch came to, or what is wrong with what was returned for so many."""
+    try:
+        wrong = _wrong(results, count)
+        made = [] if wrong else [_item(item) for item in islice(results, count)]
+        return wrong or (made if len(made) == count else _counted(len(made), count))
+    except BaseException as error:  # a sequence of somebody's own
+        if interrupted(error):
+            raise
+        return f"a {kind_name(results)} that can't be read: {line_of(error)}"
+
+
 def _wrong(results: object, count: int) -> str:
-    if not isinstance(results, Sequence) or isinstance(results, str | bytes | bytearray):
-        kind = type(results).__name__
+    if not is_a(results, Sequence) or is_a(results, (str, bytes, bytearray)):
+        kind = kind_name(results)
         return "nothing" if results is None else f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
-    found = len(results)
-    return "" if found == count else f"{found} result{'' if found == 1 else 's'} for {count} calls"
+    found = len(results)  # type: ignore[arg-type]
+    return "" if found == count else _counted(found, count)
+
+
+def _counted(found: int, count: int) -> str:
+    return f"{found} result{'' if found == 1 else 's'} for {count} calls"

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence, Set
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
+from llmorch.declare.text import interrupted, is_a
 from llmorch.places.failure import raised
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def awaits(result: object, *, batch: bool = False) -> bool:
         return False
     if is_awaitable(result) or _is_iterator(result, "__anext__", "__aiter__"):
         return True
-    return batch and isinstance(result, list | tuple) and any(map(awaits, result))
+    return batch and is_a(result, (list, tuple)) and any(map(awaits, items_of(result)))
 
 
 def draws(result: object, *, batch: bool = False) -> bool:
@@ -51,7 +52,7 @@ def draws(result: object, *, batch: bool = False) -> bool:
     if _is_iterator(result):
         return True
     if batch:
-        return isinstance(result, list | tuple) and any(map(draws, result))
+        return is_a(result, (list, tuple)) and any(map(draws, items_of(result)))
     return _holds(result)
 
 
@@ -69,7 +70,7 @@ def listed(result: Any, *, batch: bool = False, wanted: Callable[[], bool] = lam
     if not batch or not draws(result, batch=True):
         return result
     found = []
-    for item in result:
+    for item in items_of(result):
         try:
             found.append(listed(item, wanted=wanted))
         except BaseException as error:
@@ -93,17 +94,19 @@ async def awaited(result: Any, *, batch: bool = False) -> Any:
     if not batch or not awaits(result, batch=True):
         return result
     found = []
-    for item in result:
+    for item in items_of(result):
         try:
             found.append(await awaited(item))
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            if interrupted(error):
+                raise
             found.append(raised(error))
     return found
 
 
 def is_awaitable(result: object) -> bool:
     """Whether it is to be awaited, also as a generator that ``types.coroutine`` made a coroutine of."""
-    if hasattr(type(result), "__await__"):
+    if _has(type(result), "__await__"):
         return True
     return type(result) is GeneratorType and bool(result.gi_code.co_flags & _OF_COROUTINE)
 
@@ -113,9 +116,24 @@ def _is_iterator(value: object, step: str = "__next__", begin: str = "__iter__")
     kind = type(value)
     if kind is GeneratorType and is_awaitable(value):
         return False
-    if kind in PLAIN or not hasattr(kind, step) or not hasattr(kind, begin):
+    if kind in PLAIN or not _has(kind, step) or not _has(kind, begin):
         return False
-    return not issubclass(kind, io.IOBase | Sequence | Mapping | Set) and not hasattr(kind, "readline")
+    return not is_a(value, (io.IOBase, Sequence, Mapping, Set)) and not _has(kind, "readline")
+
+
+def _has(kind: type, name: str) -> bool:
+    """Whether a class has an attribute; no, where its metaclass raises."""
+    try:
+        return hasattr(kind, name)
+    except BaseException as error:
+        if interrupted(error):
+            raise
+        return False
+
+
+def items_of(batch: Any) -> Iterator[Any]:
+    """The items of a list or a tuple, which a class of somebody's own may hide."""
+    return list.__iter__(batch) if issubclass(type(batch), list) else tuple.__iter__(batch)
 
 
 def _holds(result: Any) -> bool:
@@ -133,7 +151,7 @@ def _holds(result: Any) -> bool:
 def _keeps_to_its_thread(value: object) -> bool:
     """Whether items can be had only on the thread that made it."""
     sqlite = sys.modules.get("sqlite3")
-    return sqlite is not None and isinstance(value, sqlite.Cursor)
+    return sqlite is not None and is_a(value, sqlite.Cursor)
 
 
 async def _from_here(iterator: Iterator[Any]) -> AsyncIterator[Any]:

@@ -10,11 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.functions import Function
+from llmorch.declare.text import is_a
 from llmorch.errors import CallError
 from llmorch.places.arguments import Inputs, arguments
 from llmorch.places.as_one import AsOne, end
 from llmorch.places.coroutines import Awaited, cancelled
 from llmorch.places.handles import opened
+from llmorch.places.iterators import items_of
 from llmorch.places.jobs import Begun, Jobs, Task, closed
 from llmorch.places.shown import SECONDS, late, shown
 from llmorch.places.threads import Threads, end_of
@@ -158,7 +160,7 @@ class _Showing:
             return
         self._result = result
         batch = function.is_batch
-        count = len(result) if batch and isinstance(result, list | tuple) else 1
+        count = sum(1 for _ in items_of(result)) if batch and is_a(result, (list, tuple)) else 1
         text = Function(function.name, partial(shown, result, show, batch=batch))
         try:
             self.work = self._threads.begin(text, {}, self._tell)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
+from llmorch.declare.text import kind_name
 from llmorch.values import value
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ class Handle(Protocol):
         """Free what it holds elsewhere: nobody opens it any more. May take long, and be called on any thread."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Here:
-    """The handle of an object of this process."""
+    """The handle of an object of this process. Its own text names the type: nobody asked for the value's."""
 
     value: Any
     text: str | None = None
@@ -58,7 +59,10 @@ class Here:
     @property
     def what(self) -> str:
         """The type's name."""
-        return type(self.value).__name__
+        return kind_name(self.value)
+
+    def __repr__(self) -> str:
+        return f"Here(<{self.what}>)"
 
     def open(self) -> Any:
         """The object."""

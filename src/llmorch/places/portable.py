@@ -9,8 +9,9 @@ from __future__ import annotations
 import pickle
 from typing import TYPE_CHECKING, Any
 
+from llmorch.declare.text import is_a
 from llmorch.places.failure import Raised, described, raised
-from llmorch.places.iterators import awaited, awaits, listed
+from llmorch.places.iterators import awaited, awaits, items_of, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -94,8 +95,8 @@ def called(
             import asyncio
 
             result = asyncio.run(wait())
-        if batch and isinstance(result, list | tuple):
-            result = [raised(item) if isinstance(item, BaseException) else item for item in result]
+        if batch and is_a(result, (list, tuple)):
+            result = [raised(item) if is_a(item, BaseException) else item for item in items_of(result)]
     except BaseException as error:
         return None, raised(error)
     return result, failure

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from llmorch.declare.text import interrupted, is_a, kind_name
 from llmorch.places.failure import Raised, line_of, without_middle
+from llmorch.places.iterators import items_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,9 +37,9 @@ def shown(result: Any, show: Callable[[Any], object] | None, *, batch: bool = Fa
     """The result with its text; of a batch form, each of its results with its own. Without ``show`` it was too late."""
     if not batch:
         return _shown(result, show)
-    if not isinstance(result, list | tuple):
+    if not is_a(result, (list, tuple)):
         return result  # which is no list of results: whoever wants one will say so
-    return [item if isinstance(item, Raised | BaseException) else _shown(item, show) for item in result]
+    return [item if is_a(item, (Raised, BaseException)) else _shown(item, show) for item in items_of(result)]
 
 
 def late(result: Any, *, batch: bool = False) -> Any:
@@ -54,13 +56,15 @@ def _shown(result: Any, show: Callable[[Any], object] | None) -> Shown:
             text = show(result)
     except _LateError:
         return Shown(result, why=_LATE)
-    except Exception as error:
+    except BaseException as error:
+        if interrupted(error):
+            raise
         return Shown(result, why=line_of(error))
     if monotonic() - began > SECONDS:  # on a thread, whose end the event loop may hear of late
         return Shown(result, why=_LATE)
-    if not isinstance(text, str):
-        return Shown(result, why=f"it returned no text but a value of type {type(text).__name__}")
-    return Shown(result, without_middle(text, LONGEST))
+    if not issubclass(type(text), str):
+        return Shown(result, why=f"it returned no text but a value of type {kind_name(text)}")
+    return Shown(result, without_middle(str.__str__(text), LONGEST))
 
 
 class _LateError(BaseException):
