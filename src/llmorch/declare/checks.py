@@ -33,6 +33,7 @@ _CONTAINERS = ("list", "tuple", "set", "frozenset", "dict")
 _OF_USERS = ("model", "dataclass", "call", "default")
 _NOT_SCHEMAS = ("metadata", "expected", "default", "config", "cls", "members", "serialization", "ref")
 """Keys of a core schema below which there is no other one."""
+_NO_USERS = ("builtins", "functools", "pathlib", "pydantic", "pydantic_core", "llmorch")
 _WHOLE = 2**53
 _MOST_ITEMS = 1_000
 """Items in what a plan could have written; a longer list is a result."""
@@ -50,6 +51,8 @@ class Check:
 
     def __init__(self, annotation: Any) -> None:
         self._kinds: set[str] = set()
+        self.runs_code = False
+        """Whether somebody's code runs where a value is checked."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they say is no user's of ours to mend
             warnings.simplefilter("error", ArbitraryTypeWarning)  # else anything would be of the type
@@ -82,6 +85,13 @@ class Check:
         """The class of which a value only has to be, and is passed as it is."""
         return typing.cast("type", self.core["cls"]) if self.core["type"] == "is-instance" else None
 
+    def is_sure_of(self, value: object) -> bool:
+        """Whether a value is of the type, as is seen without looking into it or asking its class."""
+        kind = type(value)
+        return self.core["type"] == "any" or (
+            type(kind) is type and self.by_class is not None and self.by_class in kind.__mro__
+        )
+
     @cached_property
     def _values(self) -> SchemaValidator:
         return self._validator(_for_values)
@@ -95,6 +105,7 @@ class Check:
         def change(node: Any, made: Any, _: Any) -> Any:
             kind = made["type"]
             self._kinds.add(kind)
+            self.runs_code = self.runs_code or _runs_code(kind, node)
             if kind == "union":  # errors call its ways as before they were changed
                 made["choices"] = [
                     (new, getattr(old.get("cls"), "__name__", old["type"])) if isinstance(new, dict) else new
@@ -106,6 +117,14 @@ class Check:
             return changed
 
         return SchemaValidator(rebuilt(self.core, change), None, _use_prebuilt=False)
+
+
+def _runs_code(kind: str, node: Any) -> bool:
+    """Whether a core schema calls what is neither Python's nor pydantic's nor ours."""
+    if kind.startswith("function"):
+        module = getattr(node["function"]["function"], "__module__", None) or "functools"
+        return module.partition(".")[0] not in _NO_USERS
+    return bool(node.get("post_init") or node.get("custom_init") or node.get("missing")) or kind == "call"
 
 
 def _or_with_whole_numbers(validate: abc.Callable[[Any], Any], value: object) -> Any:

@@ -179,6 +179,17 @@ class Parameter:
             pass
         return [(item["loc"], item["type"], _reason(item)) for item in found]
 
+    def is_sure_of(self, value: object) -> bool:
+        """Whether a value is of the type, as is seen without looking into it."""
+        if self.annotation is Any or self._is_right(value):
+            return True
+        return not self.is_well_known and self._check.is_sure_of(value)
+
+    @cached_property
+    def runs_code(self) -> bool:
+        """Whether code of somebody's runs in the check of a value."""
+        return not self.is_well_known and self._check.runs_code
+
     def accept(self, value: object) -> Any:
         """Check a value that has arrived and return it in the annotated type.
 

@@ -12,6 +12,7 @@ from llmorch.calls import DictOf, ListOf, Reference, Template, references
 from llmorch.errors import CallError, EvaluationError
 from llmorch.places.failure import line_of
 from llmorch.places.handles import InFile, Later
+from llmorch.plan.budget import Uncounted
 from llmorch.plan.evaluate import argument
 
 if TYPE_CHECKING:
@@ -21,22 +22,28 @@ if TYPE_CHECKING:
     from llmorch.declare.functions import Function
     from llmorch.declare.parameters import Parameter
     from llmorch.places.port import Handle
+    from llmorch.plan.budget import Budget
 
 
 class Inputs(Mapping["CallId", Any]):
     """The values behind handles, by call id. Reading one opens it.
 
-    Raises ``EvaluationError`` if that can't be done.
+    Raises ``EvaluationError`` if that can't be done; where others wait, and not ``apart``, it is ``Uncounted``
+    for what has to be opened first.
     """
 
-    __slots__ = ("_handles",)
+    __slots__ = ("_apart", "_handles")
 
-    def __init__(self, handles: Mapping[CallId, Handle]) -> None:
+    def __init__(self, handles: Mapping[CallId, Handle], *, apart: bool = True) -> None:
         self._handles = handles
+        self._apart = apart
 
     def __getitem__(self, call: CallId) -> Any:
+        handle = self._handles[call]
+        if not self._apart and not handle.here:
+            raise Uncounted(f"the result of {call} is opened first")
         try:
-            return self._handles[call].open()
+            return handle.open()
         except CallError as error:
             raise EvaluationError(str(error)) from None
 
@@ -60,12 +67,12 @@ class Inputs(Mapping["CallId", Any]):
 
 
 def arguments(
-    call: FunctionCall, function: Function, results: Inputs, *, handed: bool = False
+    call: FunctionCall, function: Function, results: Inputs, budget: Budget, *, handed: bool = False
 ) -> dict[str, Any]:
     """The values of a call's arguments, by name, from the results of earlier calls.
 
     With ``handed`` the call is made in another process, and what is made of results that are closed is
-    a ``Later``. Raises ``CallError`` for an argument that has no value or doesn't fit.
+    a ``Later``. Raises ``CallError`` for an argument that has no value or doesn't fit, and ``Uncounted``.
     """
     args = {}
     for name, expression in call.args.items():
@@ -74,7 +81,9 @@ def arguments(
             if handed and _is_closed(expression, results):
                 args[name] = _later(parameter, expression, results)
             else:
-                args[name] = argument(parameter, expression, results)
+                args[name] = argument(parameter, expression, results, budget)
+        except Uncounted:
+            raise
         except (EvaluationError, ValueError) as error:
             raise CallError(f"{name} of {function.name}: {error}") from None
     for parameter in function.filled:

@@ -17,6 +17,7 @@ from llmorch.places.handles import InFile
 from llmorch.places.jobs import failure
 from llmorch.places.port import End, Here
 from llmorch.places.shown import Shown
+from llmorch.plan.budget import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,19 +29,20 @@ if TYPE_CHECKING:
 class AsOne:
     """What is to be called for a job: ``function`` with ``args``, or nothing where no call's arguments fit.
 
-    The function is the batch form for several calls, and itself where one is left.
+    The function is the batch form for several calls, and itself where one is left. Raises ``Uncounted``
+    unless ``apart``.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, *, apart: bool) -> None:
         self.function = job.function
         self.args: Mapping[str, Any] = {}
         self._ends: list[End] = []
         self._fitting: list[int] = []
         fitting = []
-        results = Inputs(job.inputs)
+        results = Inputs(job.inputs, apart=apart)
         for index, call in enumerate(job.calls):
             try:
-                fitting.append(arguments(call, job.function, results))
+                fitting.append(arguments(call, job.function, results, Budget(apart=apart)))
                 self._fitting.append(index)
                 self._ends.append(End())
             except CallError as error:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmorch.declare.functions import Function
 from llmorch.declare.text import is_a
 from llmorch.errors import CallError
+from llmorch.places.apart import Apart, apart
 from llmorch.places.arguments import Inputs, arguments
 from llmorch.places.as_one import AsOne, end
 from llmorch.places.coroutines import Awaited, cancelled
@@ -21,6 +22,7 @@ from llmorch.places.jobs import Begun, Jobs, Task, closed
 from llmorch.places.shown import SECONDS, late, shown
 from llmorch.places.threads import Threads, end_of
 from llmorch.places.workers import Workers
+from llmorch.plan.budget import Budget, Uncounted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from llmorch.places.coroutines import Done
     from llmorch.places.port import End, Job, Work
     from llmorch.places.threads import Measured
+
+T = TypeVar("T")
 
 
 class Local:
@@ -50,34 +54,52 @@ class Local:
 
     def begin(self, job: Job, ended: Callable[[Sequence[End]], None]) -> Work:
         """Start a job."""
-        function = job.function
         begun = _Begun(self._jobs, job, ended)
         begun.as_one = None
         try:
             if self._jobs.is_closed:
-                raise closed(function.name)
-            if len(job.calls) > 1:
-                begun.as_one = as_one = AsOne(job)
-                function, args = as_one.function, as_one.args
-                if as_one.is_empty:
-                    begun.loop.call_soon(begun, None, None)
-                    return begun
-            else:
-                results = Inputs(job.inputs)
-                elsewhere = bool(job.processors) or function.in_process
-                args = arguments(job.calls[0], function, results, handed=elsewhere)
-            if job.processors or function.in_process:
-                workers = self._workers
-                worker = workers.worker_for(job.processors, job.device) if job.processors else workers
-                begun.work = Task(begun.made(worker.hand, function, args), begun)
-            elif function.show is not None:
-                begun.work = showing = _Showing(self._threads, function, begun)
-                showing.work = self._begin_here(function, args, showing.made)
-            else:
-                begun.work = self._begin_here(function, args, begun)
+                raise closed(job.function.name)
+            try:
+                begun.work = self._begin(begun, _given(job))
+            except Uncounted:
+                compute = partial(_given, job, apart=True)
+                begun.work = Apart(
+                    self._threads, job.function, compute, partial(self._begin_or_fail, begun), begun.fail
+                )
         except CallError as error:
             begun.loop.call_soon(begun.fail, error)
         return begun
+
+    def _begin_or_fail(self, begun: _Begun, given: Mapping[str, Any] | AsOne) -> Work | None:
+        try:
+            return self._begin(begun, given)
+        except CallError as error:
+            begun.fail(error)
+            return None
+
+    def _begin(self, begun: _Begun, given: Mapping[str, Any] | AsOne) -> Work | None:
+        """Start a job whose arguments are known; no work is left to do where there was nothing to call."""
+        job, function, args = begun.job, begun.job.function, given
+        if isinstance(given, AsOne):
+            begun.as_one = given
+            function, args = given.function, given.args
+            if given.is_empty:
+                begun.loop.call_soon(begun, None, None)
+                return None
+        assert not isinstance(args, AsOne)
+        if job.processors or function.in_process:
+            workers = self._workers
+            worker = workers.worker_for(job.processors, job.device) if job.processors else workers
+            return Task(begun.made(worker.hand, function, args), begun)
+        if function.show is None:
+            return self._begin_here(function, args, begun)
+        showing = _Showing(self._threads, function, begun)
+        showing.work = self._begin_here(function, args, showing.made)
+        return showing
+
+    async def apart(self, function: Function, compute: Callable[[], T]) -> T:
+        """What a computation for a call comes to, on a thread. Raises ``CallError``."""
+        return await apart(self._threads, function, compute)
 
     def _begin_here(self, function: Function, args: Mapping[str, Any], done: Done) -> Work:
         """Start a call on the event loop or on a thread."""
@@ -112,6 +134,15 @@ class Local:
         await self._jobs.close()
         await self._workers.close()
         self._threads.release()
+
+
+def _given(job: Job, *, apart: bool = False) -> Mapping[str, Any] | AsOne:
+    """What a job's function is called with. Raises ``CallError``, and ``Uncounted`` unless ``apart``."""
+    if len(job.calls) > 1:
+        return AsOne(job, apart=apart)
+    elsewhere = bool(job.processors) or job.function.in_process
+    results = Inputs(job.inputs, apart=apart)
+    return arguments(job.calls[0], job.function, results, Budget(apart=apart), handed=elsewhere)
 
 
 class _Begun(Begun):

@@ -9,10 +9,8 @@ from __future__ import annotations
 import io
 import json
 import types
-from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -32,18 +30,14 @@ from llmorch.calls import (
     Template,
     references,
 )
-from llmorch.declare.text import interrupted, is_a, kind_name, message_of, quoted, shortened
+from llmorch.declare.text import interrupted, kind_name, message_of, quoted, shortened
 from llmorch.errors import EvaluationError
-from llmorch.plan.operators import bound, built_in, compared, operated
+from llmorch.plan.budget import Budget, Uncounted
+from llmorch.plan.operators import built_in, compared, operated
 
 if TYPE_CHECKING:
     from llmorch.calls import CallId, Expression
     from llmorch.declare.parameters import Parameter
-
-MAX_ITEMS = 1_000_000
-"""Items in a value that is written as text."""
-MAX_ELEMENTS = 1_000
-"""Elements of an array that are written as text: of one with more NumPy, the largest, writes the ends."""
 
 _DATA = (types.SimpleNamespace, types.MappingProxyType)
 _INTERPRETER = (
@@ -51,16 +45,19 @@ _INTERPRETER = (
     *(type, property, staticmethod, classmethod, super, io.IOBase),
 )
 """What the interpreter is made of: not even its plain fields are data, for they lead to the whole program."""
+_SILENT = frozenset({"__getattribute__", "__dict__"})
+"""What a class defines that has its say wherever one of its objects is read."""
 _NO_TRUTH = (
     "an array is neither true nor false as a whole; compare its elements in one chain, as in 0 < s1 < 10, "
     "or one number of it, as in max(s1) > 2"
 )
 
 
-def evaluate(expression: Expression, results: Mapping[CallId, Any]) -> Any:
+def evaluate(expression: Expression, results: Mapping[CallId, Any], budget: Budget | None = None) -> Any:
     """The value of an argument, given the results that it uses.
 
-    Raises ``EvaluationError`` with a message of one line when it has none.
+    Raises ``EvaluationError`` with a message of one line when it has none, or takes more than is left of the
+    budget; it is ``Uncounted`` where that one is of what others wait for. Without a budget it has one of its own.
     """
     match expression:  # the two that most arguments are
         case Constant(value):
@@ -68,7 +65,7 @@ def evaluate(expression: Expression, results: Mapping[CallId, Any]) -> Any:
         case Reference(id_):
             return results[id_]
     try:
-        return _value(expression, results)
+        return _value(expression, results, budget or Budget(apart=True))
     except EvaluationError:
         raise
     except KeyError as error:
@@ -88,21 +85,39 @@ def _message(error: BaseException) -> str:
     return message_of(error)
 
 
-def argument(parameter: Parameter, expression: Expression, results: Mapping[CallId, Any]) -> Any:
+def argument(
+    parameter: Parameter,
+    expression: Expression,
+    results: Mapping[CallId, Any],
+    budget: Budget | None = None,
+) -> Any:
     """The value in the parameter's type; what was written as a string may be its text.
 
     Raises ``EvaluationError``, or ``ValueError`` where it doesn't fit, with a message of one line.
     """
-    value = evaluate(expression, results)
+    budget = budget or Budget(apart=True)
+    value = evaluate(expression, results, budget)
     try:
-        return parameter.accept(value)
+        return accepted(parameter, value, budget)
+    except Uncounted:
+        raise
     except ValueError as error:
-        text = as_text(value) if parameter.is_text else evaluate(_worded(expression), results)
+        text = as_text(value, budget) if parameter.is_text else evaluate(_worded(expression), results, budget)
         with suppress(ValueError):
             return parameter.accept(text)
         sources = dict.fromkeys(reference.id for reference in references(expression))
         came = f" (from {', '.join(sources)}, a {kind_name(value)})" if sources else ""
         raise ValueError(f"{error}{came}") from None
+
+
+def accepted(parameter: Parameter, value: Any, budget: Budget) -> Any:
+    """A value in the parameter's type. Raises ``ValueError`` where it doesn't fit, and ``EvaluationError``."""
+    if parameter.is_sure_of(value):
+        return value
+    if parameter.runs_code and not budget.apart:
+        raise Uncounted(f"the type of {parameter.name} runs code of its own")
+    budget.weigh_check(value)
+    return parameter.accept(value)
 
 
 def _worded(expression: Expression) -> Expression:
@@ -122,15 +137,15 @@ def _worded(expression: Expression) -> Expression:
             return expression
 
 
-def as_text(value: object) -> str:
+def as_text(value: object, budget: Budget | None = None) -> str:
     """A value as it stands inside a string: text as it is, the rest as JSON if it can be.
 
     Raises ``EvaluationError`` for what has no text, or too much of it.
     """
-    if is_a(value, str):
-        return value if type(value) is str else str.__str__(value)
+    if type(value) is str:
+        return value
     try:
-        _bound_items(value)
+        (budget or Budget(apart=True)).weigh_text(value)
         if isinstance(value, Mapping | list | tuple):
             with suppress(TypeError, ValueError):
                 return json.dumps(value, ensure_ascii=False)
@@ -143,88 +158,105 @@ def as_text(value: object) -> str:
         raise EvaluationError(f"a {kind_name(value)} has no text: {_message(error)}") from None
 
 
-def _bound_items(value: object) -> None:
-    """Repeated lists are small in memory and endless as text: count before writing."""
-    left, length, stack = MAX_ITEMS, 0, [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, Mapping):
-            stack.extend(item.values())
-        elif isinstance(item, list | tuple | deque | set | frozenset):
-            stack.extend(item)
-        elif is_dataclass(item) and not isinstance(item, type):
-            stack.extend(getattr(item, one.name) for one in fields(item))
-        elif isinstance(item, str):
-            length += len(item)
-            bound(length)
-        elif not isinstance(item, int | float | None) and hasattr(type(item), "size"):
-            size = getattr(item, "size", 0)
-            left -= min(size, MAX_ELEMENTS) if isinstance(size, int) else 0
-        left -= 1
-        if left < 0 or len(stack) > MAX_ITEMS:
-            raise EvaluationError(f"a value of more than {MAX_ITEMS:,} items can't be written as text")
-
-
-def _template(parts: tuple[str | Expression, ...], results: Mapping[CallId, Any]) -> Any:
+def _template(parts: tuple[str | Expression, ...], results: Mapping[CallId, Any], budget: Budget) -> Any:
     if len(parts) == 1 and not isinstance(parts[0], str):
-        return evaluate(parts[0], results)
-    pieces = [part if isinstance(part, str) else as_text(evaluate(part, results)) for part in parts]
-    bound(sum(len(piece) for piece in pieces))
+        return evaluate(parts[0], results, budget)
+    pieces = [
+        part if isinstance(part, str) else as_text(evaluate(part, results, budget), budget) for part in parts
+    ]
+    budget.charge(sum(map(len, pieces)))
     return "".join(pieces)
 
 
-def _value(node: Expression | Slice, results: Mapping[CallId, Any]) -> Any:
+def _value(node: Expression | Slice, results: Mapping[CallId, Any], budget: Budget) -> Any:
     match node:
         case Constant(value):
             return value
         case Reference(id_):
             return results[id_]
         case Template(parts):
-            return _template(parts, results)
+            return _template(parts, results, budget)
         case ListOf(items):
-            return [_value(item, results) for item in items]
+            return [_value(item, results, budget) for item in items]
         case DictOf(pairs):
-            return {_value(key, results): _value(value, results) for key, value in pairs}
+            return {_key(key, results, budget): _value(value, results, budget) for key, value in pairs}
         case Negated(sign, operand):
-            value = _value(operand, results)
+            value = _value(operand, results, budget)
+            budget.counted(value)
             return not value if sign == "not" else -value if sign == "-" else +value
         case Binary(sign, left, right):
-            return operated(sign, _value(left, results), _value(right, results))
+            return operated(sign, _value(left, results, budget), _value(right, results, budget), budget)
         case Compare(first, rest):
-            values = [_value(first, results), *(_value(operand, results) for _, operand in rest)]
-            return compared(values, [sign for sign, _ in rest])
+            values = [_value(operand, results, budget) for operand in (first, *(one for _, one in rest))]
+            return compared(values, [sign for sign, _ in rest], budget)
         case Junction(sign, operands):
             for operand in operands:
-                value = _value(operand, results)
+                value = _value(operand, results, budget)
+                budget.counted(value)
                 if bool(value) == (sign == "or"):
                     break
             return value
         case Subscript(value, key):
-            return _value(value, results)[_value(key, results)]
+            return _part(_value(value, results, budget), _key(key, results, budget), budget)
         case Slice(start, stop):
             return slice(
-                None if start is None else _value(start, results),
-                None if stop is None else _value(stop, results),
+                None if start is None else _value(start, results, budget),
+                None if stop is None else _value(stop, results, budget),
             )
         case Field(value, name):
-            return _field(_value(value, results), name)
+            return _field(_value(value, results, budget), name, budget)
         case Builtin(name, arguments):
-            given = [_value(argument, results) for argument in arguments]
-            return as_text(*given) if name == "str" else built_in(name, given)
+            given = [_value(argument, results, budget) for argument in arguments]
+            if name == "str" and len(given) == 1:
+                return as_text(given[0], budget)
+            return built_in(name, given, budget)
 
 
-def _field(value: Any, name: str) -> Any:
-    if isinstance(value, Mapping):
+def _key(node: Expression | Slice, results: Mapping[CallId, Any], budget: Budget) -> Any:
+    """A key, of which a dictionary wants the hash: that of a tuple is made of all that is in it."""
+    key = _value(node, results, budget)
+    if type(key) not in (str, int):
+        budget.counted(key)
+        budget.weigh(key)
+    return key
+
+
+def _part(value: Any, key: Any, budget: Budget) -> Any:
+    budget.counted(value)
+    if type(key) is slice and hasattr(type(value), "__len__") and type(value) is not range:
+        budget.charge(len(value))
+    return value[key]
+
+
+def _field(value: Any, name: str, budget: Budget) -> Any:
+    found = _stored(value, name)
+    if found is None:
+        budget.counted(value)
+    if found is None and isinstance(value, Mapping):
         if name not in value:
             raise EvaluationError(f"there is no {quoted(name)} in the result; it has {_some(value)}")
         return value[name]
-    found = None
-    if not name.startswith("_") and not isinstance(value, _INTERPRETER):
+    if found is None and not name.startswith("_") and not isinstance(value, _INTERPRETER):
         found = getattr(value, name, None)
     if found is None or callable(found) or isinstance(found, _INTERPRETER):
         # A method is behaviour, and a plan reads values only; and no way leads to the program from them.
         raise EvaluationError(f"a {kind_name(value)} has no field {shortened(name, 60)}")
     return found
+
+
+def _stored(value: Any, name: str) -> Any:
+    """What an object has under a name by itself, without a word of its class's; ``None`` where that can't be told."""
+    kind = type(value)
+    if type(kind) is not type or issubclass(kind, _INTERPRETER) or name.startswith("_"):
+        return None
+    for above in kind.__mro__[:-1]:
+        own = above.__dict__
+        if name in own or not _SILENT.isdisjoint(own):
+            return None
+    try:
+        return object.__getattribute__(value, "__dict__").get(name)
+    except AttributeError:
+        return None
 
 
 def _some(value: Mapping[Any, Any]) -> str:

@@ -8,21 +8,26 @@ before it is made wherever that can be told, and looked at afterwards where it c
 from __future__ import annotations
 
 import operator
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from itertools import islice, zip_longest
+from itertools import chain, islice, zip_longest
 from math import prod
 from numbers import Number, Rational
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import EvaluationError
+from llmorch.plan.budget import ITEM, items_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from llmorch.plan.budget import Budget
+
 MAX_LENGTH = 50_000_000
-"""Characters, items or elements in anything that an expression makes."""
+"""Elements in an array that an expression makes."""
 MAX_BITS = 4_096
 """Bits in a whole number that an expression makes."""
 
@@ -33,7 +38,16 @@ _MAX_PARTS = 1_000_000
 _MAX_RANK = 64
 _ONE = frozenset({int, float, bool, complex, str, bytes, type(None)})
 """Types of values that have no shape."""
-_NUMBERS = frozenset({int, float, bool, complex})
+_PLAIN_NUMBERS = frozenset({int, float, bool, complex})
+_DEEP = frozenset(
+    {str, bytes, bytearray, list, tuple, set, frozenset, deque, dict, OrderedDict, MappingProxyType}
+)
+_BY_HASH = frozenset({set, frozenset, dict, OrderedDict, MappingProxyType})
+_ARITHMETIC = frozenset({"+", "-", "*", "/", "//", "%"})
+_LONG = frozenset({"**", "*", "//", "%"})
+"""The operators that may take long even for whole numbers."""
+_WALKING = frozenset({"min", "max", "sum", "sorted"})
+"""The functions that look at each item."""
 _COUNTED, _ORDERED = "biufcm", "biufcmM"
 """The kinds of elements, as NumPy names them, that have a sum, and that have a least and a largest."""
 _OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -56,40 +70,52 @@ _OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def operated(sign: str, left: Any, right: Any) -> Any:
+def operated(sign: str, left: Any, right: Any, budget: Budget) -> Any:
     """What arithmetic or one comparison comes to. Raises ``EvaluationError``, and what the values raise."""
+    if type(left) in _PLAIN_NUMBERS and type(right) in _PLAIN_NUMBERS and sign not in _LONG:
+        return bounded(_OPERATIONS[sign](left, right))
+    budget.counted(left, right)
     if type(left) not in _ONE and type(right) not in _ONE:
         _bound_shapes(left, right)
     match sign:
         case "**":
             _bound_power(left, right)
         case "*":
-            _bound_repetition(left, right)
-            _bound_repetition(right, left)
+            _charge_repetition(left, right, budget)
+            _charge_repetition(right, left, budget)
             _refuse_objects(sign, left, right)
         case "%":
             if isinstance(left, str | bytes):
                 raise EvaluationError('% can\'t format text; write the result in braces, as in "{s1}"')
             _refuse_objects(sign, left, right)
         case "+" if isinstance(left, str | bytes | Sequence) and isinstance(right, str | bytes | Sequence):
-            bound(len(left) + len(right))
+            budget.charge(_unit(left) * len(left) + _unit(right) * len(right))
+        case "in" | "not in":
+            _charge_search(left, right, budget)
+        case _ if type(left) in _DEEP and type(right) in _DEEP:
+            budget.weigh(left, right)
+    if sign in _ARITHMETIC:
+        for one in (left, right):
+            bits = _bits(one)
+            if bits > MAX_BITS:  # a result's, which no operator made
+                budget.charge(bits * bits // MAX_BITS)
     return bounded(_OPERATIONS[sign](left, right))
 
 
-def compared(values: Sequence[Any], signs: Sequence[str]) -> Any:
+def compared(values: Sequence[Any], signs: Sequence[str], budget: Budget) -> Any:
     """What a chain of comparisons comes to: for arrays, where all of them hold, element by element."""
-    found: Any = operated(signs[0], values[0], values[1])
+    found: Any = operated(signs[0], values[0], values[1], budget)
     for index, sign in enumerate(signs[1:], 1):
         each = not isinstance(found, int) and hasattr(type(found), "__and__") and shape(found) != ()
         if not each and not found:  # a truth for each element, or one for both values
             break
-        following = operated(sign, values[index], values[index + 1])
-        found = operated("&", found, following) if each else following
+        following = operated(sign, values[index], values[index + 1], budget)
+        found = operated("&", found, following, budget) if each else following
     return found
 
 
-def bound(length: int) -> None:
-    """Refuse to make what is longer than anything may be."""
+def _bound(length: int) -> None:
+    """Refuse to make an array of more elements than any may have."""
     if length > MAX_LENGTH:
         raise EvaluationError(f"a value would be longer than {MAX_LENGTH:,}")
 
@@ -157,7 +183,7 @@ def _bound_shapes(left: Any, right: Any) -> None:
     if not one or not other:
         return
     width = max(_width(left), _width(right))
-    bound(width * prod(map(max, zip_longest(reversed(one), reversed(other), fillvalue=1))))
+    _bound(width * prod(map(max, zip_longest(reversed(one), reversed(other), fillvalue=1))))
 
 
 def _sizes(value: Any) -> tuple[int, ...]:
@@ -178,13 +204,31 @@ def _width(value: Any) -> int:
     return max(1, size // 8) if isinstance(size, int) else 1
 
 
-def _bound_repetition(one: Any, other: Any) -> None:
+def _charge_repetition(one: Any, other: Any, budget: Budget) -> None:
     if isinstance(one, str | bytes | Sequence) and hasattr(type(other), "__index__"):
         try:
             times = operator.index(other)
         except TypeError:  # an array of more than one number
             return
-        bound(len(one) * times)
+        budget.charge(max(0, _unit(one) * len(one) * times))
+
+
+def _unit(one: Any) -> int:
+    """What each character, byte or item of a sequence counts."""
+    return 1 if isinstance(one, str | bytes | bytearray) else ITEM
+
+
+def _charge_search(item: Any, held: Any, budget: Budget) -> None:
+    """Charge for what it takes to find an item: where it isn't found at once, all is compared with it."""
+    if type(held) is range:
+        if type(item) not in (int, bool):
+            budget.charge(ITEM * items_in(held))
+        return
+    if type(held) in _BY_HASH:
+        if type(item) not in _ONE:
+            budget.weigh(item)
+        return
+    budget.weigh(item, held)
 
 
 def _refuse_objects(sign: str, left: Any, right: Any) -> None:
@@ -220,7 +264,7 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, Rational) and value.denominator == 1
 
 
-def built_in(name: str, arguments: list[Any]) -> Any:
+def built_in(name: str, arguments: list[Any], budget: Budget) -> Any:
     """What a function comes to. Raises ``EvaluationError``, and what the function raises.
 
     Where Python's own function can't take an array, or is slow or wrong on one, the array's
@@ -229,7 +273,19 @@ def built_in(name: str, arguments: list[Any]) -> Any:
     known = _FUNCTIONS.get(name)
     if known is None:
         raise EvaluationError(f"there is no built-in {name}")
+    budget.counted(*arguments)
+    for value in arguments if name in _WALKING else ():
+        if shape(value) is None:
+            budget.weigh(value)
+    if name == "sorted" and arguments and hasattr(type(arguments[0]), "__len__"):
+        budget.charge(_length(arguments[0]) * _length(arguments[0]).bit_length())
+    if name == "sum":
+        return bounded(_sum(budget, *arguments))
     return bounded(known(*arguments))
+
+
+def _length(*values: Any) -> int:
+    return items_in(*values) if len(values) == 1 and type(values[0]) is range else len(*values)
 
 
 def _least(*values: Any) -> Any:
@@ -240,22 +296,26 @@ def _largest(*values: Any) -> Any:
     return (_method("max", _ORDERED, *values) or partial(max, *values))()
 
 
-def _sum(*values: Any) -> Any:
+def _sum(budget: Budget, *values: Any) -> Any:
     """The sum of a list; of an array of more than one dimension its rows added up, as Python does it."""
     method = _method("sum", _COUNTED, *values)
     if method is not None:
         return method() if len(shape(values[0]) or ()) < 2 else method(axis=0)
     if not values or isinstance(values[0], str | bytes):
         raise EvaluationError("sum takes a list of numbers")
-    items = list(values[0])
-    if all(type(item) in _NUMBERS for item in items):
+    items = values[0] if type(values[0]) in (list, tuple) else list(values[0])
+    kinds = set(map(type, items))
+    if kinds <= _PLAIN_NUMBERS:
         return sum(items, *values[1:])
+    if kinds == {list} and len(values) > 1 and type(values[1]) is list:  # without a copy for each of them
+        budget.charge(ITEM * (len(values[1]) + sum(map(len, items))))
+        return [*values[1], *chain.from_iterable(items)]
     if len(values) == 1 and items and isinstance(items[0], timedelta):
         values = (items, timedelta())
     sum((), *values[1:])  # what it refuses to begin with
     total = values[1] if len(values) > 1 else 0
     for item in items:  # each step is bounded: these may be fractions or arrays
-        total = operated("+", total, item)
+        total = operated("+", total, item, budget)
     return total
 
 
@@ -291,14 +351,21 @@ def _no_longer(value: Any) -> Any:
     return value
 
 
+def _whole(*values: Any) -> int:
+    text = values[0] if values else None
+    if isinstance(text, str | bytes | bytearray) and len(text) > MAX_BITS:
+        raise EvaluationError(f"a text of {len(text):,} characters is no number")
+    return int(*map(_no_longer, values))
+
+
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "len": len,
+    "len": _length,
     "min": _least,
     "max": _largest,
     "sum": _sum,
     "round": _rounded,
     "abs": abs,
     "sorted": _sorted,
-    "int": lambda *values: int(*map(_no_longer, values)),
+    "int": _whole,
     "float": float,
 }

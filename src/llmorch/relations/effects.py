@@ -15,7 +15,8 @@ from llmorch.calls import references
 from llmorch.declare.defaults import MADE
 from llmorch.errors import EvaluationError, FunctionError
 from llmorch.plan import evaluate
-from llmorch.plan.evaluate import as_text
+from llmorch.plan.budget import Budget
+from llmorch.plan.evaluate import accepted, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -93,7 +94,8 @@ def touches(function: Function, call: FunctionCall, results: Mapping[CallId, Any
             if value is MADE and expression is None:
                 continue
             if expression is not None:  # as the function gets it: "3" and 3.0 may be 3 to it
-                value = parameter.accept(evaluate(expression, results or {}))
+                budget = Budget(apart=not needed)
+                value = accepted(parameter, evaluate(expression, results or {}, budget), budget)
             values[parameter.name] = _text(value)
     reads, writes = (
         tuple(_name(pattern, values) for pattern in said) for said in (function.reads, function.writes)
@@ -114,7 +116,7 @@ def named_by(function: Function, call: FunctionCall) -> list[CallId]:
 
 def _text(value: object) -> str:
     """1.0 and 1 are the same thing to whoever looks it up."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else as_text(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else as_text(value, Budget())
 
 
 def _name(pattern: str, values: Mapping[str, str]) -> Name:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.functions import SELF
@@ -18,6 +19,7 @@ from llmorch.places.iterators import awaits, listed
 from llmorch.places.jobs import Jobs
 from llmorch.places.port import End, Here
 from llmorch.places.shown import Shown
+from llmorch.plan.budget import Budget, Uncounted
 from llmorch.plan.evaluate import as_text
 from llmorch.requests import Message, ModelRequest, Usage
 from llmorch.runtime.prompt import prompt
@@ -155,16 +157,12 @@ class Asked:
         return self._jobs.begin(job, self._made(job), ended)
 
     async def _made(self, job: Job) -> Sequence[End]:
-        (call,), function, usage = job.calls, job.function, Usage()
-        values = Inputs(job.inputs)
+        function, usage = job.function, Usage()
         try:
-            if function.name == SELF:
-                texts = {id_: handle.text for id_, handle in job.inputs.items() if handle.text is not None}
-                args: Mapping[str, Any] = {
-                    name: prompt(text, values, texts) for name, text in call.args.items()
-                }
-            else:
-                args = arguments(call, function, values)
+            try:
+                args = _given(job)
+            except Uncounted:
+                args = await self._inline.apart(function, partial(_given, job, apart=True))
             made = await Asking(function, self._inline, lambda text: self._ask(text, usage)).result(args)
             shown = await self._inline.shown(function, made)
         except CallError as error:
@@ -177,3 +175,13 @@ class Asked:
     async def close(self) -> None:
         """Stop what runs."""
         await self._jobs.close()
+
+
+def _given(job: Job, *, apart: bool = False) -> Mapping[str, Any]:
+    """What a job's function is called with. Raises ``CallError``, and ``Uncounted`` unless ``apart``."""
+    (call,), function, budget = job.calls, job.function, Budget(apart=apart)
+    values = Inputs(job.inputs, apart=apart)
+    if function.name != SELF:
+        return arguments(call, function, values, budget)
+    texts = {id_: handle.text for id_, handle in job.inputs.items() if handle.text is not None}
+    return {name: prompt(text, values, texts, budget) for name, text in call.args.items()}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from llmorch.calls import Reference, Template, references
 from llmorch.errors import CallError, EvaluationError
 from llmorch.plan import evaluate
+from llmorch.plan.budget import Budget, Uncounted
 from llmorch.techniques.prompts.results import value_text
 
 if TYPE_CHECKING:
@@ -22,10 +23,12 @@ MAX_VALUE = 100_000
 """Characters of one value in a prompt: the plan asks for all of it, but nothing reads more than this."""
 
 
-def prompt(expression: Expression, results: Results, shown: Texts) -> str:
-    """All of the prompt. Raises ``CallError`` for one that has no value."""
+def prompt(expression: Expression, results: Results, shown: Texts, budget: Budget) -> str:
+    """All of the prompt. Raises ``CallError`` for one that has no value, and ``Uncounted``."""
     try:
-        return "".join(_pieces(expression, results, shown))
+        return "".join(_pieces(expression, results, shown, budget))
+    except Uncounted:
+        raise
     except EvaluationError as error:
         raise CallError(f"prompt of self: {error}") from None
 
@@ -34,12 +37,12 @@ def beginning(expression: Expression, results: Results, shown: Texts) -> str:
     """The text that it will begin with, as far as results are known."""
     known = ""
     with suppress(EvaluationError, KeyError):
-        for piece in _pieces(expression, results, shown):
+        for piece in _pieces(expression, results, shown, Budget()):
             known += piece
     return known
 
 
-def _pieces(expression: Expression, results: Results, shown: Texts) -> Iterator[str]:
+def _pieces(expression: Expression, results: Results, shown: Texts, budget: Budget) -> Iterator[str]:
     for part in expression.parts if isinstance(expression, Template) else (expression,):
         if isinstance(part, str):
             yield part
@@ -48,4 +51,6 @@ def _pieces(expression: Expression, results: Results, shown: Texts) -> Iterator[
         elif any(reference.id not in results for reference in references(part)):
             raise KeyError(part)
         else:
-            yield value_text(evaluate(part, results), MAX_VALUE)
+            value = evaluate(part, results, budget)
+            budget.counted_text(value)
+            yield value_text(value, MAX_VALUE)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from llmorch.calls import Plan, Reference, references
 from llmorch.errors import DuplicateId, EvaluationError, PlanError
 from llmorch.plan import Checker, calls_in, error_in, evaluate, render_call, with_query
+from llmorch.plan.budget import Budget
+from llmorch.plan.evaluate import accepted
 from llmorch.relations import discover, unused
 from llmorch.requests import Message
 from llmorch.schedule.recovery import Broken, broken, cone, named_in
@@ -284,7 +286,7 @@ def _arguments(call: FunctionCall, outcome: Outcome) -> dict[str, str]:
             told[name] = outcome.shown[expression.id]
             continue
         try:
-            value = evaluate(expression, outcome.results)
+            value = evaluate(expression, outcome.results, Budget())
             # Of a long text the prompt shows what it holds to be of use for a repair.
             told[name] = value if isinstance(value, str) else value_text(value, MAX_INPUT)
         except EvaluationError as error:
@@ -307,7 +309,8 @@ def _identity(call: FunctionCall, functions: Mapping[str, Function], results: Ma
         value = repr(expression)
         if all(reference.id in results for reference in references(expression)):
             with suppress(EvaluationError, ValueError):
-                value = _text(parameter.accept(evaluate(expression, results)))
+                budget = Budget()
+                value = _text(accepted(parameter, evaluate(expression, results, budget), budget))
         values.append(value)
     return f"{call.function}({', '.join(values)})"
 
