@@ -10,9 +10,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from llmorch.errors import CallError
+from llmorch.errors import CallError, without_middle
 from llmorch.places.anonymous import most_files
-from llmorch.places.failure import described, kinds_of, known_kinds, without_middle
+from llmorch.places.failure import described, kinds_of, known_kinds
 from llmorch.places.shown import Shown
 from llmorch.places.wire import pack, read
 
