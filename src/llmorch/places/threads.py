@@ -12,6 +12,7 @@ from contextvars import Context, ContextVar, copy_context
 from queue import SimpleQueue
 from threading import Lock, Thread
 from time import perf_counter, process_time, thread_time
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
@@ -147,7 +148,7 @@ class ThreadCall:
             except RuntimeError:  # the event loop was closed meanwhile
                 before = _STOPPED
         if before == _STOPPED:
-            if asyncio.iscoroutine(self._result):
+            if type(self._result) is CoroutineType:
                 self._result.close()  # nobody will await it
             self._done(None, cancelled(self._function))
 
