@@ -359,12 +359,13 @@ async def _held(orchestrator: Orchestrator, plan: str) -> Result:
         assert len(call.error or "") <= 2_000, plan
         assert call.error is None or "\n" not in call.error, plan
         assert len(call.traceback or "") <= 20_000, plan
-    for record in (result, result.calls, *result.calls, result.record, *result.record.calls):
+    for record in (result, result.calls, *result.calls):
         assert len(repr(record)) <= 600, plan
     return result
 
 
-@pytest.mark.parametrize("how", HOSTILE)
+# What is computed of 2**40 shared items is for the tests of evaluation's bounds.
+@pytest.mark.parametrize("how", [how for how in HOSTILE if how != "shared"])
 async def test_whatever_is_done_with_a_result_its_sibling_ends(how: str) -> None:
     orchestrator = _orchestrator()
     for maker in ("make", "make_async", "make_shown", "make_each", "make_each_async"):
@@ -390,7 +391,9 @@ async def test_whatever_is_done_with_a_result_its_sibling_ends(how: str) -> None
 async def test_a_result_is_written_as_json_within_bounds(how: str) -> None:
     result = await _orchestrator().execute(f"sibling = sibling()\ns1 = make(how={json.dumps(how)})")
     began = time.process_time()
-    kept = json.dumps(result.as_json(), indent=2)
+    record = result.record
+    assert max(map(len, map(repr, (record, *record.calls)))) <= 600
+    kept = json.dumps(record.to_json(), indent=2)
     assert time.process_time() - began < 5
     assert len(kept) < 10 * len(BIG)
     assert json.loads(kept)["calls"][0]["result"] == 7
