@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from llmorch.arguments import refuse, text
+from llmorch.values import short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -204,6 +205,8 @@ class FunctionCall:
     them; checking a plan against its functions gives them their names.
     """
 
+    __repr__ = short
+
     id: CallId
     function: str
     args: Mapping[str, Expression]
@@ -245,6 +248,8 @@ class FunctionCall:
 @dataclass(frozen=True)
 class Plan:
     """A function call sequence; the last call's result is the answer."""
+
+    __repr__ = short
 
     calls: tuple[FunctionCall, ...]
 

@@ -10,9 +10,23 @@ from __future__ import annotations
 
 from typing import Any
 
+MESSAGE = 2_000
+"""The longest message of an error, in characters: what it quotes may be as long as anybody likes."""
+
+
+def without_middle(text: str, limit: int) -> str:
+    """A text of at most ``limit`` characters: its beginning and, past the gap, its end."""
+    if len(text) <= limit:
+        return text
+    head = limit * 3 // 4
+    return f"{text[:head]} ... {text[len(text) - (limit - head - 5) :]}"
+
 
 class LLMOrchError(Exception):
-    """Every error that this package raises on purpose."""
+    """Every error that this package raises on purpose. A message is cut where it is longer than anybody reads."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(*([without_middle(message, MESSAGE)] if message else []))
 
     result: Any = None
     """The ``Result`` of the run that it ended, with all that had finished; ``None`` outside a run."""
@@ -28,30 +42,32 @@ class PlanError(LLMOrchError):
     def __init__(
         self, message: str, *, line: int = 1, column: int = 1, text: str = "", hint: str = ""
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = without_middle(message, MESSAGE // 2)
+        super().__init__(self.message)
         self.line = line
         self.column = column
-        self.text = text
-        self.hint = hint
+        self.text, self._column = _window(text, column, _LINE) if len(text) > _LINE else (text, column)
+        self.hint = without_middle(hint, MESSAGE)
 
     def __str__(self) -> str:
         lines = [f"line {self.line}, column {self.column}: {self.message}" if self.line else self.message]
         if self.text:
-            window, column = _window(self.text, self.column)
+            window, column = _window(self.text, self._column)
             lines += [f"    {window}", f"    {' ' * (column - 1)}^"]
         if self.hint:
             lines.append(self.hint)
         return "\n".join(lines)
 
 
+_LINE = 2_000
+"""The longest line that an error keeps; of a longer one it has what is around the column."""
+
+
 def _window(text: str, column: int, width: int = 120) -> tuple[str, int]:
     """The part of a long line around ``column``, and the column within that part."""
-    text = "".join(" " if character in "\t\r\n" else character for character in text)
-    if len(text) <= width:
-        return text, column
     start = max(0, min(column - 1 - width // 2, len(text) - width))
-    return text[start : start + width], column - start
+    text = text[start : start + width]
+    return "".join(" " if character in "\t\r\n" else character for character in text), column - start
 
 
 class InvalidSyntax(PlanError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llmorch.arguments import refuse
 from llmorch.records import Run
+from llmorch.values import short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,6 +65,8 @@ class Stretch(Span):
 @dataclass(frozen=True)
 class Explanation:
     """Every idle stretch of every processor, and the longest chain of calls that waited for one another."""
+
+    __repr__ = short
 
     processors: int
     makespan: float

@@ -13,6 +13,7 @@ from llmorch.plan import render
 from llmorch.relations import unused
 from llmorch.requests import Usage
 from llmorch.runtime.simulate import simulate
+from llmorch.values import short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,8 @@ class ForecastCall:
     Without any, it is ``None``. The same holds of what a call asks of the model. One that is
     the same as another call, or ``unused``, isn't executed, and takes nothing.
     """
+
+    __repr__ = short
 
     id: CallId
     function: str
@@ -66,6 +69,8 @@ class Forecast:
     asks after its plan, if that is known. ``prices`` are those of a million tokens, in and
     out; without them there is no ``cost``.
     """
+
+    __repr__ = short
 
     plan: Plan
     policy: str

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from pydantic import Field, FiniteFloat, InstanceOf, NonNegativeInt, TypeAdapter, ValidationError
 
 from llmorch.declare.text import brief
+from llmorch.values import short
 
 T = TypeVar("T")
 
@@ -40,6 +41,8 @@ def rounded(seconds: float | None) -> float | None:
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """One call as it went."""
+
+    __repr__ = short
 
     id: Text
     function: Text
@@ -123,6 +126,8 @@ _ORDER = (
 class Usage:
     """What was asked of the model; ``seconds`` is the time spent waiting for it."""
 
+    __repr__ = short
+
     requests: NonNegativeInt = 0
     input_tokens: NonNegativeInt = 0
     output_tokens: NonNegativeInt = 0
@@ -133,6 +138,8 @@ class Usage:
 class Planning:
     """When a local model worked on the plan, and on which processor."""
 
+    __repr__ = short
+
     began: Seconds
     ended: Seconds | None
     processors: tuple[Processor, ...]
@@ -141,6 +148,8 @@ class Planning:
 @dataclass(frozen=True)
 class Recovery:
     """One attempt to go on after something went wrong; ``changed`` has the new text of calls by their ids."""
+
+    __repr__ = short
 
     kind: Literal["retry", "repair", "recover", "replan"]
     why: Text
@@ -152,6 +161,8 @@ class Recovery:
 @dataclass(frozen=True)
 class Thing:
     """A name that calls touch, with a star at its end if it stands for all that begins so."""
+
+    __repr__ = short
 
     name: Text
     readers: tuple[Text, ...]
@@ -165,6 +176,8 @@ class Run:
     ``lower_bound`` is the larger of the critical path and the compute work shared by all
     processors, by the durations that were measured. ``things`` are what calls with effects touch.
     """
+
+    __repr__ = short
 
     query: Text | None
     technique: Text | None
@@ -220,6 +233,8 @@ class _Groups:
 @dataclass(frozen=True)
 class Message:
     """An event or a command: its name, the run that it is of, when it was, and its fields as JSON values."""
+
+    __repr__ = short
 
     name: Text
     run: Text

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from llmorch import records
+from llmorch.declare.plain import NotHeldError, TooMuchError, plain
 from llmorch.declare.previews import is_long, preview
+from llmorch.declare.text import interrupted, kind_name, shortened
 from llmorch.plan import render
 from llmorch.records import rounded
 from llmorch.relations import lower_bound
 from llmorch.runtime.store import Released
 from llmorch.story import fields_of_calls, things, why_unresolved
 from llmorch.techniques import Recovery
+from llmorch.values import short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 1_000
 """Characters of a value that JSON can't hold, in its place."""
+MAX_MODEL = 5_000_000
+"""Characters of a model of pydantic's that is written as JSON."""
 
 
 class CallRecord(records.Call):
@@ -56,7 +60,9 @@ class Calls(Sequence[CallRecord]):
         return len(self._records)
 
     def __repr__(self) -> str:
-        return f"Calls({', '.join(f'{record.id}: {record.status}' for record in self._records)})"
+        some = [f"{shortened(record.id, 20)}: {record.status}" for record in self._records[:8]]
+        more = len(self) - len(some)
+        return f"Calls({', '.join(some)}{f', and {more:,} more' if more else ''})"
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ class Result:
     Times are in seconds; ``lower_bound`` is the larger of the critical path and the
     compute work shared by all processors, by the durations that were measured.
     """
+
+    __repr__ = short
 
     query: str | None
     technique: str | None
@@ -211,27 +219,23 @@ def _retry(retried: Retried) -> Recovery:
 
 
 def json_value(value: Any) -> Any:
-    """The value where JSON can hold it, as it comes out of it again; else a bounded description of it.
-
-    JSON's keys are texts: a dict in which two keys are the same text, as in ``{1: "a", "1": "b"}``, can't be held.
-    """
+    """The value where JSON can hold it, as it comes out of it again; else a bounded description of it."""
     try:
-        return json.loads(json.dumps(value, allow_nan=False), object_pairs_hook=_keys_apart)
-    except Exception:
-        try:
-            dumped = getattr(value, "model_dump", None)
-            if callable(dumped):
-                return json_value(dumped(mode="json"))
-            if is_long(value, MAX_TEXT):  # its repr would be longer still
-                return preview(value, MAX_TEXT)
-            text = repr(value) if isinstance(value, Released) else f"{type(value).__name__}: {value!r}"
-        except Exception:  # a value's own __repr__ may raise anything
-            text = f"{type(value).__name__}: it can't be shown"
-        return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."
-
-
-def _keys_apart(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("two keys are the same text")
-    return made
+        return plain(value)
+    except TooMuchError as error:
+        return f"{preview(value, MAX_TEXT)} (cut: {error})"
+    except NotHeldError:
+        pass
+    try:
+        dumped = getattr(type(value), "model_dump", None)
+        if callable(dumped) and not is_long(value, MAX_MODEL):
+            return json_value(dumped(value, mode="json"))
+        if is_long(value, MAX_TEXT):  # its repr would be longer still
+            return preview(value, MAX_TEXT)
+        text = str.__str__(repr(value))
+    except BaseException as error:  # a value's own __repr__ may raise anything
+        if interrupted(error):
+            raise
+        return f"{kind_name(value)}: it can't be shown"
+    text = text if type(value) is Released else f"{kind_name(value)}: {text}"
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmorch import records
+from llmorch.errors import MESSAGE, without_middle
 from llmorch.plan import render
 from llmorch.records import rounded
 from llmorch.schedule import Needs
@@ -101,14 +102,15 @@ def simulated(plan: Plan, functions: Mapping[str, Function], done: Simulation) -
 
 def why_unresolved(calls: Sequence[records.Call]) -> str:
     """Why a run came to no answer, by the calls that came to nothing."""
-    failed = [
-        f"{record.id} ({record.function}) failed: {record.error}"
-        for record in calls
-        if record.status == "failed"
-    ]
-    cancelled = [
-        f"{record.id} ({record.function}) was {record.error}"
-        for record in calls
-        if record.status == "cancelled" and record.error
-    ]
-    return "; ".join([*failed, *cancelled]) or f"{calls[-1].id} was {calls[-1].status}"
+    failed = [call for call in calls if call.status == "failed"]
+    cancelled = [call for call in calls if call.status == "cancelled" and call.error]
+    all_of_them = [*failed, *cancelled]
+    why: list[str] = []
+    for call in all_of_them:
+        how = "failed:" if call.status == "failed" else "was"
+        text = f"{call.id} ({call.function}) {how} {call.error}"
+        if why and sum(map(len, why)) + len(text) > MESSAGE:
+            why.append(f"and {len(all_of_them) - len(why):,} more")
+            break
+        why.append(without_middle(text, MESSAGE))
+    return "; ".join(why) or f"{calls[-1].id} was {calls[-1].status}"

@@ -216,6 +216,7 @@ class Parameter:
         from pydantic import ValidationError
 
         try:
+            value.__class__  # noqa: B018 - pydantic would ask, and print what this raises instead of raising it
             return validate(value)
         except ValidationError as error:
             reason = _reason(error.errors(include_url=False, include_input=False)[0])

@@ -13,6 +13,8 @@ from collections import deque
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from llmorch.declare.text import interrupted, is_a, kind_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -38,34 +40,36 @@ def is_long(value: object, limit: int) -> bool:
         item = stack.pop()
         try:
             weight, inner = _weighed(item, left)
-        except Exception:  # whatever it is, its own methods raise
-            weight, inner = 1, ()
-        left -= weight
-        if left < 0:
-            return True
-        stack.extend(inner)
+            left -= weight
+            if left < 0:
+                return True
+            stack.extend(inner)
+        except BaseException as error:  # whatever it is, its own methods raise
+            if interrupted(error):
+                raise
+            left -= 1
     return False
 
 
-def _weighed(value: object, left: int) -> tuple[int, Iterable[object]]:
+def _weighed(value: Any, left: int) -> tuple[int, Iterable[object]]:
     """At least so many characters does a value have as text, beside those of what is in it."""
-    if isinstance(value, str):
+    if is_a(value, str):
         return str.__len__(value), ()
-    if isinstance(value, bytes | bytearray):
+    if is_a(value, (bytes, bytearray)):
         return len(value), ()
-    if isinstance(value, int):
+    if is_a(value, int):
         return int(value).bit_length() * 3 // 10, ()
-    if isinstance(value, _LISTS):
+    if is_a(value, _LISTS):
         size = 2 * len(value)
         return size, () if size > left else itertools.islice(value, left)
-    if isinstance(value, dict):
+    if is_a(value, dict):
         size = 4 * len(value)
         return size, () if size > left else [*dict.keys(value), *dict.values(value)]
     if (fields := _fields(value)) is not None:
         return 2 * len(fields), fields.values()
     if (shape := _shape(value)) is not None:
         return (left + 1 if math.prod(shape) > ELEMENTS else 1), ()
-    if isinstance(value, range | type):
+    if is_a(value, (range, type)):
         return 1, ()
     length = getattr(type(value), "__len__", None)
     return (1 if length is None else min(int(length(value)), left + 1)), ()
@@ -75,38 +79,42 @@ def preview(value: object, limit: int) -> str:
     """A value's type and size, its beginning and its end, in at most ``limit`` characters."""
     try:
         head = _head(value)
-    except Exception:
+    except BaseException as error:
+        if interrupted(error):
+            raise
         head = _name(value)
     room = limit - len(head) - 2
     try:
         body = _body(value, room) if room > 0 else ""
-    except Exception as error:
-        body = f"it can't be shown ({type(error).__name__})"
+    except BaseException as error:
+        if interrupted(error):
+            raise
+        body = f"it can't be shown ({kind_name(error)})"
     return (f"{head}: {body}" if body else head)[:limit]
 
 
 def _name(value: object) -> str:
-    return str(type.__getattribute__(type(value), "__name__"))
+    return kind_name(value)
 
 
 def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def _head(value: object) -> str:
+def _head(value: Any) -> str:
     """The type and the size."""
     name = _name(value)
-    if isinstance(value, str):
+    if is_a(value, str):
         return f"{name} of {_counted(str.__len__(value), 'character')}"
-    if isinstance(value, bytes | bytearray):
+    if is_a(value, (bytes, bytearray)):
         return f"{name} of {_counted(len(value), 'byte')}"
-    if isinstance(value, int):
+    if is_a(value, int):
         return f"{name} of about {value.bit_length() * 3 // 10 + 1:,} digits"
-    if isinstance(value, dict):
+    if is_a(value, dict):
         return f"{name} of {_counted(len(value), 'key')}"
     if (fields := _fields(value)) is not None:
         return f"{name} with {_counted(len(fields), 'field')}"
-    if isinstance(value, _LISTS):
+    if is_a(value, _LISTS):
         return f"{name} of {_counted(len(value), 'item')}"
     if (shape := _shape(value)) is not None:
         if _columns(value) is not None and len(shape) == 2:
@@ -118,11 +126,11 @@ def _head(value: object) -> str:
 
 def _body(value: Any, room: int) -> str:
     """The beginning and the end, where the head says what it is."""
-    if isinstance(value, str):
+    if is_a(value, str):
         return _quoted(value, room)
-    if isinstance(value, bytes | bytearray):
+    if is_a(value, (bytes, bytearray)):
         return _ends(repr(bytes(value[:room])), repr(bytes(value[-(room // 3 + 1) :])), room)
-    if isinstance(value, int):
+    if is_a(value, int):
         return ""
     if (shape := _shape(value)) is not None:
         columns = _columns(value)
@@ -156,20 +164,22 @@ def _text(value: Any, room: int, *, outermost: bool = False) -> str:
     """A value within a text, in at most ``room`` characters."""
     try:
         return _cut(_printed(value, room, outermost=outermost), room)
-    except Exception:
+    except BaseException as error:
+        if interrupted(error):
+            raise
         return _cut(f"<{_name(value)}>", room)
 
 
 def _printed(value: Any, room: int, *, outermost: bool) -> str:
-    if isinstance(value, str):
+    if is_a(value, str):
         return _quoted(value, room)
-    if value is None or isinstance(value, bool | float):
+    if value is None or is_a(value, (bool, float)):
         return str(value)
-    if isinstance(value, int):
+    if is_a(value, int):
         return str(value) if value.bit_length() < 4 * room else f"<{_head(value)}>"
-    if isinstance(value, bytes | bytearray) or (_shape(value) is not None and not outermost):
+    if is_a(value, (bytes, bytearray)) or (_shape(value) is not None and not outermost):
         return f"<{_head(value)}>"
-    if isinstance(value, dict):
+    if is_a(value, dict):
         first, last = (
             ((f"{_text(key, 60)}: ", dict.__getitem__(value, key)) for key in keys)
             for keys in (value, reversed(value))
@@ -179,9 +189,9 @@ def _printed(value: Any, room: int, *, outermost: bool) -> str:
         name = _name(value)
         pairs = [(f"{key}=", item) for key, item in fields.items()]
         return name + _items(iter(pairs), reversed(pairs), len(pairs), "()", room - len(name))
-    if isinstance(value, _LISTS):
-        brackets = next(pair for kind, pair in _BRACKETS.items() if isinstance(value, kind))
-        reverse = reversed(value) if isinstance(value, list | tuple | deque) else ()
+    if is_a(value, _LISTS):
+        brackets = next(pair for kind, pair in _BRACKETS.items() if is_a(value, kind))
+        reverse = reversed(value) if is_a(value, (list, tuple, deque)) else ()
         return _items(_plain(value), _plain(reverse), len(value), brackets, room)
     if is_long(value, room):
         return "" if outermost else f"<{_head(value)}>"
@@ -248,11 +258,11 @@ def _cut(text: str, room: int) -> str:
     return f"{text[: max(room - len(_GAP), 0)]}{_GAP}"[: max(room, 0)]
 
 
-def _fields(value: object) -> dict[str, object] | None:
+def _fields(value: Any) -> dict[str, object] | None:
     """What is in an object whose text shows just that: a dataclass, a named tuple, a model."""
-    names = getattr(type(value), "_fields", None) if isinstance(value, tuple) else None
+    names = getattr(type(value), "_fields", None) if is_a(value, tuple) else None
     if isinstance(names, tuple):
-        return dict(zip(map(str, names), value, strict=False))  # type: ignore[call-overload]
+        return dict(zip(map(str, names), value, strict=False))
     if is_dataclass(value) or isinstance(getattr(type(value), "model_fields", None), dict):
         own = getattr(value, "__dict__", None)
         if isinstance(own, dict):
@@ -261,7 +271,7 @@ def _fields(value: object) -> dict[str, object] | None:
 
 
 def _shape(value: object) -> tuple[int, ...] | None:
-    shape = getattr(value, "shape", None) if not isinstance(value, type) else None
+    shape = getattr(value, "shape", None) if not is_a(value, type) else None
     if not isinstance(shape, tuple) or not all(isinstance(size, int) for size in shape):
         return None
     return tuple(int(size) for size in shape)

@@ -7,6 +7,7 @@ from inspect import getattr_static
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 from llmorch.requests import Message, ModelRequest, Role, Tool, ToolCall
+from llmorch.values import short
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,6 +21,8 @@ __all__ = ["Finished", "Message", "Model", "ModelRequest", "Piece", "Role", "Tex
 class Text:
     """A piece of the reply, as it arrives."""
 
+    __repr__ = short
+
     text: str
 
 
@@ -30,6 +33,8 @@ class Finished:
     ``reason`` is ``"stop"`` when the model ended by itself and ``"length"`` when the
     limit of tokens cut it off.
     """
+
+    __repr__ = short
 
     reason: Literal["stop", "length"]
     input_tokens: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from llmorch.declare.text import is_a
 from llmorch.errors import CallError
 from llmorch.places.failure import described, kinds_of, late
 from llmorch.places.iterators import PLAIN, awaited, draws, is_awaitable
@@ -62,9 +63,9 @@ class Awaited:
         try:
             result, error = await (self._called(left, args) if self._steps is None else self._steps)
         except BaseException as raised:
-            if isinstance(raised, GeneratorExit) and _current_task() is not self._task:
+            if is_a(raised, GeneratorExit) and _current_task() is not self._task:
                 raise  # it is closed from outside; the function didn't raise it
-            if isinstance(raised, asyncio.CancelledError) and self._task.cancelling():
+            if is_a(raised, asyncio.CancelledError) and self._task.cancelling():
                 self._report(None, cancelled(function))
                 raise
             error = failed(raised)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from llmorch.declare.text import interrupted, kind_name
 from llmorch.errors import CallError, EvaluationError
 from llmorch.places.failure import OUTGROWN, described, known_kinds, late
 from llmorch.places.handles import Enclosing, Later, kept
@@ -73,7 +74,9 @@ async def exchange(
         return kept(answer, function.name)
     try:
         value = answer.value()
-    except Exception as error:
+    except BaseException as error:
+        if interrupted(error):
+            raise
         message, detail = described(error)
         text = f"{function.name} returned what can't be read here: {message}"
         raise CallError(text, detail=detail) from None
@@ -94,7 +97,7 @@ def _needed(args: Mapping[str, Any]) -> set[str]:
     """The modules by which arguments are worked out in the process."""
     needed = set()
     for value in args.values():
-        if isinstance(value, Later) and not value.as_it_is:
+        if type(value) is Later and not value.as_it_is:
             needed.add(_EVALUATING)
             if not value.parameter.is_plain:
                 needed.add(_CHECKING)
@@ -105,7 +108,7 @@ async def _asked(process: Process, function: Function, args: Mapping[str, Any]) 
     try:
         parcel = calling(function, args, process.sent)
     except CallError:  # a parameter's type may be what can't be sent
-        if not any(isinstance(value, Later) for value in args.values()):
+        if not any(type(value) is Later for value in args.values()):
             raise
         parcel = calling(function, opened_arguments(function, args), process.sent)
     if parcel.size > ON_LOOP:
@@ -141,16 +144,18 @@ def calling(function: Function, args: Mapping[str, Any], sent: Sent) -> Parcel:
     enclosing = Enclosing()
     values, deferred, reducers = dict(args), [], None
     for name, value in args.items():
-        if isinstance(value, Later):
+        if type(value) is Later:
             reducers = enclosing.reducers
             values[name] = crossing = value.sent()
-            if isinstance(crossing, Later):
+            if type(crossing) is Later:
                 deferred.append(name)
     try:
         show = None if function.show is None else id(function.show)
         how = (function.memory, function.timeout, show, function.is_batch, function.keeps_iterator)
         parcel = pack(CALL, (id(function.call), values, deferred, *how), reducers=reducers, has=sent.has)
-    except Exception as error:
+    except BaseException as error:
+        if interrupted(error):
+            raise
         text, detail = described(error)
     else:
         parcel.enclosed = enclosing.files
@@ -158,9 +163,11 @@ def calling(function: Function, args: Mapping[str, Any], sent: Sent) -> Parcel:
     for name, value in values.items():
         try:
             pack(CALL, value, reducers=reducers)
-        except Exception as error:
+        except BaseException as error:
+            if interrupted(error):
+                raise
             text, detail = described(error)
-            what = f"its argument {name}, a value of type {type(value).__name__}"
+            what = f"its argument {name}, a value of type {kind_name(value)}"
             text = f"{what}, can't be sent to another process ({text})"
             break
     raise CallError(f"{function.name} can't be called: {text}; pass plain data", detail=detail)
@@ -174,7 +181,7 @@ def opened_arguments(function: Function, args: Mapping[str, Any]) -> dict[str, A
     found = {}
     for name, value in args.items():
         try:
-            found[name] = value.value() if isinstance(value, Later) else value
+            found[name] = value.value() if type(value) is Later else value
         except (EvaluationError, ValueError) as error:
             raise CallError(f"{name} of {function.name}: {error}") from None
         except CallError as error:

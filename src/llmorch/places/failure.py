@@ -12,7 +12,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmorch.errors import CallError
+from llmorch.declare.text import kind_name, message_of
+from llmorch.errors import MESSAGE, CallError, without_middle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -95,8 +96,6 @@ CRASHED = kinds_of(Exception())
 """What the end of a call's process counts as: no exception in particular."""
 
 
-MESSAGE = 2_000
-"""The longest line, in characters."""
 MAX_EXCEPTIONS = 50
 """The most exceptions that one line tells of."""
 MAX_NOTES = 10
@@ -119,14 +118,6 @@ def line_of(error: BaseException) -> str:
     with suppress(BaseException):  # else what was read until then
         line.tell("", error)
     return line.text() or "an exception that can't be read"
-
-
-def without_middle(text: str, limit: int) -> str:
-    """A text of at most ``limit`` characters: its beginning and, past the gap, its end."""
-    if len(text) <= limit:
-        return text
-    head = limit * 3 // 4
-    return f"{text[:head]} ... {text[len(text) - (limit - head - 5) :]}"
 
 
 class _Line:
@@ -231,15 +222,14 @@ def _notes(error: BaseException) -> list[str]:
 
 
 def _name(error: BaseException) -> str:
-    try:
-        return str(type(error).__name__)[:200]
-    except BaseException:  # a metaclass may override it
-        return "Exception"
+    return kind_name(error)
 
 
 def _text(value: object) -> str:
     """What is written with a value, on one line."""
     try:
+        if _is_error(value) and type(value).__str__ in (BaseException.__str__, KeyError.__str__):
+            return message_of(value, _BEGINNING.stop)  # type: ignore[arg-type]
         text = str.__getitem__(str(value), _BEGINNING)  # a subclass of str may override the rest
     except BaseException:
         return "(its message can't be read)"

@@ -10,9 +10,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from llmorch.errors import CallError
+from llmorch.declare.text import interrupted, is_a, kind_name
+from llmorch.errors import CallError, without_middle
 from llmorch.places.anonymous import most_files
-from llmorch.places.failure import described, kinds_of, known_kinds, without_middle
+from llmorch.places.failure import described, kinds_of, known_kinds
 from llmorch.places.shown import Shown
 from llmorch.places.wire import pack, read
 
@@ -80,7 +81,9 @@ class InFile:
             if file is not None:
                 try:
                     self._value = read(file, self.sizes)
-                except Exception as error:
+                except BaseException as error:
+                    if interrupted(error):
+                        raise
                     text, detail = described(error)
                     self._failure = f"{self._function} returned what can't be read here: {text}", detail
             if self._failure is not None:
@@ -111,7 +114,7 @@ def kept(message: Message, function: str) -> Any:
 
 def opened(value: Any) -> Any:
     """The value itself, whether or not it is in a file. Raises ``CallError`` if it can't be opened."""
-    return value.open() if isinstance(value, InFile) else value
+    return value.open() if type(value) is InFile else value
 
 
 class Later:
@@ -199,7 +202,7 @@ def returned(result: Any, kind: int, large: int) -> Parcel:
 
     That tells what the result is, with the text for a model, so that nobody has to open it to know.
     """
-    value, *text = result if isinstance(result, Shown) else (result,)
+    value, *text = result if type(result) is Shown else (result,)
     parcel = pack(kind, value, worker=True)
     if parcel.size > LARGE:
         parcel.label(large, (kinds_of(value), _described(value, parcel.size), text))
@@ -210,15 +213,15 @@ def returned(result: Any, kind: int, large: int) -> Parcel:
 
 
 def _described(value: Any, size: int) -> str:
-    name = type(value).__name__
+    name = kind_name(value)
     try:
         dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
-        if isinstance(shape, tuple):
+        if type(shape) is tuple:
             name += f" {'' if dtype is None else f'{dtype} '}{shape}"
-        elif isinstance(value, str):
+        elif is_a(value, str):
             name += f" of {len(value):,} characters"
-        elif isinstance(value, list | tuple | dict | set | frozenset):
+        elif is_a(value, (list, tuple, dict, set, frozenset)):
             name += f" of {len(value):,} items"
-    except Exception:  # a value's own attributes may raise anything
+    except BaseException:  # a value's own attributes may raise anything
         pass
     return f"{without_middle(name, MAX_DESCRIPTION)}, {size / 1e6:,.3g} MB"

@@ -9,6 +9,7 @@ import asyncio
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from llmorch.declare.text import is_a
 from llmorch.errors import CallError
 from llmorch.places.failure import described, kinds_of
 from llmorch.places.forks import forgotten_in_children
@@ -133,8 +134,8 @@ class Task:
             self._begun.fail(CallError(f"{self._begun.job.function.name} was cancelled"))
         elif (error := task.exception()) is None:
             self._begun.tell(task.result())
-        elif isinstance(error, CallError):
-            self._begun.fail(error)
+        elif is_a(error, CallError):
+            self._begun.fail(error)  # type: ignore[arg-type]
         else:
             text, detail = described(error)
             self._begun.fail(CallError(text, detail=detail, kinds=kinds_of(error)))

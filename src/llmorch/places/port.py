@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from llmorch.declare.text import kind_name
-from llmorch.values import value
+from llmorch.values import sized, value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +47,7 @@ class Handle(Protocol):
         """Free what it holds elsewhere: nobody opens it any more. May take long, and be called on any thread."""
 
 
-@dataclass(slots=True, repr=False)
+@dataclass(slots=True)
 class Here:
     """The handle of an object of this process. Its own text names the type: nobody asked for the value's."""
 
@@ -62,7 +62,7 @@ class Here:
         return kind_name(self.value)
 
     def __repr__(self) -> str:
-        return f"Here(<{self.what}>)"
+        return f"Here({sized(self.value)})"
 
     def open(self) -> Any:
         """The object."""

@@ -12,7 +12,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmorch.declare.text import interrupted, is_a, kind_name
-from llmorch.places.failure import Raised, line_of, without_middle
+from llmorch.errors import without_middle
+from llmorch.places.failure import Raised, line_of
 from llmorch.places.iterators import items_of
 
 if TYPE_CHECKING:

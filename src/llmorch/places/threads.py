@@ -12,6 +12,7 @@ from contextvars import Context, ContextVar, copy_context
 from queue import SimpleQueue
 from threading import Lock, Thread
 from time import perf_counter, process_time, thread_time
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError
@@ -147,7 +148,7 @@ class ThreadCall:
             except RuntimeError:  # the event loop was closed meanwhile
                 before = _STOPPED
         if before == _STOPPED:
-            if asyncio.iscoroutine(self._result):
+            if type(self._result) is CoroutineType:
                 self._result.close()  # nobody will await it
             self._done(None, cancelled(self._function))
 
@@ -244,15 +245,20 @@ class Threads:
 
 async def end_of(begin: Callable[[Done], Any]) -> tuple[Any, CallError | None]:
     """Begin a call, and how it ended. One that is cancelled is no longer waited for."""
-    ended: asyncio.Future[tuple[Any, CallError | None]] = asyncio.get_running_loop().create_future()
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    came: list[
+        tuple[Any, CallError | None]
+    ] = []  # beside the future, which asyncio may ask for the repr of its result
 
     def done(result: Any, error: CallError | None) -> None:
         if not ended.done():
-            ended.set_result((result, error))
+            came.append((result, error))
+            ended.set_result(None)
 
     call = begin(done)
     try:
-        return await ended
+        await ended
+        return came[0]
     except GeneratorExit:  # it is closed from outside, perhaps after its event loop
         call.abandon()
         raise

@@ -18,6 +18,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare import role
+from llmorch.declare.text import kind_name, message_of
 from llmorch.places.codes import digest
 from llmorch.places.failure import described, raised
 from llmorch.places.family import adopt
@@ -168,8 +169,8 @@ class _Program:
         for name in deferred:
             try:
                 args[name] = args[name].value()
-            except Exception as error:
-                return pack(UNFIT, (name, " ".join(str(error).split())))
+            except BaseException as error:
+                return pack(UNFIT, (name, message_of(error)))
         began = monotonic()
         try:
             with nullcontext() if memory is None else _bounded(memory):
@@ -185,8 +186,8 @@ class _Program:
             result = shown(result, self._functions[show], batch=batch)
         try:
             return returned(result, RETURNED, LARGE)
-        except Exception as error:
-            return pack(REFUSED, _unsendable(result.result if isinstance(result, Shown) else result, error))
+        except BaseException as error:
+            return pack(REFUSED, _unsendable(result.result if type(result) is Shown else result, error))
 
 
 @contextmanager
@@ -208,9 +209,9 @@ def _bounded(memory: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-def _unsendable(result: object, error: Exception) -> tuple[str, str]:
+def _unsendable(result: object, error: BaseException) -> tuple[str, str]:
     text, detail = described(error)
-    name = type(result).__name__
+    name = kind_name(result)
     one = f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
     if isinstance(error, OSError | MemoryError):
         return f"returned {one} that is too large to send to another process: {text}", detail

@@ -116,7 +116,7 @@ def named_by(function: Function, call: FunctionCall) -> list[CallId]:
 
 def _text(value: object) -> str:
     """1.0 and 1 are the same thing to whoever looks it up."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else as_text(value, Budget())
+    return str(int(value)) if type(value) is float and value.is_integer() else as_text(value, Budget())
 
 
 def _name(pattern: str, values: Mapping[str, str]) -> Name:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar, assert_never
 
 from llmorch.calls import Plan
-from llmorch.errors import LimitReached, ModelError, PlanError, ToolsRefused, UnresolvedQuery
+from llmorch.errors import LimitReached, ModelError, PlanError, ToolsRefused, UnresolvedQuery, without_middle
 from llmorch.models.model import Finished, Text
-from llmorch.places.failure import line_of, without_middle
+from llmorch.places.failure import line_of
 from llmorch.plan.replies import spoken
 from llmorch.requests import ToolCall, Usage
 from llmorch.runtime.draft import DraftReader
 from llmorch.techniques import AskModel, Draft, Look, Outcome, Reply, Revise, RunPlan, WritePlan
+from llmorch.values import short
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -195,6 +196,8 @@ class Conversing:
 @dataclass(frozen=True)
 class Played(Generic[T]):
     """What a technique returned, and every call that it had run."""
+
+    __repr__ = short
 
     value: T
     plan: Plan

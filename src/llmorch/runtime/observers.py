@@ -42,10 +42,11 @@ class Observing:
                 continue
             try:
                 returned = self._observer(message, at)
+                awaits = isawaitable(returned)
             except (Exception, asyncio.CancelledError):
                 _log.exception("an observer raised at %s", type(message).__name__)
                 continue
-            if isawaitable(returned):
+            if awaits and returned is not None:
                 if self._queue is None:
                     self._queue = asyncio.Queue()
                     self._task = asyncio.get_running_loop().create_task(_awaited(self._queue))

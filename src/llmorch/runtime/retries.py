@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from llmorch.declare.options import MAX_RETRIES
 from llmorch.places.failure import kind_of
+from llmorch.values import short
 
 if TYPE_CHECKING:
     from random import Random
@@ -31,6 +32,8 @@ class Retried:
 
     ``attempt`` counts from 1 within one dispatch of the call; ``pause`` is in seconds.
     """
+
+    __repr__ = short
 
     call: CallId
     function: str

@@ -26,6 +26,7 @@ from llmorch.schedule import (
     Wake,
     policy_named,
 )
+from llmorch.values import short
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -44,6 +45,8 @@ MOST = 1_000_000
 @dataclass(frozen=True)
 class Simulation:
     """What a plan's execution would be: times in seconds from its start."""
+
+    __repr__ = short
 
     processors: int
     policy: str

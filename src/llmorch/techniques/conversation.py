@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from llmorch.arguments import refuse, text, truth, whole
 from llmorch.errors import EvaluationError, WrongArgument
 from llmorch.schedule.policy import policy_named
+from llmorch.values import short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +30,8 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Task:
     """What a technique is given: the query, what may be called, and what the model can."""
+
+    __repr__ = short
 
     query: str
     functions: Mapping[str, Function]
@@ -59,6 +62,8 @@ class Task:
 class AskModel:
     """Ask, and wait for the whole ``Reply``."""
 
+    __repr__ = short
+
     request: ModelRequest
 
 
@@ -71,6 +76,8 @@ class WritePlan:
     ``{query}`` in its strings stands for ``query``. ``above`` are lines that the reply goes
     on from; one that writes their calls again is the whole plan.
     """
+
+    __repr__ = short
 
     request: ModelRequest
     query: str
@@ -86,6 +93,8 @@ class RunPlan:
     looks at, those that have not begun are left out.
     """
 
+    __repr__ = short
+
     plan: Plan
     until: Callable[[Outcome], bool] | None = None
     unused: frozenset[CallId] = frozenset()
@@ -98,6 +107,8 @@ class Revise:
     Calls that both make keep running, or keep their results; all others are cancelled.
     """
 
+    __repr__ = short
+
     plan: Plan
     until: Callable[[Outcome], bool] | None = None
     unused: frozenset[CallId] = frozenset()
@@ -109,6 +120,8 @@ class Revise:
 class Look:
     """Say how the plan stands: calls go on while a model replies."""
 
+    __repr__ = short
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -117,6 +130,8 @@ class Reply:
     ``refused`` says that the model takes no tools after all: ask without. ``thoughts`` says
     that it had some, which are left out.
     """
+
+    __repr__ = short
 
     text: str
     reason: Literal["stop", "length"] = "stop"
@@ -128,6 +143,8 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A plan as the model wrote it: checked, or with the first error in it."""
+
+    __repr__ = short
 
     text: str
     plan: Plan | None = None
@@ -145,6 +162,8 @@ class Outcome:
     whatever came of them. ``shown`` are texts that a model sees instead of results,
     where functions say so.
     """
+
+    __repr__ = short
 
     plan: Plan
     results: Mapping[CallId, Any]
@@ -164,6 +183,8 @@ class Recovery:
     calls that were made again.
     """
 
+    __repr__ = short
+
     kind: Literal["retry", "repair", "recover", "replan"]
     why: str
     failed: tuple[CallId, ...] = ()
@@ -174,6 +195,8 @@ class Recovery:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a technique comes to: an answer, or why there is none."""
+
+    __repr__ = short
 
     answered: bool
     value: Any = None

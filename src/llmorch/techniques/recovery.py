@@ -12,10 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmorch.calls import Plan, Reference, references
+from llmorch.declare.text import interrupted, is_a
 from llmorch.errors import DuplicateId, EvaluationError, PlanError
 from llmorch.plan import Checker, calls_in, error_in, evaluate, render_call, with_query
 from llmorch.plan.budget import Budget
-from llmorch.plan.evaluate import accepted
+from llmorch.plan.evaluate import accepted, as_text
 from llmorch.relations import discover, unused
 from llmorch.requests import Message
 from llmorch.schedule.recovery import Broken, broken, cone, named_in
@@ -288,7 +289,7 @@ def _arguments(call: FunctionCall, outcome: Outcome) -> dict[str, str]:
         try:
             value = evaluate(expression, outcome.results, Budget())
             # Of a long text the prompt shows what it holds to be of use for a repair.
-            told[name] = value if isinstance(value, str) else value_text(value, MAX_INPUT)
+            told[name] = as_text(value) if is_a(value, str) else value_text(value, MAX_INPUT)
         except EvaluationError as error:
             told[name] = f"(no value: {error})"
     return told
@@ -319,7 +320,9 @@ def _text(value: Any) -> str:
     """1 and 1.0 are one number, whichever a model writes."""
     try:
         return repr(float(value) if type(value) is int and abs(value) < 2**53 else value)
-    except Exception:
+    except BaseException as error:
+        if interrupted(error):
+            raise
         # A value's own __repr__ may raise anything. All such values count as the same one: an
         # effect that is refused can be written otherwise, one that was made twice can't be undone.
         return "(can't be shown)"

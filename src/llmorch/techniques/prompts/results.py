@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmorch.declare.previews import is_long, preview
+from llmorch.declare.text import is_a
 from llmorch.errors import EvaluationError
 from llmorch.plan.evaluate import as_text
 
@@ -34,7 +35,8 @@ def value_text(value: object, limit: int = MAX_SHOWN) -> str:
 
     Of a long text the middle is cut out, and a line says how much that was.
     """
-    if isinstance(value, str):
+    if is_a(value, str):
+        value = as_text(value)
         return value if len(value) <= limit else _without_middle(value, limit)
     if not is_long(value, limit):
         try:
