@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import DictOf, ListOf, Reference, Template, references
+from llmorch.declare.text import described, interrupted
 from llmorch.errors import CallError, EvaluationError
 from llmorch.places.failure import line_of
 from llmorch.places.handles import InFile, Later
@@ -86,6 +87,10 @@ def arguments(
             raise
         except (EvaluationError, ValueError) as error:
             raise CallError(f"{name} of {function.name}: {error}") from None
+        except BaseException as error:  # a value's class may raise anything
+            if interrupted(error):
+                raise
+            raise CallError(f"{name} of {function.name}: {described(error)}") from None
     for parameter in function.filled:
         if parameter.name not in args:
             args[parameter.name] = _made(parameter, function)

@@ -158,10 +158,11 @@ class Budget:
             flat, inner = self._items(value, flat)
             more, held = self._items(value.values(), flat)
             return more, inner + held
-        if kind.__class__ is type and hasattr(kind, "__next__"):
+        silent = type(kind) is type
+        if silent and hasattr(kind, "__next__"):
             raise EvaluationError(f"a {kind_name(value)} can be read only once, so a plan can't read it")
         self.counted(value)
-        if is_dataclass(kind):  # its text has that of its fields
+        if silent and is_dataclass(kind):  # its text has that of its fields
             return ITEM, [getattr(value, one.name, None) for one in fields(kind)]
         return ITEM, []
 
