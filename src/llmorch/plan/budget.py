@@ -128,7 +128,7 @@ class Budget:
             if weight >= 0:
                 continue
             flat, inner = self._flat(item, most and most - there, text=text)
-            there += flat
+            there += ITEM if type(item) is range else flat
             if most is not None and there > most:
                 raise self._used_up()
             if not inner:
