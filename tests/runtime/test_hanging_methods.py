@@ -66,7 +66,6 @@ USES += [
     "sum([s1])",
     "not s1",
     "round(s1)",
-    "[1][s1]",
     "max(s1, s1)",
 ]
 
