@@ -25,6 +25,7 @@ from llmorch.places.keeper import MEMORY
 from llmorch.places.keepers import Keeper
 from llmorch.places.process import LateError, Process, UnsentError
 from llmorch.places.turns import Turns, over
+from llmorch.places.wire import BrokenError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -224,6 +225,12 @@ class Worker:
                             raise outgrown(function) from None
                         kinds = () if self.closed else CRASHED
                         raise CallError(f"{function.name} {self._ended(how)}", kinds=kinds) from None
+                    except BrokenError:
+                        await self._bury(process)
+                        raise CallError(
+                            f"{function.name} ended: its process sent a message that answers nothing, "
+                            "and was replaced"
+                        ) from None
                     except LateError:
                         await self._bury(process)
                         raise late(function.name, function.timeout) from None
@@ -245,8 +252,9 @@ class Worker:
     async def _up(self, function: Function) -> Process:
         """The process, ready for a message and heard on this event loop."""
         process = self._current
-        if process is not None and (process.gone or process.outstanding):
-            # It has ended; or it makes a call of which nobody hears any more, since an event loop was closed.
+        if process is not None and (process.gone or process.outstanding or not process.is_quiet()):
+            # It has ended, or says what answers nothing; or it makes a call of which nobody hears any more,
+            # since an event loop was closed.
             await self._bury(process)
             process = None
         if self.closed:
@@ -268,7 +276,7 @@ class Worker:
             return process
         try:
             await process.started()
-        except EOFError:
+        except (EOFError, BrokenError):
             how = await self._bury(process, replace=False)
             if self.closed:
                 raise CallError(f"{function.name} was stopped: its processors were closed") from None
