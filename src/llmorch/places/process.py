@@ -23,10 +23,10 @@ from llmorch.places.wire import BrokenError, Inbox, Parcel
 from llmorch.places.worker import ANSWERS, LAST, READY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
+    from collections.abc import Callable, Container
 
     from llmorch.places.output import Outlet
-    from llmorch.places.surroundings import Surroundings
+    from llmorch.places.surroundings import Environment, Surroundings
     from llmorch.places.wire import Message
 
 STUCK = 5.0
@@ -47,13 +47,13 @@ class Process:
     """A worker process, its socket, and what it already knows.
 
     ``leash`` leads to its keeper, which kills it with all that it started when the leash
-    is let go, and answers when that is done. ``environment`` is what it keeps beside the
-    program's own. It is heard on one event loop at a time, that of the call which runs on it or did so
+    is let go, and answers when that is done. ``environment`` says which variables it has.
+    It is heard on one event loop at a time, that of the call which runs on it or did so
     last: ``ask``, ``watch`` and ``ended`` belong there; ``kill``, ``reap`` and ``release`` may be called anywhere.
     """
 
     def __init__(
-        self, connection: socket.socket, leash: socket.socket, outlet: Outlet, environment: Mapping[str, str]
+        self, connection: socket.socket, leash: socket.socket, outlet: Outlet, environment: Environment
     ) -> None:
         self.pid: int | None = None
         """The number of the process, once it is ready."""
