@@ -326,3 +326,19 @@ def environments() -> list[list[str]]:
 def variable(name: str) -> str:
     """The value of a variable here, or nothing."""
     return os.environ.get(name, "")
+
+
+def slowly(x: int) -> int:
+    """What it is given, after a moment."""
+    time.sleep(0.05)
+    return x
+
+
+def megabytes(x: int) -> bytes:
+    """3 MB."""
+    return bytes(3_000_000)
+
+
+def length(data: bytes, more: list[bytes]) -> int:
+    """How many bytes there are."""
+    return len(data) + sum(map(len, more))

@@ -81,6 +81,8 @@ class Process:
         self._ear: _Ear | None = None
         self._ears: WeakSet[_Ear] = WeakSet()
         self._inbox = Inbox(connection)
+        self._arriving = select.poll()
+        self._arriving.register(connection, select.POLLIN)
         self._inbox.number = 0  # of its first message, which answers nothing
         self._kinds: Container[int] = (READY,)
         """What may arrive now."""
@@ -210,9 +212,7 @@ class Process:
         """Whether it says nothing before it is asked anything."""
         if not self.ready:
             return True
-        poll = select.poll()
-        poll.register(self._connection, select.POLLIN)
-        return not poll.poll(0)
+        return not self._arriving.poll(0)
 
     def hang_up(self) -> None:
         """Tell an idle process that nothing more will come, so that it ends by itself."""
@@ -330,6 +330,7 @@ class _Ear:
     def __init__(
         self, connection: socket.socket, loop: asyncio.AbstractEventLoop, heard: Callable[[_Ear], None]
     ) -> None:
+        self.descriptor = -1  # there may be none left
         self.descriptor = os.dup(connection.fileno())  # asyncio makes a socket's repr, which is dear
         self.loop = loop
         loop.add_reader(self.descriptor, heard, self)

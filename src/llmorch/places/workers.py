@@ -251,6 +251,8 @@ class Worker:
                         if process.outstanding or process.used_up:
                             await self._bury(process)
                         raise
+            except OSError as error:  # no file can be opened, or none be written
+                raise CallError(f"{function.name} can't be called: {error}") from None
             finally:
                 self._busy = False
         raise CallError(f"{function.name} can't be called: its processes end before they get the call")
@@ -269,12 +271,12 @@ class Worker:
         if self.closed:
             raise CallError(f"{function.name} can't be called: its processors are closed")
         if process is None:
-            self.start()
-            coming = self._coming
-            assert coming is not None
             try:
+                self.start()
+                coming = self._coming
+                assert coming is not None
                 process = coming.result() if coming.done() else await over(coming)
-            except (OSError, CallError) as error:
+            except (OSError, RuntimeError, CallError) as error:  # no file, memory or thread for it
                 self._coming = None
                 raise CallError(f"{function.name} can't be called: no process was started: {error}") from None
             if self.closed:
