@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -25,14 +26,15 @@ settings.load_profile("shared")
 def pytest_configure(config: pytest.Config) -> None:
     """Give the tests a cache folder of their own, in which there is nothing but the user's models."""
     real = cache_folder()
-    folder = tempfile.TemporaryDirectory(prefix="llmorch-tests-")
-    config.add_cleanup(folder.cleanup)
-    own = Path(folder.name) / "llmorch"
+    # No TemporaryDirectory: a forked process that ends would remove it under this one.
+    folder = tempfile.mkdtemp(prefix="llmorch-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    own = Path(folder) / "llmorch"
     own.mkdir()
     for name in ("models", "slots"):
         if (real / name).is_dir():
             (own / name).symlink_to(real / name)
-    os.environ["XDG_CACHE_HOME"] = folder.name
+    os.environ["XDG_CACHE_HOME"] = folder
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

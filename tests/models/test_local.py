@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +19,12 @@ from llmorch.models.context import cut, fit
 from llmorch.models.local import LocalModel
 from llmorch.models.model import Finished, Message, ModelRequest, Text
 from llmorch.models.openai import OpenAIModel
-from llmorch.models.slots import Slots
 from llmorch.models.weights import CATALOGUE, present
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from llmorch.models.child import Child
 
 pytestmark = pytest.mark.anyio
 
@@ -75,38 +75,6 @@ def test_a_cut_says_how_much_is_gone() -> None:
     )
 
 
-def test_a_slot_file_belongs_to_one_prompt_of_one_model_with_one_context(tmp_path: Path) -> None:
-    pytest.importorskip("xllamacpp")
-    slots = Slots(tmp_path, "weights 1", 8192)
-    prompt = (Message("system", "rules"),)
-    keys = {
-        slots.key(prompt),
-        slots.key((Message("user", "rules"),)),
-        replace(slots, weights="weights 2").key(prompt),
-        replace(slots, context=4096).key(prompt),
-    }
-    assert len(keys) == 4
-    assert slots.key(prompt) == slots.key(prompt)
-    assert slots.key(()) is None
-
-
-def test_the_slot_files_used_longest_ago_are_removed(tmp_path: Path) -> None:
-    slots = Slots(tmp_path / "slots", "weights", 8192)
-    slots.prepare()
-    assert (tmp_path / "slots").stat().st_mode & 0o077 == 0
-    for number in range(14):
-        (slots.folder / slots.temporary(str(number), 1)).write_text("state")
-        slots.keep(str(number), 1)
-        os.utime(slots.folder / f"{number}.bin", (number, number))
-        if number == 3:
-            assert slots.file("0") == "0.bin"  # used now, so the newest of all
-    kept = [0, *range(3, 14)]
-    assert {path.name for path in slots.folder.iterdir()} == {f"{number}.bin" for number in kept}
-    slots.drop("3", 1)
-    slots.drop("3", 1)
-    assert slots.file("3") is None
-
-
 async def test_weights_that_cannot_be_loaded_are_one_line_with_the_logs_last(tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
     broken = tmp_path / "broken.gguf"
@@ -150,6 +118,15 @@ async def _ask(model: LocalModel | OpenAIModel, request: ModelRequest) -> tuple[
             end = piece
     assert end is not None
     return text, end, first
+
+
+def _flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    with path.open("r+b") as file:
+        middle = file.seek(path.stat().st_size // 2)
+        bit = file.read(1)[0] ^ 1
+        file.seek(middle)
+        file.write(bytes([bit]))
 
 
 def _processor_seconds(pid: int) -> float:
@@ -201,7 +178,9 @@ def test_one_process_serves_several_event_loops_until_it_is_killed(
 
 @pytest.mark.local
 @needs_weights
-async def test_a_slot_is_saved_and_restored_by_the_next_start(model: LocalModel) -> None:
+async def test_a_slot_is_saved_and_restored_by_the_next_start_and_made_again_where_it_is_damaged(
+    model: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = model._slots.folder
     text, _, cold = await _ask(model, _asking("What does item 7 cost?"))
     (saved,) = folder.iterdir()
@@ -210,11 +189,25 @@ async def test_a_slot_is_saved_and_restored_by_the_next_start(model: LocalModel)
     again, _, warm = await _ask(model, _asking("What does item 7 cost?"))
     assert again == text
     assert warm < cold / 2
-    # A file that is no slot is passed over, and replaced by one.
-    await model.close()
-    saved.write_bytes(b"nonsense")
-    assert (await _ask(model, _asking("What does item 8 cost?")))[0]
-    assert saved.stat().st_size > 100_000
+    # A damaged file is never restored, and made again.
+    size = saved.stat().st_size
+    restored: list[str] = []
+    slot = LocalModel._slot
+
+    async def seen(model: LocalModel, child: Child, slot_: int, action: str, name: str) -> bool:
+        restored.extend([name] if action == "restore" else [])
+        return await slot(model, child, slot_, action, name)
+
+    monkeypatch.setattr(LocalModel, "_slot", seen)
+    for damage in (_flip, lambda path: path.write_bytes(b"nonsense")):
+        await model.close()
+        damage(saved)
+        damaged = saved.read_bytes()
+        assert (await _ask(model, _asking("What does item 8 cost?")))[0]
+        (saved,) = folder.iterdir()
+        assert saved.stat().st_size == size
+        assert saved.read_bytes() != damaged
+    assert restored == []
 
 
 @pytest.mark.local

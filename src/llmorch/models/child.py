@@ -17,19 +17,36 @@ import threading
 import weakref
 from typing import IO, TYPE_CHECKING
 
+from pydantic import SecretStr
+
+from llmorch.declare.secrets import names_secret
 from llmorch.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _COMMAND = "from llmorch.models.server import main; main()"
+_LONGEST_ANSWER = 1 << 16
+# fmt: off
+_NEEDED = frozenset((
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP",
+    "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH",
+    "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE",
+    "PYTHONUTF8", "PYTHONIOENCODING", "PYTHONCOERCECLOCALE", "PYTHONFAULTHANDLER",
+    "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_TF32_OVERRIDE", "GPU_DEVICE_ORDINAL",
+    "ZE_AFFINITY_MASK", "ONEAPI_DEVICE_SELECTOR",
+))
+# fmt: on
+"""Variables without which Python, the system's libraries or a device may not be found."""
+_NEEDED_PREFIXES = ("LC_", "XDG_", "CUDA_", "ROCR_", "HIP_", "HSA_", "VK_", "GGML_", "OMP_", "GOMP_", "KMP_")
 
 
 class Child:
     """One process that serves one file of weights; constructing it starts it."""
 
     def __init__(self, label: str, path: Path, *, context: int, threads: int, slots: Path) -> None:
-        self.key = secrets.token_urlsafe(24)
+        self._key = SecretStr(secrets.token_urlsafe(24))
         self._label = label
         self._killed = False
         self._address: str | None = None
@@ -40,8 +57,8 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            # Without it llama.cpp's threads spin between requests and take the processors from the calls.
-            env=os.environ | {"OMP_WAIT_POLICY": "passive"},
+            # Else llama.cpp's threads spin between requests and take the processors from the calls.
+            env=needed(os.environ) | {"OMP_WAIT_POLICY": "passive"},
             start_new_session=True,  # Ctrl-C is the parent's to handle
         )
         # Also at the interpreter's exit. The process can't be forgotten while this object is alive.
@@ -62,6 +79,11 @@ class Child:
             self._process.stdin.flush()
 
     @property
+    def key(self) -> str:
+        """Without it the process answers nobody."""
+        return self._key.get_secret_value()
+
+    @property
     def alive(self) -> bool:
         return self._end.alive and self._process.poll() is None
 
@@ -74,8 +96,10 @@ class Child:
         if self._address is None:
             assert self._process.stdout is not None
             try:
-                answer = json.loads(self._process.stdout.readline())
-            except ValueError:  # none, or half of one
+                answer = json.loads(self._process.stdout.readline(_LONGEST_ANSWER))
+            except (ValueError, RecursionError):  # none, or half of one
+                answer = None
+            if not isinstance(answer, dict):
                 answer = {}
             if said := answer.get("error"):
                 raise ModelError(f"{self._label}: {' '.join([*said.split(), *self._last()])}")
@@ -108,6 +132,15 @@ class Child:
         except ValueError:  # closed by kill
             return []
         return [line[-300:] for line in lines if line][-1:]
+
+
+def needed(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those variables that the process needs. Keys are not among them, whatever they are named."""
+    return {
+        name: value
+        for name, value in variables.items()
+        if (name in _NEEDED or name.startswith(_NEEDED_PREFIXES)) and not names_secret(name)
+    }
 
 
 def _end(process: subprocess.Popen[bytes], log: IO[bytes], owner: int) -> None:

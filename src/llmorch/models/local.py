@@ -194,10 +194,12 @@ class LocalModel:
 
     async def _recall(self, service: _Service, child: Child, key: str | None, slot: int) -> bool:
         """Take up what was computed for this prompt earlier; false if that ended the process."""
-        name = None if key is None or key in service.warm.get(slot, ()) else self._slots.file(key)
-        if key is None or name is None:
+        if key is None or key in service.warm.get(slot, ()):
             return True
-        if await self._slot(child, slot, "restore", key, name):
+        name = await asyncio.to_thread(self._slots.whole, key)
+        if name is None:
+            return True
+        if await self._slot(child, slot, "restore", name):
             service.warm[slot] = {key}  # whatever was there is gone
         return child.alive
 
@@ -206,17 +208,18 @@ class LocalModel:
         if key is None:
             return
         service.warm.setdefault(slot, set()).add(key)
-        if self._slots.file(key) is not None:
+        if self._slots.has(key):
             return
-        if await self._slot(child, slot, "save", key, self._slots.temporary(key, child.pid)):
-            self._slots.keep(key, child.pid)
+        name = self._slots.temporary(key)
+        if await self._slot(child, slot, "save", name):
+            await asyncio.to_thread(self._slots.keep, key, name)
 
-    async def _slot(self, child: Child, slot: int, action: str, key: str, name: str) -> bool:
+    async def _slot(self, child: Child, slot: int, action: str, name: str) -> bool:
         """Have a slot file saved or restored; one that can't be is removed."""
         try:
             await _post(child, f"/slots/{slot}?action={action}", {"filename": name})
         except ModelError:
-            self._slots.drop(key, child.pid)
+            self._slots.drop(name)
             return False
         return True
 

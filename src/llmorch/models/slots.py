@@ -1,7 +1,10 @@
 """Slot files: what the local model computed for the constant part of a prompt, on disk.
 
-This module decides which file belongs to which prompt and which files are kept. A slot
-file saves time and nothing else, so whatever goes wrong with one is as if it weren't there.
+This module decides which file belongs to which prompt, whether it is whole, and which files are
+kept. A slot file saves time and nothing else, so whatever goes wrong with one is as if it weren't there.
+
+A file's name ends with its size and a checksum, so that name and content change in one step:
+``KEY.SIZE.CHECKSUM.bin``. The checksum finds damage; whoever may write into the folder can forge it.
 """
 
 from __future__ import annotations
@@ -9,6 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
+import shutil
+import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +22,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from io import BufferedReader
     from pathlib import Path
 
     from llmorch.models.model import Message
@@ -45,35 +52,89 @@ class Slots:
         parts = json.dumps([self.weights, self.context, version("xllamacpp"), turns])
         return hashlib.sha256(parts.encode()).hexdigest()
 
-    def file(self, key: str) -> str | None:
-        """The file's name if there is one for this key, marked as used now."""
-        name = f"{key}.bin"
-        try:
-            os.utime(self.folder / name)
-        except OSError:
-            return None
-        return name
+    def has(self, key: str) -> bool:
+        """Whether there is a file for this key, of the right size; marks it as used now."""
+        return any(self._marked(path) for path in self._of(key))
 
-    def temporary(self, key: str, writer: int) -> str:
-        """The name under which a process saves; ``keep`` gives the file its own name once it is whole."""
-        return f"{key}.{writer}.tmp"
+    def whole(self, key: str) -> str | None:
+        """The name of a file for this key that is as it was written. Damaged ones are removed.
 
-    def keep(self, key: str, writer: int) -> None:
-        """Take over the file saved under ``temporary`` and remove the ones used longest ago."""
+        It reads the file, so not on the event loop.
+        """
+        for path in self._of(key):
+            with suppress(OSError):
+                # The size first: a huge file is not read.
+                if self._marked(path) and self._name(key, path) == path.name:
+                    return path.name
+            _remove(path)
+        return None
+
+    def temporary(self, key: str) -> str:
+        """A name for a file to be saved under; ``keep`` gives it its own once it is whole."""
+        return f"{key}.{secrets.token_hex(8)}.tmp"
+
+    def keep(self, key: str, temporary: str) -> None:
+        """Take over a saved file and remove the ones used longest ago. It reads the file."""
+        path = self.folder / temporary
         with suppress(OSError):
-            (self.folder / self.temporary(key, writer)).replace(self.folder / f"{key}.bin")
+            name = self._name(key, path)
+            for other in self._of(key):
+                if other.name != name or other.is_dir():
+                    _remove(other)
+            path.replace(self.folder / name)
+        _remove(path)  # if it couldn't be taken over
         self._prune()
 
-    def drop(self, key: str, writer: int) -> None:
-        """Remove a file that can't be used, and what was saved of one that didn't become whole."""
-        for name in (f"{key}.bin", self.temporary(key, writer)):
-            with suppress(OSError):
-                (self.folder / name).unlink()
+    def drop(self, name: str) -> None:
+        """Remove a file that can't be used."""
+        _remove(self.folder / name)
+
+    def _of(self, key: str) -> list[Path]:
+        """The files of this key; in the order of their names, so that processes agree."""
+        try:
+            return sorted(self.folder.glob(f"{key}.*.*.bin"))
+        except OSError:
+            return []
+
+    def _name(self, key: str, path: Path) -> str:
+        """What a file with this content for this key is named."""
+        with _regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            checksum = hashlib.file_digest(file, lambda: hashlib.sha256(key.encode()))
+        return f"{key}.{size}.{checksum.hexdigest()[:32]}.bin"
+
+    def _marked(self, path: Path) -> bool:
+        try:
+            found = path.lstat()
+            if not stat.S_ISREG(found.st_mode) or str(found.st_size) != path.name.split(".")[1]:
+                return False
+            os.utime(path)
+        except OSError:
+            return False
+        return True
 
     def _prune(self) -> None:
         with suppress(OSError):
             # Another process may remove the same files: then the rest is its business too.
-            kept = sorted(self.folder.glob("*.bin"), key=lambda path: path.stat().st_mtime, reverse=True)
-            stale = [p for p in self.folder.glob("*.tmp") if time.time() - p.stat().st_mtime > _STALE]
+            kept = sorted(self.folder.glob("*.bin"), key=lambda path: path.lstat().st_mtime, reverse=True)
+            stale = [p for p in self.folder.glob("*.tmp") if time.time() - p.lstat().st_mtime > _STALE]
             for path in kept[_MOST:] + stale:
-                path.unlink(missing_ok=True)
+                _remove(path)
+
+
+def _regular(path: Path) -> BufferedReader:
+    """The file, opened to be read. A pipe, a device or a link in its place is an ``OSError``."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path} is no file")
+    return os.fdopen(descriptor, "rb")
+
+
+def _remove(path: Path) -> None:
+    """Remove what is there under a name, and be it a folder."""
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
