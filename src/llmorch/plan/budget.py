@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MOST = 50_000_000
 """Characters or bytes that the arguments of one call may come to; an item or a step counts as eight."""
 AT_ONCE = 4_000_000
-"""The most of it that is computed where other calls wait for it: some hundredths of a second."""
+"""The most of it that is computed where other calls wait for it: a tenth of a second at most."""
 ITEM = 8
 
 _WRITTEN = 1_000
