@@ -85,7 +85,7 @@ class Session:
         if calls is None or calls.closed:
             raise LLMOrchError("the session is not open; write: async with orchestrator.session() as session")
         if calls.failure is not None:
-            raise calls.failure
+            raise calls.failure.with_traceback(None)  # else each call would add its frames to it
         if asyncio._get_running_loop() is not calls.loop:
             raise LLMOrchError("a session belongs to one event loop; open another session on this one")
         values = {} if args is None else args

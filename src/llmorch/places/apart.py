@@ -13,10 +13,12 @@ from llmorch.declare.functions import Function
 from llmorch.errors import CallError
 from llmorch.places.coroutines import cancelled
 from llmorch.places.failure import late
+from llmorch.places.threads import end_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llmorch.places.coroutines import Done
     from llmorch.places.port import Work
     from llmorch.places.threads import Threads
 
@@ -62,7 +64,7 @@ class Apart(Generic[T]):
             self._timer.cancel()
         self._thread = None
         failed, self._failed = self._failed, None
-        if failed is None:  # it was late, and has been told so
+        if failed is None:  # it was late, and has been told so, or nobody hears of it
             return
         error = self._error or error or (cancelled(self._function) if self._cancelled else None)
         if error is not None:
@@ -83,21 +85,22 @@ class Apart(Generic[T]):
         work = self._following if self._thread is None else self._thread
         return work is None or work.cancel()
 
+    def abandon(self) -> None:
+        """The same, where nobody hears any more of how it ended."""
+        self._failed = None
+        self.cancel()
+
 
 async def apart(threads: Threads, function: Function, compute: Callable[[], T]) -> T:
     """What a computation for a call comes to. Raises ``CallError``."""
-    ended: asyncio.Future[tuple[T | None, CallError | None]] = asyncio.get_running_loop().create_future()
 
-    def end(value: T | None = None, error: CallError | None = None) -> None:
-        if not ended.done():
-            ended.set_result((value, error))
+    def begin(done: Done) -> Apart[T]:
+        return Apart(
+            threads, function, compute, lambda value: done(value, None), lambda error: done(None, error)
+        )
 
-    work = Apart(threads, function, compute, end, lambda error: end(error=error))
-    try:
-        value, error = await ended
-    except BaseException:
-        work.cancel()
-        raise
+    value: T
+    value, error = await end_of(begin)
     if error is not None:
         raise error
-    return value  # type: ignore[return-value]
+    return value

@@ -128,7 +128,7 @@ class _Line:
         self._left = MAX_EXCEPTIONS
 
     def text(self) -> str:
-        """The line, of which each piece is without_middle so that all of them are in it."""
+        """The line, of which each piece is cut so that all of them are in it."""
         joints = sum(len(joint) for joint, _ in self._pieces)
         limit = _fair([len(piece) for _, piece in self._pieces], MESSAGE - joints)
         line = "".join(joint + without_middle(piece, limit) for joint, piece in self._pieces)

@@ -69,20 +69,16 @@ def evaluate(expression: Expression, results: Mapping[CallId, Any], budget: Budg
     except EvaluationError:
         raise
     except KeyError as error:
-        raise EvaluationError(f"there is no {_message(error) or 'such key'} in the result") from None
+        raise EvaluationError(f"there is no {message_of(error) or 'such key'} in the result") from None
     except RecursionError:
         raise EvaluationError("the expression is nested too deeply") from None
     except BaseException as error:  # a result's own operators may raise anything
         if interrupted(error):
             raise
-        message = _message(error)
+        message = message_of(error)
         if "ambiguous" in message:  # what it advises to do instead, a plan can't
             raise EvaluationError(_NO_TRUTH) from None
         raise EvaluationError(f"{kind_name(error)}: {message}") from None
-
-
-def _message(error: BaseException) -> str:
-    return message_of(error)
 
 
 def argument(
@@ -99,8 +95,6 @@ def argument(
     value = evaluate(expression, results, budget)
     try:
         return accepted(parameter, value, budget)
-    except Uncounted:
-        raise
     except ValueError as error:
         text = as_text(value, budget) if parameter.is_text else evaluate(_worded(expression), results, budget)
         with suppress(ValueError):
@@ -155,7 +149,7 @@ def as_text(value: object, budget: Budget | None = None) -> str:
     except BaseException as error:  # a value's own __str__ may raise anything
         if interrupted(error):
             raise
-        raise EvaluationError(f"a {kind_name(value)} has no text: {_message(error)}") from None
+        raise EvaluationError(f"a {kind_name(value)} has no text: {message_of(error)}") from None
 
 
 def _template(parts: tuple[str | Expression, ...], results: Mapping[CallId, Any], budget: Budget) -> Any:
