@@ -78,7 +78,7 @@ class ReplyReader:
         self.input_tokens = _tokens(usage.get("prompt_tokens"), self.input_tokens)
         self.output_tokens = _tokens(usage.get("completion_tokens"), self.output_tokens)
         # The chunk with the usage has no choice, and some endpoints send others without.
-        for at, choice in enumerate(map(_dict, _list(chunk.get("choices")))):
+        for at, choice in enumerate(_dicts(chunk.get("choices"))):
             self._mute(1 if at else 0)
             if reason := choice.get("finish_reason"):
                 self.reason = _text(reason) or "stop"
@@ -86,7 +86,7 @@ class ReplyReader:
             if refusal := _text(delta.get("refusal")):
                 self._mute(len(refusal))
                 self._refusal.append(refusal)
-            for call in map(_dict, _list(delta.get("tool_calls"))):
+            for call in _dicts(delta.get("tool_calls")):
                 self._extend(call)
             if text := _text(delta.get("content")):
                 self._left_mute += 1
@@ -148,7 +148,7 @@ def says_something(chunk: dict[str, Any]) -> bool:
     """Whether a chunk is part of a reply, thoughts that nobody sees among them, and no mere sign of life."""
     if _dict(chunk.get("usage")):
         return True
-    for choice in map(_dict, _list(chunk.get("choices"))):
+    for choice in _dicts(chunk.get("choices")):
         delta = _dict(choice.get("delta"))
         if choice.get("finish_reason") or any(said for key, said in delta.items() if key != "role"):
             return True
@@ -163,8 +163,8 @@ def _dict(said: object) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _list(said: object) -> list[Any]:
-    return said if isinstance(said, list) else []
+def _dicts(said: object) -> list[dict[str, Any]]:
+    return [one for one in said if isinstance(one, dict)] if isinstance(said, list) else []
 
 
 def _tokens(said: object, known: int | None) -> int | None:
