@@ -13,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-MASK = "**********"
+from llmorch.declare.secrets import MASK, masked
+
 _SNIPPET = 300
 _LONGEST = 1 << 16
 _LEAST = 4
@@ -67,9 +68,7 @@ class Endpoint:
 
     def line(self, said: object) -> str:
         """What somebody said, on one line without what lets one in, nor what a terminal would obey."""
-        text = str(said)[:_LONGEST]
-        for secret in self._secrets():
-            text = text.replace(secret, MASK)
+        text = masked(str(said)[:_LONGEST], self._secrets())
         text = " ".join("".join(one if one.isprintable() else " " for one in text).split())
         return text if len(text) <= _SNIPPET else text[:_SNIPPET] + "..."
 
