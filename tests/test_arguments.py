@@ -153,6 +153,7 @@ ARGUMENTS: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda said: Processors(1, resources={"gpu_memory": said}),
         "zero one ones list tuple",
     ),
+    "Processors.environment": (lambda said: Processors(1, environment=said), "None list tuple words"),
     "Processors.place": (lambda said: Processors(1, place=said), "None"),
     "Orchestrator.functions": (
         lambda said: Orchestrator(said, model=ScriptedModel([]), learn=False),

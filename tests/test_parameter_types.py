@@ -31,7 +31,8 @@ from annotated_doc import Doc
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
 from llmorch import FunctionError, Orchestrator, PlanError, function
-from llmorch.places.arguments import arguments
+from llmorch.places.arguments import Inputs, arguments
+from llmorch.plan.budget import Budget
 from llmorch.plan.literals import call_from_json
 from llmorch.testing import ScriptedModel
 
@@ -429,7 +430,7 @@ def test_a_literal_a_result_a_tool_call_and_a_process_agree_on_a_type(at: int, o
         call = call_from_json("s1", taking.name, json.dumps({"x": literal}))
         if not isinstance(literal, dict) or all(isinstance(key, str) for key in literal):
             (checked,) = offered.check(_plan_of(call))
-            given = arguments(checked, taking, {})["x"]
+            given = arguments(checked, taking, Inputs({}), Budget(apart=True))["x"]
             assert _same(list(given) if isinstance(given, abc.Iterator) else given, value)
     computed = f"s1 = give(at={at})\ns2 = compute{at}(x=s1)"
     for plan in (*plans, computed):

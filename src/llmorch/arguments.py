@@ -79,6 +79,17 @@ def texts(name: str, said: object) -> Any:
     return said
 
 
+def variables(name: str, said: object) -> Any:
+    """Names of variables of the environment, in a list or whatever else holds them."""
+    expected = 'a list of names of environment variables, as in ["PATH", "HOME"]'
+    if not isinstance(said, Collection) or isinstance(said, str | bytes | bytearray | Mapping):
+        refuse(name, expected, said)
+    for one in said:
+        if not isinstance(one, str) or not one.isprintable() or one.strip() != one or not one or "=" in one:
+            refuse(name, expected, said)
+    return said
+
+
 def seconds_by_name(name: str, said: object) -> Any:
     """Seconds by name."""
     if not isinstance(said, Mapping):

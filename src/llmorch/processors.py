@@ -12,7 +12,7 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from llmorch.arguments import whole
+from llmorch.arguments import variables, whole
 from llmorch.declare.offered import fitted
 from llmorch.declare.resources import GPU_MEMORY, Supply, supply_of
 from llmorch.errors import FunctionError, WrongArgument
@@ -21,7 +21,7 @@ from llmorch.runtime.door import Door
 from llmorch.schedule import callable_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Collection, Hashable, Mapping, Sequence
 
     from llmorch.declare.functions import Function
     from llmorch.declare.resources import Amount
@@ -42,7 +42,9 @@ class Processors:
     ``{"camera": 1, "gpu_memory": "24GiB"}`` (a list has one amount a GPU); without ``gpu_memory`` the
     driver is asked for its GPUs where a function needs one. Resources, ``max_concurrency``, ``rate`` and
     the local model are limits of these processors, for all runs on them: two ``Processors`` know
-    nothing of each other. ``place`` is where calls run instead (see ``llmorch.places.port``).
+    nothing of each other. ``environment`` are the names of the variables that processes have of this
+    program's, as they are when a call begins; by default all. ``place`` is where calls run instead
+    (see ``llmorch.places.port``).
 
     Processes are started when they are first needed; ``close`` ends them, as does the end of
     ``async with`` and the end of the program. A later run starts them again (but not a ``place``, which is
@@ -55,10 +57,13 @@ class Processors:
         count: int | None = None,
         *,
         resources: Mapping[str, Amount | Sequence[Amount]] | None = None,
+        environment: Collection[str] | None = None,
         place: Place | None = None,
     ) -> None:
         if count is not None:
             whole("processors", count, 1, MOST)
+        if environment is not None:
+            variables("environment", environment)
         if isinstance(place, type):
             raise WrongArgument(f"place is an object, not the class {place.__name__}: make one of it")
         if place is not None and not all(callable(getattr(place, name, None)) for name in ("begin", "close")):
@@ -71,6 +76,7 @@ class Processors:
         self._devices = [device_name(number) for number in range(len(self.supply.gpus))]
         self._place = place
         self._resources = None if resources is None else dict(resources)
+        self._environment = None if environment is None else tuple(environment)
         self._lock = Lock()
         self._door: Door | None = None
         self._virtual: dict[asyncio.AbstractEventLoop, Door] = {}
@@ -82,7 +88,7 @@ class Processors:
         """In another process, processors of its own."""
         if self._place is not None:
             raise TypeError("Processors with a place of their own can't be sent to another process")
-        return partial(Processors, resources=self._resources), (self.count,)
+        return partial(Processors, resources=self._resources, environment=self._environment), (self.count,)
 
     async def __aenter__(self) -> Processors:
         return self
@@ -127,7 +133,7 @@ class Processors:
             self._process, self._lock, self._door, self._local = os.getpid(), Lock(), None, None
         with self._lock:
             if self._local is None:
-                self._local = Local(self.count, self._devices, self._measured)
+                self._local = Local(self.count, self._devices, self._measured, only=self._environment)
             place, loop = self._place or self._local, asyncio.get_running_loop()
             virtual = getattr(loop, "virtual", False)
             if virtual:  # its time is its own, and so are its rates

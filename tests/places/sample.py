@@ -312,3 +312,33 @@ def zeros(size: int) -> Any:
     import numpy
 
     return numpy.zeros(size, dtype=numpy.uint8)
+
+
+def environments() -> list[list[str]]:
+    """The names of the variables here, in a child, and in what the system shows of this process."""
+    program = "import os; print(*os.environ, sep='\\n')"
+    child = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    shown = Path("/proc/self/environ")
+    lines = shown.read_text().split("\0") if shown.exists() else []
+    return [list(os.environ), child.stdout.split(), [line.partition("=")[0] for line in lines if line]]
+
+
+def variable(name: str) -> str:
+    """The value of a variable here, or nothing."""
+    return os.environ.get(name, "")
+
+
+def slowly(x: int) -> int:
+    """What it is given, after a moment."""
+    time.sleep(0.05)
+    return x
+
+
+def megabytes(x: int) -> bytes:
+    """3 MB."""
+    return bytes(3_000_000)
+
+
+def length(data: bytes, more: list[bytes]) -> int:
+    """How many bytes there are."""
+    return len(data) + sum(map(len, more))

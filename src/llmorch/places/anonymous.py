@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+from contextlib import suppress
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
 from typing import TYPE_CHECKING, NoReturn
 from weakref import WeakSet
@@ -82,9 +83,10 @@ def mapped(descriptor: int, size: int) -> mmap.mmap | bytearray:
             return mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY, trackfd=False)
         # Before Python 3.13 a mapped file keeps a descriptor open, so only so many stay mapped.
         if len(_maps) < most_files():
-            memory = mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
-            _maps.add(memory)
-            return memory
+            with suppress(OSError):  # no descriptor is left for it
+                memory = mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
+                _maps.add(memory)
+                return memory
     copy = bytearray(size)
     view, done = memoryview(copy), 0
     while done < size:

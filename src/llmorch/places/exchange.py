@@ -53,7 +53,7 @@ async def exchange(
         process.surroundings, now = None, current(cpus)
         answer = await process.ask(pack(SURROUNDINGS, now.message(process.environment)))
         if answer.kind == REFUSED:
-            message, detail = answer.value()
+            message, detail = answer.parts(str, str)
             text = f"{function.name} can't be called: its process can't go where the program is: {message}"
             raise CallError(text, detail=detail)
         process.surroundings = now
@@ -72,6 +72,17 @@ async def exchange(
         raise late(function.name, function.timeout)
     if answer.kind == LARGE:
         return kept(answer, function.name)
+    if answer.kind == UNFIT:  # an argument has no value, or one that doesn't fit
+        name, reason = answer.parts(str, str)
+        raise CallError(f"{name} of {function.name}: {reason}")
+    if answer.kind == RAISED:
+        message, detail, kinds = answer.parts(str, str, tuple)
+        if function.memory is not None and OUTGROWN[0] in kinds:
+            raise outgrown(function, detail)
+        raise CallError(message, detail=detail, kinds=known_kinds(kinds))
+    if answer.kind == REFUSED:
+        message, detail = answer.parts(str, str)
+        raise CallError(f"{function.name} {message}", detail=detail)
     try:
         value = answer.value()
     except BaseException as error:
@@ -80,16 +91,6 @@ async def exchange(
         message, detail = described(error)
         text = f"{function.name} returned what can't be read here: {message}"
         raise CallError(text, detail=detail) from None
-    if answer.kind == UNFIT:  # an argument has no value, or one that doesn't fit
-        name, reason = value
-        raise CallError(f"{name} of {function.name}: {reason}")
-    if answer.kind == RAISED:
-        message, detail, kinds = value
-        if function.memory is not None and OUTGROWN[0] in kinds:
-            raise outgrown(function, detail)
-        raise CallError(message, detail=detail, kinds=known_kinds(kinds))
-    if answer.kind == REFUSED:
-        raise CallError(f"{function.name} {value[0]}", detail=value[1])
     return value
 
 

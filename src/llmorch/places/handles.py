@@ -15,7 +15,7 @@ from llmorch.errors import CallError, without_middle
 from llmorch.places.anonymous import most_files
 from llmorch.places.failure import described, kinds_of, known_kinds
 from llmorch.places.shown import Shown
-from llmorch.places.wire import pack, read
+from llmorch.places.wire import BrokenError, pack, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,9 +52,11 @@ class InFile:
     )
 
     def __init__(self, message: Message, function: str) -> None:
-        assert message.file is not None
-        kinds, what, text = message.about
-        self.kinds = known_kinds(kinds)
+        try:
+            kinds, what, text = message.about
+            self.kinds = known_kinds(kinds)
+        except Exception:
+            raise BrokenError from None
         self.what = str(what)
         self.text: str | None = None
         self.why = ""
@@ -105,6 +107,13 @@ class InFile:
 
 def kept(message: Message, function: str) -> Any:
     """A large result as it arrived, by reference as long as few enough files are open."""
+    if not message.sizes:
+        raise BrokenError
+    if message.file is None:
+        raise CallError(
+            f"{function} returned a large result that can't be received here: too many open files "
+            "(ulimit -n says how many there may be)"
+        )
     handle = InFile(message, function)
     if len(_in_files) <= most_files():
         return handle

@@ -21,7 +21,7 @@ from llmorch.places.surroundings import absolute
 from llmorch.places.wire import prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from llmorch.places.surroundings import Environment
 
 _PATIENCE = 2.0
 
@@ -29,11 +29,11 @@ _PATIENCE = 2.0
 class Keeper:
     """A process that starts one worker process after the other, on these CPUs or on any for none.
 
-    ``environment`` is what they find beside this process's own. A keeper dies with the
+    ``environment`` says which variables they have. A keeper dies with the
     thread that made it, after all that its worker has started.
     """
 
-    def __init__(self, cpus: tuple[int, ...], environment: Mapping[str, str]) -> None:
+    def __init__(self, cpus: tuple[int, ...], environment: Environment) -> None:
         self._environment = environment
         self._asks = FIRST
         with no_fork():
@@ -48,7 +48,7 @@ class Keeper:
                     [sys.executable, "-c", program],
                     stdin=subprocess.DEVNULL,
                     cwd=None if current_folder() else "/",
-                    env={**os.environ, **environment},
+                    env=environment.of(os.environb),
                     stdout=subprocess.DEVNULL,  # our standard output is the answer and nothing else
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,  # Ctrl-C is for us

@@ -206,10 +206,12 @@ async def _introduce(
     code = [(variable, value) for variable, value in known.code if variable.module != MAIN]
     answer = await _load(process, known, code, function)
     if answer.kind == OTHER:
-        await _set_code(process, [code[index] for index in answer.value()], function)
+        (others,) = answer.parts(list)
+        moved = [pair for index, pair in enumerate(code) if index in others]
+        await _set_code(process, moved, function)
         answer = await _load(process, known, [], function)
     if answer.kind == REFUSED:
-        message, detail = answer.value()
+        message, detail = answer.parts(str, str)
         hint = "define it in a module that can be imported from anywhere"
         text = f"{function.name} can't be loaded in a worker process: {message}; {hint}"
         raise CallError(text, detail=detail)
@@ -282,7 +284,7 @@ async def _set(process: Process, changes: Sequence[Change], function: Function) 
     if answer.kind != DONE:
         process.known.clear()  # nobody knows what it has
         process.sent.forget()
-        message, detail = answer.value()
+        message, detail = answer.parts(str, str)
         text = f"{function.name} can't be called: a variable can't be set in its process: {message}"
         raise CallError(text, detail=detail)
     process.sent.arrived()

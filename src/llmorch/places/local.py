@@ -25,7 +25,7 @@ from llmorch.places.workers import Workers
 from llmorch.plan.budget import Budget, Uncounted
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from llmorch.places.coroutines import Done
     from llmorch.places.port import End, Job, Work
@@ -39,12 +39,19 @@ class Local:
 
     An async function waits on the event loop of its job, a synchronous one on a thread. A call that has
     processors runs in their worker process, and one that must be stopped and could not be in any
-    process. ``measured`` is called as ``Threads`` says.
+    process. ``measured`` is called as ``Threads`` says, and ``only`` is as ``Workers`` says.
     """
 
-    def __init__(self, count: int, devices: Sequence[str] = (), measured: Measured | None = None) -> None:
+    def __init__(
+        self,
+        count: int,
+        devices: Sequence[str] = (),
+        measured: Measured | None = None,
+        *,
+        only: Collection[str] | None = None,
+    ) -> None:
         self._threads = Threads(measured)
-        self._workers = Workers(count, devices)
+        self._workers = Workers(count, devices, only=only)
         self._jobs = Jobs()
 
     def start(self, functions: Iterable[Function]) -> None:

@@ -19,18 +19,20 @@ from weakref import WeakSet
 from llmorch.places.forks import forgotten_in_children
 from llmorch.places.keeper import ENDED, LIMIT
 from llmorch.places.variables import Sent
-from llmorch.places.wire import Inbox, Parcel
-from llmorch.places.worker import LAST, READY
+from llmorch.places.wire import BrokenError, Inbox, Parcel
+from llmorch.places.worker import ANSWERS, LAST, READY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container
 
     from llmorch.places.output import Outlet
-    from llmorch.places.surroundings import Surroundings
+    from llmorch.places.surroundings import Environment, Surroundings
     from llmorch.places.wire import Message
 
 STUCK = 5.0
 """Seconds after which a killed process is stuck in the kernel: nothing helps."""
+REST = 10.0
+"""Seconds that the rest of a message may take to arrive: it is sent at once."""
 
 
 class LateError(Exception):
@@ -45,13 +47,13 @@ class Process:
     """A worker process, its socket, and what it already knows.
 
     ``leash`` leads to its keeper, which kills it with all that it started when the leash
-    is let go, and answers when that is done. ``environment`` is what it keeps beside the
-    program's own. It is heard on one event loop at a time, that of the call which runs on it or did so
+    is let go, and answers when that is done. ``environment`` says which variables it has.
+    It is heard on one event loop at a time, that of the call which runs on it or did so
     last: ``ask``, ``watch`` and ``ended`` belong there; ``kill``, ``reap`` and ``release`` may be called anywhere.
     """
 
     def __init__(
-        self, connection: socket.socket, leash: socket.socket, outlet: Outlet, environment: Mapping[str, str]
+        self, connection: socket.socket, leash: socket.socket, outlet: Outlet, environment: Environment
     ) -> None:
         self.pid: int | None = None
         """The number of the process, once it is ready."""
@@ -79,6 +81,12 @@ class Process:
         self._ear: _Ear | None = None
         self._ears: WeakSet[_Ear] = WeakSet()
         self._inbox = Inbox(connection)
+        self._arriving = select.poll()
+        self._arriving.register(connection, select.POLLIN)
+        self._inbox.number = 0  # of its first message, which answers nothing
+        self._kinds: Container[int] = (READY,)
+        """What may arrive now."""
+        self._rest: asyncio.Handle | None = None
         self._waiter: asyncio.Future[Message | None] | None = None
         self._timer: asyncio.Handle | None = None
         self._lock = Lock()
@@ -103,11 +111,15 @@ class Process:
         """Send a message and return the answer.
 
         Raises ``EOFError`` if the process ended before it answered, ``UnsentError`` if it
-        had ended before, and ``LateError`` after ``timeout`` seconds.
+        had ended before, ``LateError`` after ``timeout`` seconds, and ``BrokenError`` if what it
+        sent is no answer to this.
         """
         assert self._ear is not None
         loop = self._ear.loop
         self.outstanding = True
+        parcel.number = int.from_bytes(os.urandom(8))
+        self._inbox.before, self._inbox.number = self._inbox.number, parcel.number
+        self._kinds = ANSWERS[parcel.kind]
         self._outlet.renew()
         try:
             rest = parcel.send(self._connection)
@@ -152,8 +164,8 @@ class Process:
                 if self._ear is not ear:  # another event loop listens by now
                     ear.end()
                     return
-                message = self._inbox.receive()
-        except EOFError as error:
+                message = self._received()
+        except (EOFError, BrokenError) as error:
             self.gone = True
             ear.end()  # or the loop would call this for ever
             if self._waiter is not None and not self._waiter.done():
@@ -161,16 +173,46 @@ class Process:
             return
         if message is None:
             return
-        if message.kind == READY:  # noted here: whoever waits for it may be cancelled by now
+        if not self.ready:  # noted here: whoever waits for it may be cancelled by now
             self.ready, self.pid = True, message.value()
             message = None
         else:
             self.outstanding = False
-            self.used_up |= bool(message.kind & LAST)
-            message.kind &= ~LAST
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(message)
         self._waiter = None
+
+    def _received(self) -> Message | None:
+        """The next message that answers what was asked. Raises ``EOFError`` and ``BrokenError``."""
+        message = self._inbox.receive()
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+        if message is None:
+            if not self._inbox.is_between and self._ear is not None:
+                self._rest = self._ear.loop.call_later(REST, self._break)
+            return None
+        self.used_up |= self._inbox.dropped or bool(message.kind & LAST)
+        message.kind &= ~LAST
+        if message.kind not in self._kinds:
+            raise BrokenError
+        self._kinds = ()
+        return message
+
+    def _break(self) -> None:
+        """Wait no more for the rest of a message."""
+        self.gone = True
+        if self._ear is not None:
+            self._ear.end()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(BrokenError())
+        self._waiter = None
+
+    def is_quiet(self) -> bool:
+        """Whether it says nothing before it is asked anything."""
+        if not self.ready:
+            return True
+        return not self._arriving.poll(0)
 
     def hang_up(self) -> None:
         """Tell an idle process that nothing more will come, so that it ends by itself."""
@@ -288,6 +330,7 @@ class _Ear:
     def __init__(
         self, connection: socket.socket, loop: asyncio.AbstractEventLoop, heard: Callable[[_Ear], None]
     ) -> None:
+        self.descriptor = -1  # there may be none left
         self.descriptor = os.dup(connection.fileno())  # asyncio makes a socket's repr, which is dear
         self.loop = loop
         loop.add_reader(self.descriptor, heard, self)

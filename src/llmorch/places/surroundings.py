@@ -16,10 +16,30 @@ from llmorch.places.family import current_folder, read
 from llmorch.places.files import LOADED_FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 # The mapping behind os.environ compares in a microsecond; os.environ takes thirty.
 _variables: dict[Any, Any] = getattr(os.environ, "_data", {})
+
+
+_INTERPRETER = {"PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT"}
+"""The variables without which Python itself may not start."""
+
+
+class Environment(NamedTuple):
+    """Which variables a process has: its ``own``, and the program's, or ``only`` those of these names."""
+
+    own: Mapping[str, str]
+    only: Collection[str] | None = None
+
+    def of(self, variables: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+        """All of its variables, by what the program's are."""
+        if self.only is None:
+            shared = dict(variables)
+        else:
+            names = map(os.fsencode, {*self.only, *_INTERPRETER})
+            shared = {name: variables[name] for name in names if name in variables}
+        return shared | {os.fsencode(name): os.fsencode(value) for name, value in self.own.items()}
 
 
 class Surroundings(NamedTuple):
@@ -34,9 +54,9 @@ class Surroundings(NamedTuple):
     """How many files of functions were loaded: they are only ever added."""
     cpus: tuple[int, ...]
 
-    def message(self, own: Mapping[str, str]) -> tuple[Any, ...]:
-        """What a process is sent; its own variables are those it keeps, whatever the program's are."""
-        variables = self.variables | {os.fsencode(name): os.fsencode(own[name]) for name in own}
+    def message(self, environment: Environment) -> tuple[Any, ...]:
+        """What a process of this environment is sent."""
+        variables = environment.of(self.variables)
         return self.folder, variables, umask(), absolute(self.path), self.depth, LOADED_FILES, self.cpus
 
     def are_now(self, cpus: tuple[int, ...]) -> bool:

@@ -3,13 +3,15 @@
 Decides what travels in the message itself and what in an anonymous file whose
 descriptor goes with it: the receiver maps that file, so an array arrives without being
 copied, and it can be written to. A message may enclose other messages' files: what they
-hold crosses without being touched. It must import quickly.
+hold crosses without being touched. A question has a number that nobody can guess, and its answer
+has the same. It must import quickly.
 """
 
 from __future__ import annotations
 
 import copyreg
 import io
+import os
 import pickle
 import socket
 import struct
@@ -31,13 +33,20 @@ if TYPE_CHECKING:
 INLINE = 64 * 1024
 """What is larger than this, in bytes, goes into a file."""
 
-_HEAD = struct.Struct("<BBII")  # kind, whether the stream is in the file, segments, length of the rest
+# The number, the kind, whether the stream is in the file, how many segments, the length of the rest.
+_HEAD = struct.Struct("<QBBII")
+_MOST = 64 * 1024 * 1024
+"""Bytes of a message itself, beside its file: more aren't sent."""
 _ALIGN = 64
 _ROOM = 16 * 1024
 _FD_ROOM = socket.CMSG_SPACE((FILES + 1) * struct.calcsize("i"))
 _BUFFER = 4 * INLINE
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _CUT = int(socket.MSG_CTRUNC)
+
+
+class BrokenError(Exception):
+    """What arrived is no message, or answers nothing that was asked."""
 
 
 def prepared(connection: socket.socket) -> socket.socket:
@@ -60,10 +69,11 @@ def _starts(sizes: Sequence[int]) -> tuple[list[int], int]:
 class Parcel:
     """A value on its way out: a message and perhaps files. ``enclosed`` are files that go with it as they are."""
 
-    __slots__ = ("_file", "_in_file", "_segments", "_sizes", "_text", "enclosed", "kind")
+    __slots__ = ("_file", "_in_file", "_segments", "_sizes", "_text", "enclosed", "kind", "number")
 
     def __init__(self, kind: int, stream: bytes = b"", segments: Sequence[Any] = ()) -> None:
         self.kind = kind
+        self.number = 0
         self.enclosed: Sequence[File] = ()
         self._segments = list(segments)
         self._sizes = list(map(len, segments))
@@ -103,7 +113,7 @@ class Parcel:
         """Send the message and return what of it the socket had no room for."""
         self.write()
         sizes = struct.pack(f"<{len(self._sizes)}Q", *self._sizes)
-        head = _HEAD.pack(self.kind, self._in_file, len(self._sizes), len(self._text))
+        head = _HEAD.pack(self.number, self.kind, self._in_file, len(self._sizes), len(self._text))
         message = head + sizes + self._text
         files = [file.descriptor for file in (self._file, *self.enclosed) if file is not None]
         sent = socket.send_fds(connection, [message], files) if files else connection.send(message)
@@ -162,11 +172,18 @@ class _Pickler(pickle.Pickler):
 class Message:
     """A message that has arrived; its value is put together when asked for."""
 
-    __slots__ = ("_in_file", "_text", "enclosed", "file", "kind", "sizes")
+    __slots__ = ("_in_file", "_text", "enclosed", "file", "kind", "number", "sizes")
 
     def __init__(
-        self, kind: int, text: memoryview, sizes: Sequence[int], in_file: int, files: Sequence[File]
+        self,
+        number: int,
+        kind: int,
+        text: memoryview,
+        sizes: Sequence[int],
+        in_file: int,
+        files: Sequence[File],
     ) -> None:
+        self.number = number
         self.kind = kind
         self.sizes = sizes
         self._text = text
@@ -178,6 +195,16 @@ class Message:
     def about(self) -> Any:
         """What the sender said about a value that is all in the file."""
         return pickle.loads(self._text)
+
+    def parts(self, *kinds: type) -> Any:
+        """A value that isn't a function's but the other side's own: a tuple of such parts. Raises ``BrokenError``."""
+        try:
+            value = self.value()
+        except Exception:
+            raise BrokenError from None
+        if type(value) is not tuple or [type(part) for part in value] != list(kinds):
+            raise BrokenError
+        return value
 
     def value(self) -> Any:
         """The value, once; raises whatever rebuilding it raises."""
@@ -204,18 +231,28 @@ def _segments(file: File, sizes: Sequence[int]) -> list[memoryview]:
 
 
 class Inbox:
-    """Puts messages together from what a stream socket delivers, one at a time."""
+    """Puts messages together from what a stream socket delivers, one at a time.
+
+    A message that hasn't the ``number`` of what was asked is broken, but for one with the number
+    ``before``: what was asked before had an answer too many, which is dropped. Where the number is None,
+    any will do.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
+        self.number: int | None = None
+        self.before: int | None = None
+        self.dropped = False
+        """Whether an answer too many came."""
         self._connection = connection
-        self._received = b""
+        self._received = bytearray()
         self._files: list[File] = []
 
     def receive(self) -> Message | None:
         """The next message, or None if it isn't all here yet.
 
-        Raises ``EOFError`` when the other side is gone.
+        Raises ``EOFError`` when the other side is gone, and ``BrokenError``.
         """
+        received: bytes | bytearray
         try:
             received, ancillary, flags, _ = self._connection.recvmsg(_ROOM, _FD_ROOM, _CLOEXEC)
         except BlockingIOError:
@@ -229,14 +266,36 @@ class Inbox:
         if flags & _CUT:  # no more files can be opened: which of them came nobody knows
             self._files.clear()
         if self._received:
-            received = self._received + received
-        if len(received) >= _HEAD.size:
-            kind, whole, count, length = _HEAD.unpack_from(received)
+            self._received += received
+            received = self._received
+        while len(received) >= _HEAD.size:
+            number, kind, whole, count, length = _HEAD.unpack_from(received)
             start = _HEAD.size + 8 * count
-            if len(received) == start + length:
+            end = start + length
+            late = self.number is not None and number != self.number
+            if (late and number != self.before) or whole > 1 or end > _MOST:
+                raise BrokenError
+            if late and len(received) >= end:
+                del self._files[: bool(count)]
+                self.dropped, self._received = True, bytearray()
+                received = received[end:]
+                continue
+            if len(received) > end:
+                raise BrokenError
+            if len(received) == end:
                 sizes = struct.unpack_from(f"<{count}Q", received, _HEAD.size) if count else ()
-                message = Message(kind, memoryview(received)[start:], sizes, whole, self._files)
-                self._received, self._files = b"", []
+                text = memoryview(received)[start:]
+                message = Message(number, kind, text, sizes, whole, self._files)
+                if message.file is not None and os.fstat(message.file.descriptor).st_size < _starts(sizes)[1]:
+                    raise BrokenError
+                self._received, self._files = bytearray(), []
                 return message
-        self._received = received
+            break
+        if not self._received:
+            self._received = bytearray(received)
         return None
+
+    @property
+    def is_between(self) -> bool:
+        """Whether no message has arrived in part."""
+        return not self._received

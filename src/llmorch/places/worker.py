@@ -36,11 +36,20 @@ if TYPE_CHECKING:
 # What is asked: to be where the program is, to remember a function unless there is other code than
 # the program's, to call one, to import modules, to set variables.
 SURROUNDINGS, REMEMBER, CALL, LOAD, SET = range(1, 6)
-# What is answered: ready for the first question, done, where other code is, a result, a large one with what it is,
-# the function's exception as text, that it took longer than it may, and why the question could not be
-# answered at all: for an argument that has no value, for arguments with something handed on that can't
-# be read, for anything else.
+# What is answered, with the number of what was asked: ready for the first question, done, where other code
+# is, a result, a large one with what it is, the function's exception as text, that it took longer than it may,
+# and why the question could not be answered at all: for an argument that has no value, for arguments with
+# something handed on that can't be read, for anything else.
 READY, DONE, OTHER, RETURNED, LARGE, RAISED, LATE, UNFIT, UNREAD, REFUSED = range(11, 21)
+
+ANSWERS = {
+    SURROUNDINGS: {DONE, REFUSED},
+    REMEMBER: {DONE, OTHER, REFUSED},
+    CALL: {RETURNED, LARGE, RAISED, LATE, UNFIT, UNREAD, REFUSED},
+    LOAD: {DONE, REFUSED},
+    SET: {DONE, REFUSED},
+}
+"""What may be answered to each question."""
 
 _SIGKILL = 9
 _RESERVED = 2
@@ -123,6 +132,7 @@ class _Program:
             self._before.accept()
         if not self._before.put_back():
             parcel.kind |= LAST
+        parcel.number = message.number
         return parcel
 
     def _answer(self, message: Message) -> Parcel:
@@ -134,7 +144,7 @@ class _Program:
                 if not isinstance(reference, bytes):
                     loaded(reference)  # if that fails, this is why
                 if other := [at for at, check in enumerate(checks) if not _is_same(*check)]:
-                    return pack(OTHER, other)
+                    return pack(OTHER, (other,))
                 self._functions[number] = loaded(reference)
             elif message.kind == SET:
                 for module, path, value in message.value():

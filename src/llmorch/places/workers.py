@@ -24,10 +24,12 @@ from llmorch.places.handles import opened
 from llmorch.places.keeper import MEMORY
 from llmorch.places.keepers import Keeper
 from llmorch.places.process import LateError, Process, UnsentError
+from llmorch.places.surroundings import Environment
 from llmorch.places.turns import Turns, over
+from llmorch.places.wire import BrokenError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from concurrent.futures import Future
 
     from llmorch.declare.functions import Function
@@ -53,17 +55,26 @@ class Workers:
 
     A call with processors gets their worker: a process of its own kind where there are several or a
     GPU, since libraries read how many threads and which GPU they have once, when they are loaded.
-    ``devices`` are what the GPUs are called where a process chooses one. Calls without processors get
+    ``devices`` are what the GPUs are called where a process chooses one, and ``only`` the names of the
+    variables of the program that processes have, if not all. Calls without processors get
     any process, up to a limit. Every process is started when first needed, and kept.
 
     Workers that are dropped without ``close`` kill their processes, and so does the end of the program.
     """
 
-    def __init__(self, count: int = 1, devices: Sequence[str] = (), *, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        count: int = 1,
+        devices: Sequence[str] = (),
+        *,
+        only: Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> None:
         if count < 1:
             raise ValueError(f"there is at least one processor, not {count}")
         self._count = count
         self._devices = devices
+        self._only = only
         self._limit = limit or min(LIMIT, A_CPU * allowed_processors())
         self._closed = False
         self._begin()
@@ -101,8 +112,8 @@ class Workers:
             worker.cpus = cpus_of(processors)
         return worker
 
-    def _new(self, cpus: tuple[int, ...], environment: Mapping[str, str]) -> Worker:
-        worker = Worker(cpus, environment=environment, starter=self._starter)
+    def _new(self, cpus: tuple[int, ...], own: Mapping[str, str]) -> Worker:
+        worker = Worker(cpus, environment=Environment(own, self._only), starter=self._starter)
         worker.closed = self._closed
         self._all.append(worker)
         return worker
@@ -153,22 +164,21 @@ class Worker:
     """A process for one call at a time, pinned to CPUs where the platform can; a second call waits its turn.
 
     A process that crashed, was killed to stop a call, or in which a call left something behind, is
-    replaced. Without ``cpus`` it runs on any. ``environment`` is what the process finds beside
-    this one's own.
+    replaced. Without ``cpus`` it runs on any. ``environment`` says which variables the process has.
     """
 
     def __init__(
         self,
         cpus: tuple[int, ...] = (),
         *,
-        environment: Mapping[str, str] | None = None,
+        environment: Environment | None = None,
         starter: ThreadPoolExecutor | None = None,
     ) -> None:
         self.cpus = cpus
         self.closed = False
         self._starter = starter or new_starter()
         self._owns_starter = starter is None
-        self._environment = threads(1) if environment is None else environment
+        self._environment = environment or Environment(threads(1))
         self._keeper: Keeper | None = None
         self._coming: Future[Process] | None = None
         self._current: Process | None = None
@@ -224,6 +234,12 @@ class Worker:
                             raise outgrown(function) from None
                         kinds = () if self.closed else CRASHED
                         raise CallError(f"{function.name} {self._ended(how)}", kinds=kinds) from None
+                    except BrokenError:
+                        await self._bury(process)
+                        raise CallError(
+                            f"{function.name} ended: its process sent a message that answers nothing, "
+                            "and was replaced"
+                        ) from None
                     except LateError:
                         await self._bury(process)
                         raise late(function.name, function.timeout) from None
@@ -235,6 +251,8 @@ class Worker:
                         if process.outstanding or process.used_up:
                             await self._bury(process)
                         raise
+            except OSError as error:  # no file can be opened, or none be written
+                raise CallError(f"{function.name} can't be called: {error}") from None
             finally:
                 self._busy = False
         raise CallError(f"{function.name} can't be called: its processes end before they get the call")
@@ -245,19 +263,20 @@ class Worker:
     async def _up(self, function: Function) -> Process:
         """The process, ready for a message and heard on this event loop."""
         process = self._current
-        if process is not None and (process.gone or process.outstanding):
-            # It has ended; or it makes a call of which nobody hears any more, since an event loop was closed.
+        if process is not None and (process.gone or process.outstanding or not process.is_quiet()):
+            # It has ended, or says what answers nothing; or it makes a call of which nobody hears any more,
+            # since an event loop was closed.
             await self._bury(process)
             process = None
         if self.closed:
             raise CallError(f"{function.name} can't be called: its processors are closed")
         if process is None:
-            self.start()
-            coming = self._coming
-            assert coming is not None
             try:
+                self.start()
+                coming = self._coming
+                assert coming is not None
                 process = coming.result() if coming.done() else await over(coming)
-            except (OSError, CallError) as error:
+            except (OSError, RuntimeError, CallError) as error:  # no file, memory or thread for it
                 self._coming = None
                 raise CallError(f"{function.name} can't be called: no process was started: {error}") from None
             if self.closed:
@@ -268,7 +287,7 @@ class Worker:
             return process
         try:
             await process.started()
-        except EOFError:
+        except (EOFError, BrokenError):
             how = await self._bury(process, replace=False)
             if self.closed:
                 raise CallError(f"{function.name} was stopped: its processors were closed") from None

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 MOST = 50_000_000
 """Characters or bytes that the arguments of one call may come to; an item or a step counts as eight."""
 AT_ONCE = 4_000_000
-"""The most of it that is computed where other calls wait for it: some hundredths of a second."""
+"""The most of it that is computed where other calls wait for it: a tenth of a second at most."""
 ITEM = 8
 
+_WRITTEN = 1_000
+"""Elements of an array that are written as text: of one with more NumPy, the largest, writes the ends."""
 _ENDLESS = 10**15
 """As much as any larger weight."""
 _SMALL = frozenset(
@@ -93,7 +95,7 @@ class Budget:
     def weigh_text(self, value: object) -> None:
         """Charge for a value as the text that it becomes, which is longer than the value."""
         if type(value) not in _SMALL:
-            self.charge(2 * self._tree(value, self.left)[0])
+            self.charge(2 * self._tree(value, self.left, text=True)[0])
 
     def counted_text(self, value: object) -> None:
         """Go on only if a text of a value runs no code of somebody's where others wait for it."""
@@ -107,8 +109,8 @@ class Budget:
         if weight > max(most, 2 * there):
             raise self._used_up()
 
-    def _tree(self, root: Any, most: int | None) -> tuple[int, int]:
-        """What a value comes to, and what of it is there. No more than ``most`` is looked at."""
+    def _tree(self, root: Any, most: int | None, *, text: bool = False) -> tuple[int, int]:
+        """What a value comes to, maybe as text, and what of it is there. No more than ``most`` is looked at."""
         known: dict[int, int | None] = {}
         """The weight of each container by its identity; ``None`` of one that is being weighed."""
         there = 0
@@ -125,8 +127,8 @@ class Budget:
                 raise EvaluationError(f"a {kind_name(item)} contains itself")
             if weight >= 0:
                 continue
-            flat, inner = self._flat(item, most and most - there)
-            there += flat
+            flat, inner = self._flat(item, most and most - there, text=text)
+            there += ITEM if type(item) is range else flat
             if most is not None and there > most:
                 raise self._used_up()
             if not inner:
@@ -138,7 +140,7 @@ class Budget:
             ahead += {id(one): one for one in inner}.values()
         return known[id(root)] or 0, there
 
-    def _flat(self, value: Any, most: int | None) -> tuple[int, list[Any]]:
+    def _flat(self, value: Any, most: int | None, *, text: bool) -> tuple[int, list[Any]]:
         """What a value is by itself and by its plain items, and the containers among those."""
         kind = type(value)
         if kind in _SMALL:
@@ -148,7 +150,7 @@ class Budget:
         if kind in _TEXTS:
             return ITEM + len(value), []
         if kind is range:
-            return ITEM * (1 + items_in(value)), []
+            return ITEM * (1 if text else 1 + items_in(value)), []
         if kind in _LISTS or kind in _MAPPINGS:
             flat = ITEM * (1 + len(value))
             if most is not None and flat > most:
@@ -158,12 +160,14 @@ class Budget:
             flat, inner = self._items(value, flat)
             more, held = self._items(value.values(), flat)
             return more, inner + held
-        if kind.__class__ is type and hasattr(kind, "__next__"):
+        silent = type(kind) is type
+        if silent and hasattr(kind, "__next__"):
             raise EvaluationError(f"a {kind_name(value)} can be read only once, so a plan can't read it")
         self.counted(value)
-        if is_dataclass(kind):  # its text has that of its fields
+        if silent and is_dataclass(kind):  # its text has that of its fields
             return ITEM, [getattr(value, one.name, None) for one in fields(kind)]
-        return ITEM, []
+        size = getattr(value, "size", 0) if text and hasattr(kind, "size") else 0
+        return ITEM * (1 + min(size, _WRITTEN) if isinstance(size, int) else 1), []
 
     def _items(self, items: Collection[Any], flat: int) -> tuple[int, list[Any]]:
         kinds = set(map(type, items))

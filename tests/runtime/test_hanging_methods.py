@@ -1,0 +1,141 @@
+"""Operators and properties of somebody's class that hang: the call that meets them waits, and nothing else does."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from llmorch import LimitReached, Orchestrator, function
+from llmorch.testing import ScriptedModel
+
+pytestmark = pytest.mark.anyio
+_released = threading.Event()
+
+
+def _hang(*_: object) -> Any:
+    _released.wait(60)
+    return 1
+
+
+class Hangs:
+    """Whatever is asked of it hangs."""
+
+    __eq__ = __lt__ = __add__ = __radd__ = __len__ = __iter__ = __contains__ = __getitem__ = __str__ = _hang
+    __bool__ = __neg__ = __round__ = __abs__ = __hash__ = _hang
+    area = property(_hang)
+
+
+@function
+def make() -> Any:
+    """Make one."""
+    return Hangs()
+
+
+@function
+def use(x: Any) -> Any:
+    """Use it."""
+    return 1
+
+
+@function
+async def quick(n: int) -> int:
+    """Return n."""
+    return n
+
+
+USES = [
+    "s1 == 1",
+    "s1 + 1",
+    "len(s1)",
+    "1 in s1",
+    "s1[0]",
+    "'{s1}!'",
+    "str(s1)",
+    "s1 and 1",
+    "-s1",
+    "s1.area",
+]
+USES += [
+    "sorted([s1, s1])",
+    "{s1: 1}",
+    "[s1] == [1]",
+    "sum([s1])",
+    "not s1",
+    "round(s1)",
+    "max(s1, s1)",
+]
+
+
+@pytest.fixture(autouse=True)
+def _release() -> Any:
+    _released.clear()
+    yield
+    _released.set()
+
+
+@pytest.mark.parametrize("text", USES)
+async def test_a_deadline_holds_and_other_runs_go_on(text: str) -> None:
+    async with Orchestrator([make, use, quick], model=ScriptedModel([]), learn=False, optimize=False) as made:
+        hanging = asyncio.create_task(made.execute(f"s1 = make()\ns2 = use(x={text})", deadline=0.3))
+        began = time.monotonic()
+        assert (await made.execute("s1 = quick(n=3)")).answer == 3
+        assert time.monotonic() - began < 0.25
+        with pytest.raises(LimitReached, match=r"longer than its deadline of 0\.3 s"):
+            await hanging
+        assert time.monotonic() - began < 5
+
+
+async def test_a_call_with_a_timeout_fails_when_its_arguments_take_longer() -> None:
+    @function(timeout=0.2)
+    async def soon(x: Any) -> Any:
+        return x
+
+    async with Orchestrator([make, soon], model=ScriptedModel([]), learn=False, optimize=False) as made:
+        result = await made.execute("s1 = make()\ns2 = soon(x=s1 + 1)")
+    assert result.calls["s2"].error == "soon took longer than its timeout of 0.2 s"
+
+
+async def test_what_a_class_computes_is_used_by_every_kind_of_call() -> None:
+    class Money:
+        def __init__(self, cents: int) -> None:
+            self.cents = cents
+
+        def __add__(self, other: Money) -> Money:
+            return Money(self.cents + other.cents)
+
+        def __str__(self) -> str:
+            return f"{self.cents} cents"
+
+        @property
+        def euros(self) -> float:
+            return self.cents / 100
+
+    @function
+    def money(cents: int) -> Any:
+        return Money(cents)
+
+    @function
+    def show(text: str) -> str:
+        return text
+
+    @function(asks_model=True)
+    def ask(text: str) -> str:
+        return text
+
+    plan = (
+        's1 = money(cents=150)\ns2 = show(text="{s1} and {s1.euros}")\ns3 = self(prompt="How much is {s1}?")\n'
+        's4 = ask(text="{s1}")\ns5 = quick(n=(s1 + s1).cents)'
+    )
+    model = ScriptedModel(lambda request: request.messages[-1].text)
+    async with Orchestrator([money, show, ask, quick], model=model, learn=False, optimize=False) as made:
+        result = await made.execute(plan)
+    assert [call.result for call in result.calls][1:] == [
+        "150 cents and 1.5",
+        "How much is 150 cents?",
+        "150 cents",
+        300,
+    ]
