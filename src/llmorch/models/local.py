@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _TIMEOUT = 900.0  # seconds without a byte: a full context takes two cores minutes to read
 _SMALL = 60.0  # seconds for what llama.cpp answers at once, unless it is still reading a prompt
 
+_LARGEST = 1 << 26  # bytes of an answer: the tokens of the longest prompt
+
 
 @dataclass(eq=False)
 class _Service:
@@ -250,13 +252,16 @@ async def _count(child: Child, text: str) -> int:
 async def _post(child: Child, path: str, body: Mapping[str, object]) -> Any:
     import httpx2  # what the openai package runs on
 
+    from llmorch.models.transport import BoundedClient
+
     key = {"Authorization": f"Bearer {child.key}"}
+    # trust_env: a proxy can't reach this machine's loopback. verify: plain http; without it no
+    # certificates are read.
+    options = {"trust_env": False, "verify": False, "timeout": _SMALL}
     try:
-        # trust_env: a proxy can't reach this machine's loopback. verify: plain http; without it no
-        # certificates are read.
-        async with httpx2.AsyncClient(trust_env=False, verify=False, timeout=_SMALL) as client:
+        async with BoundedClient(patience=_SMALL, most=_LARGEST, **options) as client:
             response = await client.post(child.address() + path, json=body, headers=key)
             response.raise_for_status()
             return response.json()
-    except (httpx2.HTTPError, ValueError) as error:
+    except (httpx2.HTTPError, ValueError, RecursionError) as error:
         raise ModelError(f"the model's process can't do {path} ({' '.join(str(error).split())})") from error

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmorch.arguments import called, refuse
+from llmorch.arguments import called
 from llmorch.declare.text import brief
 from llmorch.errors import UnknownModel
+from llmorch.models.endpoint import check_address
 from llmorch.models.model import is_model
 
 if TYPE_CHECKING:
@@ -40,12 +41,6 @@ def model_named(spec: str, *, base_url: str | None = None, progress: Any = None)
     raise UnknownModel(
         f"there is no model {brief(spec)}; write local, local:0.5b, local:/path/file.gguf, openai:NAME or recorded:FILE"
     )
-
-
-def check_address(base_url: object) -> None:
-    """Raise ``WrongArgument`` for what is no address, as far as its kind tells."""
-    if base_url is not None and not isinstance(base_url, str):
-        refuse("base_url", 'an address, such as "http://127.0.0.1:8000/v1"', base_url)
 
 
 def model_of(said: object, *, base_url: str | None = None) -> Model:

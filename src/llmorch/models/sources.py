@@ -17,11 +17,13 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
 from llmorch.errors import ModelError
+from llmorch.models.watch import LEAST, Watch
 
 Progress = Callable[[int, int, str], None]
 """``progress(done_bytes, total_bytes, source)``. It may raise, anything but an OSError, to stop the
@@ -32,8 +34,11 @@ Downloader = Callable[[str, Path, Callable[[], None]], None]
 then; it raises ``SourceError`` if it can't."""
 
 _TIMEOUT = 10.0  # seconds to connect, or without a byte, before a source counts as unreachable
+_PATIENCE = 30.0  # seconds in which a hub must bring something worth waiting for
 _FRUITLESS = 3  # connections to the hub without a new byte before it is given up
 _CHUNK = 1 << 20
+_LARGEST_DOWNLOAD = 1 << 28  # bytes that pip may write for one package: twice its wheel, and more
+_LOG = 1 << 14  # bytes of pip's log that are read
 
 
 class SourceError(Exception):
@@ -68,27 +73,31 @@ def from_hub(arriving: Arriving, url: str) -> None:
     while arriving.missing:
         before = arriving.size
         request = urllib.request.Request(url, headers={"Range": f"bytes={before}-"} if before else {})
+        watch = Watch(_PATIENCE, _TIMEOUT)
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+            with watch.opened(request) as response:
                 offered = response.headers.get("Content-Length")
                 if response.status == 206:
                     offered = response.headers.get("Content-Range", "").rpartition("/")[2]
                 elif before:  # it ignores ranges, so its first byte is the file's first
                     arriving.restart()
                 if offered and offered != str(arriving.total):
-                    raise SourceError(f"offers another file, of {offered} bytes")
+                    raise SourceError(f"offers another file, of {_line(offered)} bytes")
                 # read1 hands over what has arrived: a connection that breaks loses nothing.
                 while chunk := response.read1(_CHUNK):
                     arriving.write(chunk, "hub")
+                    watch.arrived(len(chunk))
         except urllib.error.HTTPError as error:
             with error:
-                raise SourceError(f"HTTP {error.code} {error.reason}") from None
+                raise SourceError(_line(f"HTTP {error.code} {error.reason}")) from None
         except urllib.error.URLError as error:
             raise SourceError(_line(error.reason)) from None
         except (OSError, HTTPException) as error:
             reason = _line(error) or type(error).__name__
         else:
             reason = "the connection ended early"
+        if arriving.missing and watch.ended:
+            raise SourceError(f"brings less than {LEAST:,} bytes in {_PATIENCE:g} s")
         fruitless = 0 if arriving.size > before else fruitless + 1
         if arriving.missing and fruitless == _FRUITLESS:
             raise SourceError(reason)
@@ -145,12 +154,14 @@ def pip_download(requirement: str, folder: Path, tick: Callable[[], None]) -> No
             while process.poll() is None:
                 tick()
                 time.sleep(0.1)
+                if _size(folder) > _LARGEST_DOWNLOAD:
+                    raise SourceError(f"{requirement} takes more than {_LARGEST_DOWNLOAD:,} bytes")
         finally:
             if process.poll() is None:
                 process.kill()
             process.wait()
     if process.returncode:
-        lines = log.read_text(errors="replace").splitlines() or [f"pip ended with {process.returncode}"]
+        lines = _end(log).splitlines() or [f"pip ended with {process.returncode}"]
         last = [line for line in lines if line.startswith("ERROR")] or lines
         raise SourceError(_line(last[-1].removeprefix("ERROR: ")))
 
@@ -206,6 +217,22 @@ class Arriving:
         os.fsync(self._file.fileno())
 
 
+def _size(folder: Path) -> int:
+    """The bytes of all files in a folder that is written to meanwhile."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            size += path.lstat().st_size
+    return size
+
+
+def _end(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG))
+        return file.read().decode(errors="replace")
+
+
 def _line(reason: object) -> str:
-    """A reason as one line of bounded length."""
-    return " ".join(str(reason).split())[:200]
+    """A reason as one line of bounded length, without what a terminal would obey."""
+    text = "".join(one if one.isprintable() else " " for one in str(reason)[:2000])
+    return " ".join(text.split())[:200]

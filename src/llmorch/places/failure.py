@@ -8,10 +8,13 @@ must import quickly.
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from llmorch.declare.secrets import masked, names_secret
 from llmorch.declare.text import kind_name, message_of
 from llmorch.errors import MESSAGE, CallError, without_middle
 
@@ -30,10 +33,11 @@ _OURS = __file__.removesuffix("places/failure.py")
 
 def described(error: BaseException) -> tuple[str, str]:
     """The line ``type: message`` and the traceback of an exception, both bounded."""
-    return line_of(error), _traceback(error)
+    keys = _keys()
+    return _line(error, keys), _traceback(error, keys)
 
 
-def _traceback(error: BaseException) -> str:
+def _traceback(error: BaseException, keys: Sequence[str]) -> str:
     """The traceback from the function's own frames on, as Python prints it."""
     from traceback import format_exception, format_tb  # a worker that never fails never needs it
 
@@ -44,8 +48,8 @@ def _traceback(error: BaseException) -> str:
             frames = frames.tb_next
         text = "".join(format_exception(type(error), error, frames))
     except BaseException:  # an exception may override anything that is read here
-        text = "".join(format_tb(frames)) + line_of(error)
-    return without_middle(text, DETAIL)
+        text = "".join(format_tb(frames)) + _line(error, keys)
+    return without_middle(masked(text, keys), DETAIL)
 
 
 def kind_of(kind: type) -> str:
@@ -108,16 +112,31 @@ MAX_CAUSES = 8
 _MAX_CHAIN = 1_000
 _BEGINNING = slice(4 * MESSAGE)
 _SHORTEST = 24
+_SHORTEST_KEY = 8
+_is_key = lru_cache(maxsize=1_000)(names_secret)
 _SILENT = ("CancelledError", "GeneratorExit")
 """How a coroutine is stopped: what an exception was raised for in the end says nothing by these."""
 
 
 def line_of(error: BaseException) -> str:
     """The line ``type: message``, with all else that the exception tells."""
+    return _line(error, _keys())
+
+
+def _line(error: BaseException, keys: Sequence[str]) -> str:
     line = _Line()
     with suppress(BaseException):  # else what was read until then
         line.tell("", error)
-    return line.text() or "an exception that can't be read"
+    return line.text(keys) or "an exception that can't be read"
+
+
+def _keys() -> list[str]:
+    """The keys among the program's variables, which a failing function may quote; a plain word is none."""
+    return [
+        value
+        for name, value in os.environ.items()
+        if len(value) >= _SHORTEST_KEY and _is_key(name) and (len(value) > 15 or not value.isalpha())
+    ]
 
 
 class _Line:
@@ -127,11 +146,12 @@ class _Line:
         self._pieces: list[tuple[str, str]] = []
         self._left = MAX_EXCEPTIONS
 
-    def text(self) -> str:
-        """The line, of which each piece is cut so that all of them are in it."""
-        joints = sum(len(joint) for joint, _ in self._pieces)
-        limit = _fair([len(piece) for _, piece in self._pieces], MESSAGE - joints)
-        line = "".join(joint + without_middle(piece, limit) for joint, piece in self._pieces)
+    def text(self, keys: Sequence[str]) -> str:
+        """The line without keys, of which each piece is cut so that all of them are in it."""
+        pieces = [(joint, masked(piece, keys)) for joint, piece in self._pieces]
+        joints = sum(len(joint) for joint, _ in pieces)
+        limit = _fair([len(piece) for _, piece in pieces], MESSAGE - joints)
+        line = "".join(joint + without_middle(piece, limit) for joint, piece in pieces)
         return without_middle(line, MESSAGE)
 
     def tell(self, joint: str, error: BaseException) -> None:
