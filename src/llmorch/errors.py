@@ -8,6 +8,7 @@ whoever chose the model, ``PolicyError`` by whoever wrote the policy,
 
 from __future__ import annotations
 
+from errno import EAGAIN, EDQUOT, EFBIG, EMFILE, ENFILE, ENOMEM, ENOSPC
 from typing import Any
 
 MESSAGE = 2_000
@@ -20,6 +21,28 @@ def without_middle(text: str, limit: int) -> str:
         return text
     head = limit * 3 // 4
     return f"{text[:head]} ... {text[len(text) - (limit - head - 5) :]}"
+
+
+def shortage(error: BaseException) -> str:
+    """What the system had no more of, and what to do about it, in a line; empty for any other error."""
+    if isinstance(error, MemoryError):
+        return "out of memory: free some, or raise its limit (ulimit -v, a container's memory)"
+    if isinstance(error, OSError) and error.errno in _SHORTAGES:
+        return f"{error.strerror or error}".lower() + f": {_SHORTAGES[error.errno]}"
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return f"can't start new thread: {_SHORTAGES[EAGAIN]}"
+    return ""
+
+
+_SHORTAGES = {
+    EMFILE: "raise ulimit -n, or limit how many calls run at once with max_concurrency",
+    ENFILE: "the whole system has no more: close some, or raise fs.file-max",
+    EAGAIN: "raise ulimit -u or the container's limit of processes, or limit calls with max_concurrency",
+    ENOMEM: "free some, or raise its limit (ulimit -v, a container's memory)",
+    ENOSPC: "free some space on that disk",
+    EDQUOT: "free some space, or raise the quota",
+    EFBIG: "raise ulimit -f",
+}
 
 
 class LLMOrchError(Exception):

@@ -7,9 +7,23 @@ import sys
 
 def main() -> None:
     """The program ``llmorch``. Exits 0 answered, 1 not resolved, 2 usage, 130 interrupted."""
+    from llmorch.cli.terminal import say, take_streams
+    from llmorch.errors import shortage
+
+    take_streams()
     try:
         from llmorch.cli.app import app
 
         app(prog_name="llmorch")
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if line := shortage(error):
+            say(f"error: {line}")
+        elif isinstance(error, OSError):  # of help that can't be written, mostly
+            say(f"error: {error}")
+        else:
+            from traceback import format_exc
+
+            say(format_exc())
+        sys.exit(1)
