@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from llmorch.values import short
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,8 +24,6 @@ class Tool:
 class ToolCall:
     """A native tool call as the model wrote it: ``arguments`` is JSON text, not checked yet."""
 
-    __repr__ = short
-
     id: str
     name: str
     arguments: str
@@ -40,8 +36,6 @@ class Message:
     An assistant's turn may hold ``calls``; a turn of role ``tool`` has the result of the
     call whose id is ``answers``.
     """
-
-    __repr__ = short
 
     role: Role
     text: str
@@ -59,8 +53,6 @@ class ModelRequest:
     ``stop`` are texts at which the reply ends, itself left out. ``tools`` are offered
     where the adapter's ``calls_tools`` is true.
     """
-
-    __repr__ = short
 
     messages: tuple[Message, ...]
     max_tokens: int = 1024

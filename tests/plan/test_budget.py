@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 import tracemalloc
-from collections import deque
+from collections import defaultdict, deque
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from itertools import count, repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -33,7 +34,36 @@ def _endless() -> list[Any]:
     return made
 
 
+class Pair(NamedTuple):
+    one: Any
+    other: Any
+
+
+class Rows(list[Any]):
+    """A list of somebody's own."""
+
+
+@dataclass
+class Held:
+    rows: Any
+
+
+def _pairs() -> Any:
+    made = Pair(0, 1)
+    for _ in range(45):
+        made = Pair(0, (made, made))
+    return made
+
+
+def _own() -> Any:
+    return _doubled(45, Rows)
+
+
 RESULTS = {
+    **{name: _pairs() for name in ("pairs", "pairs2")},
+    **{name: _own() for name in ("rows_of_own", "rows_of_own2")},
+    **{name: Held(_own()) for name in ("held", "held2")},
+    **{name: defaultdict(list, {"a": _own()}) for name in ("defaults", "defaults2")},
     "deep": _doubled(45),
     "deep2": _doubled(45),
     "deep_tuple": _doubled(45, tuple),
@@ -52,6 +82,14 @@ RESULTS = {
     "fraction": Fraction(10**1_000_000, 3),
 }
 REFUSED = [
+    "pairs == pairs2",
+    "{pairs: 1}",
+    "'{pairs}!'",
+    "[rows_of_own] == [rows_of_own2]",
+    "str(rows_of_own)",
+    "held == held2",
+    "str(held)",
+    "defaults == defaults2",
     "deep == deep2",
     "deep < deep2",
     "deep in [deep2]",

@@ -13,7 +13,7 @@ from llmorch.declare.text import described, interrupted
 from llmorch.errors import CallError, EvaluationError
 from llmorch.places.failure import line_of
 from llmorch.places.handles import InFile, Later
-from llmorch.plan.budget import Uncounted
+from llmorch.plan.budget import Budget, Uncounted
 from llmorch.plan.evaluate import argument
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from llmorch.declare.functions import Function
     from llmorch.declare.parameters import Parameter
     from llmorch.places.port import Handle
-    from llmorch.plan.budget import Budget
 
 
 class Inputs(Mapping["CallId", Any]):
@@ -68,13 +67,19 @@ class Inputs(Mapping["CallId", Any]):
 
 
 def arguments(
-    call: FunctionCall, function: Function, results: Inputs, budget: Budget, *, handed: bool = False
+    call: FunctionCall,
+    function: Function,
+    results: Inputs,
+    budget: Budget | None = None,
+    *,
+    handed: bool = False,
 ) -> dict[str, Any]:
     """The values of a call's arguments, by name, from the results of earlier calls.
 
     With ``handed`` the call is made in another process, and what is made of results that are closed is
     a ``Later``. Raises ``CallError`` for an argument that has no value or doesn't fit, and ``Uncounted``.
     """
+    budget = budget or Budget(apart=True)
     args = {}
     for name, expression in call.args.items():
         parameter = function.by_name[name]

@@ -33,7 +33,7 @@ class AsOne:
     unless ``apart``.
     """
 
-    def __init__(self, job: Job, *, apart: bool) -> None:
+    def __init__(self, job: Job, *, apart: bool = True) -> None:
         self.function = job.function
         self.args: Mapping[str, Any] = {}
         self._ends: list[End] = []

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MOST = 50_000_000
 """Characters or bytes that the arguments of one call may come to; an item or a step counts as eight."""
 AT_ONCE = 4_000_000
-"""The most of it that is computed where other calls wait for it: some hundredths of a second."""
+"""The most of it that is computed where other calls wait for it: a tenth of a second at most."""
 ITEM = 8
 
 _WRITTEN = 1_000
@@ -34,14 +34,15 @@ _WRITTEN = 1_000
 _ENDLESS = 10**15
 """As much as any larger weight."""
 _SMALL = frozenset(
-    {type(None), type(Ellipsis), bool, float, complex, decimal.Decimal, fractions.Fraction, uuid.UUID, slice}
+    {type(None), type(Ellipsis), bool, float, complex, decimal.Decimal, fractions.Fraction, uuid.UUID}
     | {PurePath, PurePosixPath, PureWindowsPath, PosixPath, WindowsPath}
     | {getattr(datetime, name) for name in ("date", "datetime", "time", "timedelta", "timezone")}
 )
 _TEXTS = frozenset({str, bytes, bytearray})
 _LISTS = frozenset({list, tuple, set, frozenset, deque})
 _MAPPINGS = frozenset({dict, OrderedDict, MappingProxyType})
-_KNOWN = _SMALL | _TEXTS | _LISTS | _MAPPINGS | {int, range}
+_HOLDING: tuple[Any, ...] = (list, tuple, dict, set, frozenset, deque)
+_KNOWN = _SMALL | _TEXTS | _LISTS | _MAPPINGS | {int, range, slice}
 
 
 class Uncounted(EvaluationError):
@@ -166,6 +167,12 @@ class Budget:
         self.counted(value)
         if silent and is_dataclass(kind):  # its text has that of its fields
             return ITEM, [getattr(value, one.name, None) for one in fields(kind)]
+        for base in _HOLDING if silent else ():
+            if base in kind.__mro__:  # what it holds, whatever its own methods say
+                held = list(base.__iter__(value))
+                if base is dict:
+                    held += dict.values(value)
+                return self._items(held, ITEM * (1 + len(held)))
         size = getattr(value, "size", 0) if text and hasattr(kind, "size") else 0
         return ITEM * (1 + min(size, _WRITTEN) if isinstance(size, int) else 1), []
 

@@ -8,7 +8,7 @@ before it is made wherever that can be told, and looked at afterwards where it c
 from __future__ import annotations
 
 import operator
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -39,9 +39,6 @@ _MAX_RANK = 64
 _ONE = frozenset({int, float, bool, complex, str, bytes, type(None)})
 """Types of values that have no shape."""
 _PLAIN_NUMBERS = frozenset({int, float, bool, complex})
-_DEEP = frozenset(
-    {str, bytes, bytearray, list, tuple, set, frozenset, deque, dict, OrderedDict, MappingProxyType}
-)
 _BY_HASH = frozenset({set, frozenset, dict, OrderedDict, MappingProxyType})
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "//", "%"})
 _LONG = frozenset({"**", "*", "//", "%"})
@@ -92,7 +89,7 @@ def operated(sign: str, left: Any, right: Any, budget: Budget) -> Any:
             budget.charge(_unit(left) * len(left) + _unit(right) * len(right))
         case "in" | "not in":
             _charge_search(left, right, budget)
-        case _ if type(left) in _DEEP and type(right) in _DEEP:
+        case _ if type(left) not in _ONE and type(right) not in _ONE and shape(left) is None is shape(right):
             budget.weigh(left, right)
     if sign in _ARITHMETIC:
         for one in (left, right):
