@@ -7,7 +7,7 @@ import sys
 
 def main() -> None:
     """The program ``llmorch``. Exits 0 answered, 1 not resolved, 2 usage, 130 interrupted."""
-    from llmorch.cli.terminal import say, take_streams
+    from llmorch.cli.terminal import say, take_streams, why_not
     from llmorch.errors import shortage
 
     take_streams()
@@ -20,8 +20,8 @@ def main() -> None:
     except Exception as error:
         if line := shortage(error):
             say(f"error: {line}")
-        elif isinstance(error, OSError):  # of help that can't be written, mostly
-            say(f"error: {error}")
+        elif isinstance(error, OSError) and error.filename is None:  # of help that can't be written
+            say(f"error: standard output can't be written: {why_not(error)}")
         else:
             from traceback import format_exc
 
