@@ -99,7 +99,8 @@ def read(planfile: str) -> str:
         return as_lines(rest_of(sys.stdin.fileno(), MOST_READ))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise typer.BadParameter(f"{planfile} can't be read: {reason}") from None
+        named = "standard input" if planfile == "-" else planfile
+        raise typer.BadParameter(f"{named} can't be read: {reason}") from None
 
 
 def plan_text(planfile: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import stat
 import sys
+from contextlib import suppress
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec, spec_from_file_location
 from itertools import chain, count
@@ -64,8 +65,7 @@ def load_file(path: str | Path) -> ModuleType:
     if not stat.S_ISREG(found.st_mode):
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "a device or a pipe"
         raise FunctionError(f"{given}: {what}, not a file")
-    if found.st_size > _MOST_BYTES:
-        raise FunctionError(f"{given}: it is larger than {_MOST_BYTES // 10**6} MB, as no file of Python is")
+    _check_size(found.st_size, given)
     for name, known in LOADED_FILES.items():
         if known == file and name in sys.modules:
             return sys.modules[name]
@@ -97,6 +97,8 @@ def load_module(name: str) -> ModuleType:
         if not {"", folder} & set(sys.path):
             sys.path.insert(0, folder)
     importlib.invalidate_caches()  # the file may be younger than the last look at its folder
+    with suppress(OSError):
+        _check_size(Path(_file_of(name)).stat().st_size, name)
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
@@ -105,6 +107,12 @@ def load_module(name: str) -> ModuleType:
         else:
             text = _reason(error, _file_of(name), name)
         raise FunctionError(text) from None
+
+
+def _check_size(size: int, given: str) -> None:
+    """Python would read all of it before it finds that it isn't Python."""
+    if size > _MOST_BYTES:
+        raise FunctionError(f"{given}: it is larger than {_MOST_BYTES // 10**6} MB, as no file of Python is")
 
 
 def _free_name(file: str) -> str:
