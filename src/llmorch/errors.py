@@ -25,23 +25,40 @@ def without_middle(text: str, limit: int) -> str:
 
 def shortage(error: BaseException) -> str:
     """What the system had no more of, and what to do about it, in a line; empty for any other error."""
-    if isinstance(error, MemoryError):
-        return "out of memory: free some, or raise its limit (ulimit -v, a container's memory)"
-    if isinstance(error, OSError) and error.errno in _SHORTAGES:
-        return f"{error.strerror or error}".lower() + f": {_SHORTAGES[error.errno]}"
-    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
-        return f"can't start new thread: {_SHORTAGES[EAGAIN]}"
-    return ""
+    what, advice = _SHORTAGES.get(_number(error), ("", ""))
+    return f"{what}: {advice}" if what else ""
 
 
-_SHORTAGES = {
-    EMFILE: "raise ulimit -n, or limit how many calls run at once with max_concurrency",
-    ENFILE: "the whole system has no more: close some, or raise fs.file-max",
-    EAGAIN: "raise ulimit -u or the container's limit of processes, or limit calls with max_concurrency",
-    ENOMEM: "free some, or raise its limit (ulimit -v, a container's memory)",
-    ENOSPC: "free some space on that disk",
-    EDQUOT: "free some space, or raise the quota",
-    EFBIG: "raise ulimit -f",
+def remedy(error: BaseException) -> str:
+    """What to do where files or threads ran out; empty for any other error. It is asked for nothing."""
+    number = _number(error)
+    return _SHORTAGES[number][1] if number in (EMFILE, ENFILE, EAGAIN) else ""
+
+
+def _number(error: BaseException) -> int | None:
+    """The system's number for an error; of Python's own, the one that it stands for."""
+    kind = type(error)
+    if issubclass(kind, OSError):
+        number = OSError.__dict__["errno"].__get__(error)
+        return number if type(number) is int else None
+    if issubclass(kind, MemoryError):
+        return ENOMEM
+    args = BaseException.__dict__["args"].__get__(error)
+    return EAGAIN if issubclass(kind, RuntimeError) and args == (_NO_THREAD,) else None
+
+
+_NO_THREAD = "can't start new thread"
+_SHORTAGES: dict[int | None, tuple[str, str]] = {
+    EMFILE: ("too many open files", "raise ulimit -n, or limit calls at once with max_concurrency"),
+    ENFILE: ("too many open files in the whole system", "close some, or raise fs.file-max"),
+    EAGAIN: (
+        _NO_THREAD,
+        "raise ulimit -u or the container's limit of processes, or limit calls at once with max_concurrency",
+    ),
+    ENOMEM: ("out of memory", "free some, or raise its limit (ulimit -v, or a container's)"),
+    ENOSPC: ("no space left on device", "free some"),
+    EDQUOT: ("disk quota exceeded", "free some space, or raise the quota"),
+    EFBIG: ("file too large", "raise ulimit -f"),
 }
 
 

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmorch.declare.text import kind_name, message_of
-from llmorch.errors import MESSAGE, CallError, without_middle
+from llmorch.errors import MESSAGE, CallError, remedy, without_middle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -117,6 +117,8 @@ def line_of(error: BaseException) -> str:
     line = _Line()
     with suppress(BaseException):  # else what was read until then
         line.tell("", error)
+        if advice := remedy(error):
+            line.advise(advice)
     return line.text() or "an exception that can't be read"
 
 
@@ -133,6 +135,10 @@ class _Line:
         limit = _fair([len(piece) for _, piece in self._pieces], MESSAGE - joints)
         line = "".join(joint + without_middle(piece, limit) for joint, piece in self._pieces)
         return without_middle(line, MESSAGE)
+
+    def advise(self, advice: str) -> None:
+        """Say what to do about it, right after what it is."""
+        self._pieces.insert(1, ("; ", advice))
 
     def tell(self, joint: str, error: BaseException) -> None:
         """Tell an exception, then what it came of."""

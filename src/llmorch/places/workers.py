@@ -15,7 +15,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from llmorch.errors import CallError
+from llmorch.errors import CallError, shortage
 from llmorch.machine import allowed_processors
 from llmorch.places.exchange import exchange, outgrown
 from llmorch.places.failure import CRASHED, late
@@ -278,7 +278,9 @@ class Worker:
                 process = coming.result() if coming.done() else await over(coming)
             except (OSError, RuntimeError, CallError) as error:  # no file, memory or thread for it
                 self._coming = None
-                raise CallError(f"{function.name} can't be called: no process was started: {error}") from None
+                raise CallError(
+                    f"{function.name} can't be called: no process was started: {shortage(error) or error}"
+                ) from None
             if self.closed:
                 raise CallError(f"{function.name} can't be called: its processors are closed")
             self._current = process
