@@ -142,10 +142,13 @@ def outside_loop(work: Coroutine[Any, Any, T], name: str) -> T:
         raise LLMOrchError(f"an event loop runs already; write: await orchestrator.{name}(...)")
 
     came: list[T] = []
+    begun = False
 
     async def alone() -> None:
         from llmorch.places.coroutines import end_tasks
 
+        nonlocal begun
+        begun = True
         try:
             came.append(await work)
         finally:
@@ -155,13 +158,17 @@ def outside_loop(work: Coroutine[Any, Any, T], name: str) -> T:
     try:
         asyncio.run(running)
     except (OSError, RuntimeError) as error:
-        if not (lacking := shortage(error)):
+        lacking = shortage(error)
+        if begun:
+            if came and lacking:  # only the end of the event loop lacked something
+                return came[0]
             raise
-        if not came:  # else only the end of the event loop lacked something
-            _forget_half_made(error)
-            running.close()
-            work.close()
-            raise LLMOrchError(f"there is no event loop to run it: {lacking}") from None
+        _forget_half_made(error)
+        running.close()
+        work.close()
+        if not lacking:
+            raise
+        raise LLMOrchError(f"there is no event loop to run it: {lacking}") from None
     return came[0]
 
 
