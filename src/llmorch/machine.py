@@ -37,12 +37,12 @@ def cache_folder() -> Path:
     if said.startswith("/"):  # the XDG specification: a relative path is to be ignored
         return Path(said) / "llmorch"
     try:
-        home = Path.home()
-    except RuntimeError:  # no HOME, and no entry of this user
-        home = Path()
-    if not home.is_absolute():
-        raise NoHome("there is no home folder to keep files in: set XDG_CACHE_HOME to a folder")
-    return home / ".cache" / "llmorch"
+        if not os.environ.get("HOME", "/").startswith("/"):  # an empty one would stand for /
+            raise RuntimeError
+        return Path.home() / ".cache" / "llmorch"
+    except RuntimeError:  # no HOME either, and no entry of this user
+        text = "there is no home folder to keep files in: set XDG_CACHE_HOME to a folder"
+        raise NoHome(text) from None
 
 
 PATIENCE = 2.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from errno import EBADF, ENOSPC
 
 
 def main() -> None:
@@ -18,10 +19,10 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if line := shortage(error):
-            say(f"error: {line}")
-        elif isinstance(error, OSError) and error.filename is None:  # of help that can't be written
+        if isinstance(error, OSError) and error.errno in (EBADF, ENOSPC):  # of help, which typer writes
             say(f"error: standard output can't be written: {why_not(error)}")
+        elif line := shortage(error):
+            say(f"error: {line}")
         else:
             from traceback import format_exc
 

@@ -15,6 +15,7 @@ import re
 import select
 import sys
 from contextlib import suppress
+from errno import EBADF
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -114,6 +115,4 @@ def take_streams() -> None:
 
 def why_not(error: OSError) -> str:
     """Why a standard stream can't be written, in words."""
-    import errno
-
-    return "it is closed" if error.errno == errno.EBADF else (error.strerror or str(error))
+    return "it is closed" if error.errno == EBADF else (error.strerror or str(error))
