@@ -9,6 +9,7 @@ import pty
 import re
 import subprocess
 import sys
+import threading
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,8 @@ OURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 """What progress is drawn with."""
 
 FUNCTIONS = f'''
+import logging
+import warnings
 from llmorch import function
 
 HOSTILE = {HOSTILE!a}
@@ -59,6 +62,8 @@ def page(name: str = "") -> str:
 @function(pure=True)
 def broken(name: str = "") -> str:
     """Fail as the page says."""
+    logging.getLogger("web").warning("logged %s", HOSTILE)
+    warnings.warn("warned " + HOSTILE)
     raise ValueError(HOSTILE)
 '''
 
@@ -134,6 +139,8 @@ def test_errors_progress_and_plans_are_visible_on_a_terminal(functions: str, tmp
     assert not steers(told)
     assert "error: not resolved: s2 (broken) failed: ValueError: \\x1b[31m" in told
     assert "\\u202egpj.exe" in told
+    assert "logged " in told  # and broken into lines, as it was said while progress was drawn
+    assert "UserWarning: warned" in told.replace("\n", " ")
 
 
 def test_a_saved_run_is_explained_and_its_plan_drawn_visibly(functions: str, tmp_path: Path) -> None:
@@ -173,12 +180,30 @@ def test_what_a_model_wrote_is_visible_while_it_comes_and_in_errors(tmp_path: Pa
 def test_a_draft_is_drawn_visibly_and_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = io.StringIO()
     progress = Progress()
-    for piece in (HOSTILE[:10], HOSTILE[10:], "x" * 10_000_000, HOSTILE):
+    for piece in (HOSTILE[:10], HOSTILE[10:], "x" * 10_000_000, "\n" * 10_000_000, HOSTILE):
         progress.wrote(piece)
     Console(file=drawn, width=80).print(progress._drawn())
     assert steers(drawn.getvalue()) == set()
     assert "\\x1b]0;owned\\x07" in drawn.getvalue()
     assert len(drawn.getvalue()) < 10_000
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_without_a_thread_to_draw_with_progress_is_told_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    progress = Progress()
+    monkeypatch.setattr(threading, "_start_new_thread", start)
+    with progress:
+        progress.planning(f"model{ESCAPES['title']}")
+    assert sys.stderr is terminal
+    assert OURS.sub("", terminal.getvalue()).endswith("\nplanning by model\\x1b]0;owned\\x07\n")
 
 
 def test_a_line_of_progress_is_bounded(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,10 +8,11 @@ from errno import EBADF, ENOSPC
 
 def main() -> None:
     """The program ``llmorch``. Exits 0 answered, 1 not resolved, 2 usage, 130 interrupted."""
-    from llmorch.cli.terminal import say, take_streams, why_not
+    from llmorch.cli.terminal import say, take_messages, take_streams, why_not
     from llmorch.errors import shortage
 
     take_streams()
+    take_messages()
     try:
         from llmorch.cli.app import app
 

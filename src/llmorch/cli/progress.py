@@ -40,6 +40,7 @@ _WIDTH = 72
 _LINE = 2_000
 """The longest line, in characters."""
 _DRAFT = 4_000
+_DRAFT_LINES = 20
 """As much of the plan's text as is drawn while it is written: its end."""
 
 
@@ -79,7 +80,8 @@ class Progress:
             self._live = Live(console=Console(stderr=True), get_renderable=self._drawn, **options)
             try:
                 self._live.start()
-            except RuntimeError:  # it takes a thread, and none can be had
+            except RuntimeError:  # it takes a thread, and none can be had: then it is told in lines
+                self._live.stop()
                 self._live, self._terminal = None, False
         return self
 
@@ -217,7 +219,8 @@ class Progress:
             return Group(Text(visible(_fetched(source, done, total))), bar)
         if not self._rows:
             waited = time.monotonic() - self._origin
-            return Group(Text(f"planning, {waited:.0f} s", style="dim"), Text(visible(self._draft)))
+            draft = visible(self._draft).split("\n")[-_DRAFT_LINES:]
+            return Group(Text(f"planning, {waited:.0f} s", style="dim"), Text("\n".join(draft)))
         table = Table.grid(padding=(0, 2))
         now = time.monotonic() - (self._offset or 0.0)
         for row in list(self._rows.values()):

@@ -113,6 +113,24 @@ def take_streams() -> None:
         sys.stdout = stream_to(1, sys.stdout)
 
 
+def take_messages() -> None:
+    """Have warnings, and records of logs that nobody else takes, go through ``say``."""
+    import logging
+    import warnings
+
+    class Said(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(self.format(record))
+
+    def warn(
+        message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None
+    ) -> None:
+        say(warnings.formatwarning(message, category, filename, lineno, line).rstrip("\n"))
+
+    logging.lastResort = Said(logging.WARNING)
+    warnings.showwarning = warn
+
+
 def why_not(error: OSError) -> str:
     """Why a standard stream can't be written, in words."""
     return "it is closed" if error.errno == EBADF else (error.strerror or str(error))
