@@ -8,6 +8,7 @@ whoever chose the model, ``PolicyError`` by whoever wrote the policy,
 
 from __future__ import annotations
 
+from errno import EAGAIN, EDQUOT, EFBIG, EMFILE, ENFILE, ENOMEM, ENOSPC
 from typing import Any
 
 MESSAGE = 2_000
@@ -20,6 +21,45 @@ def without_middle(text: str, limit: int) -> str:
         return text
     head = limit * 3 // 4
     return f"{text[:head]} ... {text[len(text) - (limit - head - 5) :]}"
+
+
+def shortage(error: BaseException) -> str:
+    """What the system had no more of, and what to do about it, in a line; empty for any other error."""
+    what, advice = _SHORTAGES.get(_number(error), ("", ""))
+    return f"{what}: {advice}" if what else ""
+
+
+def remedy(error: BaseException) -> str:
+    """What to do where files or threads ran out; empty for any other error. It is asked for nothing."""
+    number = _number(error)
+    return _SHORTAGES[number][1] if number in (EMFILE, ENFILE, EAGAIN) else ""
+
+
+def _number(error: BaseException) -> int | None:
+    """The system's number for an error; of Python's own, the one that it stands for."""
+    kind = type(error)
+    if issubclass(kind, OSError):
+        number = OSError.__dict__["errno"].__get__(error)
+        return number if type(number) is int else None
+    if issubclass(kind, MemoryError):
+        return ENOMEM
+    args = BaseException.__dict__["args"].__get__(error)
+    return EAGAIN if issubclass(kind, RuntimeError) and args == (_NO_THREAD,) else None
+
+
+_NO_THREAD = "can't start new thread"
+_SHORTAGES: dict[int | None, tuple[str, str]] = {
+    EMFILE: ("too many open files", "raise ulimit -n, or limit calls at once with max_concurrency"),
+    ENFILE: ("too many open files in the whole system", "close some, or raise fs.file-max"),
+    EAGAIN: (
+        _NO_THREAD,
+        "raise ulimit -u or the container's limit of processes, or limit calls at once with max_concurrency",
+    ),
+    ENOMEM: ("out of memory", "free some, or raise its limit (ulimit -v, or a container's)"),
+    ENOSPC: ("no space left on device", "free some"),
+    EDQUOT: ("disk quota exceeded", "free some space, or raise the quota"),
+    EFBIG: ("file too large", "raise ulimit -f"),
+}
 
 
 class LLMOrchError(Exception):

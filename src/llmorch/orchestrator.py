@@ -14,7 +14,7 @@ from llmorch.declare.functions import SELF, Function
 from llmorch.declare.offered import as_functions, self_function
 from llmorch.errors import UnresolvedQuery
 from llmorch.learned import Learned, durations, known_as
-from llmorch.machine import cache_folder
+from llmorch.machine import NoHome, cache_folder
 from llmorch.models.model import ReadsAhead
 from llmorch.models.named import model_of
 from llmorch.plan import check
@@ -124,7 +124,7 @@ class Orchestrator:
         self.functions[SELF] = self_function(kind)
         self._known_as = {name: known_as(item, self.model.name) for name, item in self.functions.items()}
         self._learning: Learning | None = None
-        with suppress(RuntimeError):  # nobody's home: there is no folder to keep it in
+        with suppress(NoHome):
             self._learning = Learning(cache_folder() / FILE) if truth("learn", learn) else None
         if self._learning is not None:
             weakref.finalize(self, self._learning.write)

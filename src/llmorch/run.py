@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from llmorch.arguments import text
 from llmorch.declare.text import one_line
-from llmorch.errors import LimitReached, LLMOrchError, WrongArgument
+from llmorch.errors import LimitReached, LLMOrchError, WrongArgument, shortage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
@@ -140,15 +141,43 @@ def outside_loop(work: Coroutine[Any, Any, T], name: str) -> T:
         work.close()
         raise LLMOrchError(f"an event loop runs already; write: await orchestrator.{name}(...)")
 
-    async def alone() -> T:
+    came: list[T] = []
+    begun = False
+
+    async def alone() -> None:
         from llmorch.places.coroutines import end_tasks
 
+        nonlocal begun
+        begun = True
         try:
-            return await work
+            came.append(await work)
         finally:
             await end_tasks()
 
-    return asyncio.run(alone())
+    running = alone()
+    try:
+        asyncio.run(running)
+    except (OSError, RuntimeError) as error:
+        lacking = shortage(error)
+        if begun:
+            if came and lacking:  # only the end of the event loop lacked something
+                return came[0]
+            raise
+        _forget_half_made(error)
+        running.close()
+        work.close()
+        if not lacking:
+            raise
+        raise LLMOrchError(f"there is no event loop to run it: {lacking}") from None
+    return came[0]
+
+
+def _forget_half_made(error: BaseException) -> None:
+    """Let an event loop go that found no descriptors: CPython would print a traceback when it closes that."""
+    for frame, _ in walk_tb(error.__traceback__):
+        loop = frame.f_locals.get("self")
+        if isinstance(loop, asyncio.BaseEventLoop) and not hasattr(loop, "_ssock"):
+            loop._closed = True  # type: ignore[attr-defined]
 
 
 def _in_loop() -> bool:

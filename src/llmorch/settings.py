@@ -14,6 +14,7 @@ from llmorch.arguments import LONGEST, called, number, positive, refuse, whole
 from llmorch.calls import Plan
 from llmorch.declare.text import brief, one_line
 from llmorch.errors import EmptyPlan, WrongArgument
+from llmorch.machine import as_lines, file_bytes
 from llmorch.plan import parse
 from llmorch.processors import Processors
 from llmorch.requests import Usage
@@ -31,6 +32,8 @@ _OF_A_POLICY = ("push", "pop", "along", "offered", "drop", "reorder", "clear")
 
 OBSERVER = "a function of a message and a time"
 MOST_TIMES = 20
+_MOST_EXAMPLES = 16_000_000
+"""Bytes of a file of examples."""
 """The most repairs of a plan, and the most attempts to recover."""
 
 
@@ -154,7 +157,8 @@ def examples_in(said: str | Path) -> Any:
         refuse("examples", "the path of a file", said)
     path = Path(said)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = as_lines(file_bytes(path, _MOST_EXAMPLES))
     except (OSError, ValueError) as error:
-        raise WrongArgument(f"the examples {one_line(path)} can't be read: {error}") from None
+        reason = (error.strerror or error) if isinstance(error, OSError) else error
+        raise WrongArgument(f"the examples {one_line(path)} can't be read: {reason}") from None
     return parse_examples(text, name=str(path))

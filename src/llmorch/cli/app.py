@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from llmorch.cli import options
 from llmorch.cli.end import clean_output, errors_as_json, finish, played, print_json, print_text, reported
@@ -21,6 +23,7 @@ from llmorch.cli.inputs import (
     resources_in,
     value_errors_as_usage,
 )
+from llmorch.cli.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +31,36 @@ if TYPE_CHECKING:
     from llmorch.calls import Plan
     from llmorch.declare.functions import Function
 
+
+class _Mistake(io.StringIO):
+    """Where typer writes what is wrong with a command line: as it is, since ``say`` has the last word."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class _Program(TyperGroup):
+    """Typer's, but for its own errors, which may quote what steers a terminal."""
+
+    def main(self, *args: Any, **options: Any) -> NoReturn:
+        try:
+            code = super().main(*args, **{**options, "standalone_mode": False})
+        except typer.Abort:
+            say("aborted")
+            code = 1
+        except Exception as error:
+            if not hasattr(error, "show") or not hasattr(error, "exit_code"):
+                raise
+            mistake = _Mistake()
+            error.show(file=mistake)
+            say(mistake.getvalue().rstrip("\n"))
+            code = error.exit_code
+        sys.exit(code if isinstance(code, int) else 0)
+
+
 app = typer.Typer(
     name="llmorch",
+    cls=_Program,
     help="Translate a query into function calls, and run them as parallel as they allow.",
     no_args_is_help=True,
     add_completion=False,
@@ -60,6 +91,7 @@ def run(
     as_json: options.Json = False,
     save_trace: options.Trace = None,
     quiet: options.Quiet = False,
+    raw: options.Raw = False,
 ) -> None:
     """Answer QUERY by calling functions."""
     with reported(), clean_output() as output:
@@ -117,6 +149,7 @@ def execute(
     as_json: options.Json = False,
     save_trace: options.Trace = None,
     quiet: options.Quiet = False,
+    raw: options.Raw = False,
 ) -> None:
     """Run the plan in PLANFILE (- for standard input), without asking a model for one."""
     with reported(), clean_output() as output:
@@ -154,6 +187,7 @@ def plan(
     examples: options.Examples = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
+    raw: options.Raw = False,
 ) -> None:
     """Print the plan for QUERY, without running it."""
     with reported(), clean_output() as output:
@@ -188,20 +222,21 @@ def graph(
     planfile: str,
     functions: options.Functions = None,
     form: Annotated[str, typer.Option("--format", help="mermaid, dot or json.")] = "mermaid",
+    raw: options.Raw = False,
 ) -> None:
     """Print the relation graph of the plan in PLANFILE (- for standard input).
 
     It shows which calls are the same: those are executed once.
     Without --functions, every function but self is taken to be compute.
     """
-    with reported():
+    with reported(), clean_output() as output:
         from llmorch.cli.graphs import FORMATS
         from llmorch.relations import discover
 
         if form not in FORMATS:
             raise typer.BadParameter(f"there is no format {form!r}; there are {', '.join(FORMATS)}")
         made, known = planned(planfile, functions)
-        print_text(sys.stdout, FORMATS[form](discover(made, known), known))
+        print_text(output, FORMATS[form](discover(made, known), known))
 
 
 @app.command()
@@ -216,12 +251,13 @@ def simulate(
     resource: options.Resources = None,
     no_optimize: options.NoOptimize = False,
     as_json: options.Json = False,
+    raw: options.Raw = False,
 ) -> None:
     """Say how long the plan in PLANFILE would take, on any number of processors.
 
     Without --functions, every function but self is taken to be compute.
     """
-    with reported():
+    with reported(), clean_output() as output:
         from llmorch.declare.offered import fitted
         from llmorch.declare.resources import supply_of
         from llmorch.runtime.simulate import simulate as simulated
@@ -235,11 +271,11 @@ def simulate(
         made, known = planned(planfile, functions)
         seconds = durations_in(durations)
         if missing := [call.id for call in made if call.id not in seconds and call.function not in seconds]:
-            typer.echo(f"no duration is given for {', '.join(missing)}: taken as 0 s", err=True)
+            say(f"no duration is given for {', '.join(missing)}: taken as 0 s")
         lacking = {count: _lacking(made, fitted(known, count, supply)) for count in counts}
         if not all(lacking.values()):  # else the simulation says why
             for count in filter(lacking.get, counts):
-                typer.echo(f"left out: {count} processors; {lacking[count]}", err=True)
+                say(f"left out: {count} processors; {lacking[count]}")
             counts = [count for count in counts if not lacking[count]]
         runs = [
             simulated(
@@ -255,12 +291,12 @@ def simulate(
         ]
         if as_json:
             names = ("processors", "makespan", "lower_bound")
-            print_json(sys.stdout, {"runs": [{name: getattr(item, name) for name in names} for item in runs]})
+            print_json(output, {"runs": [{name: getattr(item, name) for name in names} for item in runs]})
             return
-        print_text(sys.stdout, "processors  makespan  lower bound")
+        print_text(output, "processors  makespan  lower bound")
         for item in runs:
             times = f"{item.makespan:>6.2f} s  {item.lower_bound:>9.2f} s"
-            print_text(sys.stdout, f"{item.processors:>10}  {times}")
+            print_text(output, f"{item.processors:>10}  {times}")
 
 
 def _lacking(made: Plan, functions: Mapping[str, Function]) -> str:
@@ -277,9 +313,10 @@ def models(
         str | None, typer.Option(metavar="NAME", help="Fetch this local model's weights now.")
     ] = None,
     as_json: options.Json = False,
+    raw: options.Raw = False,
 ) -> None:
     """List the models: where they come from, how large they are, whether they are here."""
-    with reported():
+    with reported(), clean_output() as output:
         from llmorch.cli.models import listed, table
 
         if fetch is not None:
@@ -290,6 +327,6 @@ def models(
                 find(fetch, progress=progress.fetched)
         rows = listed()
         if as_json:
-            print_json(sys.stdout, {"models": rows})
+            print_json(output, {"models": rows})
         else:
-            print_text(sys.stdout, table(rows))
+            print_text(output, table(rows))

@@ -8,12 +8,13 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from llmorch.errors import EvaluationError, FunctionError, LLMOrchError
+from llmorch.cli.terminal import say, shown, stream_to, visible, why_not
+from llmorch.errors import EvaluationError, FunctionError, LLMOrchError, shortage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,7 +40,7 @@ def played(orchestrator: Orchestrator, progress: Any, work: Callable[[], Any]) -
     try:
         return asyncio.run(work_and_close())
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; {progress.summary()}", err=True)
+        say(f"interrupted; {progress.summary()}")
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -47,18 +48,26 @@ def played(orchestrator: Orchestrator, progress: Any, work: Callable[[], Any]) -
 def _ended_in_time(progress: Any) -> Iterator[None]:
     """See to it that an interrupt ends the program, also when a function ignores it.
 
-    The worker processes and the local model end with this process.
+    The worker processes and the local model end with this process. One that was begun deaf to interrupts,
+    by nohup or a script's &, stays so.
     """
     before = signal.getsignal(signal.SIGINT)
+    if before == signal.SIG_IGN:
+        yield
+        return
 
     def give_up() -> None:
-        os.write(2, f"interrupted; {progress.summary()}\n".encode())
-        os._exit(INTERRUPTED)
+        try:
+            line = f"interrupted; {progress.summary()}\n"
+            os.write(2, (visible(line) if os.isatty(2) else line).encode(errors="backslashreplace"))
+        finally:
+            os._exit(INTERRUPTED)
 
     def interrupted(*args: Any) -> None:
         timer = threading.Timer(PATIENCE, give_up)
         timer.daemon = True
-        timer.start()
+        with suppress(RuntimeError):  # no thread can be had
+            timer.start()
         if callable(before):
             before(*args)
 
@@ -74,15 +83,19 @@ def finish(result: Result, output: TextIO, progress: Any, *, as_json: bool, save
     from llmorch.result import json_value
 
     for note in result.notes:
-        typer.echo(f"note: {note}", err=True)
-    if as_json:
-        print_json(output, result.as_json())
-    elif result.status == "answered":
-        try:
-            text = as_text(result.answer)
-        except EvaluationError:
-            text = str(json_value(result.answer))
-        print_text(output, text)
+        say(f"note: {note}")
+    lost: Exception | None = None
+    try:
+        if as_json:
+            print_json(output, result.as_json())
+        elif result.status == "answered":
+            try:
+                text = as_text(result.answer)
+            except EvaluationError:
+                text = str(json_value(result.answer))
+            print_text(output, text)
+    except (LLMOrchError, BrokenPipeError) as error:  # what else there is to write is not lost with it
+        lost = error
     progress.conclude(result)
     if save_trace is not None:
         from llmorch.cli.timeline import chrome_trace
@@ -90,10 +103,12 @@ def finish(result: Result, output: TextIO, progress: Any, *, as_json: bool, save
         try:
             save_trace.write_text(json.dumps(chrome_trace(result)), encoding="utf-8")
         except OSError as error:
-            raise LLMOrchError(f"the trace can't be written to {save_trace}: {error.strerror}") from None
+            lost = lost or LLMOrchError(f"the trace can't be written to {save_trace}: {error.strerror}")
     if result.status != "answered":
-        typer.echo(f"error: not resolved: {result.error}", err=True)
+        say(f"error: not resolved: {result.error}")
         raise typer.Exit(NOT_RESOLVED)
+    if lost is not None:
+        raise lost
 
 
 @contextmanager
@@ -102,10 +117,14 @@ def reported() -> Iterator[None]:
     try:
         yield
     except LLMOrchError as error:
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}")
         raise typer.Exit(USAGE if isinstance(error, FunctionError) else NOT_RESOLVED) from None
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise typer.Exit(NOT_RESOLVED) from None
+    except (OSError, MemoryError, RuntimeError) as error:
+        if not (line := shortage(error)):
+            raise
+        say(f"error: {line}")
         raise typer.Exit(NOT_RESOLVED) from None
 
 
@@ -120,32 +139,42 @@ def errors_as_json(output: TextIO | None, orchestrator: Orchestrator, query: str
 
             technique = None if query is None else orchestrator.technique
             run = unplanned(query, technique, error, orchestrator.processors)
-            print_json(output, run.to_json() if error.result is None else error.result.as_json())
+            with suppress(LLMOrchError, BrokenPipeError):  # the error that came first is the one to tell
+                print_json(output, run.to_json() if error.result is None else error.result.as_json())
         raise
 
 
 @contextmanager
 def clean_output() -> Iterator[TextIO]:
     """Standard output for the answer alone: what functions print goes to standard error."""
-    sys.stdout.flush()
+    before = sys.stdout
+    if before is not None:
+        before.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
+    sys.stdout = stream_to(1, before, lenient=True)
     try:
-        with os.fdopen(kept, "w", encoding="utf-8", errors="backslashreplace", closefd=False) as output:
-            yield output
+        yield stream_to(kept, before)
     finally:
         sys.stdout.flush()
+        sys.stdout = before
         os.dup2(kept, 1)
         os.close(kept)
 
 
 def print_text(output: TextIO, text: str) -> None:
-    output.write(f"{text}\n")
-    output.flush()
+    """Write a text and a new line. Raises ``BrokenPipeError`` where nobody reads any more, else ``LLMOrchError``."""
+    try:
+        output.write(f"{shown(text, output)}\n")
+        output.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise LLMOrchError(f"standard output can't be written: {why_not(error)}") from None
 
 
 def print_json(output: TextIO, data: object) -> None:
-    print_text(output, json.dumps(data, indent=2))
+    print_text(output, json.dumps(data, indent=2).replace("\x7f", "\\u007f"))  # all else is escaped by itself
 
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:

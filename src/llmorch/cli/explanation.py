@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from llmorch.cli.end import counted, print_json, print_text, reported
+from llmorch.cli.end import clean_output, counted, print_json, print_text, reported
 from llmorch.cli.inputs import read
-from llmorch.cli.options import Json
+from llmorch.cli.options import Json, Raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,9 +22,9 @@ SHORT = 0.001
 """The share of a run below which a stretch is only counted."""
 
 
-def explain(runfile: str, as_json: Json = False) -> None:
+def explain(runfile: str, as_json: Json = False, raw: Raw = False) -> None:
     """Say what the processors of a run waited for: RUNFILE (- for standard input) is what --json printed."""
-    with reported():
+    with reported(), clean_output() as output:
         from llmorch.explain import explain as explained
         from llmorch.records import Run
 
@@ -39,9 +38,9 @@ def explain(runfile: str, as_json: Json = False) -> None:
             raise typer.BadParameter(f"{runfile}: {error}") from None
         found = explained(run)
         if as_json:
-            print_json(sys.stdout, _json(found, run))
+            print_json(output, _json(found, run))
         else:
-            print_text(sys.stdout, text(found, run))
+            print_text(output, text(found, run))
 
 
 def text(found: Explanation, run: Run) -> str:

@@ -9,19 +9,24 @@ import json
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from llmorch.errors import FunctionError
+from llmorch.machine import as_lines, file_bytes, rest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from llmorch.calls import Plan
     from llmorch.declare.functions import Function
     from llmorch.orchestrator import Orchestrator
+
+
+MOST_READ = 256_000_000
+"""Bytes of a plan, a saved run or a file of durations."""
 
 
 def orchestrator_for(
@@ -85,11 +90,17 @@ def planned(planfile: str, functions: list[str] | None) -> tuple[Plan, dict[str,
 
 
 def read(planfile: str) -> str:
+    """The text of a file, or of standard input. Raises ``typer.BadParameter``."""
     try:
-        return sys.stdin.read() if planfile == "-" else Path(planfile).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        if planfile != "-":
+            return as_lines(file_bytes(planfile, MOST_READ))
+        if sys.stdin is None:
+            raise typer.BadParameter("standard input can't be read: it is closed")
+        return as_lines(rest_of(sys.stdin.fileno(), MOST_READ))
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise typer.BadParameter(f"{planfile} can't be read: {reason}") from None
+        named = "standard input" if planfile == "-" else planfile
+        raise typer.BadParameter(f"{named} can't be read: {reason}") from None
 
 
 def plan_text(planfile: str) -> str:

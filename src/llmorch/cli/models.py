@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmorch.cli.end import columns
+from llmorch.machine import NoHome
+
+if TYPE_CHECKING:
+    from llmorch.models.weights import Weights
 
 
 def listed() -> list[dict[str, Any]]:
@@ -21,7 +25,7 @@ def listed() -> list[dict[str, Any]]:
             "licence": weights.licence,
             "bytes": weights.size,
             "present": present(weights),
-            "path": str(weights.path),
+            "path": _path(weights),
         }
         for name, weights in CATALOGUE.items()
     ]
@@ -35,6 +39,13 @@ def listed() -> list[dict[str, Any]]:
         }
     )
     return rows
+
+
+def _path(weights: Weights) -> str | None:
+    try:
+        return str(weights.path)
+    except NoHome:
+        return None
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from llmorch.cli.terminal import set_raw
+
 Functions = Annotated[
     list[str] | None,
     typer.Option(
@@ -93,4 +95,13 @@ Trace = Annotated[
 ]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress, plan or timeline on standard error.")
+]
+Raw = Annotated[
+    bool,
+    typer.Option(
+        "--raw",
+        help="On a terminal too, print control characters as they are.",
+        callback=set_raw,
+        is_eager=True,
+    ),
 ]

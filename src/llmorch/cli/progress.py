@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmorch.cli.end import counted
+from llmorch.cli.terminal import say, visible
 from llmorch.plan import render, render_call
 from llmorch.schedule import (
     Abort,
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
 _MARKS = {"waiting": "·", "running": "▶", "completed": "✓", "failed": "✗", "stopped": "■", "unused": "-"}
 _STYLES = {"running": "cyan", "completed": "green", "failed": "red", "stopped": "yellow"}
 _WIDTH = 72
+_LINE = 2_000
+"""The longest line, in characters."""
+_DRAFT = 4_000
+_DRAFT_LINES = 20
+"""As much of the plan's text as is drawn while it is written: its end."""
 
 
 @dataclass
@@ -72,7 +78,11 @@ class Progress:
 
             options: dict[str, Any] = {"refresh_per_second": 8, "transient": True, "redirect_stdout": False}
             self._live = Live(console=Console(stderr=True), get_renderable=self._drawn, **options)
-            self._live.start()
+            try:
+                self._live.start()
+            except RuntimeError:  # it takes a thread, and none can be had: then it is told in lines
+                self._live.stop()
+                self._live, self._terminal = None, False
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,7 +104,7 @@ class Progress:
 
     def wrote(self, text: str) -> None:
         """Take note of a piece of the plan's text."""
-        self._draft += text
+        self._draft = (self._draft + text)[-_DRAFT:]
 
     def observe(self, message: Event | Command, at: float) -> None:
         """Take note of an event or a command."""
@@ -151,7 +161,7 @@ class Progress:
                 self._end(id_, attempt, "stopped", at)
 
     def _add(self, call: FunctionCall) -> _Row:
-        text = render_call(call)
+        text = visible(render_call(call)) if self._terminal else render_call(call)
         row = self._rows[call.id] = _Row(text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}...")
         return row
 
@@ -169,7 +179,7 @@ class Progress:
 
     def _line(self, text: str) -> None:
         if not self._quiet and not self._terminal:
-            print(text, file=sys.stderr, flush=True)
+            say(_bounded(text))
 
     def summary(self) -> str:
         """What had finished, for a run that was interrupted."""
@@ -194,7 +204,7 @@ class Progress:
             )
         lines = [*map(_in_words, result.recoveries), f"\nplan\n{_indented(render(result.plan))}"]
         lines += [f"timeline\n{_indented(text(result))}", total]
-        print("\n".join(lines), file=sys.stderr, flush=True)
+        say("\n".join(map(_bounded, "\n".join(lines).split("\n"))))
 
     def _drawn(self) -> RenderableType:
         from rich.console import Group
@@ -206,10 +216,11 @@ class Progress:
             from rich.progress_bar import ProgressBar
 
             bar = ProgressBar(total=total, completed=done, width=60)
-            return Group(Text(_fetched(source, done, total)), bar)
+            return Group(Text(visible(_fetched(source, done, total))), bar)
         if not self._rows:
             waited = time.monotonic() - self._origin
-            return Group(Text(f"planning, {waited:.0f} s", style="dim"), Text(self._draft))
+            draft = visible(self._draft).split("\n")[-_DRAFT_LINES:]
+            return Group(Text(f"planning, {waited:.0f} s", style="dim"), Text("\n".join(draft)))
         table = Table.grid(padding=(0, 2))
         now = time.monotonic() - (self._offset or 0.0)
         for row in list(self._rows.values()):
@@ -229,6 +240,10 @@ def _in_words(recovery: Recovery) -> str:
     said = recovery.kind == "retry"  # its reason names the call
     again = f"; made again: {', '.join(recovery.again)}" if recovery.again and not said else ""
     return f"{recovery.kind}: {recovery.why}{changed}{again}"
+
+
+def _bounded(line: str) -> str:
+    return line if len(line) <= _LINE else f"{line[: _LINE - 3]}..."
 
 
 def _indented(text: str) -> str:

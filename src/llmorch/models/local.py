@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmorch.arguments import called, text, whole
-from llmorch.errors import ModelError
-from llmorch.machine import allowed_processors, cache_folder
+from llmorch.errors import ModelError, shortage
+from llmorch.machine import NoHome, allowed_processors, cache_folder
 from llmorch.models.child import Child
 from llmorch.models.context import fit
 from llmorch.models.model import Finished, ModelRequest, Piece
@@ -97,7 +97,11 @@ class LocalModel:
         self._threads = threads or allowed_processors()
         self._context = context
         self._progress = progress
-        self._slots = Slots(cache_folder() / "slots", identity, context)
+        try:
+            folder = cache_folder()
+        except NoHome:  # none is kept: no folder can be in this place
+            folder = Path(os.devnull)
+        self._slots = Slots(folder / "slots", identity, context)
         self._services: dict[int, _Service] = {}
         """What each process has of the model: a forked child begins anew."""
 
@@ -159,9 +163,14 @@ class LocalModel:
             if service.closed:
                 raise ModelError(f"{self.name}: the model was closed while the request waited; ask again")
             self._slots.prepare()
-            child = service.child = Child(
-                self.name, path, context=self._context, threads=self._threads, slots=self._slots.folder
-            )
+            try:
+                child = service.child = Child(
+                    self.name, path, context=self._context, threads=self._threads, slots=self._slots.folder
+                )
+            except OSError as error:
+                raise ModelError(
+                    f"{self.name}: no process can be started: {shortage(error) or error}"
+                ) from None
         service.model = None
         service.warm.clear()
         try:

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from llmorch.arguments import refuse
 from llmorch.errors import ModelError
+from llmorch.machine import file_bytes
 from llmorch.models.model import Finished, Message, Model, ModelRequest, Piece, Text, ToolCall, is_model
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from llmorch.declare.functions import Kind
 
+MOST_READ = 256_000_000
+"""Bytes of a file of recorded replies."""
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
@@ -153,13 +156,18 @@ class RecordedModel:
             raise ModelError(f"can't record to {self._path}: {error.strerror}") from error
         self._read().add(exchange)
 
+    def _text(self) -> str:
+        if not self._path.is_file():  # no pipe or device can be locked and read again
+            return file_bytes(self._path, MOST_READ).decode()
+        with self._path.open("rb") as file, _locked(file, fcntl.LOCK_SH):
+            return file_bytes(self._path, MOST_READ).decode()
+
     def _read(self) -> _Kept:
         """What the file holds; reads it the first time."""
         if self._path in self._kept:
             return self._kept[self._path]
         try:
-            with self._path.open("rb") as file, _locked(file, fcntl.LOCK_SH):
-                text = file.read().decode()
+            text = self._text()
             # Not splitlines: a reply may hold other line separators than this one.
             first, *rest = text.rstrip("\n").split("\n")
             head = json.loads(first)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmorch.errors import ModelError
-from llmorch.machine import cache_folder
+from llmorch.machine import NoHome, cache_folder
 from llmorch.models.sources import (
     Arriving,
     Downloader,
@@ -48,7 +48,7 @@ class Weights:
 
     @property
     def path(self) -> Path:
-        """Where the file lies once it has been fetched."""
+        """Where the file lies once it has been fetched. Raises ``NoHome``."""
         return cache_folder() / "models" / self.file
 
 
@@ -98,7 +98,10 @@ def find(spec: str, progress: Progress | None = None, *, hub: str = HUB) -> Path
 
 def present(weights: Weights) -> bool:
     """Whether the file is on this machine; its hash was checked when it arrived."""
-    return _size(weights.path) == weights.size
+    try:
+        return _size(weights.path) == weights.size
+    except NoHome:
+        return False
 
 
 def fetch(

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.text import interrupted, kind_name
-from llmorch.errors import CallError, EvaluationError
+from llmorch.errors import CallError, EvaluationError, shortage
 from llmorch.places.failure import OUTGROWN, described, known_kinds, late
 from llmorch.places.handles import Enclosing, Later, kept
 from llmorch.places.known import tell
@@ -115,8 +115,9 @@ async def _asked(process: Process, function: Function, args: Mapping[str, Any]) 
     if parcel.size > ON_LOOP:
         try:
             await asyncio.to_thread(parcel.write)
-        except OSError as error:
-            text = f"{function.name} can't be called: its arguments can't be written: {error}"
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be had
+            why = shortage(error) or error
+            text = f"{function.name} can't be called: its arguments can't be written: {why}"
             raise CallError(text) from None
     if function.memory is not None:
         await process.watch(function.memory)

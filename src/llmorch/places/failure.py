@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmorch.declare.secrets import masked, names_secret
 from llmorch.declare.text import kind_name, message_of
-from llmorch.errors import MESSAGE, CallError, without_middle
+from llmorch.errors import MESSAGE, CallError, remedy, without_middle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -127,6 +127,8 @@ def _line(error: BaseException, keys: Sequence[str]) -> str:
     line = _Line()
     with suppress(BaseException):  # else what was read until then
         line.tell("", error)
+        if advice := remedy(error):
+            line.advise(advice)
     return line.text(keys) or "an exception that can't be read"
 
 
@@ -153,6 +155,10 @@ class _Line:
         limit = _fair([len(piece) for _, piece in pieces], MESSAGE - joints)
         line = "".join(joint + without_middle(piece, limit) for joint, piece in pieces)
         return without_middle(line, MESSAGE)
+
+    def advise(self, advice: str) -> None:
+        """Say what to do about it, right after what it is."""
+        self._pieces.insert(1, ("; ", advice))
 
     def tell(self, joint: str, error: BaseException) -> None:
         """Tell an exception, then what it came of."""

@@ -7,7 +7,9 @@ reference: a worker process asks for the same name and loads the same file. It m
 from __future__ import annotations
 
 import importlib
+import stat
 import sys
+from contextlib import suppress
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec, spec_from_file_location
 from itertools import chain, count
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
+_MOST_BYTES = 16_000_000
 LOADED_FILES: dict[str, str] = {}
 """The path of each file that was loaded, by the name of its module."""
 
@@ -52,9 +55,17 @@ def load_file(path: str | Path) -> ModuleType:
     names the file, the line and the reason.
     """
     given = str(path)
-    file = str(Path(path).resolve())
-    if not Path(file).is_file():
-        raise FunctionError(f"{given}: {'a folder, not a file' if Path(file).is_dir() else 'no such file'}")
+    try:
+        file = str(Path(path).resolve())
+        found = Path(file).stat()
+    except (OSError, RuntimeError) as error:  # RuntimeError: links that lead to one another
+        reason = getattr(error, "strerror", None) or str(error)
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        raise FunctionError(f"{given}: {'no such file' if missing else reason}") from None
+    if not stat.S_ISREG(found.st_mode):
+        what = "a folder" if stat.S_ISDIR(found.st_mode) else "a device or a pipe"
+        raise FunctionError(f"{given}: {what}, not a file")
+    _check_size(found.st_size, given)
     for name, known in LOADED_FILES.items():
         if known == file and name in sys.modules:
             return sys.modules[name]
@@ -78,10 +89,16 @@ def load_module(name: str) -> ModuleType:
 
     Raises ``FunctionError`` with one line that names the file, the line and the reason.
     """
-    folder = str(Path.cwd())
-    if not {"", folder} & set(sys.path):
-        sys.path.insert(0, folder)
+    try:
+        folder = str(Path.cwd())
+    except OSError:  # it was deleted
+        folder = "the current folder, which is no more,"
+    else:
+        if not {"", folder} & set(sys.path):
+            sys.path.insert(0, folder)
     importlib.invalidate_caches()  # the file may be younger than the last look at its folder
+    with suppress(OSError):
+        _check_size(Path(_file_of(name)).stat().st_size, name)
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
@@ -90,6 +107,12 @@ def load_module(name: str) -> ModuleType:
         else:
             text = _reason(error, _file_of(name), name)
         raise FunctionError(text) from None
+
+
+def _check_size(size: int, given: str) -> None:
+    """Python would read all of it before it finds that it isn't Python."""
+    if size > _MOST_BYTES:
+        raise FunctionError(f"{given}: it is larger than {_MOST_BYTES // 10**6} MB, as no file of Python is")
 
 
 def _free_name(file: str) -> str:

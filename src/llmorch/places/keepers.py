@@ -70,13 +70,13 @@ class Keeper:
             with ExitStack() as undone, theirs, its_leash:
                 undone.callback(ours.close)
                 undone.callback(leash.close)
-                undone.callback(outlet.start)
+                undone.callback(outlet.drop)
                 sent = [theirs.fileno(), outlet.writing, its_leash.fileno()]
                 with suppress(ConnectionError):  # it was killed: the process will have ended
                     socket.send_fds(self._control, [self._asks], sent)
+                self._asks = AGAIN
+                outlet.start()  # if no thread can be had, what was started finds its leash gone, and ends
                 undone.pop_all()
-            self._asks = AGAIN
-            outlet.start()
             ours.setblocking(False)
             leash.setblocking(False)
             return Process(prepared(ours), leash, outlet, self._environment)

@@ -30,10 +30,20 @@ class Outlet:
         self._passed: Future[None] = Future()
 
     def start(self) -> None:
-        """Read from now on. The process has its end; ours is closed."""
-        os.close(self.writing)
+        """Read from now on: the process has its end, ours is closed. Raises ``RuntimeError`` without a thread."""
+        self._close_writing()
         Thread(target=self._pass_on, name="llmorch-output", daemon=True).start()
         forgotten_in_children(self)
+
+    def drop(self) -> None:
+        """Close it, before anything reads."""
+        self._close_writing()
+        self.forget()
+
+    def _close_writing(self) -> None:
+        writing, self.writing = self.writing, -1
+        if writing >= 0:
+            os.close(writing)
 
     def renew(self) -> None:
         """Another call begins."""

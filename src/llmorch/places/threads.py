@@ -15,7 +15,7 @@ from time import perf_counter, process_time, thread_time
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from llmorch.errors import CallError
+from llmorch.errors import CallError, shortage
 from llmorch.places.coroutines import Awaited, cancelled, failed
 from llmorch.places.forks import forgotten_in_children
 from llmorch.places.iterators import PLAIN, awaits, listed
@@ -217,7 +217,9 @@ class Threads:
                 thread.start()
             except RuntimeError as error:
                 if nested or not self._count:  # else the call waits for one of those
-                    raise CallError(f"no thread can be started to run it: {error}") from error
+                    raise CallError(
+                        f"no thread can be started to run it: {shortage(error) or error}"
+                    ) from error
                 self._wait_for_one()
             else:
                 self._count += 1

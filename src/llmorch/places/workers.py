@@ -15,7 +15,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from llmorch.errors import CallError
+from llmorch.errors import CallError, shortage
 from llmorch.machine import allowed_processors
 from llmorch.places.exchange import exchange, outgrown
 from llmorch.places.failure import CRASHED, late
@@ -121,7 +121,8 @@ class Workers:
     def start(self) -> None:
         """Start a process for each processor without waiting: they come up while a plan is written."""
         for processor in range(self._count):
-            self.worker_for((processor,)).start()
+            with suppress(RuntimeError):  # no thread can be had: the call that needs the process will say so
+                self.worker_for((processor,)).start()
 
     async def execute(self, function: Function, args: Mapping[str, Any]) -> Any:
         """Call ``function`` with ``args`` in any process and return what it returns."""
@@ -182,6 +183,8 @@ class Worker:
         self._keeper: Keeper | None = None
         self._coming: Future[Process] | None = None
         self._current: Process | None = None
+        self._asked = 0
+        """How often a start that was asked for is void."""
         self._ending: Future[None] | None = None
         """The end of its last process, once it is closed."""
         self._busy = False
@@ -195,10 +198,14 @@ class Worker:
     def start(self) -> None:
         """Start the process without waiting for it, unless it is there already."""
         if self._coming is None and not self.closed:
-            self._coming = self._starter.submit(self._start)
+            try:
+                self._coming = self._starter.submit(self._start, self._asked)
+            except RuntimeError:  # no thread can be had; a later one may find this in the starter's queue
+                self._asked += 1
+                raise
 
-    def _start(self) -> Process:
-        if self.closed:
+    def _start(self, asked: int) -> Process:
+        if self.closed or asked != self._asked:
             raise CallError("its processors are closed")
         if self._keeper is None or self._keeper.ended:
             self._drop_keeper()
@@ -278,7 +285,9 @@ class Worker:
                 process = coming.result() if coming.done() else await over(coming)
             except (OSError, RuntimeError, CallError) as error:  # no file, memory or thread for it
                 self._coming = None
-                raise CallError(f"{function.name} can't be called: no process was started: {error}") from None
+                raise CallError(
+                    f"{function.name} can't be called: no process was started: {shortage(error) or error}"
+                ) from None
             if self.closed:
                 raise CallError(f"{function.name} can't be called: its processors are closed")
             self._current = process
@@ -307,7 +316,8 @@ class Worker:
         if self._current is process:
             self._current = self._coming = None
         if replace:
-            self.start()  # it begins once this one has ended
+            with suppress(RuntimeError):  # no thread can be had: who calls next will say so
+                self.start()  # it begins once this one has ended
         try:
             how = await process.ended()
         finally:
@@ -325,10 +335,13 @@ class Worker:
             coming.result().hang_up()  # now, so that all of a pool end side by side
         if self._keeper is not None:
             self._keeper.hang_up()
-        with suppress(RuntimeError):  # closed before: the starter takes nothing more
+        try:
             # Also without a process: those that were killed before are reaped by then.
             self._ending = self._starter.submit(self._end, coming, grace)
             await over(self._ending)
+        except RuntimeError as error:  # closed before: the starter takes nothing more
+            if shortage(error):
+                self._end(coming, grace)
         if self._owns_starter:
             self._starter.shutdown(wait=False)
 

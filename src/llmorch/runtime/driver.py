@@ -18,7 +18,7 @@ from llmorch.runtime.call import Made
 from llmorch.runtime.callers import CALLING
 from llmorch.runtime.group import end_group, raised
 from llmorch.runtime.observers import Observing
-from llmorch.runtime.store import Store, close_all
+from llmorch.runtime.store import Store, close_aside
 from llmorch.schedule import (
     Abort,
     BatchEnded,
@@ -149,7 +149,7 @@ class Execution:
             del self._places  # one of them leads here
             self._door.close(self.core, broken=self._broken)
             if closing := self.store.settle(self.core):
-                await asyncio.to_thread(close_all, closing)
+                await close_aside(closing)
 
     def extend(
         self,
@@ -387,7 +387,7 @@ class Execution:
     def _free(self, calls: Iterable[CallId]) -> None:
         """Free large results that every call which uses them is done with."""
         if closing := self.store.release(calls, self.core):  # on a thread: giving much memory back takes long
-            self._group.create_task(asyncio.to_thread(close_all, closing))
+            self._group.create_task(close_aside(closing))
 
     def _narrow(self, calls: Iterable[CallId]) -> None:
         """Tell the core what calls touch, where results that came in say more than the plan did."""

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from llmorch.learned import SAMPLES, Learned, Sample
+from llmorch.machine import file_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,10 +84,8 @@ class Learning:
 
     def _read(self) -> Learned:
         try:
-            with self._path.open(encoding="utf-8") as file:
-                text = file.read(_MOST_BYTES + 1)
-            return Learned.from_json(json.loads(text))
-        except (OSError, ValueError, RecursionError):
+            return Learned.from_json(json.loads(file_bytes(self._path, _MOST_BYTES)))
+        except (OSError, ValueError, RecursionError, MemoryError):
             return Learned()
 
 

@@ -6,10 +6,11 @@ run has ended.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from llmorch.errors import CallError
+from llmorch.errors import CallError, shortage
 from llmorch.places.arguments import Inputs
 from llmorch.places.port import End, Here
 
@@ -180,8 +181,17 @@ def _done_with(calls: Iterable[CallId], run: Orchestration) -> Sequence[CallId]:
     return list(found)
 
 
-def close_all(handles: Iterable[Handle]) -> None:
+async def close_aside(handles: Iterable[Handle]) -> None:
     """Free what values hold elsewhere; on a thread, since giving much memory back takes long."""
+    try:
+        await asyncio.to_thread(_close_all, handles)
+    except RuntimeError as error:  # no thread can be had; what is closed twice is closed
+        if not shortage(error):
+            raise
+        _close_all(handles)
+
+
+def _close_all(handles: Iterable[Handle]) -> None:
     for handle in handles:
         try:
             handle.close()
