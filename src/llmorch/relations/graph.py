@@ -65,7 +65,8 @@ class RelationGraph:
     ) -> None:
         """Take the next call of the plan, after every call that it uses, and the one that it repeats.
 
-        ``untrusted`` says that what its function returns comes from outside.
+        ``untrusted`` says that what its function returns comes from outside; what a model wrote under
+        influence does anyway.
         """
         nodes = self._nodes
         needed = call.uses if same_as is None else (*call.uses, same_as)
@@ -83,7 +84,7 @@ class RelationGraph:
         nodes[id_] = _Node(call, kind, rank, order, same_as)
         self._ids[order] = id_
         self.things.add(order, touch)
-        self.origins.take(call, untrusted=bool(untrusted))
+        self.origins.take(call, untrusted=bool(untrusted) or call.influenced)
         self._count += 1
 
     def narrow(self, call: CallId, touch: Touch) -> None:

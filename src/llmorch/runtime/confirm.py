@@ -30,14 +30,18 @@ class Confirming:
         self.influence = influence
         self._confirm = confirm
         self._inline = inline
-        self._said: dict[tuple[CallId, str], str] = {}
-        """What was said of calls: why one may not be made, or nothing."""
+        self._yes: set[tuple[CallId, str]] = set()
+        self._no: dict[str, str] = {}
+        """What was said of calls, by their text: a no is one for the run, a yes for that call."""
 
-    async def refused(self, calls: Sequence[FunctionCall]) -> Mapping[CallId, str]:
-        """Of all calls of the run as it is now, those that may not be made, and why."""
+    async def refused(
+        self, calls: Sequence[FunctionCall], ended: Sequence[FunctionCall]
+    ) -> Mapping[CallId, str]:
+        """The calls that may not be made, and why: of a plan that is to be run, and of those that ``ended``."""
         influence = self.influence
-        refused = influence.from_outside(calls)
-        for call in influence.new_effects(calls):
+        before = {call.id: influence.refused[call.id] for call in ended if call.id in influence.refused}
+        refused = before | influence.from_outside(calls, ended)
+        for call in influence.undecided(calls, ended):
             if call.id in refused:
                 continue
             if influence.rule == "allow":
@@ -52,14 +56,17 @@ class Confirming:
 
     async def _asked(self, call: FunctionCall) -> str:
         """Why a call may not be made, if somebody who is asked doesn't allow it."""
-        why, confirm = self.influence.why, self._confirm
+        why, confirm = self.influence.why(call), self._confirm
         if self.influence.rule == "refuse" or confirm is None:
             return why
-        key = call.id, render_without_id(call)
-        if key not in self._said:
+        text = render_without_id(call)
+        if text not in self._no and (call.id, text) not in self._yes:
             said = await self._answer(confirm, Proposal.of(call, why))
-            self._said[key] = f"{why}; {said}" if said else ""
-        return self._said[key]
+            if not said:
+                self._yes.add((call.id, text))
+            else:
+                self._no[text] = f"{why}; {said}"
+        return self._no.get(text, "")
 
     async def _answer(self, confirm: Confirm, proposal: Proposal) -> str:
         def asking(proposal: Proposal) -> Any:

@@ -196,7 +196,7 @@ class Conversing:
             return Draft(reading.text, error=error, above=reading.above(error))
         try:
             if influence is not None:
-                influence.refuse((*earlier, *reading.calls))
+                influence.refuse(reading.calls, earlier)
         except PlanError as error:
             return Draft(reading.text, error=error)
         return Draft(reading.text, plan=Plan(tuple(reading.calls)))
@@ -256,7 +256,7 @@ async def converse(
                 if isinstance(effect, Revise):
                     settled = settled[: len(settled) - last]
                 calls = influence.planned(plan)
-                execution.forbidden = await confirming.refused((*settled, *calls))
+                execution.forbidden = await confirming.refused(calls, settled)
                 if isinstance(effect, Revise) or (
                     begun is not None and (begun != plan or execution.forbidden)
                 ):
@@ -270,12 +270,19 @@ async def converse(
                     execution.vacate()
                     occupying = False
                 reply = await _settled(Plan(settled), execution, until)
-                influence.heard(reply)
+                _heard(influence, reply)
             case Look():
                 reply = _outcome(Plan(settled), execution)
-                influence.heard(reply)
+                _heard(influence, reply)
             case _:
                 assert_never(effect)
+
+
+def _heard(influence: Influence, outcome: Outcome) -> None:
+    """Have it known what a technique is told."""
+    failed = {*outcome.failed}
+    ended = {*outcome.results, *failed}
+    influence.heard(outcome.plan.calls, ended=ended, made=outcome.begun - failed)
 
 
 async def first_plan(

@@ -17,11 +17,10 @@ from llmorch.plan.origins import Origins, untrusted_argument
 from llmorch.values import short
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Container, Iterable, Mapping
 
     from llmorch.calls import CallId, Expression, FunctionCall
     from llmorch.declare.functions import Function
-    from llmorch.techniques.conversation import Outcome
 
 Rule: TypeAlias = Literal["refuse", "ask", "allow"]
 """What becomes of a call with effects that a model wrote under influence."""
@@ -90,20 +89,29 @@ class Influence:
         """The calls that were run before it had read anything."""
         self._spent: set[CallId] = set()
         """Those of them that were made, or for which another one was."""
-        self._instead: dict[CallId, CallId] = {}
-        """By call that is made instead of one of these, that one."""
+        self._instead: dict[CallId, tuple[FunctionCall, CallId]] = {}
+        """Calls that are made instead of one of these, and which."""
 
-    def heard(self, outcome: Outcome) -> None:
-        """Take note of what a technique is told of its calls: what it asks of the model from now on may hold it."""
-        for call in outcome.plan:
-            if call.id in outcome.begun and call.id not in outcome.failed:
-                self._spent.add(self._instead.get(call.id, call.id))
+    def heard(
+        self, calls: Collection[FunctionCall], *, ended: Container[CallId], made: Container[CallId]
+    ) -> None:
+        """Take note of what a technique is told: what it asks of the model from now on may hold it.
+
+        ``calls`` are all of the run; of those that ``ended`` there is a result or an error, and those
+        that were ``made`` may have left something behind.
+        """
+        for call in calls:
+            if call.id in made:
+                _, own = self._instead.get(call.id, (call, call.id))
+                self._spent.add(own)
+            elif call.id in ended:
+                self._instead.pop(call.id, None)
         if self.read:
             return
         origins = Origins()
-        for call in outcome.plan:
+        for call in calls:
             origins.take(call, untrusted=self._functions[call.function].untrusted is not False)
-            if call.id in origins and (call.id in outcome.results or call.id in outcome.failed):
+            if call.id in origins and call.id in ended:
                 self.read = origins.told(call.id)
                 return
 
@@ -119,34 +127,42 @@ class Influence:
             return tuple(calls)
         return tuple(call if self._planned(call) else replace(call, influenced=True) for call in calls)
 
-    def new_effects(self, calls: Iterable[FunctionCall]) -> list[FunctionCall]:
-        """Of all calls of the run as it is now, those with effects that the plan from the query alone didn't have.
+    def undecided(
+        self, calls: Collection[FunctionCall], ended: Collection[FunctionCall] = ()
+    ) -> list[FunctionCall]:
+        """Of the calls of a plan that is to be run, those that are not the model's to decide any more.
 
-        One of the same function, with the same trusted arguments, may be made instead of one that it had.
+        They have effects, or arguments that have to be trusted, and what was planned from the query alone didn't
+        have them. One of the same function, with the same trusted arguments, may be made instead of one that it had
+        and that isn't made. ``ended`` are the calls of plans before this one, of which nothing is made any more.
         """
         if not self.read:
             return []
-        new = [call for call in calls if not self._planned(call)]
-        still = {call.id for call in calls if self._planned(call)}
-        free = [call for id_, call in self._own.items() if id_ not in still and id_ not in self._spent]
-        self._instead = {}
+        new = [call for call in calls if not self._planned(call) and self._is_guarded(call)]
+        known = {call.id: call for call in (*ended, *new)}
+        self._instead = {id_: one for id_, one in self._instead.items() if known.get(id_) == one[0]}
+        taken = {own for _, own in self._instead.values()} | self._spent
+        taken.update(call.id for call in calls if self._planned(call))
+        free = [call for call in self._own.values() if call.id not in taken]
         found = []
         for call in new:
-            if not self._has_effects(call):
+            if call.id in self._instead:
                 continue
             other = next((one for one in free if self._stands_for(call, one)), None)
             if other is None:
                 found.append(call)
             else:
                 free.remove(other)
-                self._instead[call.id] = other.id
+                self._instead[call.id] = call, other.id
         return found
 
-    def from_outside(self, calls: Iterable[FunctionCall]) -> dict[CallId, str]:
+    def from_outside(
+        self, calls: Iterable[FunctionCall], ended: Iterable[FunctionCall] = ()
+    ) -> dict[CallId, str]:
         """The calls with a trusted argument that comes from outside, and by which calls."""
         found = {}
         origins = Origins()
-        for call in calls:
+        for call in (*ended, *calls):
             function = self._functions[call.function]
             if wrong := untrusted_argument(call, function, origins):
                 found[call.id] = (
@@ -156,17 +172,19 @@ class Influence:
             origins.take(call, untrusted=bool(function.untrusted) or influenced)
         return found
 
-    def refuse(self, calls: Iterable[FunctionCall]) -> None:
-        """Raise ``Influenced`` for the first of all calls of a run that a model may not add to it."""
-        for call in self.new_effects(calls) if self.rule == "refuse" else ():
-            self.note(call, f"was not made: {self.why}")
-            hint = "leave it out: what the query alone didn't have planned can't be decided now"
-            raise error_in(call, f"{call.function} has effects, and {self.why}", hint, Influenced)
+    def refuse(self, calls: Collection[FunctionCall], ended: Collection[FunctionCall] = ()) -> None:
+        """Raise ``Influenced`` for the first call of a plan that is refused to the model."""
+        for call in self.undecided(calls, ended) if self.rule == "refuse" else ():
+            self.note(call, f"was not made: {self.why(call)}")
+            hint = "leave it out: only what was planned from the query alone is made now"
+            raise error_in(call, f"{call.function} can't be called now: {self.why(call)}", hint, Influenced)
 
-    @property
-    def why(self) -> str:
-        """Why a call is refused."""
-        return f"it was written after {self.read} had been read, and the plan for the query alone doesn't have it"
+    def why(self, call: FunctionCall) -> str:
+        """Why a call is not the model's to decide."""
+        what = "effects" if self._has_effects(call) else "arguments that have to be trusted"
+        return (
+            f"it has {what}, and was written after {self.read} had been read; nothing planned before has it"
+        )
 
     def note(self, call: FunctionCall, what: str) -> None:
         """Have the result say what became of a call."""
@@ -179,7 +197,7 @@ class Influence:
         if self._told and not self.notes:
             self.note(
                 call,
-                f"was made, and may not be the only one: {self.why}; confirm= asks for such calls, "
+                f"was made, and may not be the only one: {self.why(call)}; confirm= asks for such calls, "
                 'influence="refuse" makes none, influence="allow" makes them without this note',
             )
 
@@ -209,6 +227,9 @@ class Influence:
     def _others_of(self, call: FunctionCall) -> dict[str, Expression]:
         trusted = self._functions[call.function].trusted
         return {name: argument for name, argument in call.args.items() if name not in trusted}
+
+    def _is_guarded(self, call: FunctionCall) -> bool:
+        return bool(self._functions[call.function].trusted) or self._has_effects(call)
 
     def _has_effects(self, call: FunctionCall) -> bool:
         function = self._functions[call.function]

@@ -202,7 +202,7 @@ class _PlanRecovery:
             pure = self._task.functions[first.function].pure
             repaired = [replace(first, id=call.id) for call in (points if pure else points[:1])]
             self._refuse_unrepeatable(repaired, (yield Look()))
-            self._influence.refuse((*self._earlier(outcome), *self._with(repaired)))
+            self._influence.refuse(self._with(repaired).calls, self._earlier(outcome))
             return repaired
 
         request = repair_call(self._task, told, point, [call.id for call in above], failed, tried, already)
@@ -243,7 +243,7 @@ class _PlanRecovery:
                 raise error_in(taken[0], f"{taken[0].id} is taken", hint, DuplicateId)
             now: Outcome = yield Look()
             refuse_repeated(more, now.plan, now, self._task.functions)
-            self._influence.refuse((*earlier, *kept, *more))
+            self._influence.refuse((*kept, *more), earlier)
             return more
 
         more = yield from _asked(request, read, "Write only the calls that are still needed.")
