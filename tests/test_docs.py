@@ -62,6 +62,14 @@ def test_the_code_about_many_runs_runs() -> None:
     assert run(code) == "page 19\n['A', 'B', 'C']\n"
 
 
+def test_the_code_about_trust_runs() -> None:
+    (code,) = blocks(ROOT / "docs" / "trust.md", "python")
+    assert run(code).splitlines() == [
+        "[('s1', True), ('s2', False), ('s3', True)] sent to bob@example.com",
+        "to of send may not come from outside, and does: s1 (read_mail) -> s2 (self) -> to",
+    ]
+
+
 def test_the_code_about_what_a_run_comes_to_runs() -> None:
     results, objects = blocks(ROOT / "docs" / "running.md", "python")
     failed = "ZeroDivisionError: float division by zero"
@@ -209,6 +217,7 @@ def test_the_public_names_are_these() -> None:
         "PlanError",
         "Policy",
         "Processors",
+        "Proposal",
         "RelationGraph",
         "Released",
         "Result",

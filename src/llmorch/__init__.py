@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from llmorch.schedule.policy import Policy
     from llmorch.session import Session
     from llmorch.techniques import TECHNIQUES, Technique
+    from llmorch.techniques.influence import Proposal
 
 __version__ = "0.1.0"
 
@@ -65,6 +66,7 @@ _HOMES = {
     "Plan": "calls",
     "Processors": "processors",
     "PlanError": "errors",
+    "Proposal": "techniques.influence",
     "RelationGraph": "relations",
     "Released": "runtime.store",
     "Result": "result",
@@ -105,6 +107,7 @@ __all__ = [
     "PlanError",
     "Policy",
     "Processors",
+    "Proposal",
     "RelationGraph",
     "Released",
     "Result",

@@ -216,6 +216,8 @@ class FunctionCall:
     """The statement as written, for error messages."""
     positions: Mapping[str | int, Position] = field(default_factory=dict, compare=False, repr=False)
     """Where each argument's value stands, by name or by position."""
+    influenced: bool = field(default=False, compare=False, repr=False)
+    """Whether a model wrote it after it had read what came from outside."""
 
     @cached_property
     def is_whole(self) -> bool:

@@ -154,6 +154,14 @@ class InvalidArgument(PlanError):
     """An argument that the function does not take, or a literal of the wrong type."""
 
 
+class UntrustedArgument(PlanError):
+    """An argument that has to be trusted comes from outside."""
+
+
+class Influenced(PlanError):
+    """A call with effects that a model wrote after it had read what came from outside."""
+
+
 class UnusedResult(PlanError):
     """A call whose result no later call uses, and which is not the answer."""
 

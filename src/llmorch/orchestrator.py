@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmorch.arguments import called, text, truth
 from llmorch.carried import reduced
-from llmorch.declare.functions import SELF, Function
-from llmorch.declare.offered import as_functions, self_function
-from llmorch.errors import UnresolvedQuery
 from llmorch.learned import Learned, durations, known_as
-from llmorch.machine import NoHome, cache_folder
 from llmorch.models.model import ReadsAhead
 from llmorch.models.named import model_of
 from llmorch.plan import check
@@ -22,23 +16,28 @@ from llmorch.play import Play, just
 from llmorch.requests import Usage
 from llmorch.run import Limit, Run, outside_loop
 from llmorch.runtime.callers import callers
+from llmorch.runtime.confirm import Confirming
 from llmorch.runtime.conversation import Conversing, first_plan
 from llmorch.runtime.driver import Execution
 from llmorch.runtime.model_place import Asked, prompting, replied
-from llmorch.runtime.samples import FILE, Learning
+from llmorch.runtime.samples import FILE, learning_in
 from llmorch.session import Session
 from llmorch.settings import (
+    asked_as,
     check_run,
     check_usage,
     examples_in,
+    influence_of,
+    offered,
     plan_of,
     policies_of,
     prices_of,
     processors_of,
     technique_of,
     times_of,
+    without_plan,
 )
-from llmorch.techniques import TECHNIQUES, Answer, Task, Technique
+from llmorch.techniques import Answer, Task, Technique
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -51,9 +50,11 @@ if TYPE_CHECKING:
     from llmorch.models.model import Model
     from llmorch.processors import Processors
     from llmorch.result import Result
+    from llmorch.runtime.confirm import Confirm
     from llmorch.runtime.observers import Observer
     from llmorch.schedule import Policy
     from llmorch.techniques import Conversation
+    from llmorch.techniques.influence import Rule
 
     E = TypeVar("E", bound=Execution)
     Ask = Callable[[str, Usage], Awaitable[str]]
@@ -78,6 +79,12 @@ class Orchestrator:
     once where they are declared pure, and one whose result nothing uses isn't made for a query. With ``learn``,
     what calls took is kept in the user's cache folder, and the order among calls is made for that.
 
+    ``influence`` is what becomes of a call with effects that the model wrote after it had read what comes from
+    outside, where the plan from the query alone didn't have it: ``"refuse"`` (the default with a plan), ``"ask"``,
+    by ``confirm``, a function of a ``Proposal``, sync or async, that returns ``True`` where it may be made (the
+    default in turns, if it is given), or ``"allow"`` (else in turns, with a note). With ``strict`` functions of
+    which nobody said what they touch count as ones with effects.
+
     Any number of runs and sessions may be open at once, from any threads and event loops; none is in
     another's way but for what the processors have. Processes are started when they are first needed and
     kept; ``close`` ends them, as do the end of ``async with`` and of the program. Sent to another process, it has
@@ -100,6 +107,9 @@ class Orchestrator:
         resources: Mapping[str, Amount | Sequence[Amount]] | None = None,
         optimize: bool = True,
         learn: bool = True,
+        influence: Rule | None = None,
+        confirm: Confirm | None = None,
+        strict: bool = False,
     ) -> None:
         self._shared = processors_of(processors, resources)
         self._owns = self._shared is not processors
@@ -115,19 +125,15 @@ class Orchestrator:
         self.optimize = truth("optimize", optimize)
         self.model = model_of(model, base_url=base_url)
         self.processors = self._shared.count
-        kind = self.model.kind
-        self.functions: dict[str, Function] = {
-            name: replace(item, kind=kind) if item.asks_model else item
-            for name, item in self._shared.fitting(as_functions(functions)).items()
-        }
+        self.functions = offered(functions, self.model, self._shared)
         self._shared.agree(self.functions, self)
-        self.functions[SELF] = self_function(kind)
+        self._influence = influence_of(influence, confirm, self._technique, strict=strict)
+        self._confirm = confirm
         self._known_as = {name: known_as(item, self.model.name) for name, item in self.functions.items()}
-        self._learning: Learning | None = None
-        with suppress(NoHome):
-            self._learning = Learning(cache_folder() / FILE) if truth("learn", learn) else None
+        self._learning = learning_in(FILE) if truth("learn", learn) else None
         if self._learning is not None:
             weakref.finalize(self, self._learning.write)
+        self._asks = asked_as(self._technique, self.model, replan=replan)
         self._advised: set[str] = set()
 
     __reduce__ = reduced
@@ -227,8 +233,7 @@ class Orchestrator:
         called("wrote", wrote, "a function of a text")
         task = self._task(query)
         if not self._technique.plans:
-            named = ", ".join(name for name, technique in TECHNIQUES.items() if technique.plans)
-            raise UnresolvedQuery(f"{self.technique} thinks in turns and makes no plan; these do: {named}")
+            raise without_plan(self.technique)
         conversing = Conversing(self.model, wrote=wrote, usage=usage)
         return await first_plan(self._technique.play(task), conversing, self.functions)
 
@@ -254,8 +259,6 @@ class Orchestrator:
 
         check_usage("planning", planning)
         learned = Learned() if self._learning is None else self._learning.known()
-        if prices is None and self.model.kind == "compute":
-            prices = (0.0, 0.0)
         return forecast(
             self.check(plan),
             self.functions,
@@ -267,8 +270,8 @@ class Orchestrator:
             optimize=self.optimize,
             all_made=planning is None or self._replan or not self._technique.last_answers,
             planning=planning or Usage(),
-            after=learned.estimate(self._asks().get("after it", "")),
-            prices=prices_of(prices),
+            after=learned.estimate(self._asks.get("after it", "")),
+            prices=prices_of(prices, self.model),
         )
 
     def run_sync(self, query: str, *, deadline: float | None = None, max_tokens: int | None = None) -> Result:
@@ -291,11 +294,11 @@ class Orchestrator:
         await self.model.close()
 
     def _task(self, query: str) -> Task:
-        text("query", query)
         return Task(
-            query,
+            text("query", query),
             self.functions,
             self._examples,
+            influence=self._influence(self.functions),
             constrains=self.model.constrains,
             calls_tools=self.model.calls_tools,
             repairs=self._repairs,
@@ -328,8 +331,9 @@ class Orchestrator:
             query=query,
             technique=self.technique,
             tried=task.tried,
+            influence=task.influence,
             last_answers=ours,
-            asks=self._asks(),
+            asks=self._asks,
         )
 
     def _execute(
@@ -341,10 +345,9 @@ class Orchestrator:
         run: Run | None = None,
     ) -> Coroutine[Any, Any, Result]:
         check_run(deadline=deadline, priority=priority, observer=observer)
-        checked = self.check(plan)
-        return self._play(
-            just(checked), Conversing(self.model), deadline, priority, observer, run, only=True, asks={}
-        )
+        said = {"only": True, "asks": {}, "influence": self._influence(self.functions)}
+        conversation = just(self.check(plan))
+        return self._play(conversation, Conversing(self.model), deadline, priority, observer, run, **said)
 
     async def _play(
         self,
@@ -365,6 +368,7 @@ class Orchestrator:
             functions=self.functions,
             processors=self.processors,
             begin=begin,
+            confirming=lambda said: Confirming(said, self._confirm, self._shared.door(self.functions).inline),
             optimize=self.optimize,
             learning=self._learning,
             known_as=self._known_as,
@@ -391,9 +395,3 @@ class Orchestrator:
             above=callers(door),
             **said,
         )
-
-    def _asks(self) -> dict[str, str]:
-        """What the technique's own requests are known as, before the plan and after it."""
-        again = " with replan" if self._replan else ""
-        whens = ("planning", "after it") if self._technique.plans else ()
-        return {when: f"{self.technique}{again}, {when}, asking {self.model.name}" for when in whens}

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from llmorch.declare.functions import Function
     from llmorch.requests import Usage
     from llmorch.run import Limit, Run
+    from llmorch.runtime.confirm import Confirming
     from llmorch.runtime.conversation import Conversing
     from llmorch.runtime.driver import Execution
     from llmorch.runtime.samples import Learning
     from llmorch.schedule import Orchestration
     from llmorch.techniques import Conversation, Outcome, Recovery
+    from llmorch.techniques.influence import Influence
 
 RUN_CANCELLED = "the run was cancelled"
 _NO_PLAN = Plan(())
@@ -53,6 +55,8 @@ class Play:
     functions: Mapping[str, Function]
     processors: int
     begin: Callable[..., Execution]
+    influence: Influence
+    confirming: Callable[[Influence], Confirming]
     only: bool
     optimize: bool
     learning: Learning | None
@@ -91,7 +95,13 @@ class Play:
             async with self.begin(ask, only=self.only) as execution:
                 if self.run is not None:
                     self.run.attach(execution)
-                conversation = converse(self.conversation, self.conversing, self.functions, execution)
+                conversation = converse(
+                    self.conversation,
+                    self.conversing,
+                    self.functions,
+                    execution,
+                    self.confirming(self.influence),
+                )
                 played = await self.limit.within(conversation)
         except asyncio.CancelledError as cancelled:
             if execution is None:
@@ -144,7 +154,7 @@ class Play:
             usage=self.conversing.usage,
             tracebacks={} if execution is None else execution.store.tracebacks,
             retried=() if execution is None else execution.retried,
-            notes=(*(notes or {}).values(), *more, *answer.notes),
+            notes=(*(notes or {}).values(), *more, *answer.notes, *self.influence.notes),
         )
 
     def _learn(self, execution: Execution, *, answered: bool) -> None:

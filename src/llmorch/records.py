@@ -82,6 +82,10 @@ class Call:
 
     It is for who wrote the function: neither ``error`` nor anything that a model reads has it.
     """
+    outside: bool = False
+    """Whether its result comes from outside, by declaration or by a call that it uses."""
+    influenced: bool = False
+    """Whether a model wrote it after it had read what comes from outside."""
     group: tuple[Text, ...] = field(default=(), repr=False)
     """This call and those that it ``excludes``: one value, which is theirs too."""
 
@@ -117,7 +121,7 @@ class Call:
 _ORDER = (
     *("id", "function", "kind", "rank", "uses", "excludes", "after", "same_as", "status", "attempt"),
     *("processor", "processors", "device", "resources", "limits", "known", "batch", "submitted"),
-    *("dispatched", "completed", "expected", "result", "error", "traceback"),
+    *("dispatched", "completed", "expected", "result", "error", "traceback", "outside", "influenced"),
 )
 """The fields of a call in JSON."""
 

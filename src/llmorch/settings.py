@@ -5,26 +5,33 @@ Decides what each setting may be, and says what to write instead: everything is 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from llmorch.arguments import LONGEST, called, number, positive, refuse, whole
+from llmorch.arguments import LONGEST, called, number, positive, refuse, truth, whole
 from llmorch.calls import Plan
+from llmorch.declare.functions import SELF
+from llmorch.declare.offered import as_functions, self_function
 from llmorch.declare.text import brief, one_line
-from llmorch.errors import EmptyPlan, WrongArgument
+from llmorch.errors import EmptyPlan, UnresolvedQuery, WrongArgument
 from llmorch.machine import as_lines, file_bytes
 from llmorch.plan import parse
 from llmorch.processors import Processors
 from llmorch.requests import Usage
 from llmorch.schedule import POLICIES, policy_named
 from llmorch.techniques import TECHNIQUES, Technique, parse_examples
+from llmorch.techniques.influence import Influence, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from llmorch.declare.functions import Function
     from llmorch.declare.resources import Amount
+    from llmorch.models.model import Model
+    from llmorch.runtime.confirm import Confirm
     from llmorch.runtime.observers import Observer
     from llmorch.schedule import Policy
 
@@ -88,6 +95,31 @@ def _made_by(said: Callable[[], Policy], first: list[Policy]) -> Policy:
     return made
 
 
+def influence_of(
+    said: Rule | None, confirm: Confirm | None, technique: Technique, *, strict: bool
+) -> Callable[[Mapping[str, Function]], Influence]:
+    """What makes, for a run of these functions, what decides about calls that a model wrote under influence."""
+    called("confirm", confirm, "a function of a Proposal that returns True or False")
+    truth("strict", strict)
+    if said is not None and (not isinstance(said, str) or said not in get_args(Rule)):
+        refuse("influence", '"refuse", "ask" or "allow"', said)
+    if said == "ask" and confirm is None:
+        raise WrongArgument('influence="ask" needs somebody to ask: give confirm=, a function of a Proposal')
+    rule: Rule = "refuse" if technique.plans else "allow" if confirm is None else "ask"
+    return partial(Influence, rule=said or rule, strict=strict, told=said is None)
+
+
+def offered(functions: Iterable[object], model: Model, processors: Processors) -> dict[str, Function]:
+    """The functions that plans may call, by name, as they are on these processors and with this model."""
+    kind = model.kind
+    found = {
+        name: replace(item, kind=kind) if item.asks_model else item
+        for name, item in processors.fitting(as_functions(functions)).items()
+    }
+    found[SELF] = self_function(kind)
+    return found
+
+
 def times_of(name: str, said: int) -> int:
     """How often something may be tried again."""
     return whole(name, said, 0, MOST_TIMES)
@@ -140,10 +172,23 @@ def check_usage(name: str, said: Usage | None) -> None:
         refuse(name, "a Usage", said)
 
 
-def prices_of(said: Sequence[float] | None) -> tuple[float, float] | None:
-    """The prices of a million tokens in, and of a million out."""
+def without_plan(technique: str) -> UnresolvedQuery:
+    """What is said where a plan is asked of a technique that makes none."""
+    named = ", ".join(name for name, known in TECHNIQUES.items() if known.plans)
+    return UnresolvedQuery(f"{technique} thinks in turns and makes no plan; these do: {named}")
+
+
+def asked_as(technique: Technique, model: Model, *, replan: bool) -> dict[str, str]:
+    """What a technique's own requests are learned as, before the plan and after it."""
+    again = " with replan" if replan else ""
+    whens = ("planning", "after it") if technique.plans else ()
+    return {when: f"{technique.name}{again}, {when}, asking {model.name}" for when in whens}
+
+
+def prices_of(said: Sequence[float] | None, model: Model) -> tuple[float, float] | None:
+    """The prices of a million tokens in, and of a million out; a model on this machine costs nothing."""
     if said is None:
-        return None
+        return (0.0, 0.0) if model.kind == "compute" else None
     try:
         price_in, price_out = [number("prices", price) for price in said]
     except (TypeError, ValueError):

@@ -54,6 +54,8 @@ def fields_of_calls(
             "dispatched": rounded(state.dispatched),
             "completed": rounded(state.completed),
             "error": state.error,
+            "outside": call.id in graph.origins,
+            "influenced": call.influenced,
             "group": groups.setdefault(alike[0], tuple(alike)) if len(alike) > 1 else (),
         }
 

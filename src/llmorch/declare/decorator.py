@@ -187,6 +187,12 @@ def function(target: Callable[..., Any] | None = None, /, **options: Unpack[Opti
     result; other functions get the result itself. Without it, a model sees what is short as it
     is, and of what is long its type, size, beginning and end.
 
+    ``untrusted=True`` says that what it returns comes from outside, such as a web page or a mail, and so
+    does all that is made of it in the plan. Arguments that are ``trusted=["to"]`` may not come from
+    there. Nothing that a model writes after it has read what comes from outside makes a call with effects that it
+    didn't plan from the query alone, unless ``Orchestrator(influence=...)`` says otherwise; to that end whatever is not
+    ``untrusted=False`` counts as from outside.
+
     ``@search.batch`` declares a function that makes several calls of ``search`` as one.
 
     The schema comes from the signature and the docstring (Google, NumPy or reST).

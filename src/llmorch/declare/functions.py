@@ -102,6 +102,8 @@ class Function:
     shortage: str = ""
     batch: Batch | None = field(default=None, repr=False, compare=False)
     show: Callable[[Any], str] | None = field(default=None, repr=False, compare=False)
+    untrusted: bool | None = None
+    trusted: tuple[str, ...] = ()
     documented: int = field(default=0, repr=False, compare=False)
     """Characters of its docstring: in a prompt it may take more room than others then."""
 
@@ -147,6 +149,11 @@ class Function:
     def changes(self) -> bool:
         """Whether somebody said that a call may leave anything different."""
         return bool(self.writes) or self.effects == "unknown"
+
+    @property
+    def undeclared(self) -> bool:
+        """Whether nobody said what a call reads, writes or leaves different."""
+        return self.effects is None and not self.reads and not self.writes
 
     @property
     def only_looks(self) -> bool:
@@ -295,9 +302,13 @@ def refuse_self(name: str) -> None:
 
 
 def refuse_unknown(declared: Function, *, with_object: bool = False) -> None:
-    """Raise ``FunctionError`` for a pattern that names no parameter, nor the object of a method."""
+    """Raise ``FunctionError`` for a pattern, or trusted, that names no parameter, nor the object of a method."""
     known = {parameter.name for parameter in declared.parameters} | ({SELF} if with_object else set())
     refuse_braces(declared.name, declared.reads, declared.writes, known)
+    for name in declared.trusted:
+        if name not in declared.by_name:
+            listed = ", ".join(declared.by_name) or "none"
+            raise FunctionError(f"{declared.name}: trusted names {name}, and its parameters are {listed}")
 
 
 def refuse_unsafe_retries(declared: Function) -> None:

@@ -332,6 +332,7 @@ def self_function(kind: Kind) -> Function:
         str,
         effects="none",
         asks_model=True,
+        untrusted=False,
     )
 
 

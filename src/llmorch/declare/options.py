@@ -53,6 +53,8 @@ class Options(TypedDict, total=False):
     max_concurrency: int | None
     rate: str | None
     show: Callable[[Any], str] | None
+    untrusted: bool | None
+    trusted: Sequence[str]
 
 
 def read_option(name: str, option: str, said: object) -> Any:
@@ -149,6 +151,11 @@ def _patterns(said: Any) -> tuple[str, ...]:
     return tuple(_valid(said, several and all(isinstance(item, str) and item for item in said)))
 
 
+def _names(said: Any) -> tuple[str, ...]:
+    names = _patterns(said)
+    return tuple(dict.fromkeys(_valid(names, all(name.isidentifier() for name in names))))
+
+
 def _exceptions(said: Any) -> tuple[type[BaseException], ...]:
     kinds = tuple(said) if isinstance(said, Collection) and not isinstance(said, type) else (said,)
     valid = all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
@@ -203,6 +210,8 @@ _OPTIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
         _show,
         "is a plain function that makes a text of a result, as in show=lambda rows: f'{len(rows)} rows'",
     ),
+    "untrusted": (_truth, "is True or False"),
+    "trusted": (_names, 'is a list of parameters, as in ["to"]'),
 }
 
 KEPT = tuple(option for option in _OPTIONS if option not in ("name", "pure"))

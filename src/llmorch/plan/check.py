@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.arguments import functions_by_name, refuse
 from llmorch.calls import Constant, DictOf, ListOf, Plan, Template
-from llmorch.errors import InvalidArgument, NeedsTooMuch, UnknownFunction
+from llmorch.errors import InvalidArgument, NeedsTooMuch, UnknownFunction, UntrustedArgument
+from llmorch.plan.origins import Origins, untrusted_argument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -49,10 +50,15 @@ def check_fits(call: FunctionCall, function: Function) -> None:
 
 
 class Checker:
-    """Checks calls one by one, as they are read."""
+    """Checks calls one by one, as they are read, below those that are ``above``, which were checked already."""
 
-    def __init__(self, functions: Mapping[str, Function]) -> None:
+    def __init__(self, functions: Mapping[str, Function], above: Iterable[FunctionCall] = ()) -> None:
         self._functions = functions
+        self._origins = Origins()
+        self._labelled = any(item.untrusted for item in functions.values())
+        """Whether anything can come from outside."""
+        for call in above if self._labelled else ():
+            self._origins.take(call, untrusted=bool(functions[call.function].untrusted))
 
     def check(self, call: FunctionCall) -> FunctionCall:
         """The call with its positional arguments named. Raises ``PlanError``."""
@@ -70,7 +76,21 @@ class Checker:
             raise error_in(
                 call, f"{function.name} needs its argument {missing[0]}", f"it is {function.signature}"
             )
+        if self._labelled:
+            self._check_origins(call, function)
         return call
+
+    def _check_origins(self, call: FunctionCall, function: Function) -> None:
+        if found := untrusted_argument(call, function, self._origins):
+            name, path = found
+            raise error_in(
+                call,
+                f"{name} of {function.name} may not come from outside, and does: {path}",
+                f"write {name} as the query gives it, or use a result that doesn't come from outside",
+                UntrustedArgument,
+                argument=name,
+            )
+        self._origins.take(call, untrusted=bool(function.untrusted))
 
     def _unknown(self, call: FunctionCall) -> PlanError:
         offered = f"functions offered: {', '.join(sorted(self._functions))}"

@@ -48,7 +48,8 @@ def discover(
             refuse("functions", f"what the plan was checked against, with {call.function}", list(functions))
         function = functions[call.function]
         original = None if same is None else same.original(call)
-        graph.add(call, function.kind, touches(function, call, results), same_as=original)
+        touch = touches(function, call, results)
+        graph.add(call, function.kind, touch, same_as=original, untrusted=function.untrusted)
     return graph
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llmorch.errors import IllegalEvent
+from llmorch.plan.origins import Origins
 from llmorch.relations.effects import NOTHING
 from llmorch.relations.things import Things
 
@@ -50,11 +51,23 @@ class RelationGraph:
         """What is touched, and by which calls: these by their order in the plan."""
         self.repeats = False
         """Whether any call repeats another."""
+        self.origins = Origins()
+        """Which calls come from outside."""
 
     def add(
-        self, call: FunctionCall, kind: Kind, touch: Touch = NOTHING, *, same_as: CallId | None = None
+        self,
+        call: FunctionCall,
+        kind: Kind,
+        touch: Touch = NOTHING,
+        *,
+        same_as: CallId | None = None,
+        untrusted: bool | None = None,
     ) -> None:
-        """Take the next call of the plan, after every call that it uses, and the one that it repeats."""
+        """Take the next call of the plan, after every call that it uses, and the one that it repeats.
+
+        ``untrusted`` says that what its function returns comes from outside; what a model wrote under
+        influence does anyway.
+        """
         nodes = self._nodes
         needed = call.uses if same_as is None else (*call.uses, same_as)
         if call.id in nodes or not nodes.keys() >= set(needed):
@@ -71,6 +84,7 @@ class RelationGraph:
         nodes[id_] = _Node(call, kind, rank, order, same_as)
         self._ids[order] = id_
         self.things.add(order, touch)
+        self.origins.take(call, untrusted=bool(untrusted) or call.influenced)
         self._count += 1
 
     def narrow(self, call: CallId, touch: Touch) -> None:
@@ -90,6 +104,7 @@ class RelationGraph:
         elif node.kind == "compute":
             self._compute[node.rank].remove(call)
         self.things.remove(node.order)
+        self.origins.forget(call)
         del self._nodes[call], self._ids[node.order]
 
     def __len__(self) -> int:

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from llmorch.declare.functions import Function
     from llmorch.models.model import Model
     from llmorch.requests import ModelRequest
+    from llmorch.runtime.confirm import Confirming
     from llmorch.runtime.driver import Execution
     from llmorch.techniques import Answer, Conversation
+    from llmorch.techniques.influence import Influence
 
 T = TypeVar("T")
 
@@ -150,15 +152,17 @@ class Conversing:
         functions: Mapping[str, Function],
         execution: Execution | None,
         earlier: tuple[FunctionCall, ...] = (),
+        influence: Influence | None = None,
     ) -> Draft:
         """A plan, parsed and checked as it arrives; its calls start at once.
 
-        ``earlier`` are the calls whose results it may use. A call without an id is given one:
-        every token less is waited for less.
+        ``earlier`` are the calls whose results it may use, and ``influence`` says which calls of it
+        are refused. A call without an id is given one: every token less is waited for less.
         """
         request = effect.request
-        reading = DraftReader(effect, functions, [call.id for call in earlier])
+        reading = DraftReader(effect, functions, earlier)
         begun, void = False, 0
+        mark = tuple if influence is None else influence.marked
 
         def take(found: list[FunctionCall]) -> None:
             nonlocal begun, void
@@ -169,7 +173,7 @@ class Conversing:
                 begun = False
             void = reading.void
             if found:
-                execution.extend(tuple(found))
+                execution.extend(mark(found))
                 begun = True
 
         try:
@@ -190,6 +194,11 @@ class Conversing:
                         break
         except PlanError as error:
             return Draft(reading.text, error=error, above=reading.above(error))
+        try:
+            if influence is not None:
+                influence.refuse(reading.calls, earlier)
+        except PlanError as error:
+            return Draft(reading.text, error=error)
         return Draft(reading.text, plan=Plan(tuple(reading.calls)))
 
 
@@ -208,8 +217,10 @@ async def converse(
     conversing: Conversing,
     functions: Mapping[str, Function],
     execution: Execution,
+    confirming: Confirming,
 ) -> Played[T]:
     """Play a technique to its end. Raises what the technique raises, and ``ModelError``."""
+    influence = confirming.influence
     settled: tuple[FunctionCall, ...] = ()
     begun: Plan | None = None
     last = 0  # calls of the plan that was run last, at the end of settled
@@ -238,27 +249,40 @@ async def converse(
             case WritePlan():
                 if begun is not None:
                     _revise(settled, execution)
-                reply = await conversing.write(effect, functions, execution, settled)
+                reply = await conversing.write(effect, functions, execution, settled, influence)
                 begun = reply.plan or Plan(())
             case RunPlan(plan, until, unused) | Revise(plan, until, unused):
                 execution.withheld = effect.withheld if isinstance(effect, Revise) else ()
                 if isinstance(effect, Revise):
                     settled = settled[: len(settled) - last]
-                if isinstance(effect, Revise) or (begun is not None and begun != plan):
+                calls = influence.planned(plan)
+                execution.forbidden = await confirming.refused(calls, settled)
+                if isinstance(effect, Revise) or (
+                    begun is not None and (begun != plan or execution.forbidden)
+                ):
                     _revise(settled, execution)
                     begun = None
                 conversing.planned()
-                execution.extend(plan.calls if begun is None else (), complete=True, unused=unused)
+                execution.extend(calls if begun is None else (), complete=True, unused=unused)
                 begun, last = None, len(plan)
-                settled += plan.calls
+                settled += calls
                 if occupying:
                     execution.vacate()
                     occupying = False
                 reply = await _settled(Plan(settled), execution, until)
+                _heard(influence, reply)
             case Look():
                 reply = _outcome(Plan(settled), execution)
+                _heard(influence, reply)
             case _:
                 assert_never(effect)
+
+
+def _heard(influence: Influence, outcome: Outcome) -> None:
+    """Have it known what a technique is told."""
+    failed = {*outcome.failed}
+    ended = {*outcome.results, *failed}
+    influence.heard(outcome.plan.calls, ended=ended, made=outcome.begun - failed)
 
 
 async def first_plan(

@@ -16,7 +16,7 @@ from llmorch.plan.replies import ReplyScanner, blanked, spoken
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from llmorch.calls import CallId, FunctionCall
+    from llmorch.calls import FunctionCall
     from llmorch.declare.functions import Function
     from llmorch.techniques import WritePlan
 
@@ -28,10 +28,11 @@ class DraftReader:
     """
 
     def __init__(
-        self, wanted: WritePlan, functions: Mapping[str, Function], earlier: Sequence[CallId] = ()
+        self, wanted: WritePlan, functions: Mapping[str, Function], earlier: Sequence[FunctionCall] = ()
     ) -> None:
-        self._wanted, self._functions, self._earlier = wanted, functions, earlier
-        self._checker = Checker(functions)
+        self._wanted, self._functions = wanted, functions
+        self._earlier = [call.id for call in earlier]
+        self._checker = Checker(functions, earlier)
         self._reply = ""
         self.void = 0
         """How many characters of it were thought after all: no call in them that was handed on counts."""

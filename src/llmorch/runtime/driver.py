@@ -1,7 +1,7 @@
 """The asyncio driver of one run: events from its calls to the core, and commands of the core to its calls.
 
 Every call that runs is known here until nothing of it runs any more, every function's exception
-becomes an event, and what happens next is the core's to say. This module must not decide any order.
+becomes an event, and what happens next, in which order, is the core's to say.
 """
 
 from __future__ import annotations
@@ -59,10 +59,9 @@ if TYPE_CHECKING:
 class Execution:
     """The calls of one run.
 
-    ``places`` says by function where its calls are made. ``ahead`` has an idle model read the
-    beginning of a prompt that it will be asked, where it can. ``only`` says that nothing is planned
-    in the light of this plan's results: they are freed after their last use. ``said`` is what
-    ``Core.open`` takes.
+    ``places`` says by function where its calls are made. ``ahead`` has an idle model read the beginning of a
+    prompt that it will be asked, where it can. ``only`` says that nothing is planned in the light of this
+    plan's results: they are freed after their last use. ``said`` is what ``Core.open`` takes.
     """
 
     def __init__(
@@ -79,10 +78,11 @@ class Execution:
         self.loop = asyncio.get_running_loop()
         self.clock = self.loop.time
         self.store = Store()
-        self.makespan = 0.0
-        self.has_begun = False
+        self.makespan, self.has_begun = 0.0, False
         self.withheld: tuple[FunctionCall, ...] = ()
         """Calls of the plan that a technique withholds while it asks."""
+        self.forbidden: Mapping[CallId, str] = {}
+        """Calls that may not be made, and why."""
         self.inbox: deque[tuple[Event | None, list[Command], float]] = deque()
         """What the core has said to this run, in order, and at which event of its own."""
         self.retried: list[Retried] = []
@@ -153,14 +153,14 @@ class Execution:
 
     def extend(
         self,
-        calls: tuple[FunctionCall, ...],
+        calls: Sequence[FunctionCall],
         *,
         complete: bool = False,
         unused: frozenset[CallId] = frozenset(),
     ) -> None:
         """More of the plan is known; calls that are ready start before this returns."""
         self._finished.clear()
-        self.handle(PlanExtended(calls, complete, unused))
+        self.handle(PlanExtended(tuple(calls), complete, unused, tuple(self.forbidden.items())))
         self._narrow(call.id for call in calls if call.uses)
         if complete:
             self.store.drop_others(self.core)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from llmorch.learned import SAMPLES, Learned, Sample
-from llmorch.machine import file_bytes
+from llmorch.machine import NoHome, cache_folder, file_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,3 +105,11 @@ def taken(execution: Execution, names: Mapping[str, str]) -> dict[str, list[Samp
             asked = () if usage is None else (usage.requests, usage.input_tokens, usage.output_tokens)
             samples.append(Sample(seconds, *asked))
     return {name: samples[::-1] for name, samples in found.items()}
+
+
+def learning_in(file: str) -> Learning | None:
+    """What is kept in a file of the user's cache folder; nothing where there is no such folder."""
+    try:
+        return Learning(cache_folder() / file)
+    except NoHome:
+        return None

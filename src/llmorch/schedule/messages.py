@@ -18,11 +18,13 @@ class PlanExtended:
     ``complete`` says that no more will come before all of it has ended. After that the
     plan may go on: a technique that thinks in turns adds the calls of the next one.
     ``unused`` are calls of a complete plan that needn't be made, unless they have begun.
+    ``refused`` says, by call, why it may not be made: one of these fails, unless it was made already.
     """
 
     calls: tuple[FunctionCall, ...]
     complete: bool = False
     unused: frozenset[CallId] = frozenset()
+    refused: tuple[tuple[CallId, str], ...] = ()
 
 
 @value()
@@ -186,7 +188,7 @@ class Share:
 
 @value()
 class Refuse:
-    """A call has failed without being made: what it needs never becomes free for it."""
+    """A call has failed without being made: it may not be, or what it needs never becomes free for it."""
 
     call: CallId
     error: str

@@ -104,13 +104,13 @@ class Orchestration(RunState):
                 if call in self.graph:
                     self.graph.narrow(call, touch)
                     return self._submit(self._scheduler.narrowed(call), at)
-            case PlanExtended(calls, complete, unused):
+            case PlanExtended(calls):
                 if (self.complete and not self._finished) or any(call.id in self.graph for call in calls):
                     raise IllegalEvent(
                         f"{', '.join(call.id for call in calls)}: there already, or after the end"
                     )
                 self._finished = self.complete = False
-                return self._extend(calls, complete, unused, at)
+                return self._extend(event, at)
             case PlanRevised():
                 self._finished = self.complete = False
                 self._revise()
@@ -248,12 +248,11 @@ class Orchestration(RunState):
         self._close(state, "failed", at, f"{state.call.function} would wait for ever: {lack}")
         return self._stop_descendants(state.call.id)
 
-    def _extend(
-        self, calls: tuple[FunctionCall, ...], complete: bool, unused: Collection[CallId], at: float
-    ) -> list[Command]:
+    def _extend(self, extended: PlanExtended, at: float) -> list[Command]:
         commands: list[Command] = []
         ready = []
-        for call in calls:
+        refused = dict(extended.refused)
+        for call in extended.calls:
             function = self._functions[call.function]
             unwanted = call in self._unwanted
             original = None if unwanted else self._once.original(call, self.states)
@@ -262,7 +261,7 @@ class Orchestration(RunState):
                 same = None if unwanted or original is not None else self._earlier.match(call)
                 touch = self._void.touch(call, self._named_by(call)) if same is None else same.touch
             touch = touches(function, call) if touch is None else touch
-            self.graph.add(call, function.kind, touch, same_as=original)
+            self.graph.add(call, function.kind, touch, same_as=original, untrusted=function.untrusted)
             if same is not None and (not function.repeatable or not self._spoilt(call.id)):
                 commands.append(self._keep(call, same))
                 continue
@@ -277,17 +276,21 @@ class Orchestration(RunState):
             elif unwanted:
                 self._close(state, "cancelled", error=CANCELLED)
                 self._scheduler.in_vain(call.id)
+            elif why := refused.get(call.id):
+                self._close(state, "failed", at, why)
+                self._scheduler.in_vain(call.id)
+                commands.append(Refuse(call.id, why))
             elif self._scheduler.add(call.id):
                 ready.append(call.id)
             elif self._scheduler.stopped(call.id):
                 causes = (*call.uses, *self.graph.spoilers(call.id), state.same_as)
                 self._skip(state, next(cause for cause in causes if cause and self._scheduler.stopped(cause)))
-        if complete:
+        if extended.complete:
             commands += [
                 self._cancel(state, at) for state in self._earlier.drop() if state.status == "running"
             ]
             self.complete = True
-            ready, self._withheld = [*self._withheld, *self._leave_out(unused, ready)], []
+            ready, self._withheld = [*self._withheld, *self._leave_out(extended.unused, ready)], []
             self._urgencies = self._ordered()
             self._coordinator.reorder(self.account, self._urgencies)
         return commands + self._submit(ready, at)
@@ -355,18 +358,18 @@ class Orchestration(RunState):
 
     def _keep_finished(self, state: CallState) -> list[Command]:
         """At the end, what had ended before a revision, if nothing has replaced it."""
-        call = state.call
+        call, function = state.call, self._functions[state.call.function]
         current = self._keys(used for used in call.uses if used in self.states)
         if state.status == "running" or call.id in self.graph or current != state.inputs:
             return []
         original = self._once.original(call, self.states)
         if original is not None and self.states[original].status == "completed":
-            self.graph.add(call, self._functions[call.function].kind, same_as=original)
+            self.graph.add(call, function.kind, same_as=original, untrusted=function.untrusted)
             self.states[call.id], state.same_as = state, original
             return [Share(call.id, original)]
         if original is not None or state.same_as is not None:
             return []
-        self.graph.add(call, self._functions[call.function].kind, state.touch)
+        self.graph.add(call, function.kind, state.touch, untrusted=function.untrusted)
         return [self._keep(call, state)]
 
     def _cancel(self, state: CallState, at: float, why: str | None = None) -> Cancel:

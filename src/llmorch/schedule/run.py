@@ -77,7 +77,8 @@ class RunState:
         for call in calls:
             if call.id not in self.graph and all(used in self.graph for used in call.uses):
                 function = self._functions[call.function]
-                self.graph.add(call, function.kind, touches(function, call))
+                touch = touches(function, call)
+                self.graph.add(call, function.kind, touch, untrusted=function.untrusted)
                 self.states[call.id] = CallState(call, status="cancelled")
 
     @property

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llmorch.errors import PlanError
     from llmorch.requests import ModelRequest, ToolCall
     from llmorch.techniques.examples import Example
+    from llmorch.techniques.influence import Influence
 
 T = TypeVar("T")
 
@@ -54,6 +55,8 @@ class Task:
     """Whether ``llmorch`` has results judged, and plans again."""
     recoveries: int = 0
     """How many attempts to recover one failed call may have; the last replans the rest."""
+    influence: Influence | None = None
+    """What the model has read, and which of its calls may be made then; none where everything is allowed."""
     optimize: bool = True
     """Whether pure calls that are the same are made once, and those that nothing uses not at all."""
 

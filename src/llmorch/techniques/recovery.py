@@ -21,6 +21,7 @@ from llmorch.relations import discover, unused
 from llmorch.requests import Message
 from llmorch.schedule.recovery import Broken, broken, cone, named_in
 from llmorch.techniques.conversation import AskModel, Look, Outcome, Recovery, Revise, RunPlan
+from llmorch.techniques.influence import Influence
 from llmorch.techniques.prompts.plan import MAX_INPUT, next_number, plan_again, repair_call
 from llmorch.techniques.prompts.results import value_text
 
@@ -64,6 +65,7 @@ class _PlanRecovery:
         self.plan = plan
         self._attempts: dict[CallId, int] = {}
         self._given_up: set[CallId] = set()
+        self._influence = task.influence or Influence(task.functions, "allow")
         self._tried: dict[CallId, list[FunctionCall]] = {}
         """What stood for a call, one after the other."""
 
@@ -84,7 +86,7 @@ class _PlanRecovery:
 
     def _failed(self, outcome: Outcome) -> list[CallId]:
         own = self.plan.by_id
-        done = self._given_up | self.unused
+        done = self._given_up | self.unused | self._influence.refused.keys()
         return [call for call in outcome.failed if call in own and call not in done]
 
     def _graph(self, outcome: Outcome, plan: Plan) -> RelationGraph:
@@ -192,17 +194,18 @@ class _PlanRecovery:
         """
         point, tried = points[0], self._tried[points[0].id]
         before = self.plan.calls[: self.plan.calls.index(point)]
-        above = [call.id for call in (*self._earlier(outcome), *before)]
+        above = (*self._earlier(outcome), *before)
 
         def read(reply: Reply) -> Conversation[list[FunctionCall]]:
-            first = self._read(reply, above, point.id)[0]
+            first = self._influence.with_trusted(self._read(reply, above, point.id)[0], point)
             # An effect is not made for several.
             pure = self._task.functions[first.function].pure
             repaired = [replace(first, id=call.id) for call in (points if pure else points[:1])]
             self._refuse_unrepeatable(repaired, (yield Look()))
+            self._influence.refuse(self._with(repaired).calls, self._earlier(outcome))
             return repaired
 
-        request = repair_call(self._task, told, point, above, failed, tried, already)
+        request = repair_call(self._task, told, point, [call.id for call in above], failed, tried, already)
         repaired = yield from _asked(request, read, "Write only the repaired call.")
         before_it = {_identity(call, self._task.functions, {}) for call in tried}
         if not repaired or _identity(repaired[0], self._task.functions, {}) in before_it:
@@ -234,12 +237,13 @@ class _PlanRecovery:
         self._task.tried.append(Recovery("replan", why, group.failed))
 
         def read(reply: Reply) -> Conversation[list[FunctionCall]]:
-            more = self._read(reply, [call.id for call in (*earlier, *kept)], None)
+            more = self._read(reply, (*earlier, *kept), None)
             if taken := [call for call in more if call.id in lost]:
                 hint = f"begin with s{next_number(own.values())}"
                 raise error_in(taken[0], f"{taken[0].id} is taken", hint, DuplicateId)
             now: Outcome = yield Look()
             refuse_repeated(more, now.plan, now, self._task.functions)
+            self._influence.refuse((*kept, *more), earlier)
             return more
 
         more = yield from _asked(request, read, "Write only the calls that are still needed.")
@@ -254,10 +258,11 @@ class _PlanRecovery:
         changed = {call.id: render_call(call) for call in more}
         self._task.tried[-1] = Recovery("replan", why, group.failed, changed)
 
-    def _read(self, reply: Reply, above: Sequence[CallId], id_: CallId | None) -> list[FunctionCall]:
+    def _read(self, reply: Reply, above: Sequence[FunctionCall], id_: CallId | None) -> list[FunctionCall]:
         """The calls in a reply, checked. Raises ``PlanError``."""
-        checker = Checker(self._task.functions)
-        calls = calls_in(reply.text, self._task.functions, above, thoughts=reply.thoughts)
+        checker = Checker(self._task.functions, above)
+        known = [call.id for call in above]
+        calls = calls_in(reply.text, self._task.functions, known, thoughts=reply.thoughts)
         if id_ is not None and [call.id for call in calls] != [id_]:
             hint = f"write one line that begins with {id_} = "
             raise error_in(calls[0], f"the repaired call is {id_}, and only that", hint, PlanError)

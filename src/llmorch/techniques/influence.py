@@ -1,0 +1,236 @@
+"""Who may decide an effect: what a model wrote after it had read what comes from outside.
+
+A plan that is written from the query alone can't have been written by a web page. Whatever the model
+writes later may be: it is written *under influence*. Of that, a call with effects is made only where the
+plan from the query had it, or somebody allows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from llmorch.calls import Constant
+from llmorch.errors import Influenced
+from llmorch.plan import error_in, render_call, render_without_id
+from llmorch.plan.origins import Origins, untrusted_argument
+from llmorch.values import short
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Container, Iterable, Mapping
+
+    from llmorch.calls import CallId, Expression, FunctionCall
+    from llmorch.declare.functions import Function
+
+Rule: TypeAlias = Literal["refuse", "ask", "allow"]
+"""What becomes of a call with effects that a model wrote under influence."""
+
+MAX_TOLD = 200
+"""Characters of a call in what is said of it."""
+MAX_NOTES = 20
+"""Calls of one run of which something is said."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A call with effects that a model wants made, after it has read what comes from outside.
+
+    ``arguments`` are values by parameter; what is made of other calls' results is as it is written, such as
+    ``"{s1}"``. ``why`` says what was read.
+    """
+
+    __repr__ = short
+
+    id: CallId
+    function: str
+    arguments: Mapping[str, Any]
+    text: str
+    """The call as it is written in the plan."""
+    why: str
+
+    @classmethod
+    def of(cls, call: FunctionCall, why: str) -> Proposal:
+        """What is proposed with a call."""
+        arguments = {
+            name: argument.value
+            if isinstance(argument, Constant)
+            else render_without_id(replace(call, args={name: argument}))[len(f"{call.function}({name}=") : -1]
+            for name, argument in call.args.items()
+        }
+        return cls(call.id, call.function, arguments, render_call(call), why)
+
+
+class Influence:
+    """What the model of one run has read, and which of the calls that it wrote after that may be made.
+
+    ``strict`` has functions of which nobody said what they touch count as ones with effects; ``told``
+    says that the result tells of calls that nobody was asked about.
+    """
+
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        rule: Rule = "refuse",
+        *,
+        strict: bool = False,
+        told: bool = False,
+    ) -> None:
+        self.rule = rule
+        self.read = ""
+        """The call by which the first of what it has read came from outside; empty before."""
+        self.refused: Mapping[CallId, str] = {}
+        """The calls of the run as it is now that may not be made, and why."""
+        self.notes: list[str] = []
+        """What there is to say of calls that were refused, made without asking, or changed."""
+        self._functions = functions
+        self._strict = strict
+        self._told = told
+        self._own: dict[CallId, FunctionCall] = {}
+        """The calls that were run before it had read anything."""
+        self._spent: set[CallId] = set()
+        """Those of them that were made, or for which another one was."""
+        self._instead: dict[CallId, tuple[FunctionCall, CallId]] = {}
+        """Calls that are made instead of one of these, and which."""
+
+    def heard(
+        self, calls: Collection[FunctionCall], *, ended: Container[CallId], made: Container[CallId]
+    ) -> None:
+        """Take note of what a technique is told: what it asks of the model from now on may hold it.
+
+        ``calls`` are all of the run; of those that ``ended`` there is a result or an error, and those
+        that were ``made`` may have left something behind.
+        """
+        for call in calls:
+            if call.id in made:
+                _, own = self._instead.get(call.id, (call, call.id))
+                self._spent.add(own)
+            elif call.id in ended:
+                self._instead.pop(call.id, None)
+        if self.read:
+            return
+        origins = Origins()
+        for call in calls:
+            origins.take(call, untrusted=self._functions[call.function].untrusted is not False)
+            if call.id in origins and call.id in ended:
+                self.read = origins.told(call.id)
+                return
+
+    def planned(self, calls: Iterable[FunctionCall]) -> tuple[FunctionCall, ...]:
+        """Calls that are to be run, as ``marked``; the plan from the query alone is made of those that aren't."""
+        calls = self.marked(calls)
+        self._own.update((call.id, call) for call in calls if not self.read)
+        return calls
+
+    def marked(self, calls: Iterable[FunctionCall]) -> tuple[FunctionCall, ...]:
+        """Calls of which those are marked that were written under influence."""
+        if not self.read:
+            return tuple(calls)
+        return tuple(call if self._planned(call) else replace(call, influenced=True) for call in calls)
+
+    def undecided(
+        self, calls: Collection[FunctionCall], ended: Collection[FunctionCall] = ()
+    ) -> list[FunctionCall]:
+        """Of the calls of a plan that is to be run, those that are not the model's to decide any more.
+
+        They have effects, or arguments that have to be trusted, and what was planned from the query alone didn't
+        have them. One of the same function, with the same trusted arguments, may be made instead of one that it had
+        and that isn't made. ``ended`` are the calls of plans before this one, of which nothing is made any more.
+        """
+        if not self.read:
+            return []
+        new = [call for call in calls if not self._planned(call) and self._is_guarded(call)]
+        known = {call.id: call for call in (*ended, *new)}
+        self._instead = {id_: one for id_, one in self._instead.items() if known.get(id_) == one[0]}
+        taken = {own for _, own in self._instead.values()} | self._spent
+        taken.update(call.id for call in calls if self._planned(call))
+        free = [call for call in self._own.values() if call.id not in taken]
+        found = []
+        for call in new:
+            if call.id in self._instead:
+                continue
+            other = next((one for one in free if self._stands_for(call, one)), None)
+            if other is None:
+                found.append(call)
+            else:
+                free.remove(other)
+                self._instead[call.id] = call, other.id
+        return found
+
+    def from_outside(
+        self, calls: Iterable[FunctionCall], ended: Iterable[FunctionCall] = ()
+    ) -> dict[CallId, str]:
+        """The calls with a trusted argument that comes from outside, and by which calls."""
+        found = {}
+        origins = Origins()
+        for call in (*ended, *calls):
+            function = self._functions[call.function]
+            if wrong := untrusted_argument(call, function, origins):
+                found[call.id] = (
+                    f"{wrong[0]} of {call.function} may not come from outside, and does: {wrong[1]}"
+                )
+            influenced = call.influenced and self.rule != "allow"
+            origins.take(call, untrusted=bool(function.untrusted) or influenced)
+        return found
+
+    def refuse(self, calls: Collection[FunctionCall], ended: Collection[FunctionCall] = ()) -> None:
+        """Raise ``Influenced`` for the first call of a plan that is refused to the model."""
+        for call in self.undecided(calls, ended) if self.rule == "refuse" else ():
+            self.note(call, f"was not made: {self.why(call)}")
+            hint = "leave it out: only what was planned from the query alone is made now"
+            raise error_in(call, f"{call.function} can't be called now: {self.why(call)}", hint, Influenced)
+
+    def why(self, call: FunctionCall) -> str:
+        """Why a call is not the model's to decide."""
+        what = "effects" if self._has_effects(call) else "arguments that have to be trusted"
+        return (
+            f"it has {what}, and was written after {self.read} had been read; nothing planned before has it"
+        )
+
+    def note(self, call: FunctionCall, what: str) -> None:
+        """Have the result say what became of a call."""
+        text = f"{render_without_id(call)[:MAX_TOLD]} {what}"
+        if text not in self.notes and len(self.notes) < MAX_NOTES:
+            self.notes.append(text)
+
+    def allowed(self, call: FunctionCall) -> None:
+        """Have the result say, once, that nobody was asked."""
+        if self._told and not self.notes:
+            self.note(
+                call,
+                f"was made, and may not be the only one: {self.why(call)}; confirm= asks for such calls, "
+                'influence="refuse" makes none, influence="allow" makes them without this note',
+            )
+
+    def with_trusted(self, call: FunctionCall, before: FunctionCall) -> FunctionCall:
+        """A call that is written instead of one of the same function keeps that one's trusted arguments."""
+        if self.rule == "allow" or not self.read or call.function != before.function:
+            return call
+        args = self._trusted_of(before)
+        kept = replace(call, args={**self._others_of(call), **args})
+        if not self._stands_for(call, before):
+            names = " and ".join(self._functions[call.function].trusted)
+            self.note(
+                kept, f"keeps {names} as planned: its repair was written after {self.read} had been read"
+            )
+        return kept
+
+    def _planned(self, call: FunctionCall) -> bool:
+        return self._own.get(call.id) == call
+
+    def _stands_for(self, call: FunctionCall, other: FunctionCall) -> bool:
+        return call.function == other.function and self._trusted_of(call) == self._trusted_of(other)
+
+    def _trusted_of(self, call: FunctionCall) -> dict[str, Expression]:
+        trusted = self._functions[call.function].trusted
+        return {name: argument for name, argument in call.args.items() if name in trusted}
+
+    def _others_of(self, call: FunctionCall) -> dict[str, Expression]:
+        trusted = self._functions[call.function].trusted
+        return {name: argument for name, argument in call.args.items() if name not in trusted}
+
+    def _is_guarded(self, call: FunctionCall) -> bool:
+        return bool(self._functions[call.function].trusted) or self._has_effects(call)
+
+    def _has_effects(self, call: FunctionCall) -> bool:
+        function = self._functions[call.function]
+        return function.changes or (self._strict and function.undeclared)
