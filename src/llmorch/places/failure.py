@@ -20,6 +20,7 @@ from llmorch.errors import MESSAGE, CallError, remedy, without_middle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from types import FrameType
 
 DETAIL = 20_000
 """The longest traceback, in characters."""
@@ -136,9 +137,13 @@ def _line(error: BaseException, keys: Sequence[str]) -> str:
 
 def _keys(error: BaseException) -> list[str]:
     """The keys that a failing function may quote: of the program's variables and of its own, the longest first."""
-    found = {value for name, value in os.environ.items() if _holds_key(name, value)}
+    # By name first: to read every value would cost more than all else here.
+    found = {
+        value for name in os.environ if _is_key(name) and _holds_key(name, value := os.environ.get(name, ""))
+    }
     try:
-        frames, chain = [], [error, *(cause for _, cause in _causes(error))]
+        frames: list[FrameType] = []
+        chain = [error, *(cause for _, cause in _causes(error))]
         for one in chain[:MAX_CAUSES]:
             trace = BaseException.__dict__["__traceback__"].__get__(one)
             while trace is not None and len(frames) < _MAX_FRAMES:
@@ -149,8 +154,9 @@ def _keys(error: BaseException) -> list[str]:
                 found |= _keys_among(frame.f_locals)
     except BaseException:  # an exception may override what is read here
         pass
-    # As they are, as Python quotes them in a repr, and on one line.
-    found |= {form for key in found for form in (repr(key)[1:-1], _on_one_line(key), " ".join(key.split()))}
+    # As they are, as Python quotes them in a repr, and each of these on one line.
+    found |= {repr(key)[1:-1] for key in found}
+    found |= {form for key in found for form in (_on_one_line(key), " ".join(key.split()))}
     return sorted(filter(None, found), key=len, reverse=True)
 
 
@@ -160,9 +166,11 @@ def _bare(text: str, keys: Sequence[str]) -> str:
     if len(text) >= _BEGINNING.stop // 2:
         end = text.removesuffix("...")
         for key in keys:
-            at = end.rfind(key[:_SHORTEST_KEY])
-            if at >= 0 and key.startswith(end[at:]):
-                return f"{end[:at]}..."
+            at = end.find(key[:_SHORTEST_KEY], max(0, len(end) - len(key)))
+            while at >= 0:
+                if key.startswith(end[at:]):
+                    return f"{end[:at]}..."
+                at = end.find(key[:_SHORTEST_KEY], at + 1)
     return text
 
 
