@@ -42,15 +42,38 @@ def _traceback(error: BaseException, keys: Sequence[str]) -> str:
     """The traceback from the function's own frames on, as Python prints it."""
     from traceback import format_exception, format_tb  # a worker that never fails never needs it
 
-    frames = None
-    try:
+    frames, text = None, ""
+    with suppress(BaseException):  # an exception may override anything that is read here
         frames = error.__traceback__
         while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OURS):
             frames = frames.tb_next
-        text = "".join(format_exception(type(error), error, frames))
-    except BaseException:  # an exception may override anything that is read here
-        text = "".join(format_tb(frames)) + _line(error, keys)
+        if not _prints_much(error):
+            text = "".join(format_exception(type(error), error, frames))
+    text = text or "".join(format_tb(frames)) + _line(error, keys)
     return without_middle(masked(text, keys), DETAIL)
+
+
+def _prints_much(error: BaseException) -> bool:
+    """Whether Python would print far more of an exception than is kept: of all it came of, or of what it holds."""
+    from llmorch.declare.previews import is_long
+
+    known: set[int] = set()
+    left = [error]
+    while left:
+        one = left.pop()
+        if id(one) in known:
+            continue
+        known.add(id(one))
+        args = BaseException.__dict__["args"].__get__(one)
+        if len(known) > MAX_EXCEPTIONS or is_long(args, DETAIL):
+            return True
+        causes = [
+            _attribute(one, "__cause__"),
+            _attribute(one, "__context__"),
+            *_members(one)[:MAX_EXCEPTIONS],
+        ]
+        left += filter(_is_error, causes)
+    return False
 
 
 def kind_of(kind: type) -> str:
