@@ -63,7 +63,6 @@ class MarkedKeys:
         self.found: list[str] = []
         self._folders = folders
         self._undo: list[tuple[Any, str, Any]] = []
-        self._levels: list[tuple[logging.Logger, int, bool]] = []
         self._format = logging.Formatter().format
         self._before = {name: os.environ.get(name) for name in KEYS}
 
@@ -75,10 +74,6 @@ class MarkedKeys:
     def begin(self) -> None:
         """Have the keys in the environment, and see all that is said from here on."""
         os.environ.update(KEYS)
-        for logger in map(logging.getLogger, LOGGED):
-            self._levels.append((logger, logger.level, logger.propagate))
-            logger.setLevel(logging.DEBUG)
-            logger.propagate = False  # what no test expects stays out of what pytest catches
         self._see(CaptureFixture, "readouterr", lambda told: (("output", told.out), ("errors", told.err)))
         self._see(
             subprocess.Popen,
@@ -108,9 +103,6 @@ class MarkedKeys:
                     self.look(file.read(_LARGEST), f"the file {path}")
         for owner, name, before in reversed(self._undo):
             setattr(owner, name, before)
-        for logger, level, propagate in self._levels:
-            logger.setLevel(level)
-            logger.propagate = propagate
         for name, value in self._before.items():
             os.environ.pop(name, None)
             if value is not None:
@@ -138,6 +130,22 @@ class MarkedKeys:
             return returned
 
         self._put(owner, name, seen)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Have debug logs made; not where a thread that logs is forked, nor where a test asks for logs itself."""
+        if "fork" in item.name or "caplog" in getattr(item, "fixturenames", ()):
+            return (yield)
+        before = [(one, one.level, one.propagate) for one in map(logging.getLogger, LOGGED)]
+        for logger, _, _ in before:
+            logger.setLevel(logging.DEBUG)
+            logger.propagate = False  # what no test expects stays out of what pytest catches
+        try:
+            return (yield)
+        finally:
+            for logger, level, propagate in before:
+                logger.setLevel(level)
+                logger.propagate = propagate
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """What nobody asked for in a test, and how it failed."""
