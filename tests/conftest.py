@@ -15,6 +15,7 @@ from llmorch.models.weights import CATALOGUE, present
 from llmorch.schedule import Command, Core, Event, Orchestration
 from llmorch.schedule.verify import verify
 from llmorch.testing import VirtualLoop
+from tests.marked_keys import MarkedKeys
 
 # The machines that run this are shared, so that no example is late by its own fault. A hundred examples
 # of each property in every run; for a thousand: pytest --hypothesis-profile=thorough tests/schedule
@@ -35,6 +36,15 @@ def pytest_configure(config: pytest.Config) -> None:
         if (real / name).is_dir():
             (own / name).symlink_to(real / name)
     os.environ["XDG_CACHE_HOME"] = folder
+    keys = MarkedKeys(lambda: [own, *_left_by(config)])
+    keys.begin()
+    config.pluginmanager.register(keys, "marked keys")
+
+
+def _left_by(config: pytest.Config) -> list[Path]:
+    """The folder of all that this run's tests wrote to their ``tmp_path``, if any did."""
+    folder = config._tmp_path_factory._basetemp  # type: ignore[attr-defined]
+    return [folder] if folder is not None else []
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -281,3 +282,32 @@ def test_what_is_no_message_is_told_in_one_line(data, says) -> None:
     with pytest.raises(ValueError, match="^") as caught:
         Message.from_json(data)
     assert str(caught.value).startswith(says)
+
+
+HOSTILE: dict[str, dict[str, Any]] = {
+    "a million uses that are none": {"uses": [1] * 1_000_000},
+    "an endless key": {"resources": {"k" * 20_000_000: -1}},
+    "a million amounts that are none": {"resources": {str(at): -1 for at in range(1_000_000)}},
+    "an endless id": {"id": "x" * 20_000_000, "uses": ["y" * 20_000_000]},
+    "an endless status": {"status": "x" * 20_000_000},
+}
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+def test_what_is_wrong_with_a_run_is_told_within_bounds(how: str) -> None:
+    """However much is wrong: the first is told, and no more is looked for."""
+    data = compute(3).to_json()
+    data["calls"][2] |= HOSTILE[how]
+    began = time.process_time()
+    with pytest.raises(ValueError, match="^calls.2") as caught:
+        Run.from_json(data)
+    assert time.process_time() - began < 2
+    assert len(str(caught.value)) < 700
+
+
+def test_of_a_hundred_thousand_wrong_calls_the_first_is_told() -> None:
+    data = compute(3).to_json() | {"calls": [{}] * 100_000}
+    began = time.process_time()
+    with pytest.raises(ValueError, match="^calls.0.id is missing"):
+        Run.from_json(data)
+    assert time.process_time() - began < 2

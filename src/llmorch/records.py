@@ -10,9 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import Field, FiniteFloat, InstanceOf, NonNegativeInt, TypeAdapter, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    InstanceOf,
+    NonNegativeInt,
+    TypeAdapter,
+    ValidationError,
+)
 
-from llmorch.declare.text import brief
+from llmorch.declare.text import brief, shortened
 from llmorch.values import short
 
 T = TypeVar("T")
@@ -21,16 +29,28 @@ VERSION = 1
 """Of the schema. A run without one is of version 0, which had neither ``notes`` nor ``groups``."""
 MAX_PAIRS = 50_000
 """Pairs of calls beyond which a relation is not listed call by call: it would grow with the square of the plan."""
+_PART, _SAID = 100, 300
+"""Characters of one key, and of what is said of a field that is wrong."""
+_MOST_KEYS = 100_000
 
 Text: TypeAlias = InstanceOf[str]
 """Any text, also one that is no Unicode text, such as the name of a file may be."""
 Seconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
 """From the start of execution, to the microsecond: no clock here is finer."""
+Texts: TypeAlias = Annotated[tuple[Text, ...], Field(fail_fast=True)]
+"""Of what a file has too much of and all of it wrong, the first is enough to know."""
 Status: TypeAlias = Literal[
     "planned", "submitted", "running", "completed", "failed", "skipped", "unused", "cancelled"
 ]
 """How a call stands."""
 Processor: TypeAlias = Annotated[int, Field(ge=0, lt=1_000_000)]
+
+
+def _few(value: object) -> object:
+    """A dictionary as it is, unless it has more than anybody means: each wrong item of one would be an error."""
+    if isinstance(value, dict) and len(value) > _MOST_KEYS:
+        raise ValueError(f"it has more than {_MOST_KEYS:,} keys")
+    return value
 
 
 def rounded(seconds: float | None) -> float | None:
@@ -48,8 +68,8 @@ class Call:
     function: Text
     kind: Literal["inout", "compute"]
     rank: NonNegativeInt
-    uses: tuple[Text, ...]
-    after: tuple[Text, ...] | None
+    uses: Texts
+    after: Texts | None
     """The calls whose effects it had to come after: the last to write each thing, for a writer also the readers since.
 
     ``None`` in a plan that has more than ``MAX_PAIRS`` of these: then ``things`` of the run tell.
@@ -58,13 +78,13 @@ class Call:
     """The earlier call that was made for this one too: this one has no time and processor of its own."""
     status: Status
     attempt: NonNegativeInt
-    processors: tuple[Processor, ...] = ()
+    processors: Annotated[tuple[Processor, ...], Field(fail_fast=True)] = ()
     """All the processors that it occupied."""
     device: NonNegativeInt | None = None
     """The number of the GPU that it was given."""
-    resources: dict[Text, NonNegativeInt] = field(default_factory=dict)
+    resources: Annotated[dict[Text, NonNegativeInt], BeforeValidator(_few)] = field(default_factory=dict)
     """What was declared that it takes while it runs."""
-    limits: tuple[Text, ...] = ()
+    limits: Texts = ()
     """The limits on its function's calls, and ``model`` if it takes its turn at a local one."""
     known: Seconds | None
     """When it was in the plan; ``submitted`` is when nothing that it comes after kept it waiting any more."""
@@ -86,7 +106,7 @@ class Call:
     """Whether its result comes from outside, by declaration or by a call that it uses."""
     influenced: bool = False
     """Whether a model wrote it after it had read what comes from outside."""
-    group: tuple[Text, ...] = field(default=(), repr=False)
+    group: Texts = field(default=(), repr=False)
     """This call and those that it ``excludes``: one value, which is theirs too."""
 
     @property
@@ -146,7 +166,7 @@ class Planning:
 
     began: Seconds
     ended: Seconds | None
-    processors: tuple[Processor, ...]
+    processors: Annotated[tuple[Processor, ...], Field(fail_fast=True)]
 
 
 @dataclass(frozen=True)
@@ -157,9 +177,9 @@ class Recovery:
 
     kind: Literal["retry", "repair", "recover", "replan"]
     why: Text
-    failed: tuple[Text, ...] = ()
-    changed: dict[Text, Text] = field(default_factory=dict)
-    again: tuple[Text, ...] = ()
+    failed: Texts = ()
+    changed: Annotated[dict[Text, Text], BeforeValidator(_few)] = field(default_factory=dict)
+    again: Texts = ()
 
 
 @dataclass(frozen=True)
@@ -169,8 +189,8 @@ class Thing:
     __repr__ = short
 
     name: Text
-    readers: tuple[Text, ...]
-    writers: tuple[Text, ...]
+    readers: Texts
+    writers: Texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,11 +213,11 @@ class Run:
     makespan: Seconds
     lower_bound: Seconds
     usage: Usage = Usage()
-    planning: Annotated[tuple[Planning, ...], Field(max_length=100_000)] = ()
-    recoveries: tuple[Recovery, ...] = ()
-    notes: tuple[Text, ...] = ()
-    things: tuple[Thing, ...] = ()
-    calls: Annotated[tuple[Call, ...], Field(max_length=100_000)] = ()
+    planning: Annotated[tuple[Planning, ...], Field(max_length=100_000, fail_fast=True)] = ()
+    recoveries: Annotated[tuple[Recovery, ...], Field(fail_fast=True)] = ()
+    notes: Texts = ()
+    things: Annotated[tuple[Thing, ...], Field(fail_fast=True)] = ()
+    calls: Annotated[tuple[Call, ...], Field(max_length=100_000, fail_fast=True)] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The run as the command line's ``--json`` prints it.
@@ -230,8 +250,8 @@ class Run:
 
 @dataclass(frozen=True)
 class _Groups:
-    excludes: tuple[tuple[Text, ...], ...] = ()
-    things: tuple[Thing, ...] = ()
+    excludes: Annotated[tuple[Texts, ...], Field(fail_fast=True)] = ()
+    things: Annotated[tuple[Thing, ...], Field(fail_fast=True)] = ()
 
 
 @dataclass(frozen=True)
@@ -328,8 +348,11 @@ def _read(kind: type[T], data: object, within: str = "") -> T:
         read: T = _READERS[kind].validate_python(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = within + ".".join(map(str, first["loc"]))
+        # Keys and texts of what was read may be as long as they like.
+        where = shortened(
+            within + ".".join(shortened(str(part)[:_PART], _PART) for part in first["loc"]), _SAID
+        )
         if first["type"] == "missing":
             raise ValueError(f"{where} is missing: the run was saved by another version of llmorch") from None
-        raise ValueError(f"{where}: {first['msg']}") from None
+        raise ValueError(f"{where}: {shortened(first['msg'][: 2 * _SAID], _SAID)}") from None
     return read

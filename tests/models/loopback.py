@@ -32,6 +32,8 @@ class Answer:
     """What follows the lines: the end, no byte more on an open connection, or its reset."""
     promised: int | None = None
     """The length that the headers announce, if any."""
+    location: str = ""
+    """Where a redirection leads."""
     late: bool = False
     """Whether nothing comes, not even the headers."""
 
@@ -92,6 +94,8 @@ def serving(*, keeps: bool = False) -> Iterator[Loopback]:
         def _send(self, answer: Answer) -> None:
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
+            if answer.location:
+                self.send_header("Location", answer.location)
             if keeps:
                 answer = Answer(body=answer.body + "".join(f"{line}\n\n" for line in answer.lines))
                 answer.promised = len(answer.body.encode())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from llmorch.cli.terminal import say, shown, stream_to, visible, why_not
+from llmorch.cli.terminal import say, shown, stream_to, taken, visible, why_not
 from llmorch.errors import EvaluationError, FunctionError, LLMOrchError, shortage
 
 if TYPE_CHECKING:
@@ -146,7 +146,10 @@ def errors_as_json(output: TextIO | None, orchestrator: Orchestrator, query: str
 
 @contextmanager
 def clean_output() -> Iterator[TextIO]:
-    """Standard output for the answer alone: what functions print goes to standard error."""
+    """Standard output for the answer alone: what functions print goes to standard error.
+
+    In the program to its end, for what they made may print as it is deleted.
+    """
     before = sys.stdout
     if before is not None:
         before.flush()
@@ -157,8 +160,9 @@ def clean_output() -> Iterator[TextIO]:
         yield stream_to(kept, before)
     finally:
         sys.stdout.flush()
-        sys.stdout = before
-        os.dup2(kept, 1)
+        if not taken():
+            sys.stdout = before
+            os.dup2(kept, 1)
         os.close(kept)
 
 

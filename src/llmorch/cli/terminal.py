@@ -36,6 +36,8 @@ _STEERING = re.compile(
 class _Terminal:
     raw = False
     """Whether a terminal gets texts as they are."""
+    taken = False
+    """Whether the standard streams are the program's, to its end."""
 
 
 def set_raw(raw: bool) -> bool:
@@ -99,8 +101,14 @@ def stream_to(descriptor: int, like: TextIO | None = None, *, lenient: bool = Fa
     return io.TextIOWrapper(file, encoding=encoding, errors="backslashreplace", line_buffering=lines)
 
 
+def taken() -> bool:
+    """Whether the standard streams are the program's, to its end, and not somebody's who has called a command."""
+    return _Terminal.taken
+
+
 def take_streams() -> None:
     """Have standard streams on which nothing can be lost by an odd beginning: closed, full, or of few characters."""
+    _Terminal.taken = True
     # What is opened next would get the number of one that is closed, and then what is printed.
     for descriptor, mode in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_RDWR)):
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import types
 import typing
@@ -30,15 +31,15 @@ class Parameter:
     """One parameter of a function: its annotation, default and description.
 
     ``field`` is the ``Field`` with a default that Python would not fill in itself. ``text`` says how a model reads
-    its type, where that is not to be seen from the annotation.
+    its type, where that is not to be seen from the annotation. A default may be a key: the ``repr`` has none.
     """
 
     name: str
     annotation: Any = Any
     required: bool = True
-    default: Any = None
+    default: Any = dataclasses.field(default=None, repr=False)
     description: str = ""
-    field: Any = None
+    field: Any = dataclasses.field(default=None, repr=False)
     text: str = ""
 
     @cached_property

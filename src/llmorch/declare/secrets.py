@@ -60,6 +60,8 @@ _RUN = re.compile(r"[A-Za-z0-9+/]{20,}={0,2}")
 MASK = "**********"
 """What stands for a secret, as pydantic writes it."""
 _PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)")
+_AUTHORIZATION = re.compile(r"(?i:(\b(?:bearer|basic)\s+))[\w.~+/=-]{16,}")
+"""What lets one in, as headers have it. A shorter word is more likely one of a sentence."""
 _IN_QUERY = re.compile(r"""([?&])([\w.-]+)=([^&\s"'<>)]+)""")
 
 
@@ -94,9 +96,10 @@ def _is_random(run: str) -> bool:
 
 
 def masked(text: str, known: Iterable[str] = ()) -> str:
-    """A text without these secrets, nor the passwords and keys of the addresses in it."""
+    """A text without these secrets, nor the passwords and keys of the addresses and headers in it."""
     for secret in known:
         text = text.replace(secret, MASK)
+    text = _AUTHORIZATION.sub(rf"\1{MASK}", text)
     if "://" in text:
         text = _PASSWORD.sub(rf"\1{MASK}", text)
     return _IN_QUERY.sub(_without_secret, text) if "=" in text else text

@@ -9,22 +9,27 @@ from __future__ import annotations
 import base64
 import os
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import SecretStr
 
-from llmorch.declare.secrets import MASK, masked
+from llmorch.declare.secrets import MASK, masked, names_secret
 from llmorch.declare.text import brief, kind_name
 from llmorch.errors import WrongArgument
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from httpx2 import BasicAuth
 
 _SNIPPET = 300
 _LONGEST = 1 << 16
 _LEAST = 4
 """A shorter text isn't masked where an endpoint says it: it is more likely a word than a key."""
+_LEAST_OF_REPLIES = 16
+"""A shorter one isn't masked in a model's reply: that is a plan, and a word of it."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -36,6 +41,7 @@ class Endpoint:
         self._address, self._key = SecretStr(address.strip()), SecretStr(key.strip())
         self.shown = shown(self.address) if self.address else "OpenAI"
         """The address for people."""
+        self._sent: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Endpoint({self.shown!r})"
@@ -72,13 +78,21 @@ class Endpoint:
 
     def line(self, said: object) -> str:
         """What somebody said, on one line without what lets one in, nor what a terminal would obey."""
-        text = masked(str(said)[:_LONGEST], self._secrets())
+        text = masked(str(said)[:_LONGEST], self.secrets())
         text = " ".join("".join(one if one.isprintable() else " " for one in text).split())
         return text if len(text) <= _SNIPPET else text[:_SNIPPET] + "..."
 
+    def sends(self, fields: Mapping[str, object]) -> None:
+        """Take note of what a request's body has under a secret's name."""
+        for name, value in fields.items():
+            if isinstance(value, str) and names_secret(name):
+                self._sent.add(value)
+            elif isinstance(value, Mapping):
+                self.sends(value)
+
     def quoted_by(self, error: BaseException | None) -> bool:
         """Whether an exception, or one that it comes from, says what lets one in."""
-        secrets = self._secrets()
+        secrets = self.secrets()
         seen: set[int] = set()
         while error is not None and id(error) not in seen:
             seen.add(id(error))
@@ -88,22 +102,64 @@ class Endpoint:
             error = error.__cause__ or error.__context__
         return False
 
-    def _secrets(self) -> list[str]:
+    def secrets(self) -> list[str]:
         """What must not be read by anybody, the longest first."""
-        found = {self.key, *self.values_of_query()}
+        found = {self.key, *self._values_of_query()}
         if user := _user(self.address):
             user = f"{user}:" if ":" not in user else user
             found |= {user, base64.b64encode(unquote(user).encode()).decode(), *user.split(":", 1)}
-        found |= {unquote(secret) for secret in found}
+        found |= {unquote(secret) for secret in found} | self._sent
+        found |= {quote(secret, safe=safe) for secret in found for safe in ("", "/")}
         return sorted((secret for secret in found if len(secret) >= _LEAST), key=len, reverse=True)
 
-    def values_of_query(self) -> list[str]:
+    def _values_of_query(self) -> list[str]:
         """The values of the address's query, as they are and as they are sent."""
         _, mark, query = self.address.partition("?")
         pairs = (
             [pair.partition("=")[2] or pair for pair in query.partition("#")[0].split("&")] if mark else []
         )
         return [*pairs, *(unquote(value) for value in pairs)]
+
+
+class Masking:
+    """Takes the secrets of an endpoint out of a reply that quotes them, however it is cut into pieces."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = [secret for secret in secrets if len(secret) >= _LEAST_OF_REPLIES]
+        self._ends = "".join({secret[0] for secret in self._secrets})
+        self._kept = ""
+
+    def feed(self, piece: str) -> str:
+        """What can be read by now: all but an end with which one may begin."""
+        text = self._kept + piece
+        if not any(one in text for one in self._ends):
+            self._kept = ""
+            return text
+        text = self.masked(text)
+        kept = max((_begun(text, secret) for secret in self._secrets), default=0)
+        self._kept = text[len(text) - kept :]
+        return text[: len(text) - kept]
+
+    def rest(self) -> str:
+        """The end of the reply."""
+        kept, self._kept = self._kept, ""
+        return kept
+
+    def masked(self, text: str) -> str:
+        """A whole text without the secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
+
+
+def _begun(text: str, secret: str) -> int:
+    """How many characters at a text's end are the beginning of a secret."""
+    at = text.find(secret[0], max(0, len(text) - len(secret) + 1))
+    while at >= 0:
+        if secret.startswith(text[at:]):
+            return len(text) - at
+        at = text.find(secret[0], at + 1)
+    return 0
 
 
 def endpoint_of(base_url: str | None, api_key: str | None) -> Endpoint:

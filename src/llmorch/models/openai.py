@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from llmorch.arguments import LONGEST, called, positive, text, whole
 from llmorch.errors import ModelError, ToolsRefused
 from llmorch.models.clients import Clients, ClosedMeanwhile
-from llmorch.models.endpoint import endpoint_of
+from llmorch.models.endpoint import Masking, endpoint_of
 from llmorch.models.events import Events, TooMuch
-from llmorch.models.model import Finished, Message, ModelRequest, Piece, Text
+from llmorch.models.model import Finished, Message, ModelRequest, Piece, Text, ToolCall
 from llmorch.models.reply import ReplyReader, Reported, says_something
 
 if TYPE_CHECKING:
@@ -133,10 +133,13 @@ class OpenAIModel:
         """Send the request, and again without what the endpoint turns out to refuse."""
         import httpx2
 
+        from llmorch.models.transport import keep_from_logs
+
         openai = await package()
         how: dict[str, Any] = {"stream": True, "stream_cls": openai.AsyncStream, "cast_to": httpx2.Response}
         while True:
             body = self._body(request)
+            keep_from_logs(self._endpoint.secrets())
             try:
                 # Not as the package's objects: it reads an event of any size, and makes one of every part.
                 response: Response = await client.api.post("/chat/completions", body=body, **how)
@@ -174,13 +177,15 @@ class OpenAIModel:
                 }
                 for tool in request.tools
             ]
+        more = dict(self._extra(request)) if self._extra else {}
+        self._endpoint.sends(more)
         return {
             "model": self._model,
             "messages": [_worded(message) for message in request.messages],
             "stream": True,
             self._limit: request.max_tokens,
             **{field: value for field, value in optional.items() if field not in self._refused},
-            **(self._extra(request) if self._extra else {}),
+            **more,
         }
 
     def _adapt(self, reason: str, body: Mapping[str, object]) -> bool:
@@ -199,10 +204,14 @@ class OpenAIModel:
     async def _read(
         self, request: ModelRequest, response: Response, client: Client
     ) -> AsyncGenerator[Piece, None]:
-        reply = ReplyReader(request.max_tokens)
+        reply, masking = ReplyReader(request.max_tokens), Masking(self._endpoint.secrets())
         async for chunk in self._chunks(response, reply, client):
             for piece in reply.take(chunk):
-                yield Text(piece)
+                if bare := masking.feed(piece):
+                    yield Text(bare)
+        chunk = {}  # as with the key: a refusal that quotes it becomes an error here
+        if bare := masking.rest():
+            yield Text(bare)
         if reply.refusal or reply.reason == "content_filter":
             said = (
                 f"refused to answer: {self._endpoint.line(reply.refusal)}"
@@ -217,7 +226,7 @@ class OpenAIModel:
         length = reply.length
         for call in reply.calls():
             length += len(call.arguments)
-            yield call
+            yield ToolCall(*map(masking.masked, (call.id, call.name, call.arguments)))
         # Not every endpoint counts; four characters a token is close enough to add up.
         read, written = reply.input_tokens, reply.output_tokens
         read = sum(len(message.text) for message in request.messages) // 4 if read is None else read
@@ -258,7 +267,7 @@ class OpenAIModel:
         import httpx2
         import openai
 
-        from llmorch.models.transport import BoundedClient, keep_from_logs
+        from llmorch.models.transport import BoundedClient
 
         # Else the error would be about a header, and show the key.
         if not (self._endpoint.key.isascii() and self._endpoint.key.isprintable()):
@@ -273,7 +282,6 @@ class OpenAIModel:
             # A proxy can't reach this machine's loopback; and a connection there costs nothing to
             # open, so none is kept.
             options |= {"trust_env": False, "limits": httpx2.Limits(max_keepalive_connections=0)}
-        keep_from_logs(self._endpoint.values_of_query())
         return openai.AsyncOpenAI(
             **where,
             # An endpoint on one's own machine rarely has a key, but the package insists on one.

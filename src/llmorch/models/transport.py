@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx2
 import openai
 
+from llmorch.declare.secrets import masked
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
 
 _PIECE = 1 << 16
 _SAID = 1 << 16
 """Bytes that are read of an answer that is no reply: an error, or a redirection."""
+_PARTS = ("connection", "http11", "http2", "proxy", "socks")
+"""What httpcore logs under names of their own."""
 _PACKED = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
 
@@ -123,28 +127,30 @@ def _inflated(unpacker: Any, piece: bytes) -> Iterator[bytes]:
         raise httpx2.DecodingError(str(error)) from None
 
 
-class _WithoutQueries(logging.Filter):
-    """httpx logs the address of every request; a query that belongs to an endpoint may be a key."""
+class _WithoutSecrets(logging.Filter):
+    """The packages below log addresses, what is sent and what an answer's headers say: all may have a key in them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.values: set[str] = set()
+        self.secrets: dict[str, None] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(map(self._bare, record.args))
+        # Not from the arguments: of a nested one, it is its text that has the key.
+        text = record.getMessage()
+        bare = masked(text, self.secrets)
+        if bare != text:
+            record.msg, record.args = bare, None
         return True
 
-    def _bare(self, said: object) -> object:
-        if isinstance(said, httpx2.URL) and not self.values.isdisjoint(said.params.values()):
-            return said.copy_with(query=None)
-        return said
+
+_without = _WithoutSecrets()
+for _name in ("openai._base_client", "httpx2", *(f"httpcore2.{part}" for part in _PARTS)):
+    logging.getLogger(_name).addFilter(
+        _without
+    )  # one by one: a logger's filter is not asked for those below it
 
 
-_queries = _WithoutQueries()
-logging.getLogger("httpx2").addFilter(_queries)
-
-
-def keep_from_logs(values: Collection[str]) -> None:
-    """Have no address that has one of these values in its query logged with it."""
-    _queries.values.update(values)
+def keep_from_logs(secrets: Collection[str]) -> None:
+    """Have nothing logged of requests and answers with these in it; the longest come first."""
+    if not _without.secrets.keys() >= {*secrets}:
+        _without.secrets = dict.fromkeys(sorted({*_without.secrets, *secrets}, key=len, reverse=True))

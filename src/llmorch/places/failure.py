@@ -19,7 +19,8 @@ from llmorch.declare.text import kind_name, message_of
 from llmorch.errors import MESSAGE, CallError, remedy, without_middle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import FrameType
 
 DETAIL = 20_000
 """The longest traceback, in characters."""
@@ -33,7 +34,7 @@ _OURS = __file__.removesuffix("places/failure.py")
 
 def described(error: BaseException) -> tuple[str, str]:
     """The line ``type: message`` and the traceback of an exception, both bounded."""
-    keys = _keys()
+    keys = _keys(error)
     return _line(error, keys), _traceback(error, keys)
 
 
@@ -41,15 +42,38 @@ def _traceback(error: BaseException, keys: Sequence[str]) -> str:
     """The traceback from the function's own frames on, as Python prints it."""
     from traceback import format_exception, format_tb  # a worker that never fails never needs it
 
-    frames = None
-    try:
+    frames, text = None, ""
+    with suppress(BaseException):  # an exception may override anything that is read here
         frames = error.__traceback__
         while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OURS):
             frames = frames.tb_next
-        text = "".join(format_exception(type(error), error, frames))
-    except BaseException:  # an exception may override anything that is read here
-        text = "".join(format_tb(frames)) + _line(error, keys)
+        if not _prints_much(error):
+            text = "".join(format_exception(type(error), error, frames))
+    text = text or "".join(format_tb(frames)) + _line(error, keys)
     return without_middle(masked(text, keys), DETAIL)
+
+
+def _prints_much(error: BaseException) -> bool:
+    """Whether Python would print far more of an exception than is kept: of all it came of, or of what it holds."""
+    from llmorch.declare.previews import is_long
+
+    known: set[int] = set()
+    left = [error]
+    while left:
+        one = left.pop()
+        if id(one) in known:
+            continue
+        known.add(id(one))
+        args = BaseException.__dict__["args"].__get__(one)
+        if len(known) > MAX_EXCEPTIONS or is_long(args, DETAIL):
+            return True
+        causes = [
+            _attribute(one, "__cause__"),
+            _attribute(one, "__context__"),
+            *_members(one)[:MAX_EXCEPTIONS],
+        ]
+        left += filter(_is_error, causes)
+    return False
 
 
 def kind_of(kind: type) -> str:
@@ -113,6 +137,8 @@ _MAX_CHAIN = 1_000
 _BEGINNING = slice(4 * MESSAGE)
 _SHORTEST = 24
 _SHORTEST_KEY = 8
+_MAX_FRAMES = 100
+_MAX_FIELDS = 200
 _is_key = lru_cache(maxsize=1_000)(names_secret)
 _SILENT = ("CancelledError", "GeneratorExit")
 """How a coroutine is stopped: what an exception was raised for in the end says nothing by these."""
@@ -120,7 +146,7 @@ _SILENT = ("CancelledError", "GeneratorExit")
 
 def line_of(error: BaseException) -> str:
     """The line ``type: message``, with all else that the exception tells."""
-    return _line(error, _keys())
+    return _line(error, _keys(error))
 
 
 def _line(error: BaseException, keys: Sequence[str]) -> str:
@@ -132,13 +158,62 @@ def _line(error: BaseException, keys: Sequence[str]) -> str:
     return line.text(keys) or "an exception that can't be read"
 
 
-def _keys() -> list[str]:
-    """The keys among the program's variables, which a failing function may quote; a plain word is none."""
-    return [
-        value
-        for name, value in os.environ.items()
-        if len(value) >= _SHORTEST_KEY and _is_key(name) and (len(value) > 15 or not value.isalpha())
-    ]
+def _keys(error: BaseException) -> list[str]:
+    """The keys that a failing function may quote: of the program's variables and of its own, the longest first."""
+    # By name first: to read every value would cost more than all else here.
+    found = {
+        value for name in os.environ if _is_key(name) and _holds_key(name, value := os.environ.get(name, ""))
+    }
+    try:
+        frames: list[FrameType] = []
+        chain = [error, *(cause for _, cause in _causes(error))]
+        for one in chain[:MAX_CAUSES]:
+            trace = BaseException.__dict__["__traceback__"].__get__(one)
+            while trace is not None and len(frames) < _MAX_FRAMES:
+                frames.append(trace.tb_frame)
+                trace = trace.tb_next
+        for frame in frames:
+            if not frame.f_code.co_filename.startswith(_OURS):
+                found |= _keys_among(frame.f_locals)
+    except BaseException:  # an exception may override what is read here
+        pass
+    # As they are, as Python quotes them in a repr, and each of these on one line.
+    found |= {repr(key)[1:-1] for key in found}
+    found |= {form for key in found for form in (_on_one_line(key), " ".join(key.split()))}
+    return sorted(filter(None, found), key=len, reverse=True)
+
+
+def _bare(text: str, keys: Sequence[str]) -> str:
+    """A text without these keys, nor one that begins where a long text was cut."""
+    text = masked(text, keys)
+    if len(text) >= _BEGINNING.stop // 2:
+        end = text.removesuffix("...")
+        for key in keys:
+            at = end.find(key[:_SHORTEST_KEY], max(0, len(end) - len(key)))
+            while at >= 0:
+                if key.startswith(end[at:]):
+                    return f"{end[:at]}..."
+                at = end.find(key[:_SHORTEST_KEY], at + 1)
+    return text
+
+
+def _keys_among(variables: Mapping[str, Any]) -> set[str]:
+    """The keys of a function's variables, and of the object whose method it is."""
+    found = {value for name, value in variables.items() if type(value) is str and _holds_key(name, value)}
+    if "self" in variables:
+        held = object.__getattribute__(variables["self"], "__dict__")
+        some = islice(held.items(), _MAX_FIELDS) if type(held) is dict else ()
+        found |= {
+            value
+            for name, value in some
+            if type(name) is str and type(value) is str and _holds_key(name, value)
+        }
+    return found
+
+
+def _holds_key(name: str, value: str) -> bool:
+    """Whether a text under a name is a key; a plain word is none, nor is what is too short."""
+    return len(value) >= _SHORTEST_KEY and _is_key(name) and (len(value) > 15 or not value.isalpha())
 
 
 class _Line:
@@ -150,7 +225,7 @@ class _Line:
 
     def text(self, keys: Sequence[str]) -> str:
         """The line without keys, of which each piece is cut so that all of them are in it."""
-        pieces = [(joint, masked(piece, keys)) for joint, piece in self._pieces]
+        pieces = [(joint, _bare(piece, keys)) for joint, piece in self._pieces]
         joints = sum(len(joint) for joint, _ in pieces)
         limit = _fair([len(piece) for _, piece in pieces], MESSAGE - joints)
         line = "".join(joint + without_middle(piece, limit) for joint, piece in pieces)
@@ -259,6 +334,10 @@ def _text(value: object) -> str:
         text = str.__getitem__(str(value), _BEGINNING)  # a subclass of str may override the rest
     except BaseException:
         return "(its message can't be read)"
+    return _on_one_line(text)
+
+
+def _on_one_line(text: str) -> str:
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 

@@ -7,7 +7,6 @@ that nothing has to be scheduled anew), and what is reported of one that was sto
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING, Protocol
@@ -16,6 +15,7 @@ from llmorch.declare.text import brief
 from llmorch.errors import CallError
 from llmorch.places.failure import line_of
 from llmorch.places.port import End, Handle, Here, Job
+from llmorch.runtime.logs import log
 from llmorch.runtime.retries import Retried, in_time, next_pause
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 REPORTED_BY = 30.0
 """Seconds in which a place reports the end of a job that it was to stop."""
 _CHANCE = Random()
-_log = logging.getLogger("llmorch")
 
 
 class Driver(Protocol):
@@ -129,7 +128,7 @@ class Made:
             if not isinstance(error, Exception | asyncio.CancelledError):
                 self._driver.loop.call_soon(self._ended, self._broken(how))
                 raise
-            _log.exception("a place raised as it began a call of %s", self.function.name)
+            log.exception("a place raised as it began a call of %s", self.function.name)
         else:
             if callable(getattr(work, "cancel", None)):
                 self._work = work
@@ -233,7 +232,7 @@ class Made:
             try:
                 self.stops = self._work.cancel()
             except Exception:
-                _log.exception("a place raised as it was to stop a call of %s", self.function.name)
+                log.exception("a place raised as it was to stop a call of %s", self.function.name)
                 self._driver.loop.call_soon(self._driver.guard, self._never_reported)
                 return
             if self.stops and self._bound is None:
@@ -248,7 +247,7 @@ class Made:
         text = (
             f"{self.function.name} was stopped, and its place never told how it ended: it may still run there"
         )
-        _log.error(text)
+        log.error(text)
         self._driver.notes[self.function.name] = text
         self._finish()
 

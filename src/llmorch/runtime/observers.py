@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Protocol
 
 from llmorch.places.coroutines import PATIENCE, leave
+from llmorch.runtime.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
 
     from llmorch.schedule import Command, Event
 
-_log = logging.getLogger("llmorch")
 
 REST = 10.0
 """Seconds that an async observer has at the end of its run, for what it hasn't heard; then it is cancelled."""
@@ -44,7 +43,7 @@ class Observing:
                 returned = self._observer(message, at)
                 awaits = isawaitable(returned)
             except (Exception, asyncio.CancelledError):
-                _log.exception("an observer raised at %s", type(message).__name__)
+                log.exception("an observer raised at %s", type(message).__name__)
                 continue
             if awaits and returned is not None:
                 if self._queue is None:
@@ -61,7 +60,7 @@ class Observing:
         if error is None:
             error = await _waited(task, REST)
             if error is None and not task.done():
-                _log.error("an observer has not ended %g s after its run, and is cancelled", REST)
+                log.error("an observer has not ended %g s after its run, and is cancelled", REST)
         task.cancel()
         error = await _waited(task, PATIENCE) or error
         if not task.done():
@@ -88,7 +87,7 @@ async def _awaited(waiting: asyncio.Queue[Awaitable[None] | None]) -> None:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     raise  # the run is over
-                _log.exception("an observer raised")
+                log.exception("an observer raised")
     finally:
         while not waiting.empty():
             left = waiting.get_nowait()

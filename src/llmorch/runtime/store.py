@@ -7,12 +7,12 @@ run has ended.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError, shortage
 from llmorch.places.arguments import Inputs
 from llmorch.places.port import End, Here
+from llmorch.runtime.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     Key = tuple[CallId, int]
 
-_log = logging.getLogger("llmorch")
 _DONE = ("completed", "unused")
 
 
@@ -196,4 +195,4 @@ def _close_all(handles: Iterable[Handle]) -> None:
         try:
             handle.close()
         except Exception:  # of somebody's place: the run has its results
-            _log.exception("a place raised as it was to free a value")
+            log.exception("a place raised as it was to free a value")

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmorch.calls import Plan, Reference, references
+from llmorch.declare.previews import is_long, preview
 from llmorch.declare.text import interrupted, is_a
 from llmorch.errors import DuplicateId, EvaluationError, PlanError
 from llmorch.plan import Checker, calls_in, error_in, evaluate, render_call, with_query
@@ -38,6 +39,8 @@ T = TypeVar("T")
 
 REPLIES = 2
 """How often the model is asked for one call, or for the rest of a plan, before the attempt has failed."""
+_LONG, _ENDS = 100_000, 10_000
+"""Characters of a value beyond which calls are told apart by so many of it only."""
 
 
 def run_recovering(task: Task, plan: Plan, *, last_answers: bool = False) -> Conversation[Outcome]:
@@ -322,8 +325,12 @@ def _identity(call: FunctionCall, functions: Mapping[str, Function], results: Ma
 
 
 def _text(value: Any) -> str:
-    """1 and 1.0 are one number, whichever a model writes."""
+    """1 and 1.0 are one number, whichever a model writes. Of what is long, its ends and its size tell."""
     try:
+        if type(value) in (str, bytes) and len(value) > _LONG:
+            return f"{len(value)} {hash(value)}"
+        if is_long(value, _LONG):
+            return preview(value, _ENDS)
         return repr(float(value) if type(value) is int and abs(value) < 2**53 else value)
     except BaseException as error:
         if interrupted(error):
