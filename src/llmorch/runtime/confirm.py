@@ -48,7 +48,7 @@ class Confirming:
                 influence.allowed(call)
             elif why := await self._asked(call):
                 refused[call.id] = f"not made: {why}"
-        for call in calls:
+        for call in calls if refused else ():
             if call.id in refused:
                 influence.note(call, f"was not made: {refused[call.id].removeprefix('not made: ')}")
         influence.refused = refused

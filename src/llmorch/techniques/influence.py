@@ -17,9 +17,9 @@ from llmorch.plan.origins import Origins, untrusted_argument
 from llmorch.values import short
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterable, Mapping
+    from collections.abc import Collection, Container, Hashable, Iterable, Mapping
 
-    from llmorch.calls import CallId, Expression, FunctionCall
+    from llmorch.calls import CallId, FunctionCall
     from llmorch.declare.functions import Function
 
 Rule: TypeAlias = Literal["refuse", "ask", "allow"]
@@ -83,6 +83,7 @@ class Influence:
         self.notes: list[str] = []
         """What there is to say of calls that were refused, made without asking, or changed."""
         self._functions = functions
+        self._trusting = any(item.trusted for item in functions.values())
         self._strict = strict
         self._told = told
         self._own: dict[CallId, FunctionCall] = {}
@@ -143,24 +144,27 @@ class Influence:
         self._instead = {id_: one for id_, one in self._instead.items() if known.get(id_) == one[0]}
         taken = {own for _, own in self._instead.values()} | self._spent
         taken.update(call.id for call in calls if self._planned(call))
-        free = [call for call in self._own.values() if call.id not in taken]
+        free: dict[Hashable, list[CallId]] = {}
+        for call in self._own.values():
+            if call.id not in taken and self._is_guarded(call):
+                free.setdefault(self._role(call), []).append(call.id)
         found = []
         for call in new:
             if call.id in self._instead:
                 continue
-            other = next((one for one in free if self._stands_for(call, one)), None)
-            if other is None:
-                found.append(call)
+            if left := free.get(self._role(call)):
+                self._instead[call.id] = call, left.pop(0)
             else:
-                free.remove(other)
-                self._instead[call.id] = call, other.id
+                found.append(call)
         return found
 
     def from_outside(
         self, calls: Iterable[FunctionCall], ended: Iterable[FunctionCall] = ()
     ) -> dict[CallId, str]:
         """The calls with a trusted argument that comes from outside, and by which calls."""
-        found = {}
+        found: dict[CallId, str] = {}
+        if not self._trusting:
+            return found
         origins = Origins()
         for call in (*ended, *calls):
             function = self._functions[call.function]
@@ -205,10 +209,12 @@ class Influence:
         """A call that is written instead of one of the same function keeps that one's trusted arguments."""
         if self.rule == "allow" or not self.read or call.function != before.function:
             return call
-        args = self._trusted_of(before)
-        kept = replace(call, args={**self._others_of(call), **args})
-        if not self._stands_for(call, before):
-            names = " and ".join(self._functions[call.function].trusted)
+        trusted = self._functions[call.function].trusted
+        others = {name: argument for name, argument in call.args.items() if name not in trusted}
+        own = {name: argument for name, argument in before.args.items() if name in trusted}
+        kept = replace(call, args=others | own)
+        if self._role(kept) != self._role(call):
+            names = " and ".join(trusted)
             self.note(
                 kept, f"keeps {names} as planned: its repair was written after {self.read} had been read"
             )
@@ -217,16 +223,10 @@ class Influence:
     def _planned(self, call: FunctionCall) -> bool:
         return self._own.get(call.id) == call
 
-    def _stands_for(self, call: FunctionCall, other: FunctionCall) -> bool:
-        return call.function == other.function and self._trusted_of(call) == self._trusted_of(other)
-
-    def _trusted_of(self, call: FunctionCall) -> dict[str, Expression]:
+    def _role(self, call: FunctionCall) -> Hashable:
+        """What a call that is made instead of this one has to share with it."""
         trusted = self._functions[call.function].trusted
-        return {name: argument for name, argument in call.args.items() if name in trusted}
-
-    def _others_of(self, call: FunctionCall) -> dict[str, Expression]:
-        trusted = self._functions[call.function].trusted
-        return {name: argument for name, argument in call.args.items() if name not in trusted}
+        return call.function, *((name, call.args.get(name)) for name in trusted)
 
     def _is_guarded(self, call: FunctionCall) -> bool:
         return bool(self._functions[call.function].trusted) or self._has_effects(call)
