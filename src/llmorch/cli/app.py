@@ -84,6 +84,8 @@ def run(
     max_recoveries: options.MaxRecoveries = None,
     replan: options.Replan = False,
     no_optimize: options.NoOptimize = False,
+    influence: options.Influence = None,
+    strict: options.Strict = False,
     deadline: options.Deadline = None,
     max_tokens: options.MaxTokens = None,
     dry_run: options.DryRun = False,
@@ -95,6 +97,7 @@ def run(
 ) -> None:
     """Answer QUERY by calling functions."""
     with reported(), clean_output() as output:
+        from llmorch.cli.ask import asker
         from llmorch.cli.forecast import check_dry_run, foretell
         from llmorch.cli.progress import Progress
 
@@ -113,6 +116,9 @@ def run(
             max_recoveries=max_recoveries,
             replan=replan,
             optimize=not no_optimize,
+            influence=influence,
+            confirm=asker(progress, influence),
+            strict=strict,
             progress=progress.fetched,
         )
         if dry_run:

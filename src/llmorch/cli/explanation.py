@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llmorch.explain import Cause, Explanation, Stretch
     from llmorch.records import Call, Run
 
-MOST_STRETCHES, MOST_CAUSES, MOST_CHAIN = 20, 6, 8
+MOST_STRETCHES, MOST_CAUSES, MOST_CHAIN, MOST_TOLD = 20, 6, 8, 10
 SHORT = 0.001
 """The share of a run below which a stretch is only counted."""
 
@@ -60,7 +60,39 @@ def text(found: Explanation, run: Run) -> str:
     ]
     total = f": {', '.join(reasons)}" if reasons else ""
     lines.append(f"idle in all: {found.idle():.2f} s{total}")
-    return "\n".join([*lines, f"what would help most: {advice(found, run)}"])
+    return "\n".join([*lines, f"what would help most: {advice(found, run)}", *_trust(run)])
+
+
+def _trust(run: Run) -> Iterator[str]:
+    """A line for what came from outside, one for what was written after that was read, one for what was refused."""
+    calls = {call.id: call for call in run.calls}
+    told: dict[str, list[str]] = {
+        "came from outside": [_path(call, calls) for call in run.calls if call.outside][: MOST_TOLD + 1],
+        "written by the model after it had read that": [
+            f"{call.id} ({call.function}) {call.status}" for call in run.calls if call.influenced
+        ],
+        "what is said of that": [note for note in run.notes if " had been read" in note],
+    }
+    counts = {"came from outside": sum(call.outside for call in run.calls)}
+    for what, items in told.items():
+        left = counts.get(what, len(items)) - MOST_TOLD
+        more = [f"and {left:,} more"] if left > 0 else []
+        if items:
+            yield f"{what}: {'; '.join([*items[:MOST_TOLD], *more])}"
+
+
+def _path(call: Call, calls: Mapping[str, Call]) -> str:
+    """By which calls it came from outside, this one last."""
+    path = [call]
+    while len(path) <= MOST_CHAIN and (before := _from_outside(path[-1], calls)) is not None:
+        path.append(before)
+    named = [f"{one.id} ({one.function})" for one in path[:MOST_CHAIN]]
+    return " -> ".join([*(["..."] if len(path) > MOST_CHAIN else []), *named[::-1]])
+
+
+def _from_outside(call: Call, calls: Mapping[str, Call]) -> Call | None:
+    used = (calls[id_] for id_ in call.uses)
+    return next((one for one in used if one.outside), None)
 
 
 def advice(found: Explanation, run: Run) -> str:
@@ -180,6 +212,7 @@ def _json(found: Explanation, run: Run) -> dict[str, Any]:
         "chain_seconds": round(found.chain_seconds, 6),
         "work_seconds": round(found.work_seconds, 6),
         "advice": advice(found, run) if run.calls else None,
+        "trust": list(_trust(run)),
     }
 
 

@@ -50,6 +50,8 @@ def as_json(
                 "after": None if after is None else list(after),
                 "same_as": graph.same_as(call),
                 "unused": call in unused,
+                "outside": call in graph.origins,
+                "influenced": graph.call(call).influenced,
                 "resources": dict(functions[graph.call(call).function].resources),
             }
             for call, after in zip(graph, orders(graph, list(graph)), strict=True)
@@ -62,7 +64,8 @@ def mermaid(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
 
     An order that others imply is left out, and many calls that exclude one another have a node between them.
 
-    A line that says "same" leads to a call that isn't made.
+    A line that says "same" leads to a call that isn't made. What comes from outside has a broken edge, and
+    what a model wrote after it had read that a thick one.
     """
     lines = ["flowchart TD"]
     for call in graph:
@@ -70,13 +73,19 @@ def mermaid(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
         shape = f'["{label}"]' if graph.kind(call) == "compute" else f'("{label}")'
         lines.append(f"    {call}{shape}")
     wording = ("%s --> %s", "%s ==> %s", "%s -- same --- %s", "%s{{one at a time}}", "%s -.- %s")
+    outside, influenced = _labelled(graph)
+    styles = [("outside", "stroke-dasharray:6 4", outside), ("influenced", "stroke-width:4px", influenced)]
+    for name, style, calls in styles:
+        if calls:
+            lines += [f"    classDef {name} {style}", f"    class {','.join(calls)} {name}"]
     return "\n".join([*lines, *_relations(graph, *wording)])
 
 
 def dot(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
     """A Graphviz digraph, ranks as rows: arrows are data, bold ones order, dashed lines exclude.
 
-    A line that says "same" leads to a call that isn't made.
+    A line that says "same" leads to a call that isn't made. What comes from outside has a broken edge, and
+    what a model wrote after it had read that a thick one.
     """
     lines = ["digraph plan {", "    node [fontname=Helvetica];"]
     ranks: dict[int, list[CallId]] = {}
@@ -85,6 +94,9 @@ def dot(graph: RelationGraph, functions: Mapping[str, Function]) -> str:
         shape = "box" if graph.kind(call) == "compute" else "ellipse"
         lines.append(f'    {call} [label="{label}", shape={shape}];')
         ranks.setdefault(graph.rank(call), []).append(call)
+    outside, influenced = _labelled(graph)
+    lines += [f"    {call} [style=dashed];" for call in outside]
+    lines += [f"    {call} [penwidth=4];" for call in influenced]
     lines += [f"    {{ rank=same; {'; '.join(calls)}; }}" for calls in ranks.values()]
     wording = (
         *("%s -> %s;", "%s -> %s [style=bold];", "%s -> %s [dir=none, label=same];"),
@@ -98,6 +110,12 @@ FORMATS: dict[str, Callable[[RelationGraph, Mapping[str, Function]], str]] = {
     "dot": dot,
     "json": lambda graph, functions: json.dumps(as_json(graph, functions), indent=2),
 }
+
+
+def _labelled(graph: RelationGraph) -> tuple[list[CallId], list[CallId]]:
+    """The calls that come from outside, and those that a model wrote after it had read that."""
+    outside = [call for call in graph if call in graph.origins]
+    return outside, [call for call in graph if graph.call(call).influenced]
 
 
 def _label(graph: RelationGraph, call: CallId, functions: Mapping[str, Function]) -> str:

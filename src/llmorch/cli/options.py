@@ -52,6 +52,16 @@ MaxRecoveries = Annotated[
 Replan = Annotated[
     bool, typer.Option("--replan", help="Have results judged, and more calls made if they are not enough.")
 ]
+Influence = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RULE",
+        help="refuse, ask or allow calls with effects that the model wrote after it read from outside.",
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Take functions of which nothing is said for ones with effects.")
+]
 NoOptimize = Annotated[
     bool,
     typer.Option("--no-optimize", help="Execute every call, also one like another or that nothing uses."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ from llmorch.schedule import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import RenderableType
 
     from llmorch.calls import CallId, FunctionCall
@@ -70,6 +73,7 @@ class Progress:
         self._tenth = -1
         """How many tenths of the weights a line has reported."""
         self._revised = False
+        self._over = False
 
     def __enter__(self) -> Progress:
         if self._terminal:
@@ -86,9 +90,23 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over = True
         live, self._live = self._live, None
         if live is not None:
             live.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Draw nothing meanwhile: somebody is asked."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+        try:
+            yield
+        finally:
+            if live is not None and not self._over:
+                live.start()
+                self._live = live
 
     def planning(self, model: str) -> None:
         """Say that the model has been asked for a plan."""

@@ -46,9 +46,12 @@ def set_raw(raw: bool) -> bool:
     return raw
 
 
-def visible(text: str) -> str:
-    """The text with characters that steer a terminal or hide in it as Python writes them; unless it stays raw."""
-    return text if _Terminal.raw else _STEERING.sub(_as_python, text.replace("\r\n", "\n"))
+def visible(text: str, *, whatever: bool = False) -> str:
+    """The text with characters that steer a terminal or hide in it as Python writes them; unless it stays raw.
+
+    What somebody is asked to decide on is visible ``whatever`` was said of raw texts.
+    """
+    return text if _Terminal.raw and not whatever else _STEERING.sub(_as_python, text.replace("\r\n", "\n"))
 
 
 def _as_python(found: re.Match[str]) -> str:

@@ -110,6 +110,8 @@ def chrome_trace(result: Ran) -> dict[str, Any]:
                         "submitted": call.submitted,
                         "error": next((call.error for call in bar.calls if call.error), None),
                         "calls": [call.id for call in bar.calls],
+                        "outside": [call.id for call in bar.calls if call.outside],
+                        "influenced": [call.id for call in bar.calls if call.influenced],
                     },
                 }
             )

@@ -7,19 +7,21 @@ plan from the query had it, or somebody allows it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from llmorch.calls import Constant
-from llmorch.errors import Influenced
-from llmorch.plan import error_in, render_call, render_without_id
+from llmorch.calls import FunctionCall, references
+from llmorch.errors import EvaluationError, Influenced
+from llmorch.plan import error_in, evaluate, render_without_id
+from llmorch.plan.budget import Budget
 from llmorch.plan.origins import Origins, untrusted_argument
 from llmorch.values import short
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Hashable, Iterable, Mapping
 
-    from llmorch.calls import CallId, FunctionCall
+    from llmorch.calls import CallId
     from llmorch.declare.functions import Function
 
 Rule: TypeAlias = Literal["refuse", "ask", "allow"]
@@ -35,8 +37,8 @@ MAX_NOTES = 20
 class Proposal:
     """A call with effects that a model wants made, after it has read what comes from outside.
 
-    ``arguments`` are values by parameter; what is made of other calls' results is as it is written, such as
-    ``"{s1}"``. ``why`` says what was read.
+    ``arguments`` are the values by parameter that the plan gives; what is made of other calls' results is
+    only in ``written``, which has all arguments as the plan writes them. ``why`` says what was read.
     """
 
     __repr__ = short
@@ -44,20 +46,22 @@ class Proposal:
     id: CallId
     function: str
     arguments: Mapping[str, Any]
-    text: str
-    """The call as it is written in the plan."""
+    written: Mapping[str, str]
     why: str
 
     @classmethod
     def of(cls, call: FunctionCall, why: str) -> Proposal:
         """What is proposed with a call."""
-        arguments = {
-            name: argument.value
-            if isinstance(argument, Constant)
-            else render_without_id(replace(call, args={name: argument}))[len(f"{call.function}({name}=") : -1]
+        given = {}
+        for name, argument in call.args.items():
+            if next(references(argument), None) is None:
+                with suppress(EvaluationError):  # then the call fails, if it is made
+                    given[name] = evaluate(argument, {}, Budget())
+        written = {
+            name: render_without_id(FunctionCall("", "", {"": argument}))[2:-1]
             for name, argument in call.args.items()
         }
-        return cls(call.id, call.function, arguments, render_call(call), why)
+        return cls(call.id, call.function, given, written, why)
 
 
 class Influence:
