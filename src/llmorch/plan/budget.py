@@ -90,6 +90,11 @@ class Budget:
         if self.left < 0:
             raise self._used_up()
 
+    @property
+    def used(self) -> int:
+        """How much of it is used."""
+        return (MOST if self.apart else AT_ONCE) - self.left
+
     def _used_up(self) -> EvaluationError:
         if not self.apart:
             return Uncounted("it takes too long to compute this here")

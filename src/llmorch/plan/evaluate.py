@@ -65,11 +65,10 @@ def evaluate(expression: Expression, results: Mapping[CallId, Any], budget: Budg
     Raises ``EvaluationError`` with a message of one line when it has none, or takes more than is left of the
     budget; it is ``Uncounted`` where that one is of what others wait for. Without a budget it has one of its own.
     """
-    match expression:  # the two that most arguments are
-        case Constant(value):
-            return value
-        case Reference(id_):
-            return results[id_]
+    if type(expression) is Constant:  # the two that most arguments are
+        return expression.value
+    if type(expression) is Reference:
+        return results[expression.id]
     try:
         return _value(expression, results, budget or Budget(apart=True))
     except EvaluationError:
@@ -97,8 +96,11 @@ def argument(
 
     Raises ``EvaluationError``, or ``ValueError`` where it doesn't fit, with a message of one line.
     """
-    budget = budget or Budget(apart=True)
-    value = evaluate(expression, results, budget)
+    if budget is None:
+        budget = Budget(apart=True)
+    value = expression.value if type(expression) is Constant else evaluate(expression, results, budget)
+    if parameter.is_sure_of(value):
+        return value
     try:
         return accepted(parameter, value, budget)
     except ValueError as error:
@@ -160,30 +162,31 @@ def as_text(value: object, budget: Budget | None = None) -> str:
 
 def _template(parts: tuple[str | Expression, ...], results: Mapping[CallId, Any], budget: Budget) -> Any:
     if len(parts) == 1 and not isinstance(parts[0], str):
-        return evaluate(parts[0], results, budget)
+        return _value(parts[0], results, budget)
     pieces = [
-        part if isinstance(part, str) else as_text(evaluate(part, results, budget), budget) for part in parts
+        part if type(part) is str else as_text(_value(part, results, budget), budget)  # type: ignore[arg-type]
+        for part in parts
     ]
     budget.charge(sum(map(len, pieces)))
     return "".join(pieces)
 
 
 def _value(node: Expression | Slice, results: Mapping[CallId, Any], budget: Budget) -> Any:
+    if type(node) is Constant:
+        return node.value
+    if type(node) is Reference:
+        return results[node.id]
     match node:
-        case Constant(value):
-            return value
-        case Reference(id_):
-            return results[id_]
         case Template(parts):
             return _template(parts, results, budget)
         case ListOf(items):
             return [_value(item, results, budget) for item in items]
+        case Binary(sign, left, right):
+            return operated(sign, _value(left, results, budget), _value(right, results, budget), budget)
         case DictOf(pairs):
             return {_key(key, results, budget): _value(value, results, budget) for key, value in pairs}
         case Negated(sign, operand):
             return negated(sign, _value(operand, results, budget), budget)
-        case Binary(sign, left, right):
-            return operated(sign, _value(left, results, budget), _value(right, results, budget), budget)
         case Compare(first, rest):
             values = [_value(operand, results, budget) for operand in (first, *(one for _, one in rest))]
             return compared(values, [sign for sign, _ in rest], budget)
