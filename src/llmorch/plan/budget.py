@@ -121,8 +121,9 @@ class Budget:
         if len(held) > KEYS:
             raise Uncounted("it has many keys")
         self.charge(len(held))
-        if not _SINGLE.issuperset(kinds := set(map(type, held))) or not _TIMES.isdisjoint(kinds):
-            for key in held:
+        keys = dict.keys(held) if type(held) in _MAPPINGS else held  # an ``OrderedDict`` asks for hashes else
+        if not _SINGLE.issuperset(kinds := set(map(type, keys))) or not _TIMES.isdisjoint(kinds):
+            for key in keys:
                 self._tree(key, self.left)
 
     def weigh(self, *values: object) -> int:
@@ -208,8 +209,8 @@ class Budget:
                 raise self._used_up()
             if kind in _LISTS:
                 return self._items(value, flat)
-            flat, inner = self._items(value, flat)
-            more, held = self._items(value.values(), flat)
+            flat, inner = self._items(dict.keys(value), flat)
+            more, held = self._items(dict.values(value), flat)
             return more, inner + held
         if kind is slice:
             return ITEM, [value.start, value.stop, value.step]
