@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmorch.calls import Constant, references
+from llmorch.calls import references
 from llmorch.declare.defaults import MADE
 from llmorch.errors import EvaluationError, FunctionError
 from llmorch.plan import evaluate
@@ -95,11 +95,7 @@ def touches(function: Function, call: FunctionCall, results: Mapping[CallId, Any
                 continue
             if expression is not None:  # as the function gets it: "3" and 3.0 may be 3 to it
                 budget = Budget()
-                value = evaluate(expression, results or {}, budget)
-                if isinstance(expression, Constant):  # so it was checked with the plan, by validators too
-                    value = parameter.accept(value)
-                else:
-                    value = accepted(parameter, value, budget)
+                value = accepted(parameter, evaluate(expression, results or {}, budget), budget)
             values[parameter.name] = _text(value)
     reads, writes = (
         tuple(_name(pattern, values) for pattern in said) for said in (function.reads, function.writes)
