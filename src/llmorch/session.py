@@ -181,7 +181,7 @@ class Calls(Execution):
         added = self._added[call.id] = _Added(call, inputs, via, self.loop)
         function = self._functions[call.function]
         known = function.reads or function.writes
-        touch = touches(function, call, Inputs(inputs) if known else None)
+        touch = touches(function, call, Inputs(inputs, apart=False) if known else None)
         # The core knows no values: of what the call is given it sees nothing.
         if within := callers(self._door, self._within):
             self.core.within[call.id] = within

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from typing import Annotated
+
 import pytest
+from pydantic import AfterValidator
 
 from llmorch import function
 from llmorch.declare.offered import as_functions
 from llmorch.errors import FunctionError
+from llmorch.places.arguments import Inputs
 from llmorch.plan import check, parse
 from llmorch.relations import RelationGraph, discover, touches
 from llmorch.relations.effects import Name, Touch
@@ -153,3 +158,36 @@ def test_a_declaration_that_cannot_be_is_refused(declared, told) -> None:
         def touch(path: str) -> None: ...
 
     assert told in str(raised.value)
+
+
+def test_a_name_takes_no_time_and_opens_nothing_on_the_way() -> None:
+    @function(writes=["row:{key}"])
+    def write(key: str) -> None: ...
+
+    long, given = parse("s1 = write(key='x' * 9000000)\ns2 = write(key=s1)").calls
+    began = time.thread_time()
+    assert touches(as_functions([write])["write"], long).writes == (Name("row:", below=True),)
+    assert time.thread_time() - began < 0.1
+    opened: list[str] = []
+
+    class Closed:
+        here = False
+
+        def open(self) -> str:
+            opened.append("it")
+            return "a"
+
+    inputs = Inputs({"s1": Closed()}, apart=False)  # type: ignore[dict-item]
+    assert touches(as_functions([write])["write"], given, inputs).writes == (Name("row:", below=True),)
+    assert opened == []
+
+
+def test_a_name_is_not_made_by_a_validator_of_somebodys() -> None:
+    ran: list[str] = []
+
+    @function(writes=["row:{key}"])
+    def write(key: Annotated[str, AfterValidator(lambda text: ran.append(text) or text)]) -> None: ...
+
+    (call,) = parse("s1 = write(key='Ada')").calls
+    assert touches(as_functions([write])["write"], call).writes == (Name("row:", below=True),)
+    assert ran == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from typing import Any
@@ -14,9 +15,11 @@ from llmorch.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
 _released = threading.Event()
+_hanging = threading.Event()
 
 
 def _hang(*_: object) -> Any:
+    _hanging.set()
     _released.wait(60)
     return 1
 
@@ -73,6 +76,7 @@ USES += [
 @pytest.fixture(autouse=True)
 def _release() -> Any:
     _released.clear()
+    _hanging.clear()
     yield
     _released.set()
 
@@ -139,3 +143,116 @@ async def test_what_a_class_computes_is_used_by_every_kind_of_call() -> None:
         "150 cents",
         300,
     ]
+
+
+class Slow:
+    """Adding to it takes a while."""
+
+    def __add__(self, other: int) -> int:
+        _released.wait(0.4)
+        return other
+
+
+@function
+def slow() -> Any:
+    """Make one."""
+    return Slow()
+
+
+@function(timeout=0.7)
+async def waits(x: int) -> int:
+    await asyncio.sleep(0.5)
+    return x
+
+
+@function(timeout=0.7)
+def sleeps(x: int) -> int:
+    time.sleep(0.5)
+    return x
+
+
+@function(timeout=0.7, asks_model=True)
+def asks(x: int) -> str:
+    return f"wait {x}"
+
+
+@pytest.mark.parametrize("name", ["waits", "sleeps", "asks"])
+async def test_a_timeout_counts_once_for_the_arguments_and_the_call(name: str) -> None:
+    offered, model = [slow, waits, sleeps, asks], ScriptedModel(lambda _: "late", delay=0.5)
+    async with Orchestrator(offered, model=model, learn=False, optimize=False) as made:
+        plain = await made.execute(f"s1 = {name}(x=1)")
+        result = await made.execute(f"s1 = slow()\ns2 = {name}(x=s1 + 1)")
+    assert plain.calls["s1"].error is None
+    assert result.calls["s2"].error == f"{name} took longer than its timeout of 0.7 s"
+
+
+@function(kind="compute")
+def text(length: int) -> str:
+    """A long text, which stays in its file."""
+    return "x" * length
+
+
+@function(kind="compute")
+def lengths(x: Any, y: Any = "") -> int:
+    """How long both are."""
+    return len(x) + len(y)
+
+
+async def test_arguments_that_another_process_works_out_share_the_budget_of_their_call() -> None:
+    many = "{s1}" * 9
+    async with Orchestrator([text, lengths], model=ScriptedModel([]), processors=1, learn=False) as made:
+        one = await made.execute(f"s1 = text(length=3000000)\ns2 = lengths(x='{many}')")
+        both = await made.execute(f"s1 = text(length=3000000)\ns2 = lengths(x='{many}', y='{many}')")
+        here = await made.execute(f"s1 = text(length=3000000)\ns2 = lengths(x='{many}', y='y' * 40000000)")
+    assert one.answer == 27_000_000
+    for result in (both, here):
+        assert "the arguments would be longer than 50,000,000 characters" in str(result.calls["s2"].error)
+
+
+async def test_what_is_put_beside_a_large_result_is_worked_out_apart() -> None:
+    offered = [make, text, lengths, quick]
+    async with Orchestrator(offered, model=ScriptedModel([]), processors=1, learn=False) as made:
+        await made.execute("s1 = text(length=1)")
+        plan = "s1 = text(length=3000000)\ns2 = make()\ns3 = lengths(x=[s1, s2 + 1])"
+        hanging = asyncio.create_task(made.execute(plan, deadline=2))
+        began = time.monotonic()
+        assert await asyncio.to_thread(_hanging.wait, 30)
+        assert (await made.execute("s1 = quick(n=3)")).answer == 3
+        assert time.monotonic() - began < 20
+        with pytest.raises(LimitReached, match="longer than its deadline of 2 s"):
+            await hanging
+
+
+class Sealed:
+    """It is rebuilt in the process ``pid`` only, and that hangs."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def __reduce__(self) -> Any:
+        return _rebuilt, (self.pid, "x" * 3_000_000)
+
+
+def _rebuilt(pid: int, _: str) -> Any:
+    if os.getpid() != pid:
+        raise ValueError("not here")
+    return _hang()
+
+
+@function(kind="compute")
+def sealed(pid: int) -> Any:
+    return Sealed(pid)
+
+
+async def test_what_has_to_be_opened_here_for_another_process_is_opened_apart() -> None:
+    async with Orchestrator(
+        [sealed, lengths, quick], model=ScriptedModel([]), processors=1, learn=False
+    ) as made:
+        plan = f"s1 = sealed(pid={os.getpid()})\ns2 = lengths(x=s1)"
+        hanging = asyncio.create_task(made.execute(plan))
+        began = time.monotonic()
+        assert await asyncio.to_thread(_hanging.wait, 30)
+        assert (await made.execute("s1 = quick(n=3)")).answer == 3
+        assert time.monotonic() - began < 20
+        _released.set()
+        assert "has no len()" in str((await hanging).calls["s2"].error)

@@ -33,7 +33,17 @@ _CONTAINERS = ("list", "tuple", "set", "frozenset", "dict")
 _OF_USERS = ("model", "dataclass", "call", "default")
 _NOT_SCHEMAS = ("metadata", "expected", "default", "config", "cls", "members", "serialization", "ref")
 """Keys of a core schema below which there is no other one."""
-_NO_USERS = ("builtins", "functools", "pathlib", "pydantic", "pydantic_core", "llmorch")
+_NO_USERS = (
+    "abc",
+    "builtins",
+    "collections",
+    "functools",
+    "pathlib",
+    "pydantic",
+    "pydantic_core",
+    "typing",
+    "llmorch",
+)
 _WHOLE = 2**53
 _MOST_ITEMS = 1_000
 """Items in what a plan could have written; a longer list is a result."""
@@ -122,9 +132,22 @@ class Check:
 def _runs_code(kind: str, node: Any) -> bool:
     """Whether a core schema calls what is neither Python's nor pydantic's nor ours."""
     if kind.startswith("function"):
-        module = getattr(node["function"]["function"], "__module__", None) or "functools"
-        return module.partition(".")[0] not in _NO_USERS
+        return _is_users(node["function"]["function"])
+    if kind in (
+        "is-instance",
+        "is-subclass",
+    ):  # its metaclass may say what is an instance, as an abstract class may
+        wanted = node["cls"]
+        hook = getattr(wanted, "__subclasshook__", None)
+        return _is_users(type(wanted)) or _is_users(getattr(hook, "__func__", hook))
+    if "default_factory" in node and _is_users(node["default_factory"]):
+        return True
     return bool(node.get("post_init") or node.get("custom_init") or node.get("missing")) or kind == "call"
+
+
+def _is_users(code: Any) -> bool:
+    module = getattr(code, "__module__", None) or "functools"
+    return module.partition(".")[0] not in _NO_USERS
 
 
 def _or_with_whole_numbers(validate: abc.Callable[[Any], Any], value: object) -> Any:

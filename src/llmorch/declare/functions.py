@@ -106,6 +106,8 @@ class Function:
     trusted: tuple[str, ...] = ()
     documented: int = field(default=0, repr=False, compare=False)
     """Characters of its docstring: in a prompt it may take more room than others then."""
+    elapsed: float = field(default=0.0, repr=False, compare=False)
+    """Seconds of its timeout that a call has used before the function is called: to work out its arguments."""
 
     def __post_init__(self) -> None:
         refuse_name(self.name)
@@ -119,6 +121,11 @@ class Function:
             said = getattr(self, option)
             if said is not getattr(Function, option, None):
                 object.__setattr__(self, option, read_option(self.name, option, said))
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds of its timeout that a call of it has."""
+        return None if self.timeout is None else self.timeout - self.elapsed
 
     @cached_property
     def is_async(self) -> bool:

@@ -182,7 +182,9 @@ class Parameter:
 
     def is_sure_of(self, value: object) -> bool:
         """Whether a value is of the type, as is seen without looking into it."""
-        if self.annotation is Any or self._is_right(value):
+        if self.annotation is Any or (self._is_scalar and type(value) is self.annotation):
+            return True
+        if value is None and self._none_by_default:
             return True
         return not self.is_well_known and self._check.is_sure_of(value)
 

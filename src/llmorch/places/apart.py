@@ -28,8 +28,9 @@ T = TypeVar("T")
 class Apart(Generic[T]):
     """One computation for a call of a function, on a thread, and then what it leads to.
 
-    ``made`` is called on the event loop with what it came to, and returns the work that follows; ``failed`` is
-    called instead where it came to nothing: it raised, was cancelled, or took longer than the function's timeout.
+    ``made`` is called on the event loop with what it came to and the seconds that it took of the function's timeout,
+    and returns the work that follows; ``failed`` is called instead where it came to nothing: it raised, was
+    cancelled, or took longer than the timeout.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Apart(Generic[T]):
         threads: Threads,
         function: Function,
         compute: Callable[[], T],
-        made: Callable[[T], Work | None],
+        made: Callable[[T, float], Work | None],
         failed: Callable[[CallError], None],
     ) -> None:
         self._function = function
@@ -48,9 +49,12 @@ class Apart(Generic[T]):
         self._error: CallError | None = None
         self._following: Work | None = None
         self._cancelled = False
-        loop = asyncio.get_running_loop()
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
         timeout = function.timeout
-        self._timer = None if timeout is None else loop.call_later(timeout, self._is_late)
+        self._timer = (
+            None if timeout is None else asyncio.get_running_loop().call_later(timeout, self._is_late)
+        )
         self._thread: Work | None = threads.begin(Function(function.name, self._run), {}, self._ended)
 
     def _run(self) -> None:
@@ -67,10 +71,15 @@ class Apart(Generic[T]):
         if failed is None:  # it was late, and has been told so, or nobody hears of it
             return
         error = self._error or error or (cancelled(self._function) if self._cancelled else None)
+        elapsed, timeout = self._clock() - self._began, self._function.timeout
+        if error is None and timeout is not None and elapsed >= timeout:
+            error = late(
+                self._function.name, timeout
+            )  # the timer could not say so: one operation held the loop
         if error is not None:
             failed(error)
         else:
-            self._following = self._made(self._value.pop())
+            self._following = self._made(self._value.pop(), elapsed)
 
     def _is_late(self) -> None:
         failed, self._failed = self._failed, None
@@ -96,7 +105,7 @@ async def apart(threads: Threads, function: Function, compute: Callable[[], T]) 
 
     def begin(done: Done) -> Apart[T]:
         return Apart(
-            threads, function, compute, lambda value: done(value, None), lambda error: done(None, error)
+            threads, function, compute, lambda value, _: done(value, None), lambda error: done(None, error)
         )
 
     value: T

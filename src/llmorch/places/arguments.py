@@ -14,7 +14,7 @@ from llmorch.errors import CallError, EvaluationError
 from llmorch.places.failure import line_of
 from llmorch.places.handles import InFile, Later
 from llmorch.plan.budget import Budget, Uncounted
-from llmorch.plan.evaluate import argument
+from llmorch.plan.evaluate import argument, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,13 +79,15 @@ def arguments(
     With ``handed`` the call is made in another process, and what is made of results that are closed is
     a ``Later``. Raises ``CallError`` for an argument that has no value or doesn't fit, and ``Uncounted``.
     """
-    budget = budget or Budget(apart=True)
+    if budget is None:
+        budget = Budget(apart=True)
+    elsewhere = Budget(apart=True) if handed else budget
     args = {}
     for name, expression in call.args.items():
         parameter = function.by_name[name]
         try:
             if handed and _is_closed(expression, results):
-                args[name] = _later(parameter, expression, results)
+                args[name] = _later(parameter, expression, results, budget, elsewhere)
             else:
                 args[name] = argument(parameter, expression, results, budget)
         except Uncounted:
@@ -96,6 +98,8 @@ def arguments(
             if interrupted(error):
                 raise
             raise CallError(f"{name} of {function.name}: {described(error)}") from None
+    if handed:
+        elsewhere.charge(budget.used)
     for parameter in function.filled:
         if parameter.name not in args:
             args[parameter.name] = _made(parameter, function)
@@ -115,10 +119,15 @@ def _is_closed(expression: Expression, results: Inputs) -> bool:
     return any(results.closed(reference.id) is not None for reference in references(expression))
 
 
-def _later(parameter: Parameter, expression: Expression, results: Inputs) -> Later:
+def _later(
+    parameter: Parameter, expression: Expression, results: Inputs, budget: Budget, elsewhere: Budget
+) -> Later:
     used = {reference.id: results.unopened(reference.id) for reference in references(expression)}
     kinds = _kinds(expression, results)
-    return Later(parameter.bare, expression, used, as_it_is=kinds is not None and parameter.takes(kinds))
+    if kinds is None or not parameter.takes(kinds):
+        return Later(parameter.bare, expression, used, elsewhere, as_it_is=False)
+    put = evaluate(expression, used, budget)  # what other results come to in it is worked out here
+    return Later(parameter.bare, expression, used, elsewhere, as_it_is=True, put=put)
 
 
 def _kinds(expression: Expression, results: Inputs) -> Sequence[str] | None:

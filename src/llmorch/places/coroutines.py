@@ -57,7 +57,7 @@ class Awaited:
     async def _run(self, left: Any, args: Mapping[str, Any]) -> None:
         function, result, error = self._function, None, None
         if function.timeout is not None:  # now that it begins: what ran before is no time of its own
-            ends = self._loop.time() + function.timeout
+            ends = self._loop.time() + function.timeout - function.elapsed
             self._steps = _Steps(self._called(left, args), self._loop.time, ends)
             self._timer = self._loop.call_at(ends, self._expire)
         try:

@@ -7,14 +7,17 @@ process that doesn't answer is ``workers.py``'s to say.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.text import interrupted, kind_name
 from llmorch.errors import CallError, EvaluationError, shortage
+from llmorch.places.apart import apart
 from llmorch.places.failure import OUTGROWN, described, known_kinds, late
 from llmorch.places.handles import Enclosing, Later, kept
 from llmorch.places.known import tell
 from llmorch.places.surroundings import current
+from llmorch.places.threads import Threads
 from llmorch.places.wire import Parcel, pack
 from llmorch.places.worker import (
     CALL,
@@ -67,7 +70,7 @@ async def exchange(
         process.loaded |= wanted
     answer = await _asked(process, function, args)
     if answer.kind == UNREAD:  # by value it may be readable there: a class of a script's is such a case
-        answer = await _asked(process, function, opened_arguments(function, args))
+        answer = await _asked(process, function, await _opened(function, args))
     if answer.kind == LATE:
         raise late(function.name, function.timeout)
     if answer.kind == LARGE:
@@ -111,7 +114,7 @@ async def _asked(process: Process, function: Function, args: Mapping[str, Any]) 
     except CallError:  # a parameter's type may be what can't be sent
         if not any(type(value) is Later for value in args.values()):
             raise
-        parcel = calling(function, opened_arguments(function, args), process.sent)
+        parcel = calling(function, await _opened(function, args), process.sent)
     if parcel.size > ON_LOOP:
         try:
             await asyncio.to_thread(parcel.write)
@@ -121,7 +124,7 @@ async def _asked(process: Process, function: Function, args: Mapping[str, Any]) 
             raise CallError(text) from None
     if function.memory is not None:
         await process.watch(function.memory)
-    answer = await process.ask(parcel, function.timeout)
+    answer = await process.ask(parcel, function.time_left)
     if answer.kind in (UNREAD, REFUSED):
         process.sent.begin()  # nothing of it has arrived
     else:
@@ -153,7 +156,7 @@ def calling(function: Function, args: Mapping[str, Any], sent: Sent) -> Parcel:
                 deferred.append(name)
     try:
         show = None if function.show is None else id(function.show)
-        how = (function.memory, function.timeout, show, function.is_batch, function.keeps_iterator)
+        how = (function.memory, function.time_left, show, function.is_batch, function.keeps_iterator)
         parcel = pack(CALL, (id(function.call), values, deferred, *how), reducers=reducers, has=sent.has)
     except BaseException as error:
         if interrupted(error):
@@ -173,6 +176,15 @@ def calling(function: Function, args: Mapping[str, Any], sent: Sent) -> Parcel:
             text = f"{what}, can't be sent to another process ({text})"
             break
     raise CallError(f"{function.name} can't be called: {text}; pass plain data", detail=detail)
+
+
+async def _opened(function: Function, args: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as ``opened_arguments``, on a thread."""
+    threads = Threads()
+    try:
+        return await apart(threads, function, partial(opened_arguments, function, args))
+    finally:
+        threads.release()
 
 
 def opened_arguments(function: Function, args: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llmorch.declare.parameters import Parameter
     from llmorch.places.anonymous import File
     from llmorch.places.wire import Message, Parcel, Reducers
+    from llmorch.plan.budget import Budget
 
 LARGE = 1024 * 1024
 """A result of more bytes than this is kept in its file."""
@@ -130,33 +131,38 @@ class Later:
     """An argument that is made of results in files: worked out in the process that is called.
 
     With ``as_it_is`` nothing has to be computed or checked: results are put into lists and
-    dictionaries at most.
+    dictionaries at most, and ``put`` is what comes of that. The ``budget`` is that of all arguments of the call.
     """
 
-    __slots__ = ("as_it_is", "expression", "parameter", "results")
+    __slots__ = ("as_it_is", "budget", "expression", "parameter", "put", "results")
 
     def __init__(
-        self, parameter: Parameter, expression: Expression, results: Mapping[CallId, Any], as_it_is: bool
+        self,
+        parameter: Parameter,
+        expression: Expression,
+        results: Mapping[CallId, Any],
+        budget: Budget,
+        *,
+        as_it_is: bool,
+        put: Any = None,
     ) -> None:
         self.parameter = parameter
         self.expression = expression
         self.results = results
+        self.budget = budget
         self.as_it_is = as_it_is
+        self.put = put
 
     def sent(self) -> Any:
         """What crosses for it: results in files where a ``Later`` would only pass them on."""
-        if not self.as_it_is:
-            return self
-        from llmorch.plan.evaluate import evaluate
-
-        return evaluate(self.expression, self.results)
+        return self.put if self.as_it_is else self
 
     def value(self) -> Any:
         """The argument, by what its results are here. Raises as ``argument`` does, and ``CallError``."""
         from llmorch.plan.evaluate import argument
 
         here = {id_: opened(result) for id_, result in self.results.items()}
-        return argument(self.parameter, self.expression, here)
+        return argument(self.parameter, self.expression, here, self.budget)
 
 
 class Enclosing:

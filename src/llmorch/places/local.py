@@ -6,6 +6,7 @@ Decides which of them is a call's, and how what it came to is handed on.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -77,15 +78,15 @@ class Local:
             begun.loop.call_soon(begun.fail, error)
         return begun
 
-    def _begin_or_fail(self, begun: _Begun, given: Mapping[str, Any] | AsOne) -> Work | None:
+    def _begin_or_fail(self, begun: _Begun, given: Mapping[str, Any] | AsOne, elapsed: float) -> Work | None:
         try:
-            return self._begin(begun, given)
+            return self._begin(begun, given, elapsed)
         except CallError as error:
             begun.fail(error)
             return None
 
-    def _begin(self, begun: _Begun, given: Mapping[str, Any] | AsOne) -> Work | None:
-        """Start a job whose arguments are known; no work is left to do where there was nothing to call."""
+    def _begin(self, begun: _Begun, given: Mapping[str, Any] | AsOne, elapsed: float = 0.0) -> Work | None:
+        """Start a job whose arguments are known, after so many seconds; no work is left where nothing is to call."""
         job, function, args = begun.job, begun.job.function, given
         if isinstance(given, AsOne):
             begun.as_one = given
@@ -94,6 +95,8 @@ class Local:
                 begun.loop.call_soon(begun, None, None)
                 return None
         assert not isinstance(args, AsOne)
+        if elapsed and function.timeout is not None:
+            function = replace(function, elapsed=elapsed)
         if job.processors or function.in_process:
             workers = self._workers
             worker = workers.worker_for(job.processors, job.device) if job.processors else workers

@@ -32,21 +32,27 @@ from llmorch.calls import (
 )
 from llmorch.declare.text import interrupted, kind_name, message_of, quoted, shortened
 from llmorch.errors import EvaluationError
-from llmorch.plan.budget import Budget, Uncounted
-from llmorch.plan.operators import built_in, compared, operated
+from llmorch.plan.arrays import numbers_in, shape
+from llmorch.plan.budget import ITEM, Budget, Uncounted
+from llmorch.plan.operators import built_in, compared, negated, operated
 
 if TYPE_CHECKING:
     from llmorch.calls import CallId, Expression
     from llmorch.declare.parameters import Parameter
 
 _DATA = (types.SimpleNamespace, types.MappingProxyType)
-_INTERPRETER = (
-    *(kind for kind in vars(types).values() if isinstance(kind, type) and kind not in _DATA),
-    *(type, property, staticmethod, classmethod, super, io.IOBase),
+_INTERPRETER = frozenset(
+    id(kind)
+    for kind in (*vars(types).values(), type, property, staticmethod, classmethod, super, io.IOBase.__base__)
+    if isinstance(kind, type) and kind not in _DATA
 )
-"""What the interpreter is made of: not even its plain fields are data, for they lead to the whole program."""
-_SILENT = frozenset({"__getattribute__", "__dict__"})
-"""What a class defines that has its say wherever one of its objects is read."""
+"""What the interpreter is made of: not even its plain fields are data, for they lead to the whole program.
+
+These are identities, since classes of somebody's may have a say in how they are compared.
+"""
+_ABOVE = type.__dict__["__mro__"].__get__
+_TEXTS = frozenset({str, bytes, bytearray})
+_SLICED = _TEXTS | {list, tuple}
 _NO_TRUTH = (
     "an array is neither true nor false as a whole; compare its elements in one chain, as in 0 < s1 < 10, "
     "or one number of it, as in max(s1) > 2"
@@ -59,11 +65,10 @@ def evaluate(expression: Expression, results: Mapping[CallId, Any], budget: Budg
     Raises ``EvaluationError`` with a message of one line when it has none, or takes more than is left of the
     budget; it is ``Uncounted`` where that one is of what others wait for. Without a budget it has one of its own.
     """
-    match expression:  # the two that most arguments are
-        case Constant(value):
-            return value
-        case Reference(id_):
-            return results[id_]
+    if type(expression) is Constant:  # the two that most arguments are
+        return expression.value
+    if type(expression) is Reference:
+        return results[expression.id]
     try:
         return _value(expression, results, budget or Budget(apart=True))
     except EvaluationError:
@@ -91,8 +96,11 @@ def argument(
 
     Raises ``EvaluationError``, or ``ValueError`` where it doesn't fit, with a message of one line.
     """
-    budget = budget or Budget(apart=True)
-    value = evaluate(expression, results, budget)
+    if budget is None:
+        budget = Budget(apart=True)
+    value = expression.value if type(expression) is Constant else evaluate(expression, results, budget)
+    if parameter.is_sure_of(value):
+        return value
     try:
         return accepted(parameter, value, budget)
     except ValueError as error:
@@ -154,32 +162,31 @@ def as_text(value: object, budget: Budget | None = None) -> str:
 
 def _template(parts: tuple[str | Expression, ...], results: Mapping[CallId, Any], budget: Budget) -> Any:
     if len(parts) == 1 and not isinstance(parts[0], str):
-        return evaluate(parts[0], results, budget)
+        return _value(parts[0], results, budget)
     pieces = [
-        part if isinstance(part, str) else as_text(evaluate(part, results, budget), budget) for part in parts
+        part if type(part) is str else as_text(_value(part, results, budget), budget)  # type: ignore[arg-type]
+        for part in parts
     ]
     budget.charge(sum(map(len, pieces)))
     return "".join(pieces)
 
 
 def _value(node: Expression | Slice, results: Mapping[CallId, Any], budget: Budget) -> Any:
+    if type(node) is Constant:
+        return node.value
+    if type(node) is Reference:
+        return results[node.id]
     match node:
-        case Constant(value):
-            return value
-        case Reference(id_):
-            return results[id_]
         case Template(parts):
             return _template(parts, results, budget)
         case ListOf(items):
             return [_value(item, results, budget) for item in items]
+        case Binary(sign, left, right):
+            return operated(sign, _value(left, results, budget), _value(right, results, budget), budget)
         case DictOf(pairs):
             return {_key(key, results, budget): _value(value, results, budget) for key, value in pairs}
         case Negated(sign, operand):
-            value = _value(operand, results, budget)
-            budget.counted(value)
-            return not value if sign == "not" else -value if sign == "-" else +value
-        case Binary(sign, left, right):
-            return operated(sign, _value(left, results, budget), _value(right, results, budget), budget)
+            return negated(sign, _value(operand, results, budget), budget)
         case Compare(first, rest):
             values = [_value(operand, results, budget) for operand in (first, *(one for _, one in rest))]
             return compared(values, [sign for sign, _ in rest], budget)
@@ -217,35 +224,47 @@ def _key(node: Expression | Slice, results: Mapping[CallId, Any], budget: Budget
 
 def _part(value: Any, key: Any, budget: Budget) -> Any:
     budget.counted(value)
-    if type(key) is slice and hasattr(type(value), "__len__") and type(value) is not range:
-        budget.charge(len(value))
-    return value[key]
+    budget.counted_keys(value)
+    kind = type(value)
+    if type(key) is slice and kind in _SLICED:
+        budget.charge((1 if kind in _TEXTS else ITEM) * len(range(len(value))[key]))
+    found = value[key]
+    if budget.apart and type(key) not in (int, str, slice) and shape(value) is not None:
+        budget.charge(numbers_in(found))  # of these an array makes a copy
+    return found
 
 
 def _field(value: Any, name: str, budget: Budget) -> Any:
     found = _stored(value, name)
     if found is None:
         budget.counted(value)
+        budget.counted_keys(value)
     if found is None and isinstance(value, Mapping):
         if name not in value:
             raise EvaluationError(f"there is no {quoted(name)} in the result; it has {_some(value)}")
         return value[name]
-    if found is None and not name.startswith("_") and not isinstance(value, _INTERPRETER):
+    if found is None and not name.startswith("_") and not _is_of_interpreter(value):
         found = getattr(value, name, None)
-    if found is None or callable(found) or isinstance(found, _INTERPRETER):
+    if found is None or callable(found) or _is_of_interpreter(found):
         # A method is behaviour, and a plan reads values only; and no way leads to the program from them.
         raise EvaluationError(f"a {kind_name(value)} has no field {shortened(name, 60)}")
     return found
 
 
+def _is_of_interpreter(value: object) -> bool:
+    return not _INTERPRETER.isdisjoint(map(id, _ABOVE(type(value))))
+
+
 def _stored(value: Any, name: str) -> Any:
     """What an object has under a name by itself, without a word of its class's; ``None`` where that can't be told."""
     kind = type(value)
-    if type(kind) is not type or issubclass(kind, _INTERPRETER) or name.startswith("_"):
+    if type(kind) is not type or _is_of_interpreter(value) or name.startswith("_"):
         return None
     for above in kind.__mro__[:-1]:
         own = above.__dict__
-        if name in own or not _SILENT.isdisjoint(own):
+        if name in own or "__getattribute__" in own:
+            return None
+        if type(own.get("__dict__")) not in (types.GetSetDescriptorType, types.NoneType):  # one of its own
             return None
     try:
         return object.__getattribute__(value, "__dict__").get(name)

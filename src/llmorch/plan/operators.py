@@ -1,8 +1,6 @@
 """What operators, and functions such as ``len``, make of values: as Python has it, for arrays too, within bounds.
 
-An array is known by what it says of itself, its shape and the type of its elements, and not by
-its class: this module must not know NumPy or pandas. What would be made is bounded
-before it is made wherever that can be told, and looked at afterwards where it can't.
+What would be made is charged before it is made wherever that can be told, and looked at afterwards where it can't.
 """
 
 from __future__ import annotations
@@ -11,35 +9,31 @@ import operator
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
-from itertools import chain, islice, zip_longest
-from math import prod
+from itertools import chain
 from numbers import Number, Rational
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import EvaluationError
-from llmorch.plan.budget import ITEM, items_in
+from llmorch.plan.arrays import ONE, element_kind, numbers_in, of_objects, parts, shape
+from llmorch.plan.budget import ITEM, SLOW, items_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from llmorch.plan.budget import Budget
 
-MAX_LENGTH = 50_000_000
-"""Elements in an array that an expression makes."""
 MAX_BITS = 4_096
 """Bits in a whole number that an expression makes."""
 
 MAX_DIGITS = 300
 """Digits that something may be rounded to."""
 
-_MAX_PARTS = 1_000_000
-_MAX_RANK = 64
-_ONE = frozenset({int, float, bool, complex, str, bytes, type(None)})
-"""Types of values that have no shape."""
 _PLAIN_NUMBERS = frozenset({int, float, bool, complex})
-_BY_HASH = frozenset({set, frozenset, dict, OrderedDict, MappingProxyType})
+_BY_HASH = frozenset({set, frozenset, dict, OrderedDict})
+_LONG_NUMBERS = frozenset({Decimal, Fraction})
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "//", "%"})
 _LONG = frozenset({"**", "*", "//", "%"})
 """The operators that may take long even for whole numbers."""
@@ -72,8 +66,8 @@ def operated(sign: str, left: Any, right: Any, budget: Budget) -> Any:
     if type(left) in _PLAIN_NUMBERS and type(right) in _PLAIN_NUMBERS and sign not in _LONG:
         return bounded(_OPERATIONS[sign](left, right))
     budget.counted(left, right)
-    if type(left) not in _ONE and type(right) not in _ONE:
-        _bound_shapes(left, right)
+    if type(left) not in ONE or type(right) not in ONE:
+        budget.charge(numbers_in(left, right))
     match sign:
         case "**":
             _bound_power(left, right)
@@ -89,13 +83,10 @@ def operated(sign: str, left: Any, right: Any, budget: Budget) -> Any:
             budget.charge(_unit(left) * len(left) + _unit(right) * len(right))
         case "in" | "not in":
             _charge_search(left, right, budget)
-        case _ if type(left) not in _ONE and type(right) not in _ONE and shape(left) is None is shape(right):
-            budget.weigh(left, right)
+        case _ if type(left) not in ONE and type(right) not in ONE:
+            budget.weigh(*(one for one in (left, right) if not _is_of_numbers(one)))
     if sign in _ARITHMETIC:
-        for one in (left, right):
-            bits = _bits(one)
-            if bits > MAX_BITS:  # a result's, which no operator made
-                budget.charge(bits * bits // MAX_BITS)
+        _charge_numbers(budget, left, right)
     return bounded(_OPERATIONS[sign](left, right))
 
 
@@ -111,10 +102,29 @@ def compared(values: Sequence[Any], signs: Sequence[str], budget: Budget) -> Any
     return found
 
 
-def _bound(length: int) -> None:
-    """Refuse to make an array of more elements than any may have."""
-    if length > MAX_LENGTH:
-        raise EvaluationError(f"a value would be longer than {MAX_LENGTH:,}")
+def negated(sign: str, value: Any, budget: Budget) -> Any:
+    """What ``not``, ``-`` or ``+`` makes of a value."""
+    budget.counted(value)
+    if sign == "not":
+        return not value
+    budget.charge(numbers_in(value))
+    _charge_numbers(budget, value)
+    return bounded(-value if sign == "-" else +value)
+
+
+def _is_of_numbers(value: Any) -> bool:
+    """Whether it is an array of which no element is of a Python class."""
+    return shape(value) is not None and not of_objects(value)
+
+
+def _charge_numbers(budget: Budget, *values: Any) -> None:
+    """Charge for arithmetic with what no operator made: a result may be a number of any length."""
+    for value in values:
+        if type(value) in _LONG_NUMBERS:
+            budget.weigh(value)
+        bits = _bits(value)
+        if bits > MAX_BITS:
+            budget.charge(bits * bits // MAX_BITS)
 
 
 def bounded(value: Any) -> Any:
@@ -122,12 +132,12 @@ def bounded(value: Any) -> Any:
     kind = type(value)
     if kind is int:
         _bound_bits(value.bit_length())
-    elif kind in _ONE:
+    elif kind in ONE:
         return value
     elif isinstance(value, Rational):
         _bound_bits(_bits(value))
     elif of_objects(value):
-        _bound_bits(max(map(_bits, _parts(value)), default=0))
+        _bound_bits(max(map(_bits, parts(value)), default=0))
     return value
 
 
@@ -141,64 +151,6 @@ def _bits(value: object) -> int:
     if not isinstance(value, Rational):
         return 0
     return max(int(value.numerator).bit_length(), int(value.denominator).bit_length())
-
-
-def shape(value: Any) -> tuple[int, ...] | None:
-    """How many elements an array has in each direction; ``None`` where it doesn't say."""
-    found = getattr(value, "shape", None)
-    return found if isinstance(found, tuple) and all(isinstance(one, int) for one in found) else None
-
-
-def element_kind(value: Any) -> str:
-    """The letter by which NumPy knows the type of an array's elements; nothing of what is no array."""
-    found = getattr(getattr(value, "dtype", None), "kind", "")
-    return found if isinstance(found, str) else ""
-
-
-def of_objects(value: Any) -> bool:
-    """Whether the elements of an array, or of a column of a table, are any Python values."""
-    if type(value) in _ONE:
-        return False
-    columns = getattr(value, "dtypes", ())
-    if element_kind(value) == "O":
-        return True
-    return hasattr(columns, "__iter__") and any(getattr(one, "kind", "") == "O" for one in columns)
-
-
-def _parts(value: Any) -> Iterable[Any]:
-    """The elements of an array of whatever kind; the value itself where it is no array."""
-    if isinstance(value, Number) or not hasattr(type(value), "__iter__"):
-        return (value,)
-    if not hasattr(value, "flat") and not callable(getattr(value, "values", len)):
-        value = value.values  # of a table, which is iterated by the names of its columns
-    return value.flat if hasattr(value, "flat") else islice(value, _MAX_PARTS)
-
-
-def _bound_shapes(left: Any, right: Any) -> None:
-    """Bound what two arrays come to together: a column and a row make a table."""
-    one, other = _sizes(left), _sizes(right)
-    if not one or not other:
-        return
-    width = max(_width(left), _width(right))
-    _bound(width * prod(map(max, zip_longest(reversed(one), reversed(other), fillvalue=1))))
-
-
-def _sizes(value: Any) -> tuple[int, ...]:
-    """The shape that a value has, or gets beside an array."""
-    said = shape(value)
-    if said is not None:
-        return said
-    sizes: list[int] = []
-    while isinstance(value, list | tuple) and len(sizes) < _MAX_RANK:
-        sizes.append(len(value))
-        value = value[0] if value else None
-    return tuple(sizes)
-
-
-def _width(value: Any) -> int:
-    """How many numbers are as large as one element."""
-    size = getattr(getattr(value, "dtype", None), "itemsize", 8)
-    return max(1, size // 8) if isinstance(size, int) else 1
 
 
 def _charge_repetition(one: Any, other: Any, budget: Budget) -> None:
@@ -222,7 +174,8 @@ def _charge_search(item: Any, held: Any, budget: Budget) -> None:
             budget.charge(ITEM * items_in(held))
         return
     if type(held) in _BY_HASH:
-        if type(item) not in _ONE:
+        budget.counted_keys(held)
+        if type(item) not in ONE:
             budget.weigh(item)
         return
     budget.weigh(item, held)
@@ -231,7 +184,7 @@ def _charge_search(item: Any, held: Any, budget: Budget) -> None:
 def _refuse_objects(sign: str, left: Any, right: Any) -> None:
     """Refuse what could repeat or format a text in an array."""
     for one in (left, right):
-        if of_objects(one) and any(hasattr(type(part), "__len__") for part in _parts(one)):
+        if of_objects(one) and any(hasattr(type(part), "__len__") for part in parts(one)):
             raise EvaluationError(f"{sign} takes an array of numbers, not of text or other objects")
 
 
@@ -251,8 +204,8 @@ def _bound_power(left: Any, right: Any) -> None:
             if not isinstance(other, int | float | complex) and not element_kind(other):
                 raise EvaluationError(f"** takes an array and a plain number, not a {type(other).__name__}")
             return
-    base = max(map(_bits, _parts(left)), default=0)
-    exponent = max((abs(part.numerator) for part in _parts(right) if _is_whole(part)), default=0)
+    base = max(map(_bits, parts(left)), default=0)
+    exponent = max((abs(part.numerator) for part in parts(right) if _is_whole(part)), default=0)
     if base > 1:  # 0, 1 and -1 stay small
         _bound_bits(base * exponent)
 
@@ -271,11 +224,14 @@ def built_in(name: str, arguments: list[Any], budget: Budget) -> Any:
     if known is None:
         raise EvaluationError(f"there is no built-in {name}")
     budget.counted(*arguments)
-    for value in arguments if name in _WALKING else ():
-        if shape(value) is None:
-            budget.weigh(value)
-    if name == "sorted" and arguments and hasattr(type(arguments[0]), "__len__"):
-        budget.charge(_length(arguments[0]) * _length(arguments[0]).bit_length())
+    if name in _WALKING:
+        for value in arguments:
+            weight = ITEM * numbers_in(value) if _is_of_numbers(value) else budget.weigh(value)
+            if name == "sorted" and hasattr(type(value), "__len__"):  # every item is compared so many times
+                budget.charge(weight // ITEM * _length(value).bit_length())
+    elif name != "len":
+        budget.charge(sum(map(numbers_in, arguments)))
+        _charge_numbers(budget, *arguments)
     if name == "sum":
         return bounded(_sum(budget, *arguments))
     return bounded(known(*arguments))
@@ -300,7 +256,10 @@ def _sum(budget: Budget, *values: Any) -> Any:
         return method() if len(shape(values[0]) or ()) < 2 else method(axis=0)
     if not values or isinstance(values[0], str | bytes):
         raise EvaluationError("sum takes a list of numbers")
-    items = values[0] if type(values[0]) in (list, tuple) else list(values[0])
+    items = values[0]
+    if type(items) not in (list, tuple):
+        budget.charge(ITEM * _length(items) if hasattr(type(items), "__len__") else 0)
+        items = list(items)
     kinds = set(map(type, items))
     if kinds <= _PLAIN_NUMBERS:
         return sum(items, *values[1:])
@@ -312,6 +271,7 @@ def _sum(budget: Budget, *values: Any) -> Any:
     sum((), *values[1:])  # what it refuses to begin with
     total = values[1] if len(values) > 1 else 0
     for item in items:  # each step is bounded: these may be fractions or arrays
+        budget.charge(SLOW)
         total = operated("+", total, item, budget)
     return total
 

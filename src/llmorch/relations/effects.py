@@ -94,7 +94,7 @@ def touches(function: Function, call: FunctionCall, results: Mapping[CallId, Any
             if value is MADE and expression is None:
                 continue
             if expression is not None:  # as the function gets it: "3" and 3.0 may be 3 to it
-                budget = Budget(apart=not needed)
+                budget = Budget()
                 value = accepted(parameter, evaluate(expression, results or {}, budget), budget)
             values[parameter.name] = _text(value)
     reads, writes = (

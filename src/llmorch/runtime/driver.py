@@ -395,6 +395,6 @@ class Execution:
             call = self.core.graph.call(id_)
             function = self._functions[call.function]
             if function.reads or function.writes:
-                touch = touches(function, call, self.store.results)
+                touch = touches(function, call, self.store.at_hand)
                 if touch != self.core.graph.touch(id_):
                     self.handle(EffectsKnown(id_, touch))

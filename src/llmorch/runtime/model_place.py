@@ -74,7 +74,7 @@ class Asking:
 
     def __init__(self, function: Function, inline: Local, ask: Callable[[str], Awaitable[str]]) -> None:
         self._function = function
-        self._plain = replace(function, show=None, timeout=None)
+        self._plain = replace(function, show=None, timeout=None, elapsed=0.0)
         self._inline = inline
         self._ask = ask
         self._clock = asyncio.get_running_loop().time
@@ -87,7 +87,7 @@ class Asking:
         if function.timeout is None:
             await self._converse(args)
             return self._made
-        until = self._clock() + function.timeout
+        until = self._clock() + function.timeout - function.elapsed
         try:
             async with asyncio.timeout_at(until) as limit:
                 await self._converse(args)
@@ -162,7 +162,9 @@ class Asked:
             try:
                 args = _given(job)
             except Uncounted:
+                began = asyncio.get_running_loop().time()
                 args = await self._inline.apart(function, partial(_given, job, apart=True))
+                function = replace(function, elapsed=asyncio.get_running_loop().time() - began)
             made = await Asking(function, self._inline, lambda text: self._ask(text, usage)).result(args)
             shown = await self._inline.shown(function, made)
         except CallError as error:

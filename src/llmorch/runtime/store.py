@@ -50,6 +50,8 @@ class Store:
     def __init__(self) -> None:
         self.handles: dict[CallId, Handle] = {}
         self.results: Mapping[CallId, Any] = Inputs(self.handles)
+        self.at_hand: Mapping[CallId, Any] = Inputs(self.handles, apart=False)
+        """The same for the event loop: none is opened."""
         self.notes: dict[str, str] = {}
         """By function, why its results could not be shown as it says."""
         self.asked: dict[Key, Usage] = {}
