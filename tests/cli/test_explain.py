@@ -43,6 +43,33 @@ def test_a_saved_run_is_explained(tmp_path: Path, program: Program) -> None:
     assert idle == pytest.approx(sum(data["reasons"].values()), abs=1e-4)
 
 
+def test_what_came_from_outside_is_told_with_its_path(tmp_path: Path, program: Program) -> None:
+    named = ("fetch", "read", "wipe", "look")
+    uses: list[list[str]] = [[], ["s1"], [], []]
+    calls = [call(f"s{at}", name, at, at + 1, uses=uses[at - 1]) for at, name in enumerate(named, 1)]
+    for one, outside, influenced in zip(calls, (1, 1, 1, 0), (0, 0, 1, 0), strict=True):
+        one |= {"outside": bool(outside), "influenced": bool(influenced)}
+    note = "wipe() was not made: it has effects, and was written after s1 (fetch) had been read"
+    (file := tmp_path / "run.json").write_text(json.dumps({**run(4.0, *calls), "notes": ["other", note]}))
+    told = [
+        "came from outside: s1 (fetch); s1 (fetch) -> s2 (read); s3 (wipe)",
+        "written by the model after it had read that: s3 (wipe) completed",
+        f"what is said of that: {note}",
+    ]
+    assert program("explain", str(file)).stdout.splitlines()[-3:] == told
+    assert json.loads(program("explain", str(file), "--json").stdout)["trust"] == told
+
+
+def test_a_long_chain_from_outside_is_told_in_few_words_and_soon(tmp_path: Path, program: Program) -> None:
+    calls = [call(f"s{at}", "f", at, at + 1, uses=[f"s{at - 1}"] if at else []) for at in range(5_000)]
+    (file := tmp_path / "run.json").write_text(
+        json.dumps(run(5_000.0, *({**one, "outside": True} for one in calls)))
+    )
+    (told,) = json.loads(program("explain", str(file), "--json").stdout)["trust"]
+    assert len(told) < 2_000
+    assert told.endswith("; and 4,990 more")
+
+
 def told_of(data: dict[str, Any]) -> str:
     saved = Run.from_json(data)
     return advice(explain(saved), saved)

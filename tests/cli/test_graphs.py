@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from llmorch import function
+from llmorch import Plan, function
 from llmorch.cli.graphs import FORMATS, MOST_PAIRED, as_json
 from llmorch.declare.functions import Function
 from llmorch.declare.offered import as_functions
@@ -71,3 +72,22 @@ def test_json_says_who_touches_what_and_leaves_out_an_order_that_others_imply() 
         ],
     }
     assert [call["after"] for call in data["calls"]] == [[], ["s1"], ["s1", "s2"], ["s3"]]
+
+
+@function(untrusted=True)
+async def fetch(url: str) -> str: ...
+
+
+def test_what_comes_from_outside_is_drawn_and_a_graph_without_it_is_as_it_was() -> None:
+    functions = as_functions([read, fetch])
+    text = 's1 = fetch(url="a")\ns2 = read(path="a")\ns3 = read(path=s1)'
+    plan = check(parse(text), functions)
+    marked = Plan((*plan.calls[:2], replace(plan.calls[2], influenced=True)))
+    graph, plain = discover(marked, functions), discover(Plan(plan.calls[1:2]), functions)
+    assert [(call["outside"], call["influenced"]) for call in as_json(graph, functions)["calls"]] == [
+        (True, False), (False, False), (True, True),
+    ]  # fmt: skip
+    drawn = {form: FORMATS[form](graph, functions).splitlines() for form in ("mermaid", "dot")}
+    assert {"    class s1,s3 outside", "    class s3 influenced"} <= {*drawn["mermaid"]}
+    assert {"    s1 [style=dashed];", "    s3 [style=dashed];", "    s3 [penwidth=4];"} <= {*drawn["dot"]}
+    assert FORMATS["mermaid"](plain, functions) == 'flowchart TD\n    s2("s2 = read(path=&quot;a&quot;)")'
