@@ -92,7 +92,9 @@ class Parser:
         self._reply = reply
         self._scanner = reply or Scanner()
         self._before = dict.fromkeys(earlier, 0) | {call.id: call.position[0] for call in above}
-        self._partial = ""
+        self._partial: list[str] = []
+        """The pieces of the line that is not complete yet."""
+        self._partial_size = 0
         self.voids = 0
         """How often all that was read turned out to be thought: none of its calls counts."""
         self._begin()
@@ -105,13 +107,19 @@ class Parser:
 
     def feed(self, text: str) -> list[FunctionCall]:
         """Take the next piece of the text; return the calls that it completed."""
-        *complete, self._partial = (self._partial + text).split("\n")
+        first, *lines = text.split("\n")
+        self._partial.append(first)
+        self._partial_size += len(first)
         calls: list[FunctionCall] = []
-        for line in complete:
+        for following in lines:
+            line = "".join(self._partial)
+            self._partial, self._partial_size = [following], len(following)
             voids = self.voids
             found = self._calls(self._scanner.line(line))
-            calls = calls + found if self.voids == voids else found
-        self._scanner.bound(len(self._partial), self._scanner.number + 1)
+            if self.voids != voids:
+                calls.clear()
+            calls += found
+        self._scanner.bound(self._partial_size, self._scanner.number + 1)
         return calls
 
     def finish(self) -> list[FunctionCall]:
@@ -119,7 +127,8 @@ class Parser:
 
         Raises ``EmptyPlan`` when no statement was found in the whole text.
         """
-        partial, self._partial = self._partial, ""
+        partial = "".join(self._partial)
+        self._partial, self._partial_size = [], 0
         calls = self._calls(self._scanner.end(partial))
         if len(self._known) == len(self._before):
             raise self._none()
