@@ -5,6 +5,7 @@ Input ``n`` of a seed is the same in every run, so that one that failed can be m
 
 from __future__ import annotations
 
+import signal
 import time
 import traceback
 import warnings
@@ -26,8 +27,16 @@ SECONDS = 0.5
 MEGABYTES = 200
 _JSON = 0.15
 """The share of inputs that are JSON."""
+_ENDLESS = 10.0
+"""Seconds after which a target is taken to go on for ever."""
+_TARGETS = 3
+"""Of a plan's: more inputs find more than more targets for each."""
 _SHRINKING = 20.0
 """Seconds that are taken to make an input small that failed."""
+
+
+class Stuck(BaseException):
+    """A target that doesn't come to an end; no code that is tried takes it for an error of its own."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +57,12 @@ class Failure:
         return self.target, self.reason.partition(":")[0], self.detail.rstrip().rpartition("\n")[2]
 
     def __str__(self) -> str:
-        shown = repr(self.text) if len(self.text) <= 1_000 else f"{self.text[:500]!r} ... of {len(self.text):,}"
-        return f"input {self.number} of seed {self.seed}, {self.target}: {self.reason}\n  {shown}\n{self.detail}"
+        shown = (
+            repr(self.text) if len(self.text) <= 1_000 else f"{self.text[:500]!r} ... of {len(self.text):,}"
+        )
+        return (
+            f"input {self.number} of seed {self.seed}, {self.target}: {self.reason}\n  {shown}\n{self.detail}"
+        )
 
 
 @dataclass
@@ -81,10 +94,13 @@ def made(seed: int, number: int) -> tuple[str, tuple[Target, ...]]:
     random = Random(f"{seed} {number}")
     if random.random() < _JSON:
         return json_input(random), JSON_TARGETS
-    return plan_input(random), PLAN_TARGETS
+    text = plan_input(random)
+    return text, tuple(random.sample(PLAN_TARGETS, _TARGETS))
 
 
-def attack(seed: int, numbers: Iterable[int], *, most_seconds: float = float("inf"), failures: int = 20) -> Report:
+def attack(
+    seed: int, numbers: Iterable[int], *, most_seconds: float = float("inf"), failures: int = 20
+) -> Report:
     """Put inputs to their targets, until there are none, the time is over, or so many have failed."""
     report, begun = Report(), time.monotonic()
     with warnings.catch_warnings():
@@ -112,23 +128,33 @@ def attack(seed: int, numbers: Iterable[int], *, most_seconds: float = float("in
 
 
 def tried(target: Target, text: str, seed: int, number: int) -> tuple[float, Failure | None]:
-    """How long a target took to read once, and what it raised. What takes long is tried again: the machine is shared."""
+    """How long a target took to read once, and what it raised. What takes long is tried again: machines are shared."""
     seconds = float("inf")
+    signal.signal(signal.SIGPROF, _stop)
     for _ in range(4):
         random, longest, begun = Random(f"{seed} {number} {target.__name__}"), 0.0, time.process_time()
         try:
+            signal.setitimer(signal.ITIMER_PROF, _ENDLESS)
             for _ in target(text, random):
                 begun, before = time.process_time(), begun
                 longest = max(longest, begun - before)
-        except Exception as error:
+        except (Exception, Stuck) as error:
             where = traceback.extract_tb(error.__traceback__)[1:]
             reason = f"{type(error).__name__}: {error}"[:300]
-            detail = "".join(f"  {Path(frame.filename).name}:{frame.lineno} {frame.line}\n" for frame in where[-6:])
+            detail = "".join(
+                f"  {Path(frame.filename).name}:{frame.lineno} {frame.line}\n" for frame in where[-6:]
+            )
             return 0.0, Failure(seed, number, target.__name__, reason, text, detail)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
         seconds = min(seconds, max(longest, time.process_time() - begun))
         if seconds <= SECONDS:
             return seconds, None
     return seconds, Failure(seed, number, target.__name__, f"{seconds:.2f} s", text)
+
+
+def _stop(*_: object) -> None:
+    raise Stuck(f"more than {_ENDLESS:.0f} s")
 
 
 def shrunk(failure: Failure, target: Target) -> Failure:

@@ -1,225 +1,87 @@
-"""Texts that are hard on whoever reads them: each of one kind, repeated to any length.
+"""Texts that are hard on whoever reads them: each has one piece, in «», that is repeated to any length.
 
-A reader that looks back, or ahead, from each piece takes four times as long for twice the text.
+A reader that looks back, or ahead, from each piece takes four times as long for twice the text. In a piece ``{n}``
+is its number, and ``{m}`` that of the one before.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Shape = tuple[str, str, str]
-"""What stands before, what is repeated, and what stands after."""
-
 _S1 = "s1 = f(x=1)\n"
 
-SHAPES: dict[str, Shape] = {
-    # Statements.
-    "calls": ("", "s{n} = f(x={n}, y='a')\n", ""),
-    "calls that use all of one": (_S1, "s{n} = f(x=s1, y='{s1} of {n}')\n", ""),
-    "the paper's calls": ("", "s{n}: f(x={n})\n", ""),
-    "numbered calls": ("", "{n}. f(${m})\n", ""),
-    "numbered calls of text": ("", '{n}. f("$1 and ${m} for $5")\n', ""),
-    "ids apart": ("", "page{n} = f(x='{text}')\n", ""),
-    "stems": ("", "a{n}b{n} = f(x='{c{n}d{n}}')\n", ""),
-    "calls in one line": ("", "s{n} = f(x={n}); ", ""),
-    "one call in many lines": ("s1 = f(x=[\n", "1,\n", "])"),
-    "a long string of many lines": ("s1 = f(x='''\n", "some words\n", "''')"),
-    "lines that go on": ("s1 = f(x=1 \\\n", "+ 1 \\\n", ")"),
-    "many arguments": ("s1 = f(", "a{n}=1, ", ")"),
-    "many positional": ("s1 = f(", "1, ", ")"),
-    "the same argument": ("s1 = f(", "a=1, ", ")"),
-    "many unicode arguments": ("s1 = f('é', ", "a{n}='é', ", ")"),
-    "many unicode lines": ("s1 = f('é', \n", "a{n}='é',\n", ")"),
-    "an undefined id at the end": ("", "s{n} = f(x=1)\n", "z = f(x=nobody)"),
-    "a repeated id at the end": ("", "s{n} = f(x=1)\n", "s1 = f(x=1)"),
-    "blank lines": ("", "\n", _S1),
-    "spaces": ("s1 = f(x=1)", " ", ""),
-    "spaces within": ("s1 = f(", " ", "x=1)"),
-    "comments": ("", "# s1 = f(x=1)\n", _S1),
-    "one comment": (_S1 + "#", " s1 = f(x=1)", ""),
-    "carriage returns": (_S1, "\r", ""),
-    "control characters": (_S1, "\x07", ""),
-    # Expressions.
-    "a sum": ("s1 = f(x=1", " + 1", ")"),
-    "a product of sums": ("s1 = f(x=", "(1) * ", "1)"),
-    "signs": ("s1 = f(x=", "-", "1)"),
-    "nots": ("s1 = f(x=", "not ", "1)"),
-    "powers": ("s1 = f(x=1", "**1", ")"),
-    "comparisons": ("s1 = f(x=1", " < 1", ")"),
-    "a junction": ("s1 = f(x=1", " and 1", ")"),
-    "mixed junctions": ("s1 = f(x=1", " and 1 or 1", ")"),
-    "open brackets": ("s1 = f(x=", "[", ""),
-    "brackets": ("s1 = f(x=", "[]", ")"),
-    "closed brackets": ("s1 = f(x=1", ")", ""),
-    "a list": ("s1 = f(x=[", "1, ", "])"),
-    "a list of strings": ("s1 = f(x=[", "'a', ", "])"),
-    "a list of references": (_S1 + "s2 = f(x=[", "s1, ", "])"),
-    "a list of templates": (_S1 + "s2 = f(x=[", "'{s1} a', ", "])"),
-    "a dictionary": ("s1 = f(x={", "{n}: 1, ", "})"),
-    "a dictionary of equal keys": ("s1 = f(x={", "1: 1, ", "})"),
-    "fields": (_S1 + "s2 = f(x=s1", ".a", ")"),
-    "subscripts": (_S1 + "s2 = f(x=s1", "[0]", ")"),
-    "builtins": (_S1 + "s2 = f(x=[", "len(s1), ", "])"),
-    "strings side by side": ("s1 = f(x=", "'a' ", ")"),
-    "f-strings side by side": (_S1 + "s2 = f(x=", "f'{s1}' ", ")"),
-    "conditionals": ("s1 = f(x=1", " if 1 else 1", ")"),
-    "lambdas": ("s1 = f(x=", "lambda: ", "1)"),
-    "awaits": ("s1 = ", "await ", "f(x=1)"),
-    "stars": ("s1 = f(", "*a, ", ")"),
-    "assignments": ("", "s{n} = ", "f(x=1)"),
-    # Literals.
-    "a decimal": ("s1 = f(x=", "9", ")"),
-    "a hexadecimal": ("s1 = f(x=0x", "f", ")"),
-    "an octal": ("s1 = f(x=0o", "7", ")"),
-    "a binary": ("s1 = f(x=0b", "1", ")"),
-    "underscores": ("s1 = f(x=1", "_1", ")"),
-    "a fraction": ("s1 = f(x=0.", "3", ")"),
-    "an exponent": ("s1 = f(x=1e", "9", ")"),
-    "zeros": ("s1 = f(x=", "0", ")"),
-    "an imaginary": ("s1 = f(x=", "9", "j)"),
-    "a name": ("s1 = f(x=", "a", ")"),
-    "an id": ("", "a", " = f(x=1)"),
-    "bytes": ("s1 = f(x=b'", "a", "')"),
-    "escapes": ("s1 = f(x='", "\\x41", "')"),
-    "backslashes": ("s1 = f(x='", "\\\\", "')"),
-    "wrong escapes": ("s1 = f(x='", "\\d", "')"),
-    "surrogates": ("s1 = f(x='", "\\ud800", "')"),
-    "names of characters": ("s1 = f(x='", "\\N{DASH}", "')"),
-    "emoji": ("s1 = f(x='", "\U0001f600", "')"),
-    "quotes": ("s1 = f(x=", '"', ""),
-    "other quotes": ("s1 = f(x=", "'\"", ""),
-    "an open string": ("s1 = f(x='", "a", ""),
-    # Strings with braces.
-    "references": (_S1 + "s2 = f(x='", "{s1} ", "')"),
-    "paths": (_S1 + "s2 = f(x='", "{s1.a[0]} ", "')"),
-    "names in braces": (_S1 + "s2 = f(x='", "{name} ", "')"),
-    "many names in braces": (_S1 + "s2 = f(x='", "{n{n}x} ", "')"),
-    "names in braces in lines": (_S1 + "s2 = f(x='''", "{name}\n", "''')"),
-    "names in unicode lines": (_S1 + "s2 = f(x='''é", "{name}é\n", "''')"),
-    "numbered ids in braces": (_S1 + "s2 = f(x='", "{t{n}} ", "')"),
-    "a path of fields": (_S1 + "s2 = f(x='{s1", ".a", "}')"),
-    "a path of subscripts": (_S1 + "s2 = f(x='{s1", "[0]", "}')"),
-    "a path of texts": (_S1 + "s2 = f(x='{s1", '["a"]', "}')"),
-    "a path of brackets": (_S1 + "s2 = f(x='{s1", "[", "}')"),
-    "a path of signs": (_S1 + "s2 = f(x='{s1[", "-", "1]}')"),
-    "a path in an f-string": (_S1 + "s2 = f(x=f'{s1", ".a", "}')"),
-    "a path of text in an f-string": ("s1 = f(x=f'{a", ".a", "}')"),
-    "f-string braces": (_S1 + "s2 = f(x=f'", "{s1} ", "')"),
-    "f-string names": (_S1 + "s2 = f(x=f'", "{name} ", "')"),
-    "nested f-strings": ("s1 = f(x=f'", "{f\"", "')"),
-    "open braces": (_S1 + "s2 = f(x='", "{", "')"),
-    "closed braces": (_S1 + "s2 = f(x='", "}", "')"),
-    "double braces": (_S1 + "s2 = f(x='", "{{}}", "')"),
-    "open ids": (_S1 + "s2 = f(x='", "{s1 ", "')"),
-    "open ids of text": (_S1 + "s2 = f(x='", "{s9 ", "')"),
-    "open names": (_S1 + "s2 = f(x='", "{a", "')"),
-    "open paths": (_S1 + "s2 = f(x='", "{a.", "')"),
-    "closed ids": (_S1 + "s2 = f(x='{ a ", "s1} ", "')"),
-    "closed ids after open braces": (_S1 + "s2 = f(x='{{", " s1 }{", "')"),
-    "closed ids deep inside": (_S1 + "s2 = f(x='" + "{" * 9_000, "s1}", "')"),
-    "one long word": (_S1 + "s2 = f(x='{", "a", "')"),
-    "spaces in braces": (_S1 + "s2 = f(x='{s1", " ", "}')"),
-    "open spaces in braces": (_S1 + "s2 = f(x='{", " ", "s1')"),
-    "spaces before a brace": (_S1 + "s2 = f(x='s9", " ", "')"),
-    "words of spaces": (_S1 + "s2 = f(x='", "s9" + " " * 40, "')"),
-    "crowded ids": (_S1 + "s2 = f(x='", "{s1, s1} ", "')"),
-    "crowded ids of text": (_S1 + "s2 = f(x='", "{s9, s9} ", "')"),
-    "dollars": ("1. f('", "$1 ", "')"),
-    "dollars outside": ("1. f('a')\n2. f([", "$1, ", "])"),
-    "open dollars": ("1. f('a')\n2. f('", "${", "')"),
-    "strings with dollars": ("1. f('a')\n2. f([", "'$1', ", "])"),
-    # Around the plan.
-    "prose": ("", "Here are some words about a plan. ", "\n" + _S1),
-    "lines of prose": ("", "Here are some words.\n", _S1),
-    "mentions": ("", "I would call f(x) and s1 = f(x=1) first. ", "\n"),
-    "mentions in lines": ("", "First, s{n} = f(x=1) is called for it.\n", ""),
-    "words in brackets": ("", "f(a b c) ", "\n" + _S1),
-    "meanings": ("", "s{n} = the page about it\n", ""),
-    "open signatures": ("", "f(a", "\n" + _S1),
-    "signatures": ("", "f(a: int) -> str\n", _S1),
-    "typed signatures": ("f(", "a: int, ", ") -> str\n" + _S1),
-    "typed words": ("f(", "a ", ") -> str\n" + _S1),
-    "bullets": ("", "- ", "s1 = f(x=1)\n"),
-    "numbers": ("", "1. ", "f(x=1)\n"),
-    "quotation marks": ("", "> ", "s1 = f(x=1)\n"),
-    "headings": ("", "# Plan\n", _S1),
-    "thoughts headed": ("", "## Thoughts\nwords\n", "## Plan\n" + _S1),
-    "plans headed": ("", "## Thoughts\n" + _S1 + "## Plan\n", _S1),
-    "fences": ("", "```python\n", _S1),
-    "fences of calls": ("", "```python\ns{n} = f(x=1)\n```\n", ""),
-    "the same fence": ("", "```python\ns1 = f(x=1)\n```\n", ""),
-    "fences in a line": ("", "``` ", "\n" + _S1),
-    "backticks": ("", "`", "\n" + _S1),
-    "tildes": ("", "~", "\n" + _S1),
-    "code in backticks": ("", "`s1 = f(x=1)` ", "\n"),
-    "thoughts": ("", "<think>words</think>\n", _S1),
-    "open thoughts": ("", "<think>", "\n" + _S1),
-    "open thoughts in lines": ("", "<think>\n", _S1),
-    "closed thoughts": ("", "</think>", "\n" + _S1),
-    "closed thoughts in lines": ("", _S1 + "</think>\n", _S1),
-    "tags": ("", "<a>", "\n" + _S1),
-    "tags of many names": ("", "<a{n}>\n", _S1),
-    "tags of many names and calls": ("", "<a{n}>\ns{n} = f(x=1)\n", _S1),
-    "pairs of tags": ("", "<note>words</note>\n", _S1),
-    "nested tags": ("", "<b{n}>", _S1),
-    "closed tags": ("", "</a>", "\n" + _S1),
-    "open marks": ("", "<", "\n" + _S1),
-    "attributes": ("<think ", "a='b' ", ">\n" + _S1),
-    "long tags": ("<", "a", ">\n" + _S1),
-    "entities": ("", "&lt;", "\n" + _S1),
-    "tokens": ("", "<|im_start|>", "\n" + _S1),
-    "ends": (_S1, "<|im_end|>", "\n"),
-    "harmony": ("", "<|channel|>analysis<|message|>words<|end|>", "\n" + _S1),
-    "open harmony": ("", "<|channel|>", "\n" + _S1),
-    "unicode tokens": ("", "◁think▷", "\n" + _S1),
-    "comments of markup": ("", "<!-- ", "\n" + _S1),
-    "quoted marks": ("", '"<think>" ', "\n" + _S1),
-    "odd quotes and marks": ('"', "<think> ", "\n" + _S1),
-    "marks in a call": ("s1 = f(x='", "<think>", "')"),
-    "marks after a call": ("s1 = f(x=1) # ", "<a", ""),
-    "closed marks in a call": ("s1 = f(x=['", "</think>', '", "'])"),
-    "escapes before marks": ("s1 = f(x='</think>", "\\", ""),
-    "quotes after marks": ("s1 = f(x=[</think>", "'", ""),
-    "assistants": ("", "assistantfinal", "\n" + _S1),
-    "turns": (_S1, "\nUser: words\n", ""),
-    "garbage": ("", "!?", "\n" + _S1),
-    "arrows": ("s1 = f(x=1) -> ", "-> ", ""),
-    "blocks": ("", "for x in y:\n", _S1),
-    "one long block": ("for x in ", "(", ":\n" + _S1),
-    "a block of operators": ("if x=", "-", "1:\n" + _S1),
-    "shells": ("", ">>> s{n} = f(x=1)\n... \n", ""),
-    "returns": (_S1, "return s1\n", ""),
-    "printed results": (_S1, "print(s1)\n", ""),
-    "printed sums": (_S1 + "print(s1", " + s1", ")\n"),
-    "types": ("s1: ", "list[", "\n"),
-    "bold": ("", "**", "\n" + _S1),
-    "dots": ("", ". ", "\n" + _S1),
-    "commas and ids": ("", "a1, ", "\n" + _S1),
-    "dotted names": ("", "a.", "\n" + _S1),
-    "words": ("", "a", "\n" + _S1),
-    "zero-width spaces": ("", "\u200b", "\n" + _S1),
-    "combining marks": ("", "a\u0301", "\n" + _S1),
-    "lone surrogates": ("", "\ud800", "\n" + _S1),
-    "null characters": ("", "\0", "\n" + _S1),
-    "form feeds": ("", "\x0c", "\n" + _S1),
-    "line separators": ("", "\u2028", "\n" + _S1),
-    "tabs": ("", "\t", _S1),
-}
-"""By what is repeated in them; in the repeated piece ``{n}`` is its number, and ``{m}`` the one before."""
+
+def alternatives(text: str) -> list[str]:
+    """Texts that stand side by side, with ¦ between them."""
+    return text.split(" ¦ ")
 
 
-def shaped(name: str, size: int) -> str:
-    """The text of a shape with about so many characters."""
-    before, piece, after = SHAPES[name]
+_STATEMENTS = alternatives(
+    "«s{n} = f(x={n}, y='a')\n» ¦ s1 = f(x=1)\n«s{n}x = f(x=s1, y='{s1} of {n}')\n» ¦ «s{n}: f(x={n})\n»"
+    ' ¦ «{n}. f(${m})\n» ¦ «{n}. f("$1 and ${m} for $5")\n» ¦ «page{n} = f(x="{text}")\n»'
+    ' ¦ «a{n}b{n} = f(x="{c{n}d{n}}")\n» ¦ «s{n} = f(x={n}); » ¦ s1 = f(x=[\n«1,\n»])'
+    " ¦ s1 = f(x='''\n«some words\n»''') ¦ s1 = f(x=1 \\\n«+ 1 \\\n») ¦ s1 = f(«a{n}=1, ») ¦ s1 = f(«1, »)"
+    " ¦ s1 = f(«a=1, ») ¦ s1 = f('é', «a{n}='é', ») ¦ s1 = f('é', \n«a{n}='é',\n»)"
+    " ¦ «s{n} = f(x=1)\n»z = f(x=nobody) ¦ «s{n} = f(x=1)\n»s1 = f(x=1) ¦ s1 = f(« »x=1) ¦ s1 = f(x=1)« »"
+    " ¦ s1 = f(x=1)\n«\r» ¦ s1 = f(x=1)\n«\x07» ¦ «a» = f(x=1) ¦ s1 = «await »f(x=1) ¦ «s{n} = »f(x=1)"
+    " ¦ s1 = f(«*a, ») ¦ s1: «list[» ¦ s1 = f(x=1) -> «-> » ¦ s2 =«print(s1) » ¦ «-»s1 = f()"
+    " ¦ s1 = f(x=1) #«é» ¦ s1 = f(«x=» ¦ s1 = f«(» ¦ 1. «f(» ¦ «lambda: »"
+)
+_ARGUMENTS = alternatives(
+    "1« + 1» ¦ «(1) * »1 ¦ «-»1 ¦ «-(»-0 ¦ -«- »0 ¦ «not »1 ¦ 1«**1» ¦ 1« < 1» ¦ 1« and 1» ¦ 1« and 1 or 1»"
+    " ¦ «[» ¦ «[]» ¦ 1«)» ¦ «(» ¦ «{» ¦ «{1: » ¦ [«1, »] ¦ [«'a', »] ¦ [«s1, »] ¦ [«'{s1} a', »]"
+    " ¦ {«{n}: 1, »} ¦ {«1: 1, »} ¦ {«s1: s1, »} ¦ s1«.a» ¦ s1«[0]» ¦ s1«[s1» ¦ [«len(s1), »] ¦ «len(»s1"
+    " ¦ «'a' » ¦ «f'{s1}' » ¦ 1« if 1 else 1» ¦ «lambda: »1 ¦ [1«for x in s1 »] ¦ «9» ¦ -«9» ¦ 0x«f»"
+    " ¦ 0o«7» ¦ 0b«1» ¦ 1«_1» ¦ 0.«3» ¦ 1e«9» ¦ «0» ¦ «9»j ¦ «9».0 ¦ «1.» ¦ «a» ¦ «é» ¦ «😀» ¦ b'«a»' ¦ «\"»"
+    " ¦ «'\"» ¦ '«a» ¦ '''«'' » ¦ \"\"\"«a\n» ¦ «\\\n» ¦ «#\n» ¦ «~»1 ¦ «*»s1 ¦ «...» ¦ «:=» ¦ «s1 in »s1"
+    " ¦ 2«**-1» ¦ [0«]*9 + [0»] ¦ f'«{f\"»' ¦ f'«{s1} »' ¦ f'«{name} »' ¦ f'{s1«.a»}' ¦ f'{a«.a»}'"
+    " ¦ f'{s1«[0]»}' ¦ f'«{{»' ¦ f'{«{»' ¦ f'{s1:«{s1}»}' ¦ t'«{s1}»'"
+)
+_STRINGS = alternatives(
+    "«\\x41» ¦ «\\\\» ¦ «\\d» ¦ «\\ud800» ¦ «\\N{DASH}» ¦ «\\777» ¦ «\\0» ¦ «{s1} » ¦ «{s1.a[0]} »"
+    " ¦ «{name} » ¦ «{n{n}x} » ¦ «{t{n}} » ¦ {s1«.a»} ¦ {s1«[0]»} ¦ {s1«['a']»} ¦ {s1«[»} ¦ {s1[«-»1]}"
+    " ¦ {s1«(»} ¦ «{» ¦ «}» ¦ «{{}}» ¦ «{s1 » ¦ «{s9 » ¦ «{a» ¦ «{a.» ¦ { a «s1} » ¦ {{« s1 }{»"
+    " ¦ {{{{{{{{{«s1}» ¦ {«a» ¦ {s1« »} ¦ {« »s1 ¦ s9« » ¦ «s9         » ¦ «{s1, s1} » ¦ «{s9, s9} »"
+    " ¦ «$1 » ¦ «${» ¦ «${1}» ¦ «%s» ¦ «{query}» ¦ «<think>» ¦ «</think>» ¦ «s1.a.a.a}»"
+    " ¦ «{s1:.2f}» ¦ «{s1!r}» ¦ «\ud800» ¦ «\U0010ffff» ¦ «\u2028» ¦ «a\u0301» ¦ «\0» ¦ «\t» ¦ «\r» ¦ «\x0c»"
+)
+_AROUND = alternatives(
+    "«Here are some words about a plan. » ¦ «Here are some words.\n»"
+    " ¦ «I would call f(x) and s1 = f(x=1) first. » ¦ «First, s{n} = f(x=1) is called for it.\n»"
+    " ¦ «f(a b c) » ¦ «s{n} = the page about it\n» ¦ «f(a» ¦ «f(a: int) -> str\n» ¦ f(«a: int, ») -> str"
+    " ¦ f(«a ») -> str ¦ «- »s1 = f(x=1) ¦ «1. »f(x=1) ¦ «> »s1 = f(x=1) ¦ «# Plan\n»"
+    " ¦ «## Thoughts\nwords\n»## Plan ¦ «## Thoughts\ns1 = f(x=1)\n## Plan\n» ¦ «```python\n»"
+    " ¦ «```python\ns{n} = f(x=1)\n```\n» ¦ «```python\ns1 = f(x=1)\n```\n» ¦ «``` » ¦ «`» ¦ «~»"
+    " ¦ «`s1 = f(x=1)` » ¦ «<think>words</think>\n» ¦ «<think>» ¦ «<think>\n» ¦ «</think>»"
+    " ¦ «s1 = f(x=1)\n</think>\n» ¦ «<a>» ¦ «<a{n}>\n» ¦ «<a{n}>\ns{n} = f(x=1)\n» ¦ «<note>words</note>\n»"
+    " ¦ «<b{n}>» ¦ «</a>» ¦ «<» ¦ <think «a='b' »> ¦ <«a»> ¦ «&lt;» ¦ «<|im_start|>» ¦ «<|im_end|>»"
+    ' ¦ «<|channel|>analysis<|message|>words<|end|>» ¦ «<|channel|>» ¦ «◁think▷» ¦ «<!-- » ¦ «"<think>" »'
+    ' ¦ "«<think> » ¦ s2 = f(x="«<think>») ¦ s2 = f(x=1) # «<a» ¦ s2 = f(x=["«</think>", "»)'
+    " ¦ s2 = f(x=\"</think>«\\» ¦ s2 = f(x=[</think>«'» ¦ «assistantfinal» ¦ «\nUser: words\n» ¦ «!?»"
+    " ¦ «for x in y:\n» ¦ for x in «(»: ¦ if x=«-»1: ¦ else«:» ¦ «return s1\n»"
+    " ¦ «>>> s{n} = f(x=1)\n... \n» ¦ «print(s1)\n» ¦ print(s1« + s1») ¦ «**» ¦ «. » ¦ «a1, » ¦ «a.» ¦ «a»"
+    " ¦ «\u200b» ¦ «á» ¦ «\ud800» ¦ «\x00» ¦ «\x0c» ¦ «\u2028» ¦ «\t» ¦ «\r\n» ¦ «\n» ¦ «# s1 = f(x=1)\n»"
+    " ¦ «😀» ¦ «\x1b[31m» ¦ «[THOUGHT]» ¦ «-->» ¦ «Thought: »"
+)
+
+SHAPES = (
+    *_STATEMENTS,
+    *(f"{_S1}s2 = f(x={shape})" for shape in _ARGUMENTS),
+    *(f"{_S1}s2 = f(x='{shape}')" for shape in _STRINGS),
+    *(f"{number}. f('{shape}')" for number, shape in enumerate(_STRINGS[:30:3], 1)),
+    *(_S1 + shape for shape in _AROUND),
+    *(f"{shape}\n{_S1}" for shape in _AROUND),
+)
+
+
+def shaped(shape: str, size: int) -> str:
+    """A text of a shape, with about so many characters."""
+    before, _, rest = shape.partition("«")
+    piece, _, after = rest.rpartition("»")
+    left = size - len(before) - len(after)
     if "{n}" not in piece and "{m}" not in piece:
-        return before + piece * max(1, (size - len(before) - len(after)) // len(piece)) + after
-    pieces, left, number = [before], size - len(before) - len(after), 1
-    while left > 0 or number == 1:
-        made = piece.replace("{n}", str(number)).replace("{m}", str(number - 1))
-        pieces.append(made)
-        left -= len(made)
+        return before + piece * max(1, left // len(piece)) + after
+    pieces, number = [before], 1
+    while left > 0:
+        pieces.append(piece.replace("{n}", str(number)).replace("{m}", str(number - 1)))
+        left -= len(pieces[-1])
         number += 1
-    return "".join([*pieces, after])
+    return "".join([*pieces[:-1], after])

@@ -6,7 +6,8 @@ It yields after each reading, whose time counts by itself.
 from __future__ import annotations
 
 import json
-from datetime import date
+from contextlib import suppress
+from datetime import date  # noqa: TC003 - the functions' annotations are read
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,7 +43,7 @@ from tests.fuzz.grammar import changed_json
 from tests.fuzz.values import value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from random import Random
 
     from llmorch.calls import FunctionCall
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 MOST_SAID = 10_000
 """Characters of an error."""
+_PROCESSORS = 10_000
 _EVALUATED = 20
 """Calls of a plan whose arguments are computed."""
 
@@ -83,7 +85,9 @@ def count(items: list[list[float]], y: tuple[int, ...] = (), k: Literal["a", 1, 
 
 
 @function(pure=True)
-def save(x: dict[str, Any], y: set[int] | None = None, items: list[dict[str, int | str]] | None = None) -> str:
+def save(
+    x: dict[str, Any], y: set[int] | None = None, items: list[dict[str, int | str]] | None = None
+) -> str:
     """Take dictionaries."""
     return ""
 
@@ -159,21 +163,23 @@ def thoughts(text: str, _: Random) -> Iterator[None]:
         assert blanked(text, reading).count("\n") == text.count("\n")
 
 
-def _plan(text: str) -> Plan:
+def _plan(text: str) -> Generator[None, None, Plan]:
     """The plan in a text: as a whole, or as a reply; one without calls if there is none."""
-    try:
-        return parse(text)
-    except PlanError:
-        pass
-    try:
-        return Plan(tuple(calls_in(text, NAMES)))
-    except PlanError:
-        return Plan(())
+    with suppress(PlanError):
+        plan = parse(text)
+        yield
+        return plan
+    yield
+    plan = Plan(())
+    with suppress(PlanError):
+        plan = Plan(tuple(calls_in(text, NAMES)))
+    yield
+    return plan
 
 
 def written(text: str, _: Random) -> Iterator[None]:
     """A plan that is written is read as what it was, in either form."""
-    plan = _plan(text)
+    plan = yield from _plan(text)
     if not len(plan):
         return
     forms: tuple[Literal["canonical", "paper"], ...] = ("canonical", "paper")
@@ -187,8 +193,7 @@ def written(text: str, _: Random) -> Iterator[None]:
 
 def checked(text: str, _: Random) -> Iterator[None]:
     """A plan is checked as a whole, call by call, and changed by what changes plans."""
-    plan = _plan(text)
-    yield
+    plan = yield from _plan(text)
     checker, kept = Checker(FUNCTIONS), []
     for call in plan:
         try:
@@ -217,7 +222,8 @@ def checked(text: str, _: Random) -> Iterator[None]:
 
 def evaluated(text: str, random: Random) -> Iterator[None]:
     """What a plan computes of any results has a value, or an error of ours; checks take it or say why not."""
-    for call in _plan(text).calls[:_EVALUATED]:
+    plan = yield from _plan(text)
+    for call in plan.calls[:_EVALUATED]:
         yield
         results = {id_: value(random) for id_ in call.uses}
         budget = Budget(apart=random.random() < 0.3)
@@ -242,7 +248,10 @@ def arguments(text: str, _: Random) -> Iterator[None]:
     try:
         from_json(text)
     except (ValueError, RecursionError, InvalidArgument) as error:
-        assert isinstance(error, RecursionError | json.JSONDecodeError | InvalidArgument) or type(error) is ValueError
+        assert (
+            isinstance(error, RecursionError | json.JSONDecodeError | InvalidArgument)
+            or type(error) is ValueError
+        )
     yield
     try:
         call = call_from_json("s1", "f", text)
@@ -283,7 +292,8 @@ def record(text: str, random: Random) -> Iterator[None]:
         assert "\n" not in said(error)
         return
     yield
-    explain(run)
+    if run.processors <= _PROCESSORS:  # each is told of
+        explain(run)
     yield
     run.to_json()
 

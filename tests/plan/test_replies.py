@@ -623,3 +623,21 @@ def test_any_reply_is_a_plan_or_a_plan_error(text: str) -> None:
         assert error.line >= 1
     assert len(spoken(text).text) <= len(text)
     assert blanked(text).count("\n") == text.count("\n")
+
+
+def test_a_turn_after_the_end_is_blank_once() -> None:
+    text = "'\n<|end|>\nUser\n"
+    assert blanked(text) == "'\n\n\n"
+
+
+@pytest.mark.parametrize("reading", ["plan", "turn", "text"])
+def test_a_reply_that_begins_with_the_end_of_a_thought_as_if_it_were_a_call_is_read_to_its_end(
+    reading,
+) -> None:
+    assert blanked("assistantfinal()", reading) == " " * 14 + "()"
+    assert blanked("assistantfinals1 = g()", reading) == " " * 14 + "s1 = g()"
+
+
+def test_calls_before_a_thought_that_turns_out_to_end_in_the_last_line_are_none() -> None:
+    (call,) = calls_in("1.e(i='')<!--</think>s1=f()\n", ["f"])
+    assert call.function == "f"

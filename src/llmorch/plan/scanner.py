@@ -28,8 +28,11 @@ MAX_STATEMENT = 100_000
 MAX_BRACKETS = 40
 """Brackets open at once."""
 
-STRING_END = {quote: re.compile(rf"(?:[^\\]|\\.)*?{quote}", re.DOTALL) for quote in ('"""', "'''", '"', "'")}
-"""What ends a string, by what began it."""
+STRING_END = {
+    quote: re.compile(rf"(?:[^\\{quote[0]}]++|\\.|(?!{quote}).)*+{quote}", re.DOTALL)
+    for quote in ('"""', "'''", '"', "'")
+}
+"""What ends a string, by what began it; possessive, since going back would remember every character."""
 _MARK = re.compile(r"[\"'#()\[\]{}]")
 _FENCE = re.compile(r"\s*```\w*\s*$")
 
@@ -126,7 +129,7 @@ class Scanner:
         if not self._open:
             self._depth, self._quote, self._broken = 0, "", False
         end = self._follow(line, at, ends)
-        self._open.append(line[:end])
+        self._open.append(self._text(line, end))
         self._size += end + 1
         if not (self._depth > 0 or self._quote or line.endswith("\\", 0, end)):
             found += self._rest()
@@ -136,6 +139,10 @@ class Scanner:
         """The statement that is open; if there is one, it ends here. Python's own parser says what it lacks."""
         lines, self._open, self._size = self._open, [], 0
         return [self._statement("\n".join(lines), self.number - len(lines) + 1)] if lines else []
+
+    def _text(self, line: str, end: int) -> str:
+        """What is kept of a line of a statement, for whoever reads that."""
+        return line[:end]
 
     def _statement(self, text: str, line: int) -> Statement:
         return Statement(text, line)
