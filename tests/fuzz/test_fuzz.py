@@ -33,7 +33,7 @@ FOUND = [
     "s1 = g(query='a')\ns2 = f(k=s1)",
     "f() " * 24_000 + "</think>",
     "s1 = f(x='a\\" + "a" * 90_000,
-    "".join(f"s{n} = f()<think></think>" for n in range(4_000)),
+    "".join(f"s{n} = f()<think></think>" for n in range(3_500)),
     "s1 = f(x=1)\ns2 = f(x=f'{s1:" + "{s1}" * 24_000 + "}')",
 ]
 """What once broke something, or nearly."""
