@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from llmorch.declare.text import message_of
 from tests.fuzz.grammar import json_input, plan_input
 from tests.fuzz.targets import JSON_TARGETS, PLAN_TARGETS
 
@@ -57,12 +58,11 @@ class Failure:
         return self.target, self.reason.partition(":")[0], self.detail.rstrip().rpartition("\n")[2]
 
     def __str__(self) -> str:
-        shown = (
+        text = (
             repr(self.text) if len(self.text) <= 1_000 else f"{self.text[:500]!r} ... of {len(self.text):,}"
         )
-        return (
-            f"input {self.number} of seed {self.seed}, {self.target}: {self.reason}\n  {shown}\n{self.detail}"
-        )
+        at = f"input {self.number} of seed {self.seed}, {self.target}"
+        return f"{at}: {self.reason}\n  {text}\n{self.detail}"
 
 
 @dataclass
@@ -138,12 +138,12 @@ def tried(target: Target, text: str, seed: int, number: int) -> tuple[float, Fai
             for _ in target(text, random):
                 begun, before = time.process_time(), begun
                 longest = max(longest, begun - before)
-        except (Exception, Stuck) as error:
-            where = traceback.extract_tb(error.__traceback__)[1:]
-            reason = f"{type(error).__name__}: {error}"[:300]
-            detail = "".join(
-                f"  {Path(frame.filename).name}:{frame.lineno} {frame.line}\n" for frame in where[-6:]
-            )
+        except BaseException as error:  # hostile values raise SystemExit, too
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            where = traceback.extract_tb(error.__traceback__)[1:][-6:]
+            detail = "".join(f"  {Path(one.filename).name}:{one.lineno} {one.line}\n" for one in where)
+            reason = f"{type(error).__name__}: {message_of(error)[:300]}"
             return 0.0, Failure(seed, number, target.__name__, reason, text, detail)
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
