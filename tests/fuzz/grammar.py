@@ -309,7 +309,8 @@ def changed_json(random: Random, data: Any, times: int) -> Any:
             case 2:
                 holder[made(random, "«odd piece»")] = holder[key]
             case _:
-                holder[key] = made(random, "«odd piece»") if random.random() < 0.3 else random.choice(_LEAVES)
+                leaf = made(random, "«odd piece»") if random.random() < 0.3 else random.choice(_LEAVES)
+                holder[key] = json.loads(json.dumps(leaf))
     return data
 
 
