@@ -30,6 +30,8 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 TABLES = ("scaling", "schedule", "effects", "peers", "recovery")
 FAULTS = ("limits", "mistakes", "replies", "failures", "stopping")
 """Counts of what the tests try, which ``python -m tests.faults`` makes."""
+BY_HAND = ("fuzzing",)
+"""What ``python -m tests.fuzz`` printed; it stays as it is."""
 OURS = "llmorch"
 _PLACES = "--data ../shared/data --out DIR\n"
 
@@ -79,7 +81,11 @@ def report(out: Path) -> str:
     earlier = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
     _, *sections = re.split(r"^## ([a-z0-9]+)\n", earlier, flags=re.MULTILINE)
     found = dict(zip(sections[::2], sections[1::2], strict=True)) | found
-    parts += [f"## {name}\n\n{found[name].strip()}\n" for name in (*SETS, *TABLES, *FAULTS) if name in found]
+    parts += [
+        f"## {name}\n\n{found[name].strip()}\n"
+        for name in (*SETS, *TABLES, *FAULTS, *BY_HAND)
+        if name in found
+    ]
     text = re.sub(r"[ \t]+$", "", "\n".join(parts), flags=re.MULTILINE)
     RESULTS.write_text(text, encoding="utf-8")
     return text

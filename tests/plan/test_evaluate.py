@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from llmorch import function
+from llmorch.declare.offered import as_functions
 from llmorch.errors import EvaluationError
 from llmorch.plan import evaluate, parse
 
@@ -114,3 +116,15 @@ def test_a_fields_value_may_come_from_an_object_but_not_its_methods() -> None:
     assert value("s5.x", s5=Point()) == 3
     with pytest.raises(EvaluationError, match="no field move"):
         value("s5.move", s5=Point())
+
+
+def test_a_value_that_lies_about_its_class_is_refused_where_a_default_could_be_meant() -> None:
+    class Lies:
+        __class__ = property(lambda self: 3)  # type: ignore[assignment]
+
+    @function(pure=True)
+    def count(items: list[str] | None = None) -> int:
+        return 0
+
+    with pytest.raises(ValueError, match="list"):
+        as_functions([count])["count"].by_name["items"].accept({"a": Lies()})

@@ -44,3 +44,10 @@ def test_json_of_any_kind_is_read_by_itself() -> None:
         from_json('[{"a": 1, "a": 1}]')
     with pytest.raises(ValueError, match="Expecting"):
         from_json("f(x)")
+
+
+def test_a_number_that_no_plan_can_say_is_refused() -> None:
+    assert call_from_json("s1", "f", f'{{"x": {2**4095}}}').args == {"x": Constant(2**4095)}
+    for number in (2**4096, -(2**4096)):
+        with pytest.raises(InvalidArgument, match="a number has more than 4096 bits"):
+            call_from_json("s1", "f", f'{{"x": [{number}]}}')

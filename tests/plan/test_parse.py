@@ -344,3 +344,10 @@ def test_plans_are_read_in_many_threads_at_once() -> None:
     finally:
         gc.set_threshold(*before)
         gc.callbacks.remove(give_way)
+
+
+def test_an_f_string_of_too_many_braces_is_refused_since_python_would_take_long() -> None:
+    many = "{s1} " * 9_000
+    with pytest.raises(PlanTooLarge, match="more than 8,000 braces"):
+        parse(f"s1 = f(x=1)\ns2 = f(x=f'{many}')")
+    assert len(parse(f"s1 = f(x=1)\ns2 = f(x='{many}')")) == 2

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmorch.errors import EmptyPlan, InvalidSyntax, PlanError
+from llmorch.errors import EmptyPlan, InvalidSyntax, PlanError, PlanTooLarge
 from llmorch.plan import Parser, calls_in, parse, render, render_call
 from llmorch.plan.replies import ReplyScanner, blanked, spoken
 from tests.strategies import plans
@@ -623,3 +624,43 @@ def test_any_reply_is_a_plan_or_a_plan_error(text: str) -> None:
         assert error.line >= 1
     assert len(spoken(text).text) <= len(text)
     assert blanked(text).count("\n") == text.count("\n")
+
+
+def test_a_turn_after_the_end_is_blank_once() -> None:
+    text = "'\n<|end|>\nUser\n"
+    assert blanked(text) == "'\n\n\n"
+
+
+@pytest.mark.parametrize("reading", ["plan", "turn", "text"])
+def test_a_reply_that_begins_with_the_end_of_a_thought_as_if_it_were_a_call_is_read_to_its_end(
+    reading,
+) -> None:
+    assert blanked("assistantfinal()", reading) == " " * 14 + "()"
+    assert blanked("assistantfinals1 = g()", reading) == " " * 14 + "s1 = g()"
+
+
+def test_calls_before_a_thought_that_turns_out_to_end_in_the_last_line_are_none() -> None:
+    (call,) = calls_in("1.e(i='')<!--</think>s1=f()\n", ["f"])
+    assert call.function == "f"
+
+
+def test_a_long_line_of_many_calls_is_refused_before_each_has_a_copy_of_it() -> None:
+    line = "".join(f"s{number} = f()<think></think>" for number in range(3_500))
+    with pytest.raises(PlanTooLarge, match="a long line has too many calls"):
+        calls_in(line, ["f"])
+
+
+def test_a_line_of_some_calls_amid_thoughts_is_read() -> None:
+    calls = calls_in("s1 = f()<think>a</think>s2 = f(s1)<think>b</think>  s3 = f(s2)", ["f"])
+    assert [call.position for call in calls] == [(1, 1), (1, 25), (1, 53)]
+
+
+def test_what_is_thought_is_found_in_little_memory() -> None:
+    text = "f() " * 20_000 + "</think>"
+    tracemalloc.start()
+    try:
+        blanked(text, "text")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20_000_000

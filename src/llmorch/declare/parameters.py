@@ -227,9 +227,14 @@ class Parameter:
             if interrupted(error):
                 raise
             reason = described(error)
-        with suppress(NoLiteral):
+        try:
             if not self.required and same_literal(literal_of(self.default), literal_of(value)):
                 return value if self.default is MADE or type(value) is type(self.default) else self.default
+        except NoLiteral:
+            pass
+        except BaseException as error:  # the value's class may raise anything
+            if interrupted(error):
+                raise
         raise ValueError(reason)
 
 

@@ -137,25 +137,32 @@ def _mismatch(parameter: Parameter, argument: Expression) -> str | None:
         return None
     if parameter.is_number:
         return f"a {'list' if isinstance(argument, ListOf) else 'dictionary'} is no number"
+    values: dict[int, dict[Expression, Expression]] = {}
     for path, kind, reason in parameter.mismatches(_literal(argument)):
         # An error at a result says nothing: its value isn't known. Nor does one whose path
         # leads nowhere in the argument, such as the branch of a union.
-        node = _at(argument, path[:-1] if kind in _ABOUT_KEYS else path)
+        node = _at(argument, path[:-1] if kind in _ABOUT_KEYS else path, values)
         if isinstance(node, DictOf) if kind in _ABOUT_KEYS else node is not None and _is_literal(node):
             return reason
     return None
 
 
-def _at(expression: Expression, path: Sequence[int | str]) -> Expression | None:
+def _at(
+    expression: Expression, path: Sequence[int | str], values: dict[int, dict[Expression, Expression]]
+) -> Expression | None:
+    """What stands at a path; ``values`` keeps those of each dictionary by their keys, for the next one."""
     for part in path:
         match expression:
             case ListOf(items) if isinstance(part, int) and part < len(items):
                 expression = items[part]
             case DictOf(pairs):
-                values = [value for key, value in pairs if key == Constant(part)]
-                if not values:
+                by_key = values.setdefault(id(expression), {})
+                if not by_key:
+                    by_key.update(pairs)
+                found = by_key.get(Constant(part))
+                if found is None:
                     return None
-                expression = values[-1]
+                expression = found
             case _:
                 return None
     return expression

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Literal
+from itertools import groupby
+from typing import TYPE_CHECKING, Literal, cast
 
 from llmorch.calls import (
     Binary,
@@ -31,7 +32,7 @@ from llmorch.plan.operators import MAX_BITS
 from llmorch.plan.tree import expression
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from llmorch.calls import CallId, Comparison, Expression, Operator, Position
     from llmorch.plan.fragments import BracedNames
@@ -214,21 +215,18 @@ class Arguments:
             ):
                 message = "braces in a string hold only a result, as in {s1} or {s1[0]}"
                 raise self._error(message, position, _COMPUTED)
-            root = ast.unparse(value.value)
-            meant = self._meant(re.split(r"[.\[]", root)[0])
-            parts.append(self._braces(value.value, position, depth) if meant else "{" + root + "}")
+            meant = self._meant(_root(value.value).id)
+            parts.append(
+                self._braces(value.value, position, depth) if meant else "{" + ast.unparse(value.value) + "}"
+            )
         return self._string(parts, position)
 
     def _string(self, parts: list[str | Expression], position: Position) -> Expression:
         """A string's text and results, with the references inside its text found."""
-        merged: list[str | Expression] = []
-        for part in parts:
-            for found in self._search(part, position) if isinstance(part, str) else (part,):
-                if isinstance(found, str) and merged and isinstance(merged[-1], str):
-                    merged[-1] += found
-                elif found != "":
-                    merged.append(found)
-        match merged:
+        found: list[str | Expression] = []
+        for part in _joined(parts):
+            found += self._search(part, position) if isinstance(part, str) else (part,)
+        match merged := _joined(found):
             case []:
                 return Constant("")
             case [str() as text]:
@@ -248,8 +246,7 @@ class Arguments:
                 left += before + " "
                 at = match.end()
             else:
-                line = self._source.text.split("\n")[position[0] - self._source.line]
-                self._braced.note(name, position, line)
+                self._braced.note(name, position, self._source.lines[position[0] - self._source.line])
         if fragment := fragment_in(left + text[at:], self._known):
             raise self._no_result(fragment, position)
         return [*parts, *self._dollars(text[at:], position)]
@@ -322,3 +319,22 @@ class Arguments:
             message = f"a path in braces has more than {MAX_DEPTH} subscripts and fields"
             raise self._error(message, position, _APART, PlanTooLarge)
         return True
+
+
+def _joined(parts: Iterable[str | Expression]) -> list[str | Expression]:
+    """Parts of a string, in which texts side by side are one, and none is empty."""
+    joined: list[str | Expression] = []
+    for is_text, some in groupby(parts, lambda part: isinstance(part, str)):
+        if not is_text:
+            joined += some
+        elif text := "".join(cast("Iterable[str]", some)):
+            joined.append(text)
+    return joined
+
+
+def _root(path: ast.expr) -> ast.Name:
+    """The id that a path begins with."""
+    while not isinstance(path, ast.Name):
+        assert isinstance(path, ast.Attribute | ast.Subscript)
+        path = path.value
+    return path

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import Constant, DictOf, Expression, FunctionCall, ListOf
 from llmorch.errors import InvalidArgument
+from llmorch.plan.operators import MAX_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +79,9 @@ def _literal(value: Any, depth: int) -> Expression:
                     f"key repeated: {value.repeated[:100]!r}", hint="write every key of an object once"
                 )
             return DictOf(tuple((Constant(name), _literal(item, depth + 1)) for name, item in value.items()))
+        case int() if value.bit_length() > MAX_BITS:
+            hint = "write it as a text, or have a function return it"
+            raise InvalidArgument(f"a number has more than {MAX_BITS} bits", hint=hint)
         case _:
             return Constant(value)
 

@@ -32,6 +32,8 @@ MAX_SNIPPET = 100
 """Characters of what a reply without a plan says."""
 MAX_CALLS = 20_000
 """Calls in one plan."""
+MAX_BRACES = 8_000
+"""Opening braces in a statement with f-strings: up to 3.11 Python looks for each from the string's beginning on."""
 
 _NUMBERED = re.compile(r"\s*(\d{1,6})[.:)]\s*(?=[A-Za-z_])")
 _END_MARK = re.compile(r"join(\(\s*\))?(\s*<END_OF_PLAN>)?")
@@ -39,6 +41,7 @@ _END_MARK = re.compile(r"join(\(\s*\))?(\s*<END_OF_PLAN>)?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 _DOLLAR = re.compile(r"\$(?:\{(\d{1,6})\}|(\d{1,6}))")
 _BRACED = re.compile(r"\{(\w{1,64})")
+_F_STRING = re.compile(r"[fF][rR]?[\"']")
 _WARNED_OF = re.compile(r"[0-9][jJxX.]?(?:and|else|for|if|in|is|not|or)")
 
 
@@ -63,7 +66,10 @@ def calls_in(
     scanner = ReplyScanner(functions)
     scanner.thoughts.met = thoughts
     parser = Parser(earlier, reply=scanner)
-    return [*parser.feed(f"{reply}\n"), *parser.finish()]
+    calls = parser.feed(f"{reply}\n")
+    voids = parser.voids
+    last = parser.finish()
+    return [*calls, *last] if parser.voids == voids else last
 
 
 class Parser:
@@ -92,7 +98,9 @@ class Parser:
         self._reply = reply
         self._scanner = reply or Scanner()
         self._before = dict.fromkeys(earlier, 0) | {call.id: call.position[0] for call in above}
-        self._partial = ""
+        self._partial: list[str] = []
+        """The pieces of the line that is not complete yet."""
+        self._partial_size = 0
         self.voids = 0
         """How often all that was read turned out to be thought: none of its calls counts."""
         self._begin()
@@ -105,13 +113,19 @@ class Parser:
 
     def feed(self, text: str) -> list[FunctionCall]:
         """Take the next piece of the text; return the calls that it completed."""
-        *complete, self._partial = (self._partial + text).split("\n")
+        first, *lines = text.split("\n")
+        self._partial.append(first)
+        self._partial_size += len(first)
         calls: list[FunctionCall] = []
-        for line in complete:
+        for following in lines:
+            line = "".join(self._partial)
+            self._partial, self._partial_size = [following], len(following)
             voids = self.voids
             found = self._calls(self._scanner.line(line))
-            calls = calls + found if self.voids == voids else found
-        self._scanner.bound(len(self._partial), self._scanner.number + 1)
+            if self.voids != voids:
+                calls.clear()
+            calls += found
+        self._scanner.bound(self._partial_size, self._scanner.number + 1)
         return calls
 
     def finish(self) -> list[FunctionCall]:
@@ -119,7 +133,8 @@ class Parser:
 
         Raises ``EmptyPlan`` when no statement was found in the whole text.
         """
-        partial, self._partial = self._partial, ""
+        partial = "".join(self._partial)
+        self._partial, self._partial_size = [], 0
         calls = self._calls(self._scanner.end(partial))
         if len(self._known) == len(self._before):
             raise self._none()
@@ -234,6 +249,9 @@ class Parser:
 
 def _python(code: str, source: Statement) -> list[ast.stmt]:
     """The statements in a text, as Python reads them. Raises ``PlanError``."""
+    if len(code) > MAX_BRACES and code.count("{") > MAX_BRACES and _F_STRING.search(code):
+        message = f"a statement with an f-string has more than {MAX_BRACES:,} braces"
+        raise source.error(PlanTooLarge, message, (source.line, 1), hint="write it without the f")
     try:
         if "\\" not in code and not _WARNED_OF.search(code):
             return statements(code)

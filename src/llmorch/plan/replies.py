@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from llmorch.plan.thoughts import Reading
 
 
+MAX_COPIED = 2_000_000
+"""Characters of the statements that begin in one line, each with all that stands before it there."""
+
+
 class ReplyScanner(Scanner):
     """Finds the statements in a reply, line by line, whatever stands around them.
 
@@ -76,6 +80,8 @@ class ReplyScanner(Scanner):
         self._above = ""
         self._last = 0
         """The number of the line that ended the last statement."""
+        self._copied = 0
+        """Characters that the statements of this line have, with what is blank before them."""
 
     def line(self, line: str) -> list[Statement]:
         """The statements that this line completes, without those before a thought's end that voids them."""
@@ -83,6 +89,7 @@ class ReplyScanner(Scanner):
         self.number += 1
         self._first, self._next = self._next, self._next + len(line) + 1
         self.bound(len(line), self.number)
+        self._copied = 0
         self._scan(line.removesuffix("\r"), found)
         if not self.thoughts.perhaps:
             self._unread = []
@@ -107,10 +114,10 @@ class ReplyScanner(Scanner):
 
     def _scan(self, line: str, found: list[Statement]) -> None:
         thoughts = self.thoughts
-        at, fresh, broken = 0, not self._open, False
+        at, fresh, broken, marked = 0, not self._open, False, False
         if self._open:
             line = self._without_quotes(line)
-            at = self._through(line, 0, found)
+            at, marked = self._through(line, 0, found)
         else:
             inside = thoughts.inside
             if heading := thoughts.heading(line):
@@ -118,13 +125,15 @@ class ReplyScanner(Scanner):
                 at = heading[1]
         while at < len(line) and not thoughts.over:
             outside, inside = not thoughts.inside and not thoughts.ended, thoughts.inside
-            if outside and not broken and (start := self._begins(line, at, fresh=fresh)) is not None:
+            begins = outside and not broken and not marked
+            if begins and (start := self._begins(line, at, fresh=fresh)) is not None:
                 if start == len(line):
                     return
-                at = self._through(self._code_from(line, start), start, found)
+                at, marked = self._through(self._code_from(line, start), start, found)
                 broken = self._broken
                 fresh = self._whole
                 continue
+            marked = False
             mark = thoughts.next(line, at)
             if outside and not broken:
                 at = max(at, self._after)
@@ -150,19 +159,19 @@ class ReplyScanner(Scanner):
             self._since = start
         elif inside and not thoughts.inside:
             self.dropped.append((self._since, end))
-        elif not inside:
+        elif not inside and not (self.dropped and self.dropped[-1][1] is None):
             self.dropped.append((start, None if thoughts.ended else end))
 
-    def _through(self, line: str, at: int, found: list[Statement]) -> int:
-        """Go through code; return where else there may be a mark, or a thought's end amid it."""
+    def _through(self, line: str, at: int, found: list[Statement]) -> tuple[int, bool]:
+        """Go through code; return where else there may be a mark, and whether it is a thought's end amid it."""
         amid = bool(self._open) and self._quote
         end = self._code(line, at, found, self._ends)
         if self._broken:
-            return at
+            return at, False
         if not self._open:
             self._last = self.number
         mark = None if amid else closes(line, at, end, self._quote)
-        return end if mark is None else mark
+        return (end, False) if mark is None else (mark, True)
 
     def _statement(self, text: str, line: int) -> Statement:
         return Statement(text, line, -1 if self._ticked else self._fences if self._fence else 0)
@@ -274,11 +283,14 @@ class ReplyScanner(Scanner):
         return self._ticked and not self._fence and self._fenced_calls
 
     def _code_from(self, line: str, at: int) -> str:
-        """The line from a statement's beginning on, with all before that blank."""
+        """The line from a statement's beginning on, with all before that blank. Raises ``PlanTooLarge``."""
         self.thoughts.called_for()
         self._fenced_calls = self._fenced_calls or self._fence is not None
-        self._above = line = " " * at + line[at:]
         self._prompted = self._continued is forms.PROMPTED
+        self._copied += len(line)
+        if self._copied > MAX_COPIED:  # each has a text as long as the line, so that its columns stay
+            raise PlanTooLarge("a long line has too many calls", line=self.number, column=at + 1, hint=FORM)
+        self._above = line = " " * at + line[at:]
         if line[at].isdigit() and (decorated := forms.DECORATED.match(line)):
             self._bold = "*" in decorated[1]
             line = line[: decorated.start(1)] + " " * len(decorated[1]) + line[decorated.end(1) :]
@@ -377,6 +389,17 @@ class _WholeReply(ReplyScanner):
 
     def _ends(self, line: str, at: int) -> bool:
         return True
+
+    def _code_from(self, line: str, at: int) -> str:
+        """The line as it is: only where code ends matters here."""
+        self.thoughts.called_for()
+        self._fenced_calls = self._fenced_calls or self._fence is not None
+        self._prompted = self._continued is forms.PROMPTED
+        return line
+
+    def _text(self, line: str, end: int) -> str:
+        """Nothing: no one reads these statements."""
+        return ""
 
     def _begins(self, line: str, at: int, *, fresh: bool) -> int | None:
         if "(" not in line[at:] or (self._unclosed is not None and self.number >= self._unclosed):

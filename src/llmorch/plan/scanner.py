@@ -6,7 +6,10 @@ Decides where a statement ends: where no bracket or quote of it is open.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, TypeVar
 
 from llmorch.errors import PlanError, PlanTooLarge
@@ -25,13 +28,16 @@ MAX_STATEMENT = 100_000
 MAX_BRACKETS = 40
 """Brackets open at once."""
 
-STRING_END = {quote: re.compile(rf"(?:[^\\]|\\.)*?{quote}", re.DOTALL) for quote in ('"""', "'''", '"', "'")}
-"""What ends a string, by what began it."""
+STRING_END = {
+    quote: re.compile(rf"(?:[^\\{quote[0]}]++|\\.|(?!{quote}).)*+{quote}", re.DOTALL)
+    for quote in ('"""', "'''", '"', "'")
+}
+"""What ends a string, by what began it; possessive, since going back would remember every character."""
 _MARK = re.compile(r"[\"'#()\[\]{}]")
 _FENCE = re.compile(r"\s*```\w*\s*$")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Statement:
     """The text of a statement, blank where something else stands in its lines, and its first line."""
 
@@ -44,22 +50,33 @@ class Statement:
     numbered: bool = False
     """Whether it is written in LLMCompiler's form, ``1. search(...)``."""
 
+    @cached_property
+    def lines(self) -> list[str]:
+        """Of its text."""
+        return self.text.split("\n")
+
+    @cached_property
+    def _widths(self) -> dict[int, list[int]]:
+        """How many bytes Python counts up to each character of a row; only of rows that were asked for."""
+        return {}
+
     def position(self, node: ast.AST) -> Position:
         """Where a node begins: line and column of the plan's text, from 1."""
         row: int = getattr(node, "lineno", 1)
         offset: int = getattr(node, "col_offset", 0)
+        indent = self.indent if row == 1 else 0
         if not self.text.isascii():  # Python counts bytes; people count characters
-            line = self.text.split("\n")[row - 1]
-            line = line[self.indent :] if row == 1 else line
-            offset = len(line.encode()[:offset].decode(errors="ignore"))
-        return self.line + row - 1, offset + 1 + (self.indent if row == 1 else 0)
+            if row not in self._widths:
+                code = self.lines[row - 1][indent:]
+                self._widths[row] = list(accumulate(len(character.encode()) for character in code))
+            offset = bisect_right(self._widths[row], offset)
+        return self.line + row - 1, offset + 1 + indent
 
     def error(self, kind: type[P], message: str, at: ast.AST | Position, *, hint: str = "") -> P:
         """An error at a node or a position of this statement, with the line's text."""
         line, column = at if isinstance(at, tuple) else self.position(at)
-        lines = self.text.split("\n")
-        row = min(max(line - self.line, 0), len(lines) - 1)
-        return kind(message, line=line, column=column, text=lines[row], hint=hint)
+        row = min(max(line - self.line, 0), len(self.lines) - 1)
+        return kind(message, line=line, column=column, text=self.lines[row], hint=hint)
 
 
 class Scanner:
@@ -112,7 +129,7 @@ class Scanner:
         if not self._open:
             self._depth, self._quote, self._broken = 0, "", False
         end = self._follow(line, at, ends)
-        self._open.append(line[:end])
+        self._open.append(self._text(line, end))
         self._size += end + 1
         if not (self._depth > 0 or self._quote or line.endswith("\\", 0, end)):
             found += self._rest()
@@ -122,6 +139,10 @@ class Scanner:
         """The statement that is open; if there is one, it ends here. Python's own parser says what it lacks."""
         lines, self._open, self._size = self._open, [], 0
         return [self._statement("\n".join(lines), self.number - len(lines) + 1)] if lines else []
+
+    def _text(self, line: str, end: int) -> str:
+        """What is kept of a line of a statement, for whoever reads that."""
+        return line[:end]
 
     def _statement(self, text: str, line: int) -> Statement:
         return Statement(text, line)
