@@ -56,22 +56,19 @@ def run(settings: Settings) -> str:
 
 def measured(python: Path, suite: str, pairs: int | None) -> Iterator[Row]:
     """The runs of a suite, by a process of its environment. Raises ``OSError`` if it fails."""
-    from benchmarks.peers.environments import ROOT, reason_in, surroundings
+    from benchmarks.peers.environments import ROOT, surroundings
 
     command = [str(python), "-m", "benchmarks.injection", suite, *([str(pairs)] if pairs else [])]
     environment = surroundings() | {"PYTHONPATH": str(ROOT / "src")}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stderr is not None
         try:
             yield from map(json.loads, process.stdout)
-            errors = process.stderr.read()
+            code = process.wait()
         finally:
             process.kill()
-    if process.returncode != 0:
-        raise OSError(f"injection: {suite}: {reason_in(errors)}")
+    if code != 0:
+        raise OSError(f"injection: the runs of {suite} ended with exit code {code}")
     print(f"injection: {suite} is done", file=sys.stderr, flush=True)
 
 
