@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 REPORT = "report"
 NAMES = (*costs.COSTS, *SETS, *TABLES, REPORT)
 """Every benchmark. A set is a module of ``benchmarks.sets``, a table one with ``run(settings) -> Markdown``."""
-WITHOUT_DATA = {*costs.COSTS, "peers", "recovery", "cases", REPORT}
+WITHOUT_DATA = {*costs.COSTS, "peers", "recovery", "injection", "cases", REPORT}
 INTERRUPTED, TERMINATED = 130, 143
 
 _EPILOG = f"""\
 what LLMOrch costs, each figure beside a floor: {" ".join(costs.COSTS)} (without a NAME, these)
 every technique on questions of --data:         {" ".join(SETS)}
-policies, processors, effects, peers, repairs:  {" ".join(TABLES)}
+policies, processors, effects, peers, and so on: {" ".join(TABLES)}
 all of what --out has, written to RESULTS.md:   {REPORT}
 """
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from benchmarks.records import Run
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-TABLES = ("scaling", "schedule", "effects", "peers", "recovery")
+TABLES = ("scaling", "schedule", "effects", "peers", "recovery", "injection")
 FAULTS = ("limits", "mistakes", "replies", "failures", "stopping")
 """Counts of what the tests try, which ``python -m tests.faults`` makes."""
 BY_HAND = ("fuzzing",)
