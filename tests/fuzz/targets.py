@@ -35,7 +35,8 @@ from llmorch.plan import (
 )
 from llmorch.plan.budget import Budget
 from llmorch.plan.evaluate import argument
-from llmorch.plan.replies import ReplyScanner, blanked, spoken
+from llmorch.plan.replies import ReplyScanner
+from llmorch.plan.spoken import blanked, spoken
 from llmorch.records import Run
 from llmorch.relations.effects import touches
 from llmorch.story import simulated

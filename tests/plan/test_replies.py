@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from llmorch.errors import EmptyPlan, InvalidSyntax, PlanError, PlanTooLarge
 from llmorch.plan import Parser, calls_in, parse, render, render_call
-from llmorch.plan.replies import ReplyScanner, blanked, spoken
+from llmorch.plan.replies import ReplyScanner
+from llmorch.plan.spoken import blanked, spoken
 from tests.strategies import plans
 
 ONE = "s1 = add(a=1, b=2)"

@@ -9,7 +9,7 @@ import pytest
 
 from llmorch.errors import PlanError
 from llmorch.plan import Parser, calls_in, parse
-from llmorch.plan.replies import blanked, spoken
+from llmorch.plan.spoken import blanked, spoken
 from tests.fuzz.shapes import shaped
 
 MOST = 3.0

@@ -17,7 +17,7 @@ from llmorch.calls import Plan
 from llmorch.errors import LimitReached, ModelError, PlanError, ToolsRefused, UnresolvedQuery, without_middle
 from llmorch.models.model import Finished, Text
 from llmorch.places.failure import line_of
-from llmorch.plan.replies import spoken
+from llmorch.plan.spoken import spoken
 from llmorch.requests import ToolCall, Usage
 from llmorch.runtime.draft import DraftReader
 from llmorch.techniques import AskModel, Draft, Look, Outcome, Reply, Revise, RunPlan, WritePlan

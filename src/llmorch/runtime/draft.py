@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from llmorch.errors import DuplicateId, PlanError, PlanTooLarge
 from llmorch.plan import Checker, Parser, render_without_id, with_query
-from llmorch.plan.replies import ReplyScanner, blanked, spoken
+from llmorch.plan.replies import ReplyScanner
+from llmorch.plan.spoken import blanked, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -27,7 +27,7 @@ from llmorch.plan import (
     with_query,
 )
 from llmorch.plan.forms import labels
-from llmorch.plan.replies import blanked
+from llmorch.plan.spoken import blanked
 from llmorch.requests import Message, ModelRequest
 from llmorch.techniques.conversation import (
     Answer,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from llmorch.errors import PlanError
 from llmorch.plan import Parser
 from llmorch.plan.forms import ANOTHER_TURN, beginning
-from llmorch.plan.replies import ReplyScanner, blanked
+from llmorch.plan.replies import ReplyScanner
+from llmorch.plan.spoken import blanked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
