@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmorch import CallError, LimitReached, ModelError, Orchestrator, Released, function
-from llmorch.places.handles import InFile
+from llmorch.places.handles import Unopened
 from llmorch.testing import ScriptedModel
 from tests.places.conftest import shared
 from tests.runtime import large
@@ -39,14 +39,14 @@ N = large.LONG  # 2.4 MB of numbers
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What large results were opened in this process."""
     found = []
-    before = InFile.open
+    before = Unopened.open
 
-    def value(handle: InFile) -> Any:
+    def value(handle: Unopened) -> Any:
         if not handle.here:
             found.append(handle.what)
         return before(handle)
 
-    monkeypatch.setattr(InFile, "open", value)
+    monkeypatch.setattr(Unopened, "open", value)
     return found
 
 
