@@ -106,6 +106,9 @@ class Unopened:
         self._value: Any = None
         self._failure: tuple[str, str] | None = None
 
+    def __repr__(self) -> str:
+        return f"<not opened yet: {self.what}>" if self._held is not None else f"<opened: {self.what}>"
+
     def in_memory(self, stream: Any, buffers: Sequence[Any]) -> Unopened:
         """The same, and these are its bytes."""
         self._held = _Bytes(stream, buffers)
