@@ -116,7 +116,9 @@ def _failed(how: int, function: Function, message: str, detail: str, kinds: obje
 
 def _needed(args: Mapping[str, Any], function: Function) -> set[str]:
     """The modules by which arguments are worked out in the process."""
-    needed = set()
+    needed: set[str] = set()
+    if not (function.is_batch or Later in map(type, args.values())):
+        return needed
 
     def look(_: str, one: Later) -> None:
         if not one.as_it_is:
@@ -178,7 +180,9 @@ def calling(function: Function, args: Mapping[str, Any], sent: Sent) -> Parcel:
             deferred.append(name)
         return crossing
 
-    values = each_later(args, cross, batch=function.is_batch)
+    values = dict(args)
+    if function.is_batch or Later in map(type, args.values()):
+        values = each_later(args, cross, batch=function.is_batch)
     try:
         show = None if function.show is None else id(function.show)
         how = (function.memory, function.timeout, show, function.is_batch, function.keeps_iterator)

@@ -126,15 +126,24 @@ class Task:
     def __init__(self, made: Coroutine[Any, Any, Sequence[End]], begun: Begun) -> None:
         self._begun = begun
         self._cancelled = False
-        self._task = begun.loop.create_task(made)
+        self._task = begun.loop.create_task(self._made(made))
         self._task.add_done_callback(self._ended)
 
+    async def _made(self, made: Coroutine[Any, Any, Sequence[End]]) -> Sequence[End]:
+        ends = await made
+        # It is told at once: what comes next needn't wait for another round of the event loop.
+        self._task.remove_done_callback(self._ended)
+        self._begun.tell(ends)
+        return ends
+
     def _ended(self, task: asyncio.Task[Sequence[End]]) -> None:
+        """Take why there are no ends."""
         if task.cancelled():
             self._begun.fail(CallError(f"{self._begun.job.function.name} was cancelled"))
-        elif (error := task.exception()) is None:
-            self._begun.tell(task.result())
-        elif is_a(error, CallError):
+            return
+        error = task.exception()
+        assert error is not None
+        if is_a(error, CallError):
             self._begun.fail(error)  # type: ignore[arg-type]
         else:
             text, detail = described(error)

@@ -5,9 +5,9 @@ Decides what is told of a result, so that nobody has to open it to know. It must
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from itertools import islice
-from pickle import PickleBuffer
 from typing import Any
 
 from llmorch.declare.text import is_a, kind_name
@@ -80,6 +80,8 @@ def _taken_apart(result: Any) -> tuple[Any, tuple[Any, ...], Pickled, list[str]]
     """The value, its text for a model, how it was pickled, and the classes of the program that it refers to."""
     value, *text = result if type(result) is Shown else (result,)
     classes: list[str] = []
+    if type(value) in PLAIN:  # most are
+        return value, tuple(text), Pickled(pickle.dumps(value, 5), [], is_plain=True), classes
     return value, tuple(text), pickled(value, worker=True, classes=classes), classes
 
 
@@ -88,7 +90,7 @@ def _about(value: Any, text: tuple[Any, ...], made: Pickled, classes: list[str])
 
 
 def _parts(value: Any, text: tuple[Any, ...], made: Pickled, classes: list[str]) -> tuple[Any, ...]:
-    stream = made.stream if len(made.stream) <= INLINE else PickleBuffer(made.stream)
+    stream = made.stream if len(made.stream) <= INLINE else pickle.PickleBuffer(made.stream)
     return made.is_plain, *_about(value, text, made, classes), stream, made.buffers
 
 

@@ -16,7 +16,6 @@ import pickle
 import socket
 import struct
 from collections import ChainMap
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmorch.places.anonymous import FILES, File, anonymous_file, mapped, write
@@ -161,14 +160,17 @@ def pickled(
 
     file = io.BytesIO()
     pickler = _Pickler(file, 5, buffer_callback=in_stream)
-    with suppress(Exception):  # it is tried once more
+    try:
         if reducers is not None:
             pickler.dispatch_table = ChainMap[Any, Any](dict(reducers), copyreg.dispatch_table)
         pickler.dump(value)
         stream = file.getvalue()
         # A class of the main program pickles by reference, but it isn't there elsewhere.
-        if pickler.is_plain or b"__main__" not in stream:
-            return Pickled(stream, buffers, pickler.is_plain)
+        is_whole = pickler.is_plain or b"__main__" not in stream
+    except Exception:
+        is_whole = False
+    if is_whole:
+        return Pickled(stream, buffers, pickler.is_plain)
     from llmorch.places.by_value import dumps
 
     buffers.clear()
@@ -263,7 +265,7 @@ class Message:
 
     def plain(self) -> Any:
         """The value, once, if it is plain data. Raises ``BrokenError``."""
-        return plain(*self._pieces())
+        return plain(self._text) if not self.sizes else plain(*self._pieces())
 
     def _pieces(self) -> tuple[memoryview, Sequence[Any]]:
         if not self.sizes:
