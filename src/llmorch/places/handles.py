@@ -17,7 +17,7 @@ from llmorch.errors import CallError, shortage
 from llmorch.places.anonymous import most_files
 from llmorch.places.failure import UnknownHereError, described, known_kinds
 from llmorch.places.shown import Shown
-from llmorch.places.wire import BrokenError, plain, segments_of
+from llmorch.places.wire import INLINE, BrokenError, plain, segments_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -187,8 +187,9 @@ class Unopened:
             return _itself, (self.open(),)
         classes = _classes(self._numbers)
         if held.file is None:
-            buffers = map(pickle.PickleBuffer, held.buffers)
-            return _rebuilt, (classes, self._function, bytes(held.stream), *buffers)
+            large = len(held.stream) > INLINE
+            stream = pickle.PickleBuffer(held.stream) if large else bytes(held.stream)
+            return _rebuilt, (classes, self._function, stream, *map(pickle.PickleBuffer, held.buffers))
         if held.file not in files:
             files.append(held.file)
         return _read, (classes, self._function, files.index(held.file), tuple(held.sizes))
