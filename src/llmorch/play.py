@@ -6,7 +6,7 @@ Decides what a run leaves when it is cancelled, comes to a limit, or fails.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmorch.advice import would_gain
@@ -127,7 +127,7 @@ class Play:
         if advice is None or not self.optimize:
             return result
         self.advised.update(advice.functions)
-        return replace(result, notes=(*result.notes, advice.text))
+        return result.noted(advice.text)
 
     def _so_far(self, why: str, execution: Execution, notes: Mapping[str, str]) -> Result:
         run = execution.core
@@ -146,7 +146,7 @@ class Play:
             answer,
             plan,
             empty if execution is None else execution.core,
-            {} if execution is None else execution.store.results,
+            {} if execution is None else execution.store.results_as_they_came(),
             query=self.query,
             technique=self.technique,
             processors=self.processors,

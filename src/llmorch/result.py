@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -10,6 +11,8 @@ from llmorch import records
 from llmorch.declare.plain import NotHeldError, TooMuchError, plain
 from llmorch.declare.previews import is_long, preview
 from llmorch.declare.text import interrupted, kind_name, shortened
+from llmorch.errors import CallError
+from llmorch.places.handles import Unopened
 from llmorch.plan import render
 from llmorch.records import rounded
 from llmorch.relations import lower_bound
@@ -34,12 +37,36 @@ MAX_MODEL = 5_000_000
 """Characters of a model of pydantic's that is written as JSON."""
 
 
+class _WhenRead:
+    """A field that is opened when it is first read. Raises ``CallError`` if that can't be done."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, record: Any, owner: type) -> Any:
+        if record is None:
+            raise AttributeError(self._name)  # so it has no default
+        value = vars(record)[self._name]
+        if type(value) is Unopened:
+            value = vars(record)[self._name] = value.open()
+        return value
+
+    def __set__(self, record: Any, value: Any) -> None:
+        vars(record)[self._name] = value
+
+
 class CallRecord(records.Call):
-    """One call as it went, and its ``result`` as it is; times in seconds from the start of execution."""
+    """One call as it went, and its ``result`` as it is; times in seconds from the start of execution.
+
+    A result that isn't plain data, of a call in another process, is opened when it is first read, which runs the
+    code of its class. Raises ``CallError`` then if it can't be.
+    """
+
+    result: Any = _WhenRead()
 
     def as_json(self) -> dict[str, Any]:
         """The record as JSON has it; a result that JSON can't hold is described."""
-        return {**self.to_json(), "result": json_value(self.result)}
+        return {**self.to_json(), "result": json_value(vars(self)["result"])}
 
 
 class Calls(Sequence[CallRecord]):
@@ -65,13 +92,18 @@ class Calls(Sequence[CallRecord]):
         return f"Calls({', '.join(some)}{f', and {more:,} more' if more else ''})"
 
 
+class _Answered:
+    answer: Any = _WhenRead()
+
+
 @dataclass(frozen=True)
-class Result:
+class Result(_Answered):
     """What a run came to.
 
     ``status`` is ``answered`` when the technique came to an answer, which is the result of
     the plan's last call or what the model wrote in the end; ``answer`` is ``None``
-    otherwise. ``plan`` has every call that was made, of a technique that thinks in turns
+    otherwise. One that isn't plain data, of a call in another process, is opened when it is first read, as
+    ``CallRecord`` says. ``plan`` has every call that was made, of a technique that thinks in turns
     as well. What finished is kept in ``calls`` either way.
     Times are in seconds; ``lower_bound`` is the larger of the critical path and the
     compute work shared by all processors, by the durations that were measured.
@@ -98,6 +130,12 @@ class Result:
     planning: tuple[Planning, ...] = ()
     """When a local model worked on the plan, and on which processor."""
 
+    def noted(self, note: str) -> Result:
+        """The same with one more note; nothing of it is opened."""
+        made = copy(self)
+        object.__setattr__(made, "notes", (*self.notes, note))
+        return made
+
     @property
     def record(self) -> records.Run:
         """What is kept of the run: values are those that JSON has, or descriptions of others."""
@@ -105,7 +143,7 @@ class Result:
             query=self.query,
             technique=self.technique,
             status=self.status,
-            answer=json_value(self.answer),
+            answer=json_value(vars(self)["answer"]),
             error=self.error,
             plan=render(self.plan) if self.calls or self.status == "answered" else None,
             processors=self.processors,
@@ -123,7 +161,8 @@ class Result:
             notes=self.notes,
             things=things(self.graph),
             calls=tuple(
-                records.Call(**vars(call) | {"result": json_value(call.result)}) for call in self.calls
+                records.Call(**vars(call) | {"result": json_value(vars(call)["result"])})
+                for call in self.calls
             ),
         )
 
@@ -220,6 +259,11 @@ def _retry(retried: Retried) -> Recovery:
 
 def json_value(value: Any) -> Any:
     """The value where JSON can hold it, as it comes out of it again; else a bounded description of it."""
+    if type(value) is Unopened:
+        try:
+            value = value.open()
+        except CallError as error:
+            return f"<{value.what}: {error}>"
     try:
         return plain(value)
     except TooMuchError as error:

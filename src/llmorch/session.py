@@ -124,8 +124,9 @@ class Session:
                 raise end.error if via is None or end.error.__cause__ is None else end.error.__cause__
             finally:
                 del end  # else what was given waits for the collector: the error's frames lead to the error
-        assert end.value is not None
-        return end.value.open()
+        handle = end.value
+        assert handle is not None
+        return handle.open() if handle.here else await calls.apart(declared, handle.open)
 
     @property
     def waiting(self) -> int:

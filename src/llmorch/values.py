@@ -56,7 +56,8 @@ def _fields(record: Any, depth: int) -> str:
     texts: list[str] = []
     for one in fields(record):
         if one.repr:
-            item = getattr(record, one.name)
+            own = vars(record) if one.name in _FOREIGN else {}  # what nobody has opened stays so
+            item = own[one.name] if one.name in own else getattr(record, one.name)
             texts.append(f"{one.name}={sized(item) if one.name in _FOREIGN else _written(item, depth)}")
         if sum(map(len, texts)) > REPR:
             break

@@ -251,6 +251,55 @@ async def test_a_call_is_not_held_to_account_for_what_another_left(worker: Worke
     await worker._bury(worker._current)  # type: ignore[arg-type]
 
 
+def fill(how: str, mebibytes: int, seconds: float) -> str:
+    """Take memory in some way, for so long."""
+    import mmap
+    import os
+    import time
+    from multiprocessing import shared_memory
+    from tempfile import NamedTemporaryFile
+
+    size = mebibytes * 2**20
+    piece = b"x" * 2**20
+    kept: list[object] = []
+    if how == "private":
+        kept.append(piece * mebibytes)
+    elif how == "shared_memory":
+        block = shared_memory.SharedMemory(create=True, size=size)
+        block.buf[:] = piece * mebibytes
+        block.unlink()
+        kept.append(block)
+    elif how in ("shared mmap", "mapped memfd"):
+        number = -1
+        if how == "mapped memfd":
+            number = os.memfd_create("filled")
+            os.ftruncate(number, size)
+        mapped = mmap.mmap(number, size)
+        mapped.write(piece * mebibytes)
+        kept.append(mapped)
+    else:
+        with NamedTemporaryFile(dir="/dev/shm") as file:
+            number = os.memfd_create("filled") if how == "written memfd" else file.fileno()
+            for _ in range(mebibytes):
+                os.write(number, piece)
+            time.sleep(seconds)
+    time.sleep(seconds)
+    return "done"
+
+
+@pytest.mark.parametrize("how", ["private", "shared_memory", "shared mmap", "mapped memfd"])
+async def test_memory_that_is_mapped_counts_whoever_shares_it(worker: Worker, how: str) -> None:
+    said = {"memory": 100 * MEBIBYTE, "how": how, "seconds": 10.0}
+    error = await failure(worker, fill, mebibytes=160, **said)
+    assert error == "fill took more memory than its limit of 100 MiB"
+
+
+@pytest.mark.parametrize("how", ["written memfd", "file in /dev/shm"])
+async def test_what_is_only_written_to_a_file_in_memory_does_not_count(worker: Worker, how: str) -> None:
+    fills = declaration_of(fill, kind="compute", memory=40 * MEBIBYTE)
+    assert await worker.execute(fills, {"how": how, "mebibytes": 80, "seconds": 0.2}) == "done"
+
+
 # As many processes as calls
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from llmorch import LimitReached, Orchestrator, function
+from llmorch.places.failure import UnknownHereError
 from llmorch.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -235,7 +236,7 @@ class Sealed:
 
 def _rebuilt(pid: int, _: str) -> Any:
     if os.getpid() != pid:
-        raise ValueError("not here")
+        raise UnknownHereError("not here")  # as what refers to something of a script does
     return _hang()
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmorch import CallError, LimitReached, ModelError, Orchestrator, Released, function
-from llmorch.places.handles import InFile
+from llmorch.places.handles import Unopened
 from llmorch.testing import ScriptedModel
 from tests.places.conftest import shared
 from tests.runtime import large
@@ -39,14 +39,14 @@ N = large.LONG  # 2.4 MB of numbers
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What large results were opened in this process."""
     found = []
-    before = InFile.open
+    before = Unopened.open
 
-    def value(handle: InFile) -> Any:
+    def value(handle: Unopened) -> Any:
         if not handle.here:
             found.append(handle.what)
         return before(handle)
 
-    monkeypatch.setattr(InFile, "open", value)
+    monkeypatch.setattr(Unopened, "open", value)
     return found
 
 
@@ -462,12 +462,16 @@ async def test_a_result_that_cant_be_rebuilt_is_named_wherever_it_is_needed(
     why = "sealed returned what can't be read here: ValueError: the seal of 2,400,000 bytes is broken"
     result = await orchestrator.execute("s1 = sealed()\ns2 = first(x=s1)")
     assert result.calls["s2"].error == f"first can't be called: {why}"
-    assert repr(result.calls["s1"].result) == f"<released after its last use: Seal, 2.4 MB; {why}>"
+    with pytest.raises(CallError, match=f"^{why}$"):
+        result.calls["s1"].result  # noqa: B018 - it is opened when it is read
     result = await orchestrator.execute("s1 = sealed()\ns2 = length(x=s1)")
     assert result.calls["s2"].error == f"x of length: {why}"
-    assert repr(result.calls["s1"].result) == f"<released after its last use: Seal, 2.4 MB; {why}>"
     alone = await orchestrator.execute("s1 = sealed()")
-    assert alone.calls["s1"].error == why
+    assert (alone.status, repr(alone.calls["s1"])[:20]) == ("answered", "CallRecord(id='s1', ")
+    for _ in range(2):
+        with pytest.raises(CallError, match=f"^{why}$"):
+            alone.answer  # noqa: B018
+    assert alone.as_json()["answer"] == f"<Seal, 2.4 MB: {why}>"
 
 
 async def test_one_that_cant_be_rebuilt_is_no_error_of_a_call_that_only_shares_it_or_comes_later() -> None:
@@ -498,7 +502,9 @@ async def test_one_that_cant_be_rebuilt_is_no_error_of_a_call_that_only_shares_i
     model = ScriptedModel([["s1 = sealed()\n", *[""] * 4]], delay=0.5)  # it ends before the plan does
     async with Orchestrator(functions, model=model, processors=2) as orchestrator:
         result = await orchestrator.run("What is sealed?")
-        assert (result.status, result.error) == ("unresolved", why)
+        assert result.status == "answered"  # nobody has needed it
+        with pytest.raises(CallError, match=f"^{why}$"):
+            result.answer  # noqa: B018
 
 
 def test_a_large_value_of_a_scripts_own_class_is_handed_on_too(tmp_path: Path) -> None:

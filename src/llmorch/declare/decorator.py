@@ -156,7 +156,8 @@ def function(target: Callable[..., Any] | None = None, /, **options: Unpack[Opti
     ``kind`` is ``"inout"`` or ``"compute"``; without it a function is inout, and the
     run says so when a synchronous one turns out to spend its time on the CPU.
     ``timeout``, in seconds, stops a call that takes longer, and ``memory="2GiB"`` one whose
-    process holds that much more than before it. A synchronous inout function with either
+    process holds that much more than before it: private or shared, what it has mapped, but not what was
+    only written to a file in memory (a memfd, ``/dev/shm``). A synchronous inout function with either
     runs in a process, where it can be stopped, and not on a thread. ``asks_model=True`` makes the function's
     result a prompt for the run's model, and the model's reply the call's result; written
     as a generator, the function yields prompts, receives the replies, and returns the result.

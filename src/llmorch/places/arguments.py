@@ -12,7 +12,7 @@ from llmorch.calls import DictOf, ListOf, Reference, Template, references
 from llmorch.declare.text import described, interrupted
 from llmorch.errors import CallError, EvaluationError
 from llmorch.places.failure import line_of
-from llmorch.places.handles import InFile, Later
+from llmorch.places.handles import Later, Unopened
 from llmorch.plan.budget import Budget, Uncounted
 from llmorch.plan.evaluate import argument, evaluate
 
@@ -56,13 +56,13 @@ class Inputs(Mapping["CallId", Any]):
     def __len__(self) -> int:
         return len(self._handles)
 
-    def closed(self, call: CallId) -> InFile | None:
-        """A result that is in its file, and that nobody here has opened."""
+    def closed(self, call: CallId) -> Unopened | None:
+        """A result that nobody here has opened."""
         handle = self._handles.get(call)
-        return handle if isinstance(handle, InFile) and not handle.here else None
+        return handle if isinstance(handle, Unopened) and not handle.here else None
 
     def unopened(self, call: CallId) -> Any:
-        """A result as it is: in its file, or its value."""
+        """A result as it is: unopened, or its value."""
         return self.closed(call) or self[call]
 
 
@@ -73,11 +73,14 @@ def arguments(
     budget: Budget | None = None,
     *,
     handed: bool = False,
+    computed: bool = True,
 ) -> dict[str, Any]:
     """The values of a call's arguments, by name, from the results of earlier calls.
 
     With ``handed`` the call is made in another process, and what is made of results that are closed is
-    a ``Later``. Raises ``CallError`` for an argument that has no value or doesn't fit, and ``Uncounted``.
+    a ``Later``, unless it has to be ``computed`` and can't be there.
+
+    Raises ``CallError`` for an argument that has no value or doesn't fit, and ``Uncounted``.
     """
     if budget is None:
         budget = Budget(apart=True)
@@ -86,8 +89,9 @@ def arguments(
     for name, expression in call.args.items():
         parameter = function.by_name[name]
         try:
-            if handed and _is_closed(expression, results):
-                args[name] = _later(parameter, expression, results, budget, elsewhere)
+            later = _later(parameter, expression, results, budget, elsewhere) if handed else None
+            if later is not None and (computed or later.as_it_is):
+                args[name] = later
             else:
                 args[name] = argument(parameter, expression, results, budget)
         except Uncounted:
@@ -121,7 +125,9 @@ def _is_closed(expression: Expression, results: Inputs) -> bool:
 
 def _later(
     parameter: Parameter, expression: Expression, results: Inputs, budget: Budget, elsewhere: Budget
-) -> Later:
+) -> Later | None:
+    if not _is_closed(expression, results):
+        return None
     used = {reference.id: results.unopened(reference.id) for reference in references(expression)}
     kinds = _kinds(expression, results)
     if kinds is None or not parameter.takes(kinds):

@@ -13,7 +13,7 @@ from llmorch.declare.text import interrupted, is_a, kind_name
 from llmorch.errors import CallError
 from llmorch.places.arguments import Inputs, arguments
 from llmorch.places.failure import Raised, line_of, raised
-from llmorch.places.handles import InFile
+from llmorch.places.handles import Unopened
 from llmorch.places.jobs import failure
 from llmorch.places.port import End, Here
 from llmorch.places.shown import Shown
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 class AsOne:
     """What is to be called for a job: ``function`` with ``args``, or nothing where no call's arguments fit.
 
-    The function is the batch form for several calls, and itself where one is left. Raises ``Uncounted``
-    unless ``apart``.
+    The function is the batch form for several calls, and itself where one is left. With ``handed`` it is made in
+    another process. Raises ``Uncounted`` unless ``apart``.
     """
 
-    def __init__(self, job: Job, *, apart: bool = True) -> None:
+    def __init__(self, job: Job, *, apart: bool = True, handed: bool = False) -> None:
         self.function = job.function
         self.args: Mapping[str, Any] = {}
         self._ends: list[End] = []
@@ -42,7 +42,8 @@ class AsOne:
         results = Inputs(job.inputs, apart=apart)
         for index, call in enumerate(job.calls):
             try:
-                fitting.append(arguments(call, job.function, results, Budget(apart=apart)))
+                budget = Budget(apart=apart)
+                fitting.append(arguments(call, job.function, results, budget, handed=handed, computed=False))
                 self._fitting.append(index)
                 self._ends.append(End())
             except CallError as error:
@@ -90,7 +91,7 @@ def end(result: Any, error: CallError | None = None) -> End:
     """What a call came to."""
     if error is not None:
         return failure(error)
-    if type(result) is InFile:
+    if type(result) is Unopened:
         return End(result)
     return End(Here(*result) if type(result) is Shown else Here(result))
 

@@ -26,6 +26,7 @@ from cloudpickle import cloudpickle as inner
 
 from llmorch.places import classes
 from llmorch.places.codes import found_at
+from llmorch.places.failure import UnknownHereError
 from llmorch.places.members import reduced
 from llmorch.places.variables import MAIN
 
@@ -51,17 +52,19 @@ def dumps(
     has: Has | None = None,
     home: str | None = None,
     bare: bool = False,
+    numbers: list[str] | None = None,
 ) -> bytes:
     """The value as bytes; ``worker`` says on which side this is, ``reducers`` how some classes are pickled.
 
     What the other side ``has`` of the main program's variables is left out. Functions of the module
     ``home`` go by value although they could be imported; ``bare`` ones go without their annotations,
-    which few read over there.
+    which few read over there. ``numbers`` learns those of the other side's classes that it refers to.
     """
     file = io.BytesIO()
     pickler = _Pickler(file, buffer_callback, reducers or {})
     pickler.is_worker, pickler.home, pickler.is_bare = worker, home, bare
     pickler.has = has or _has_nothing
+    pickler.numbers = [] if numbers is None else numbers
     pickler.dump(value)
     return file.getvalue()
 
@@ -71,6 +74,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     home: str | None
     is_bare: bool
     has: Has
+    numbers: list[str]
 
     def __init__(self, file: io.BytesIO, buffer_callback: Any, reducers: Mapping[type, Any]) -> None:
         # Read by what follows.
@@ -114,6 +118,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if self.is_worker:
             number = inner._DYNAMIC_CLASS_TRACKER_BY_CLASS.get(cls)
             if number is not None and cls not in _made_here:
+                self.numbers.append(number)
                 return classes.numbered, (number,)
             _made_here.add(cls)
         path = cls.__qualname__
@@ -162,7 +167,10 @@ def _function(module: str, code: Any, closure: Any) -> types.FunctionType:
 
 def _own_function(path: str) -> Any:
     """The function of this main program behind a copy of it."""
-    return operator.attrgetter(path)(sys.modules[MAIN])
+    try:
+        return operator.attrgetter(path)(sys.modules[MAIN])
+    except AttributeError:
+        raise UnknownHereError(f"the main program has no {path}") from None
 
 
 def _filled(

@@ -19,6 +19,8 @@ from weakref import WeakSet
 
 from cloudpickle import cloudpickle as inner
 
+from llmorch.places.failure import UnknownHereError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -59,7 +61,7 @@ def numbered(number: str) -> type:
     try:
         found: type = inner._DYNAMIC_CLASS_TRACKER_BY_ID[number]
     except KeyError:
-        raise LookupError("the class of a value is gone: keep a reference to it") from None
+        raise UnknownHereError("the class of a value is gone: keep a reference to it") from None
     return found
 
 

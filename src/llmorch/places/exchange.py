@@ -13,19 +13,22 @@ from typing import TYPE_CHECKING, Any
 from llmorch.declare.text import interrupted, kind_name
 from llmorch.errors import CallError, EvaluationError, shortage
 from llmorch.places.apart import apart
-from llmorch.places.failure import OUTGROWN, described, known_kinds, late
-from llmorch.places.handles import Enclosing, Later, kept
+from llmorch.places.failure import OUTGROWN, Raised, described, known_kinds, late
+from llmorch.places.handles import Enclosing, Later, closed, each_later, large
 from llmorch.places.known import tell
 from llmorch.places.surroundings import current
 from llmorch.places.threads import Threads
-from llmorch.places.wire import Parcel, pack
+from llmorch.places.wire import BrokenError, Parcel, pack
 from llmorch.places.worker import (
     CALL,
+    CLOSED,
+    EACH,
     LARGE,
     LATE,
     LOAD,
     RAISED,
     REFUSED,
+    RETURNED,
     SURROUNDINGS,
     UNFIT,
     UNREAD,
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from llmorch.declare.functions import Function
     from llmorch.places.process import Process
     from llmorch.places.variables import Sent
-    from llmorch.places.wire import Message
+    from llmorch.places.wire import Message, Reducers
 
 ON_LOOP = 1024 * 1024
 """More than this, in bytes, is written to its file on a thread and not on the event loop."""
@@ -48,7 +51,9 @@ _CHECKING = "pydantic"
 async def exchange(
     process: Process, function: Function, args: Mapping[str, Any], cpus: tuple[int, ...]
 ) -> Any:
-    """Have a process call a function, and return what it returns: a large result as it arrived.
+    """Have a process call a function, and return what it returns: plain data, or an ``Unopened``.
+
+    Of a batch form it is the list of what its calls came to, with a ``Raised`` for one that failed.
 
     Raises ``CallError`` for a call that failed, and what ``Process.ask`` raises.
     """
@@ -65,16 +70,22 @@ async def exchange(
         known = process.known.get(id(needed))
         if known is None or not known.is_current(process.sent):
             await tell(process, needed, function)
-    if wanted := _needed(args) - process.loaded:
+    if wanted := _needed(args, function) - process.loaded:
         await process.ask(pack(LOAD, sorted(wanted)))
         process.loaded |= wanted
     answer = await _asked(process, function, args)
-    if answer.kind == UNREAD:  # by value it may be readable there: a class of a script's is such a case
-        answer = await _asked(process, function, await _opened(function, args))
+    if answer.kind == UNREAD:  # by value it may be readable there: a function of a script's is such a case
+        answer = await _asked(process, function, await opened_arguments(function, args))
+    if answer.kind == RETURNED:
+        return answer.plain()
+    if answer.kind == LARGE:
+        return large(answer, function)
+    if answer.kind == CLOSED:
+        return closed(answer.plain(), function)
+    if answer.kind == EACH:
+        return _each(answer.plain(), function)
     if answer.kind == LATE:
         raise late(function.name, function.timeout)
-    if answer.kind == LARGE:
-        return kept(answer, function.name)
     if answer.kind == UNFIT:  # an argument has no value, or one that doesn't fit
         name, reason = answer.parts(str, str)
         raise CallError(f"{name} of {function.name}: {reason}")
@@ -83,28 +94,39 @@ async def exchange(
         if function.memory is not None and OUTGROWN[0] in kinds:
             raise outgrown(function, detail)
         raise CallError(message, detail=detail, kinds=known_kinds(kinds))
-    if answer.kind == REFUSED:
-        message, detail = answer.parts(str, str)
-        raise CallError(f"{function.name} {message}", detail=detail)
+    message, detail = answer.parts(str, str)
+    raise CallError(f"{function.name} {message}", detail=detail)
+
+
+def _each(items: Any, function: Function) -> list[Any]:
+    """What the calls of a batch came to, as it was taken apart."""
     try:
-        value = answer.value()
-    except BaseException as error:
-        if interrupted(error):
-            raise
-        message, detail = described(error)
-        text = f"{function.name} returned what can't be read here: {message}"
-        raise CallError(text, detail=detail) from None
-    return value
+        return [
+            closed(parts, function) if how == CLOSED else _failed(how, function, *parts)
+            for how, parts in items
+        ]
+    except (TypeError, ValueError):
+        raise BrokenError from None
 
 
-def _needed(args: Mapping[str, Any]) -> set[str]:
+def _failed(how: int, function: Function, message: str, detail: str, kinds: object = ()) -> Raised:
+    text = message if how == RAISED else f"{function.name} {message}"
+    return Raised(text, detail, known_kinds(kinds))
+
+
+def _needed(args: Mapping[str, Any], function: Function) -> set[str]:
     """The modules by which arguments are worked out in the process."""
-    needed = set()
-    for value in args.values():
-        if type(value) is Later and not value.as_it_is:
+    needed: set[str] = set()
+    if not (function.is_batch or Later in map(type, args.values())):
+        return needed
+
+    def look(_: str, one: Later) -> None:
+        if not one.as_it_is:
             needed.add(_EVALUATING)
-            if not value.parameter.is_plain:
+            if not one.parameter.is_plain:
                 needed.add(_CHECKING)
+
+    each_later(args, look, batch=function.is_batch)
     return needed
 
 
@@ -114,7 +136,7 @@ async def _asked(process: Process, function: Function, args: Mapping[str, Any]) 
     except CallError:  # a parameter's type may be what can't be sent
         if not any(type(value) is Later for value in args.values()):
             raise
-        parcel = calling(function, await _opened(function, args), process.sent)
+        parcel = calling(function, await opened_arguments(function, args), process.sent)
     if parcel.size > ON_LOOP:
         try:
             await asyncio.to_thread(parcel.write)
@@ -147,13 +169,20 @@ def calling(function: Function, args: Mapping[str, Any], sent: Sent) -> Parcel:
     """The message that makes a worker call a function that it remembers."""
     sent.begin()
     enclosing = Enclosing()
-    values, deferred, reducers = dict(args), [], None
-    for name, value in args.items():
-        if type(value) is Later:
-            reducers = enclosing.reducers
-            values[name] = crossing = value.sent()
-            if type(crossing) is Later:
-                deferred.append(name)
+    deferred: list[str] = []
+    reducers: Reducers | None = None
+
+    def cross(name: str, one: Later) -> Any:
+        nonlocal reducers
+        reducers = enclosing.reducers
+        crossing = one.sent()
+        if type(crossing) is Later:
+            deferred.append(name)
+        return crossing
+
+    values = dict(args)
+    if function.is_batch or Later in map(type, args.values()):
+        values = each_later(args, cross, batch=function.is_batch)
     try:
         show = None if function.show is None else id(function.show)
         how = (function.memory, function.time_left, show, function.is_batch, function.keeps_iterator)
@@ -178,26 +207,22 @@ def calling(function: Function, args: Mapping[str, Any], sent: Sent) -> Parcel:
     raise CallError(f"{function.name} can't be called: {text}; pass plain data", detail=detail)
 
 
-async def _opened(function: Function, args: Mapping[str, Any]) -> dict[str, Any]:
-    """The same as ``opened_arguments``, on a thread."""
-    threads = Threads()
-    try:
-        return await apart(threads, function, partial(opened_arguments, function, args))
-    finally:
-        threads.release()
+async def opened_arguments(function: Function, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Arguments that are worked out here after all, on a thread, their results opened.
 
-
-def opened_arguments(function: Function, args: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments that are worked out here after all, their results opened.
-
-    Raises ``CallError`` for one that has no value, or of a result that can't be read here either.
+    Raises ``CallError`` for one that has no value, or of a result that can't be read here either, or not in time.
     """
-    found = {}
-    for name, value in args.items():
+
+    def value(name: str, one: Later) -> Any:
         try:
-            found[name] = value.value() if type(value) is Later else value
+            return one.value()
         except (EvaluationError, ValueError) as error:
             raise CallError(f"{name} of {function.name}: {error}") from None
         except CallError as error:
             raise CallError(f"{function.name} can't be called: {error}", detail=error.detail) from None
-    return found
+
+    threads = Threads()
+    try:
+        return await apart(threads, function, partial(each_later, args, value, batch=function.is_batch))
+    finally:
+        threads.release()

@@ -32,6 +32,10 @@ _OURS = __file__.removesuffix("places/failure.py")
 """The folder of this package: the frames in it that lead to a function are not the function's."""
 
 
+class UnknownHereError(LookupError):
+    """A value refers to what its process knows and this one doesn't."""
+
+
 def described(error: BaseException) -> tuple[str, str]:
     """The line ``type: message`` and the traceback of an exception, both bounded."""
     keys = _keys(error)

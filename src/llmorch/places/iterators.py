@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence, Set
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from llmorch.declare.text import interrupted, is_a
+from llmorch.declare.text import interrupted, is_a, kind_name
 from llmorch.places.failure import raised
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _CONTAINERS = frozenset({list, tuple, dict})
 _HOLD_NONE = PLAIN | _CONTAINERS
 
 _A_TURN = 1_000
+_STOPPED = ("CancelledError", "GeneratorExit")
+"""How a coroutine is stopped."""
 _OF_COROUTINE = 0x100
 """The flag of a function that ``types.coroutine`` was applied to."""
 
@@ -97,8 +99,8 @@ async def awaited(result: Any, *, batch: bool = False) -> Any:
     for item in items_of(result):
         try:
             found.append(await awaited(item))
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
-            if interrupted(error):
+        except BaseException as error:
+            if interrupted(error) or kind_name(error) in _STOPPED:
                 raise
             found.append(raised(error))
     return found

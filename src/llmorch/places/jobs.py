@@ -121,31 +121,56 @@ class Jobs:
 class Task:
     """A coroutine that makes a job, as its work."""
 
-    __slots__ = ("_begun", "_cancelled", "_task")
+    __slots__ = ("_begun", "_cancelled", "_coroutine", "_task")
 
     def __init__(self, made: Coroutine[Any, Any, Sequence[End]], begun: Begun) -> None:
         self._begun = begun
         self._cancelled = False
-        self._task = begun.loop.create_task(made)
+        self._coroutine = made
+        # An error leads to its frames, they lead here, and the task to the error: it is let go at the end.
+        self._task: asyncio.Task[None] | None = begun.loop.create_task(self._made())
         self._task.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[Sequence[End]]) -> None:
+    async def _made(self) -> None:
+        """Make it, and tell the ends at once: what comes next needn't wait for another round of the event loop."""
+        try:
+            ends = await self._coroutine
+        except Exception as error:
+            failed = _failed(error)
+        else:
+            self._leave()
+            self._begun.tell(ends)
+            return
+        self._leave()
+        self._begun.fail(failed)
+
+    def _leave(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.remove_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """It was cancelled, perhaps before it began."""
+        self._task = None
+        self._coroutine.close()
         if task.cancelled():
             self._begun.fail(CallError(f"{self._begun.job.function.name} was cancelled"))
-        elif (error := task.exception()) is None:
-            self._begun.tell(task.result())
-        elif is_a(error, CallError):
-            self._begun.fail(error)  # type: ignore[arg-type]
-        else:
-            text, detail = described(error)
-            self._begun.fail(CallError(text, detail=detail, kinds=kinds_of(error)))
+        elif (error := task.exception()) is not None:
+            self._begun.fail(_failed(error))
 
     def cancel(self) -> bool:
         """Stop it, once: its end is waited for."""
-        if not self._cancelled:
+        if not self._cancelled and self._task is not None:
             self._cancelled = True
             self._task.cancel()
         return True
+
+
+def _failed(error: BaseException) -> CallError:
+    if is_a(error, CallError):
+        return error  # type: ignore[return-value]
+    text, detail = described(error)
+    return CallError(text, detail=detail, kinds=kinds_of(error))
 
 
 def failure(error: CallError) -> End:

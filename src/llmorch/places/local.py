@@ -17,7 +17,6 @@ from llmorch.places.apart import Apart, apart
 from llmorch.places.arguments import Inputs, arguments
 from llmorch.places.as_one import AsOne, end
 from llmorch.places.coroutines import Awaited, cancelled
-from llmorch.places.handles import opened
 from llmorch.places.iterators import items_of
 from llmorch.places.jobs import Begun, Jobs, Task, closed
 from llmorch.places.shown import SECONDS, late, shown
@@ -148,9 +147,9 @@ class Local:
 
 def _given(job: Job, *, apart: bool = False) -> Mapping[str, Any] | AsOne:
     """What a job's function is called with. Raises ``CallError``, and ``Uncounted`` unless ``apart``."""
-    if len(job.calls) > 1:
-        return AsOne(job, apart=apart)
     elsewhere = bool(job.processors) or job.function.in_process
+    if len(job.calls) > 1:
+        return AsOne(job, apart=apart, handed=elsewhere)
     results = Inputs(job.inputs, apart=apart)
     return arguments(job.calls[0], job.function, results, Budget(apart=apart), handed=elsewhere)
 
@@ -176,9 +175,9 @@ class _Begun(Begun):
         function: Function,
         args: Mapping[str, Any],
     ) -> Sequence[End]:
-        """What came of it in a process, where a large result may be in its file."""
+        """What came of it in a process."""
         result = await hand(function, args)
-        return (end(result),) if self.as_one is None else self.as_one.ends(opened(result))
+        return (end(result),) if self.as_one is None else self.as_one.ends(result)
 
 
 class _Showing:

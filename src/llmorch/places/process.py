@@ -174,7 +174,7 @@ class Process:
         if message is None:
             return
         if not self.ready:  # noted here: whoever waits for it may be cancelled by now
-            self.ready, self.pid = True, message.value()
+            self.ready, self.pid = True, message.plain()
             message = None
         else:
             self.outstanding = False

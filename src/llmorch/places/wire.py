@@ -4,7 +4,7 @@ Decides what travels in the message itself and what in an anonymous file whose
 descriptor goes with it: the receiver maps that file, so an array arrives without being
 copied, and it can be written to. A message may enclose other messages' files: what they
 hold crosses without being touched. A question has a number that nobody can guess, and its answer
-has the same. It must import quickly.
+has the same. Of an answer only plain data is read here: no code runs, whoever wrote it. It must import quickly.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pickle
 import socket
 import struct
 from collections import ChainMap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmorch.places.anonymous import FILES, File, anonymous_file, mapped, write
 from llmorch.places.members import reduced
@@ -120,19 +120,33 @@ class Parcel:
         return message[sent:]
 
 
-def pack(
-    kind: int,
+class Pickled(NamedTuple):
+    """A value as bytes, with the buffers that are too large for them."""
+
+    stream: bytes
+    buffers: list[pickle.PickleBuffer]
+    is_plain: bool
+    """Whether it is nothing but None, numbers, texts, bytes and Python's containers: to read it runs no code."""
+
+    @property
+    def size(self) -> int:
+        """All of its bytes."""
+        return len(self.stream) + sum(buffer.raw().nbytes for buffer in self.buffers)
+
+
+def pickled(
     value: object,
     *,
     worker: bool = False,
     reducers: Reducers | None = None,
     has: Has | None = None,
-) -> Parcel:
+    classes: list[str] | None = None,
+) -> Pickled:
     """Pickle a value, by cloudpickle where pickle can't; ``worker`` says on which side.
 
-    Raises whatever pickling it raises.
+    ``classes`` learns the numbers of the other side's classes that it refers to. Raises whatever pickling it raises.
     """
-    segments: list[Any] = []
+    buffers: list[pickle.PickleBuffer] = []
 
     def in_stream(buffer: pickle.PickleBuffer) -> bool:
         try:
@@ -141,32 +155,73 @@ def pack(
             return True
         if view.nbytes <= INLINE:
             return True
-        segments.append(view)
+        buffers.append(buffer)
         return False
 
+    file = io.BytesIO()
+    pickler = _Pickler(file, 5, buffer_callback=in_stream)
     try:
-        file = io.BytesIO()
-        pickler = _Pickler(file, 5, buffer_callback=in_stream)
         if reducers is not None:
             pickler.dispatch_table = ChainMap[Any, Any](dict(reducers), copyreg.dispatch_table)
         pickler.dump(value)
         stream = file.getvalue()
         # A class of the main program pickles by reference, but it isn't there elsewhere.
-        by_reference = b"__main__" not in stream
+        is_whole = pickler.is_plain or b"__main__" not in stream
     except Exception:
-        by_reference = False
-    if not by_reference:
-        from llmorch.places.by_value import dumps
+        is_whole = False
+    if is_whole:
+        return Pickled(stream, buffers, pickler.is_plain)
+    from llmorch.places.by_value import dumps
 
-        segments.clear()
-        stream = dumps(value, worker=worker, buffer_callback=in_stream, reducers=reducers, has=has)
-    return Parcel(kind, stream, segments)
+    buffers.clear()
+    stream = dumps(
+        value, worker=worker, buffer_callback=in_stream, reducers=reducers, has=has, numbers=classes
+    )
+    return Pickled(stream, buffers, is_plain=False)
+
+
+def pack(
+    kind: int,
+    value: object,
+    *,
+    worker: bool = False,
+    reducers: Reducers | None = None,
+    has: Has | None = None,
+) -> Parcel:
+    """A value as a message, pickled as ``pickled`` does."""
+    return parcel_of(kind, pickled(value, worker=worker, reducers=reducers, has=has))
+
+
+def parcel_of(kind: int, made: Pickled) -> Parcel:
+    """What was pickled as a message."""
+    return Parcel(kind, made.stream, [buffer.raw() for buffer in made.buffers])
 
 
 class _Pickler(pickle.Pickler):
+    is_plain = True
+
     def reducer_override(self, obj: Any) -> Any:
         """Called for all but numbers, texts and Python's own containers."""
+        self.is_plain = False
         return reduced(obj)
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Reads plain data and runs no code: whatever would need a class or a function is broken."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise BrokenError
+
+    def persistent_load(self, number: Any) -> Any:
+        raise BrokenError
+
+
+def plain(stream: bytes | memoryview, buffers: Sequence[Any] = ()) -> Any:
+    """Plain data that was pickled. Raises ``BrokenError`` for anything else."""
+    try:
+        return _PlainUnpickler(io.BytesIO(stream), buffers=buffers).load()
+    except Exception:
+        raise BrokenError from None
 
 
 class Message:
@@ -193,38 +248,37 @@ class Message:
 
     @property
     def about(self) -> Any:
-        """What the sender said about a value that is all in the file."""
-        return pickle.loads(self._text)
+        """What the sender said about a value that is all in the file. Raises ``BrokenError``."""
+        return plain(self._text)
 
     def parts(self, *kinds: type) -> Any:
         """A value that isn't a function's but the other side's own: a tuple of such parts. Raises ``BrokenError``."""
-        try:
-            value = self.value()
-        except Exception:
-            raise BrokenError from None
+        value = self.plain()
         if type(value) is not tuple or [type(part) for part in value] != list(kinds):
             raise BrokenError
         return value
 
     def value(self) -> Any:
-        """The value, once; raises whatever rebuilding it raises."""
+        """The value, once, of whoever may run code here; raises whatever rebuilding it raises."""
+        stream, buffers = self._pieces()
+        return pickle.loads(stream, buffers=buffers)
+
+    def plain(self) -> Any:
+        """The value, once, if it is plain data. Raises ``BrokenError``."""
+        return plain(self._text) if not self.sizes else plain(*self._pieces())
+
+    def _pieces(self) -> tuple[memoryview, Sequence[Any]]:
         if not self.sizes:
-            return pickle.loads(self._text)
+            return self._text, ()
         if self.file is None:
             raise EOFError("a message arrived without its file")
-        segments = _segments(self.file, self.sizes)
+        segments = segments_of(self.file, self.sizes)
         self.file = None  # what is mapped stays
-        stream = segments.pop() if self._in_file else self._text
-        return pickle.loads(stream, buffers=segments)
+        return (segments.pop() if self._in_file else self._text), segments
 
 
-def read(file: File, sizes: Sequence[int]) -> Any:
-    """The value that is all in a file of segments; raises whatever rebuilding it raises."""
-    *segments, stream = _segments(file, sizes)
-    return pickle.loads(stream, buffers=segments)
-
-
-def _segments(file: File, sizes: Sequence[int]) -> list[memoryview]:
+def segments_of(file: File, sizes: Sequence[int]) -> list[memoryview]:
+    """What is in a file of segments; of a value that is all in it the last one is the stream."""
     starts, end = _starts(sizes)
     memory = memoryview(mapped(file.descriptor, end))
     return [memory[start : start + size] for start, size in zip(starts, sizes, strict=True)]

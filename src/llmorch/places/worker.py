@@ -18,14 +18,15 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare import role
-from llmorch.declare.text import kind_name, message_of
+from llmorch.declare.text import message_of
 from llmorch.places.codes import digest
-from llmorch.places.failure import described, raised
+from llmorch.places.failure import UnknownHereError, described, raised
 from llmorch.places.family import adopt
-from llmorch.places.handles import received, returned
+from llmorch.places.handles import HandedError, received
 from llmorch.places.leftovers import Before
 from llmorch.places.portable import called
-from llmorch.places.shown import Shown, shown
+from llmorch.places.returned import each_returned, returned, unsendable
+from llmorch.places.shown import shown
 from llmorch.places.wire import Inbox, Parcel, pack, prepared
 
 if TYPE_CHECKING:
@@ -37,15 +38,16 @@ if TYPE_CHECKING:
 # the program's, to call one, to import modules, to set variables.
 SURROUNDINGS, REMEMBER, CALL, LOAD, SET = range(1, 6)
 # What is answered, with the number of what was asked: ready for the first question, done, where other code
-# is, a result, a large one with what it is, the function's exception as text, that it took longer than it may,
-# and why the question could not be answered at all: for an argument that has no value, for arguments with
-# something handed on that can't be read, for anything else.
-READY, DONE, OTHER, RETURNED, LARGE, RAISED, LATE, UNFIT, UNREAD, REFUSED = range(11, 21)
+# is, a result that is plain data, a large one with what it is, the function's exception as text, that it took
+# longer than it may, and why the question could not be answered at all: for an argument that has no value, for
+# arguments with something handed on that refers to what isn't here, for anything else; a result that is taken
+# apart, and those of a batch, each by itself.
+READY, DONE, OTHER, RETURNED, LARGE, RAISED, LATE, UNFIT, UNREAD, REFUSED, CLOSED, EACH = range(11, 23)
 
 ANSWERS = {
     SURROUNDINGS: {DONE, REFUSED},
     REMEMBER: {DONE, OTHER, REFUSED},
-    CALL: {RETURNED, LARGE, RAISED, LATE, UNFIT, UNREAD, REFUSED},
+    CALL: {RETURNED, LARGE, CLOSED, EACH, RAISED, LATE, UNFIT, UNREAD, REFUSED},
     LOAD: {DONE, REFUSED},
     SET: {DONE, REFUSED},
 }
@@ -166,12 +168,13 @@ class _Program:
             return pack(REFUSED, described(error))
 
     def _call(self, message: Message) -> Parcel:
-        handed = bool(message.enclosed)
         try:
             number, args, deferred, memory, timeout, show, batch, keeps = received(message)
+        except UnknownHereError:
+            return Parcel(UNREAD)
+        except HandedError as error:
+            return pack(REFUSED, (f"can't be called: {message_of(error)}", error.detail))
         except BaseException as error:
-            if handed:
-                return Parcel(UNREAD)
             text, detail = described(error)
             hint = "define what they use in a module that can be imported"
             text = f"can't be called: its arguments can't be read in a worker process: {text}; {hint}"
@@ -191,13 +194,16 @@ class _Program:
             return Parcel(LATE)
         if failure is not None:
             return pack(RAISED, tuple(failure))
+        count = len(next(iter(args.values()))) if batch else 1
         args = None
         if show is not None:
             result = shown(result, self._functions[show], batch=batch)
         try:
-            return returned(result, RETURNED, LARGE)
+            if batch:
+                return each_returned(result, count, RETURNED, CLOSED, EACH, RAISED, REFUSED)
+            return returned(result, RETURNED, LARGE, CLOSED)
         except BaseException as error:
-            return pack(REFUSED, _unsendable(result.result if type(result) is Shown else result, error))
+            return pack(REFUSED, unsendable(result, error))
 
 
 @contextmanager
@@ -217,16 +223,6 @@ def _bounded(memory: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-
-
-def _unsendable(result: object, error: BaseException) -> tuple[str, str]:
-    text, detail = described(error)
-    name = kind_name(result)
-    one = f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
-    if isinstance(error, OSError | MemoryError):
-        return f"returned {one} that is too large to send to another process: {text}", detail
-    why = "" if f"{name}' object" in text or "." in name else f" ({text})"
-    return f"returned {one}, which can't be sent to another process{why}: return plain data", detail
 
 
 def loaded(reference: tuple[str, str] | bytes) -> Callable[..., Any]:

@@ -126,10 +126,10 @@ class Workers:
 
     async def execute(self, function: Function, args: Mapping[str, Any]) -> Any:
         """Call ``function`` with ``args`` in any process and return what it returns."""
-        return opened(await self.hand(function, args))
+        return _opened(await self.hand(function, args), function)
 
     async def hand(self, function: Function, args: Mapping[str, Any]) -> Any:
-        """The same, but a large result stays ``InFile``, and an argument may be a ``Later``."""
+        """The same, but what isn't plain stays ``Unopened``, and an argument may be a ``Later``."""
         if self._closed:
             raise CallError(f"{function.name} can't be called: its processors are closed")
         async with self._turns.take():
@@ -152,6 +152,10 @@ class Workers:
         """End every process at once, without an event loop."""
         self._closed = True
         self._kill()
+
+
+def _opened(result: Any, function: Function) -> Any:
+    return [opened(item) for item in result] if function.is_batch and type(result) is list else opened(result)
 
 
 def _kill_all(workers: list[Worker], starter: ThreadPoolExecutor) -> None:
@@ -219,10 +223,10 @@ class Worker:
 
     async def execute(self, function: Function, args: Mapping[str, Any]) -> Any:
         """Call ``function`` with ``args`` in the process and return what it returns."""
-        return opened(await self.hand(function, args))
+        return _opened(await self.hand(function, args), function)
 
     async def hand(self, function: Function, args: Mapping[str, Any]) -> Any:
-        """The same, but a large result stays ``InFile``, and an argument may be a ``Later``."""
+        """The same, but what isn't plain stays ``Unopened``, and an argument may be a ``Later``."""
         async with self._turn.take():
             self._busy = True
             try:

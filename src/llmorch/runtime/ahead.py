@@ -65,7 +65,7 @@ class ReadingAhead:
         call = next((call for call in planned if call.function == SELF), None)
         if call is None:
             return
-        known = beginning(next(iter(call.args.values())), self._store.at_hand, self._store.texts)
+        known = beginning(next(iter(call.args.values())), self._store.results, self._store.texts)
         if len(known) < MIN_AHEAD + (len(self._known) if known.startswith(self._known) else 0):
             return
         self._known = known

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar, assert_never
 
 from llmorch.calls import Plan
+from llmorch.declare.functions import Function
 from llmorch.errors import LimitReached, ModelError, PlanError, ToolsRefused, UnresolvedQuery, without_middle
 from llmorch.models.model import Finished, Text
 from llmorch.places.failure import line_of
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from llmorch.calls import FunctionCall
-    from llmorch.declare.functions import Function
     from llmorch.models.model import Model
     from llmorch.requests import ModelRequest
     from llmorch.runtime.confirm import Confirming
     from llmorch.runtime.driver import Execution
     from llmorch.techniques import Answer, Conversation
+    from llmorch.techniques.conversation import Effect
     from llmorch.techniques.influence import Influence
 
 T = TypeVar("T")
@@ -229,13 +230,12 @@ async def converse(
     occupying = False
     reply: Any = None
     while True:
-        try:
-            effect = conversation.send(reply)
-        except StopIteration as stop:
+        effect = await _sent(conversation, reply, execution)
+        if isinstance(effect, _Returned):
             if begun is not None:  # a plan that broke off: what it began is nobody's now
                 _revise(settled, execution)
                 execution.extend((), complete=True)
-            return Played(stop.value, Plan(settled))
+            return Played(effect.value, Plan(settled))
         if (
             not occupying
             and not isinstance(effect, RunPlan | Revise | Look)
@@ -283,6 +283,46 @@ def _heard(influence: Influence, outcome: Outcome) -> None:
     failed = {*outcome.failed}
     ended = {*outcome.results, *failed}
     influence.heard(outcome.plan.calls, ended=ended, made=outcome.begun - failed)
+
+
+@dataclass(frozen=True)
+class _Returned(Generic[T]):
+    """What a technique returned."""
+
+    value: T
+
+
+async def _sent(conversation: Conversation[T], reply: Any, execution: Execution) -> Effect | _Returned[T]:
+    """What a technique wants next: on a thread where it may read results that nobody has opened."""
+
+    def step() -> Effect | _Returned[T]:
+        try:
+            return conversation.send(reply)
+        except StopIteration as stop:
+            return _Returned(stop.value)
+
+    if not execution.store.unopened:
+        return step()
+    raised: list[BaseException] = []
+
+    def noted() -> Effect | _Returned[T] | None:
+        try:
+            return step()
+        except BaseException as error:
+            raised.append(error)
+            return None
+
+    effect = await execution.apart(_TECHNIQUE, noted)
+    try:
+        if raised:
+            raise raised[0]
+    finally:
+        raised.clear()
+    assert effect is not None
+    return effect
+
+
+_TECHNIQUE = Function("technique", lambda: None)
 
 
 async def first_plan(

@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 from llmorch.errors import PolicyError
-from llmorch.relations import touches
 from llmorch.runtime.ahead import ReadingAhead
 from llmorch.runtime.call import Made
 from llmorch.runtime.callers import CALLING
 from llmorch.runtime.group import end_group, raised
 from llmorch.runtime.observers import Observing
 from llmorch.runtime.store import Store, close_aside
+from llmorch.runtime.touched import Touched
 from llmorch.schedule import (
     Abort,
     BatchEnded,
@@ -30,7 +30,6 @@ from llmorch.schedule import (
     Cancel,
     CancelRequested,
     Dispatch,
-    EffectsKnown,
     Finish,
     Keep,
     ModelOccupied,
@@ -54,6 +53,8 @@ if TYPE_CHECKING:
     from llmorch.runtime.observers import Observer
     from llmorch.runtime.retries import Retried
     from llmorch.schedule import Command, Event
+
+T = TypeVar("T")
 
 
 class Execution:
@@ -93,8 +94,6 @@ class Execution:
         self._door = door
         self._within = CALLING.get()
         self._functions = functions
-        self._names_things = any(item.reads or item.writes for item in functions.values())
-        """Whether results can say what else a call touches."""
         self._places = places
         self._only = only
         self._running: dict[tuple[CallId, int], Attempt] = {}
@@ -113,6 +112,7 @@ class Execution:
         self._ahead = ReadingAhead(
             ahead, self.core, functions, self.store, self._running, finished=self._finished, group=self._group
         )
+        self._touched = Touched(self.core, functions, self.store, inline=door.inline, group=self._group)
 
     async def __aenter__(self) -> Execution:
         await self._group.__aenter__()
@@ -139,6 +139,7 @@ class Execution:
             except asyncio.CancelledError as cancelled:
                 error = cancelled.with_traceback(None)
         self._ahead.stop()
+        self._touched.stop()
         if self._wakes is not None:
             self._wakes.cancel()
         if self._observing is not None:
@@ -161,7 +162,7 @@ class Execution:
         """More of the plan is known; calls that are ready start before this returns."""
         self._finished.clear()
         self.handle(PlanExtended(tuple(calls), complete, unused, tuple(self.forbidden.items())))
-        self._narrow(call.id for call in calls if call.uses)
+        self._touched.narrow((call.id for call in calls if call.uses), self.handle)
         if complete:
             self.store.drop_others(self.core)
 
@@ -249,6 +250,10 @@ class Execution:
                     self._observing.tell((event, *commands), at)
         finally:
             self._following = False
+
+    async def apart(self, function: Function, compute: Callable[[], T]) -> T:
+        """What a computation comes to that may run somebody's code, on a thread. Raises ``CallError``."""
+        return await self._door.inline.apart(function, compute)
 
     def offers(self, function: Function) -> bool:
         """Whether it is one of this run's."""
@@ -357,12 +362,10 @@ class Execution:
         """Tell the core of calls that ended at once, and what is known now of those that use their results."""
         events: list[CallCompleted | CallFailed] = []
         known: list[CallId] = []
-        for attempt, came in ended:
+        for attempt, end in ended:
             if self._running.pop(attempt.key, None) is None:
                 continue
             id_, number = attempt.key
-            here = came.value is None or came.value.here
-            end = came if here else self.store.opened(came, id_, self.core)
             current = (state := self.core.states.get(id_)) is not None and state.attempt == number
             self.store.take(attempt.key, attempt.made.function, end, current=current)
             if end.error is not None:
@@ -378,9 +381,7 @@ class Execution:
         if len(known) < len(events):
             self._failed_lately = True
             self._news.set()
-        if known and self._names_things:
-            graph = self.core.graph
-            self._narrow(user for call in known for same in graph.alike(call) for user in graph.users(same))
+        self._touched.narrow_users(known, self.handle)
         if known:
             self._ahead.look()
 
@@ -388,13 +389,3 @@ class Execution:
         """Free large results that every call which uses them is done with."""
         if closing := self.store.release(calls, self.core):  # on a thread: giving much memory back takes long
             self._group.create_task(close_aside(closing))
-
-    def _narrow(self, calls: Iterable[CallId]) -> None:
-        """Tell the core what calls touch, where results that came in say more than the plan did."""
-        for id_ in calls:
-            call = self.core.graph.call(id_)
-            function = self._functions[call.function]
-            if function.reads or function.writes:
-                touch = touches(function, call, self.store.at_hand)
-                if touch != self.core.graph.touch(id_):
-                    self.handle(EffectsKnown(id_, touch))

@@ -1,7 +1,7 @@
 """What the calls of one run came to: values by handle, tracebacks, what they asked of a model.
 
 Decides what a changed plan keeps, which values are freed when, and which are still there when a
-run has ended.
+run has ended. It opens none: who reads a result does.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmorch.errors import CallError, shortage
 from llmorch.places.arguments import Inputs
+from llmorch.places.handles import Unopened
 from llmorch.places.port import End, Here
 from llmorch.runtime.logs import log
 
@@ -49,9 +50,8 @@ class Store:
 
     def __init__(self) -> None:
         self.handles: dict[CallId, Handle] = {}
-        self.results: Mapping[CallId, Any] = Inputs(self.handles)
-        self.at_hand: Mapping[CallId, Any] = Inputs(self.handles, apart=False)
-        """The same for the event loop: none is opened."""
+        self.results: Mapping[CallId, Any] = Inputs(self.handles, apart=False)
+        """Those that are here; to read another one is ``Uncounted``."""
         self.notes: dict[str, str] = {}
         """By function, why its results could not be shown as it says."""
         self.asked: dict[Key, Usage] = {}
@@ -59,7 +59,7 @@ class Store:
         self.errors: dict[Key, CallError] = {}
         """How calls failed in their functions. No model sees the tracebacks."""
         self.elsewhere = False
-        """Whether any value was not here when it came."""
+        """Whether any value is large, or where only its place knows."""
         self._kept: dict[Key, Handle] = {}
         """Every value that the plan, or the one that it revises, may still use."""
 
@@ -73,22 +73,21 @@ class Store:
         """By call that failed in its function, the function's traceback."""
         return {key: error.detail for key, error in self.errors.items() if error.detail}
 
+    @property
+    def unopened(self) -> bool:
+        """Whether there is a result that nobody here has opened."""
+        return not all(handle.here for handle in self.handles.values())
+
+    def results_as_they_came(self) -> dict[CallId, Any]:
+        """Every result, or its handle where nobody here has opened it."""
+        return {
+            call: handle if type(handle) is Unopened else handle.open()
+            for call, handle in self.handles.items()
+        }
+
     def as_it_is(self) -> Mapping[CallId, Any]:
         """The results of this moment, whatever comes later; none is opened."""
         return Inputs(dict(self.handles))
-
-    def opened(self, end: End, call: CallId, run: Orchestration) -> End:
-        """A value elsewhere that no call can use is opened while it still is this call that fails if it can't be."""
-        self.elsewhere = True
-        if end.value is None or not run.complete or call not in run.graph:
-            return end
-        if any(run.graph.users(same) for same in run.graph.alike(call)):
-            return end
-        try:
-            end.value.open()
-        except CallError as error:
-            return End(error=error, usage=end.usage)
-        return end
 
     def take(self, key: Key, function: Function, end: End, *, current: bool) -> None:
         """Take what an attempt came to; ``current`` says that the plan still makes this call."""
@@ -102,6 +101,7 @@ class Store:
         if end.value is None:
             return
         self._kept[key] = end.value
+        self.elsewhere |= _is_elsewhere(end.value)
         if end.value.why:
             self.notes[function.name] = (
                 f"show of {function.name} failed, so the model was shown the result as if it had none: "
@@ -145,30 +145,38 @@ class Store:
 
         What is returned is to be closed, which may take long.
         """
-        large = [call for call in calls if call in self.handles and not self.handles[call].here]
+        large = [call for call in calls if call in self.handles and _is_elsewhere(self.handles[call])]
         closing = []
         for call in _done_with(large, run) if large else ():
             handle = self.handles.get(call)
-            if handle is not None and not handle.here:
+            if handle is not None and _is_elsewhere(handle):
                 self.handles[call] = Here(Released(handle.what))
                 if not any(other is handle for other in self.handles.values()):
                     closing.append(handle)
         return closing
 
     def settle(self, run: Orchestration) -> list[Handle]:
-        """At the end: release what was used, or is no result of the plan; open all else.
+        """At the end: release what was used, or is no result of the plan; have all else here, as long as its place is.
 
-        One that can't be opened is described.
+        One that can't be had is described.
         """
         closing = self.release(list(self.handles), run)
+        left = set(map(id, self.handles.values()))
         for call, handle in self.handles.items():
+            if type(handle) is Unopened:
+                continue
             try:
                 handle.open()
             except CallError as error:
                 self.handles[call] = Here(Released(f"{handle.what}; {error}"))
-        closing += [handle for handle in self._kept.values() if not handle.here]
+        closing += [handle for handle in self._kept.values() if not (handle.here or id(handle) in left)]
         self._kept.clear()
         return closing
+
+
+def _is_elsewhere(handle: Handle) -> bool:
+    """Whether a value takes memory until it is freed: the few bytes of a small one go with the result."""
+    return handle.is_large if type(handle) is Unopened else not handle.here
 
 
 def _done_with(calls: Iterable[CallId], run: Orchestration) -> Sequence[CallId]:

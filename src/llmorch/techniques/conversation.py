@@ -175,6 +175,11 @@ class Outcome:
     begun: frozenset[CallId] = frozenset()
     shown: Mapping[CallId, str] = field(default_factory=dict)
 
+    def unopened(self, call: CallId) -> Any:
+        """A result that is only passed on: as it came, where nobody has opened it. Raises ``EvaluationError``."""
+        as_it_came = getattr(self.results, "unopened", self.results.__getitem__)
+        return as_it_came(call)
+
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
@@ -213,7 +218,7 @@ def answer_of(outcome: Outcome, recoveries: tuple[Recovery, ...] = ()) -> Answer
     """The result of a plan's last call; without it, the errors tell why, or why there was no recovery."""
     last = outcome.plan.answer
     try:
-        value = outcome.results.get(last)
+        value = outcome.unopened(last) if last in outcome.results else None
     except EvaluationError as error:  # a large one, which can be opened in other processes only
         return Answer(False, error=str(error), recoveries=recoveries)
     given_up = [item.why for item in recoveries[-1:] if item.failed and not item.changed]
