@@ -476,7 +476,7 @@ s5 = total(values=[s3, s4])"""
 
 async def test_an_effect_is_not_made_for_several_by_a_repair() -> None:
     plan = TWICE.replace("number", "first").replace("Utah", "nowhere")
-    made, _ = orchestrator(plan, 's1 = send(to="Ann")', 's2 = search(term="Utah")')
+    made, _ = orchestrator(plan, 's1 = send(to="Ann")', 's2 = search(term="Utah")', influence="allow")
     async with made, asyncio.timeout(20):
         result = await made.run("How much?")
     assert result.answer == "sent to Ann Utah"

@@ -138,8 +138,8 @@ class Influence:
         """Of the calls of a plan that is to be run, those that are not the model's to decide any more.
 
         They have effects, or arguments that have to be trusted, and what was planned from the query alone didn't
-        have them. One of the same function, with the same trusted arguments, may be made instead of one that it had
-        and that isn't made. ``ended`` are the calls of plans before this one, of which nothing is made any more.
+        have them. One of the same function, with the same trusted arguments, may be made instead of one that it had:
+        under its id, or if that one isn't made. ``ended`` are the calls of plans before this one, of which nothing is made any more.
         """
         if not self.read:
             return []
@@ -156,7 +156,12 @@ class Influence:
         for call in new:
             if call.id in self._instead:
                 continue
-            if left := free.get(self._role(call)):
+            same = self._own.get(call.id)
+            if same is not None and self._role(same) == self._role(
+                call
+            ):  # whether it may be made again isn't said here
+                self._instead[call.id] = call, call.id
+            elif left := free.get(self._role(call)):
                 self._instead[call.id] = call, left.pop(0)
             else:
                 found.append(call)
