@@ -139,7 +139,8 @@ class Influence:
 
         They have effects, or arguments that have to be trusted, and what was planned from the query alone didn't
         have them. One of the same function, with the same trusted arguments, may be made instead of one that it had:
-        under its id, or if that one isn't made. ``ended`` are the calls of plans before this one, of which nothing is made any more.
+        as its repair, or if that one isn't made. ``ended`` are the calls of plans before this one, of which nothing
+        is made any more.
         """
         if not self.read:
             return []
@@ -156,11 +157,8 @@ class Influence:
         for call in new:
             if call.id in self._instead:
                 continue
-            same = self._own.get(call.id)
-            if same is not None and self._role(same) == self._role(
-                call
-            ):  # whether it may be made again isn't said here
-                self._instead[call.id] = call, call.id
+            if (same := self._once_more(call)) is not None:
+                self._instead[call.id] = call, same
             elif left := free.get(self._role(call)):
                 self._instead[call.id] = call, left.pop(0)
             else:
@@ -231,6 +229,18 @@ class Influence:
 
     def _planned(self, call: FunctionCall) -> bool:
         return self._own.get(call.id) == call
+
+    def _once_more(self, call: FunctionCall) -> CallId | None:
+        """The planned call that this one repairs, or is the same as where that is idempotent.
+
+        Whether a call may be made again after it has ended is the technique's to say.
+        """
+        same = self._own.get(call.id)
+        if same is not None and self._role(same) == self._role(call):
+            return same.id
+        if not self._functions[call.function].idempotent:
+            return None
+        return next((own.id for own in self._own.values() if replace(own, id=call.id) == call), None)
 
     def _role(self, call: FunctionCall) -> Hashable:
         """What a call that is made instead of this one has to share with it."""
