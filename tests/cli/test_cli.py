@@ -151,6 +151,8 @@ def test_graph_prints_the_relations_in_three_forms(plan_file, program) -> None:
         "after": [],
         "same_as": None,
         "unused": False,
+        "outside": False,
+        "influenced": False,
         "resources": {},
     }
     assert [call["excludes"] for call in data["calls"]] == [[], ["s3"], ["s2"], []]
