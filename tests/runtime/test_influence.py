@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from llmorch import LimitReached, Orchestrator, Plan, Proposal, WrongArgument, function
+from llmorch.calls import Constant, FunctionCall, Reference
+from llmorch.declare.offered import as_functions
 from llmorch.plan import check, parse
 from llmorch.requests import ToolCall
 from llmorch.techniques import RunPlan, Technique, answer_of
+from llmorch.techniques.influence import Influence
 from llmorch.testing import ScriptedModel
 
 if TYPE_CHECKING:
@@ -297,6 +302,125 @@ def test_what_nobody_said_of_counts_as_read_from_outside(untrusted: bool | None,
     done: list[str] = []
     run("react", done, PATHS["react"][1], DELETE, search={"untrusted": untrusted}, influence="refuse")
     assert done == (["delete /"] if made else [])
+
+
+@function(pure=True, trusted=["path"])
+def look(path: str) -> str:
+    """Look at a file."""
+    LOOKED.append(path)
+    return path
+
+
+LOOKED: list[str] = []
+
+
+@pytest.mark.parametrize("influence", ["refuse", "ask", "allow"])
+def test_what_has_a_trusted_argument_does_not_begin_while_a_plan_under_influence_is_written(
+    influence: Any,
+) -> None:
+    LOOKED.clear()
+    model = ScriptedModel(obeys("llmcompiler", READS, 'look(path="/etc/passwd")', 'self(prompt="{s90}")'))
+    confirm = (lambda _: False) if influence == "ask" else None
+    orchestrator = Orchestrator(
+        [*world([]), look], model=model, technique="llmcompiler", influence=influence, confirm=confirm, processors=1,
+        learn=False,
+    )  # fmt: skip
+    orchestrator.run_sync("?")
+    assert (["/etc/passwd"] if influence == "allow" else []) == LOOKED
+
+
+def test_what_was_planned_may_be_looked_at_again() -> None:
+    LOOKED.clear()
+    first = 's1 = search(query="Utah")\ns2 = look(path="/a")'
+    model = ScriptedModel(obeys("llmcompiler", first, 'look(path="/a")', 'self(prompt="{s90}")'))
+    offered = [*world([]), look]
+    result = Orchestrator(offered, model=model, technique="llmcompiler", processors=1, learn=False).run_sync(
+        "?"
+    )
+    assert LOOKED == ["/a"]
+    assert not [note for note in result.notes if "was not made" in note]
+
+
+def test_a_planned_effect_that_fails_after_another_call_was_repaired_can_be_repaired_too() -> None:
+    done: list[int] = []
+
+    @function(pure=True)
+    async def number(text: str) -> int:
+        """Number."""
+        if text == "x":
+            raise ValueError("no number in x")
+        return 5
+
+    @function(writes=["payment"], trusted=["to"], idempotent=True)
+    async def pay(to: str, amount: int) -> str:
+        """Pay."""
+        await asyncio.sleep(0.2)
+        if amount > 100:
+            raise ValueError("at most 100")
+        done.append(amount)
+        return "paid"
+
+    plan = 's1 = pay(to="ann", amount=300)\ns2 = number(text="x")\ns3 = self(prompt="{s1} {s2}")'
+    model = ScriptedModel([plan, 's2 = number(text="y")', 's1 = pay(to="ann", amount=90)', "done"])
+    result = Orchestrator([number, pay], model=model, processors=1, learn=False).run_sync("Pay Ann.")
+    assert (done, result.answer) == ([90], "done")
+
+
+def test_nothing_is_made_instead_of_what_the_caller_has_cancelled() -> None:
+    done: list[str] = []
+
+    @function(untrusted=True)
+    async def read(seconds: float) -> str:
+        """Read."""
+        await asyncio.sleep(seconds)
+        return ORDER
+
+    @function(writes=["payment:{amount}"], trusted=["to"])
+    def pay(to: str, amount: int, text: str = "") -> str:
+        """Pay."""
+        done.append(to)
+        return "paid"
+
+    async def main() -> Result:
+        plan = 's1 = read(seconds=0.2)\ns2 = pay(to="ann", amount=5, text=s1)'
+        model = ScriptedModel(obeys("llmcompiler", plan, 'pay(to="ann", amount=1000)'))
+        orchestrator = Orchestrator(
+            [read, pay], model=model, technique="llmcompiler", processors=1, learn=False
+        )
+        started = orchestrator.start("?")
+        await asyncio.sleep(0.05)
+        started.cancel("s2")
+        return await started
+
+    result = asyncio.run(main())
+    assert done == []
+    assert any("pay" in note and "was not made" in note for note in result.notes)
+
+
+def test_a_plan_of_a_result_is_somebodys_own_when_it_is_executed() -> None:
+    done: list[str] = []
+    orchestrator = Orchestrator(world(done), model=ScriptedModel([]), processors=1, learn=False)
+    calls = parse('s1 = search(query="x")\ns2 = pay(to="ann", amount=1)').calls
+    plan = Plan(tuple(replace(call, influenced=True) for call in calls))
+    result = orchestrator.execute_sync(plan)
+    assert done == ["pay ann 1"]
+    assert [call.influenced for call in result.calls] == [False, False]
+
+
+def test_thousands_of_calls_are_decided_at_once() -> None:
+    functions = as_functions([look, *world([])])
+    own = [FunctionCall(f"s{at}", "look", {"path": Constant(f"/{at}")}) for at in range(5_000)]
+    new = [FunctionCall(f"n{at}", "look", {"path": Constant(f"/{at + 2_500}")}) for at in range(5_000)]
+    chain = [FunctionCall("c0", "search", {}), *(
+        FunctionCall(f"c{at}", "look", {"path": Reference(f"c{at - 1}")}) for at in range(1, 5_000)
+    )]  # fmt: skip
+    influence = Influence(functions)
+    influence.planned(own)
+    began = time.process_time()
+    influence.heard([*((call, "completed", True) for call in own)])
+    assert [call.id for call in influence.undecided(new, own)] == [f"n{at}" for at in range(2_500, 5_000)]
+    assert len(influence.from_outside(influence.marked(chain))) == 4_999
+    assert time.process_time() - began < 1
 
 
 def test_a_trusted_argument_may_not_come_from_what_a_model_repaired_after_it_had_read() -> None:

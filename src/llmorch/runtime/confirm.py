@@ -35,9 +35,12 @@ class Confirming:
         """What was said of calls, by their text: a no is one for the run, a yes for that call."""
 
     async def refused(
-        self, calls: Sequence[FunctionCall], ended: Sequence[FunctionCall]
+        self, calls: Sequence[FunctionCall], ended: Sequence[FunctionCall], asking: Callable[[], None]
     ) -> Mapping[CallId, str]:
-        """The calls that may not be made, and why: of a plan that is to be run, and of those that ``ended``."""
+        """The calls that may not be made, and why: of a plan that is to be run, and of those that ``ended``.
+
+        ``asking`` hears that somebody is asked, which may take long.
+        """
         influence = self.influence
         before = {call.id: influence.refused[call.id] for call in ended if call.id in influence.refused}
         refused = before | influence.from_outside(calls, ended)
@@ -46,7 +49,7 @@ class Confirming:
                 continue
             if influence.rule == "allow":
                 influence.allowed(call)
-            elif why := await self._asked(call):
+            elif why := await self._asked(call, asking):
                 refused[call.id] = f"not made: {why}"
         for call in calls if refused else ():
             if call.id in refused:
@@ -54,13 +57,14 @@ class Confirming:
         influence.refused = refused
         return refused
 
-    async def _asked(self, call: FunctionCall) -> str:
+    async def _asked(self, call: FunctionCall, asking: Callable[[], None]) -> str:
         """Why a call may not be made, if somebody who is asked doesn't allow it."""
         why, confirm = self.influence.why(call), self._confirm
         if self.influence.rule == "refuse" or confirm is None:
             return why
         text = render_without_id(call)
         if text not in self._no and (call.id, text) not in self._yes:
+            asking()
             said = await self._answer(confirm, Proposal.of(call, why))
             if not said:
                 self._yes.add((call.id, text))

@@ -154,7 +154,7 @@ class Conversing:
         execution: Execution | None,
         earlier: tuple[FunctionCall, ...] = (),
         influence: Influence | None = None,
-    ) -> Draft:
+    ) -> tuple[Draft, Plan]:
         """A plan, parsed and checked as it arrives; its calls start at once.
 
         ``earlier`` are the calls whose results it may use, and ``influence`` says which calls of it
@@ -162,20 +162,23 @@ class Conversing:
         """
         request = effect.request
         reading = DraftReader(effect, functions, earlier)
-        begun, void = False, 0
-        mark = tuple if influence is None else influence.marked
+        begun: list[FunctionCall] = []
+        waits, void = False, 0
 
         def take(found: list[FunctionCall]) -> None:
-            nonlocal begun, void
-            if execution is None:
+            nonlocal waits, void
+            if execution is None or influence is None:
                 return
             if begun and reading.void != void:  # what was begun was only thought of
                 _revise(earlier, execution)
-                begun = False
+                begun.clear()
+                waits = False
             void = reading.void
-            if found:
-                execution.extend(mark(found))
-                begun = True
+            free = () if waits else influence.unguarded(found)
+            waits = waits or len(free) < len(found)
+            if free:
+                execution.extend(influence.marked(free))
+                begun.extend(free)
 
         try:
             async with aclosing(self.pieces(request)) as pieces:
@@ -194,13 +197,13 @@ class Conversing:
                         take(reading.finish())
                         break
         except PlanError as error:
-            return Draft(reading.text, error=error, above=reading.above(error))
+            return Draft(reading.text, error=error, above=reading.above(error)), Plan(tuple(begun))
         try:
             if influence is not None:
                 influence.refuse(reading.calls, earlier)
         except PlanError as error:
-            return Draft(reading.text, error=error)
-        return Draft(reading.text, plan=Plan(tuple(reading.calls)))
+            return Draft(reading.text, error=error), Plan(tuple(begun))
+        return Draft(reading.text, plan=Plan(tuple(reading.calls))), Plan(tuple(begun))
 
 
 @dataclass(frozen=True)
@@ -229,6 +232,13 @@ async def converse(
     # hold up what comes next.
     occupying = False
     reply: Any = None
+
+    def vacate() -> None:
+        nonlocal occupying
+        if occupying:
+            execution.vacate()
+            occupying = False
+
     while True:
         effect = await _sent(conversation, reply, execution)
         if isinstance(effect, _Returned):
@@ -249,14 +259,13 @@ async def converse(
             case WritePlan():
                 if begun is not None:
                     _revise(settled, execution)
-                reply = await conversing.write(effect, functions, execution, settled, influence)
-                begun = reply.plan or Plan(())
+                reply, begun = await conversing.write(effect, functions, execution, settled, influence)
             case RunPlan(plan, until, unused) | Revise(plan, until, unused):
                 execution.withheld = effect.withheld if isinstance(effect, Revise) else ()
                 if isinstance(effect, Revise):
                     settled = settled[: len(settled) - last]
                 calls = influence.planned(plan)
-                execution.forbidden = await confirming.refused(calls, settled)
+                execution.forbidden = await confirming.refused(calls, settled, vacate)
                 if isinstance(effect, Revise) or (
                     begun is not None and (begun != plan or execution.forbidden)
                 ):
@@ -266,23 +275,22 @@ async def converse(
                 execution.extend(calls if begun is None else (), complete=True, unused=unused)
                 begun, last = None, len(plan)
                 settled += calls
-                if occupying:
-                    execution.vacate()
-                    occupying = False
+                vacate()
                 reply = await _settled(Plan(settled), execution, until)
-                _heard(influence, reply)
+                _heard(influence, execution)
             case Look():
                 reply = _outcome(Plan(settled), execution)
-                _heard(influence, reply)
+                _heard(influence, execution)
             case _:
                 assert_never(effect)
 
 
-def _heard(influence: Influence, outcome: Outcome) -> None:
+def _heard(influence: Influence, execution: Execution) -> None:
     """Have it known what a technique is told."""
-    failed = {*outcome.failed}
-    ended = {*outcome.results, *failed}
-    influence.heard(outcome.plan.calls, ended=ended, made=outcome.begun - failed)
+    states, graph = execution.core.states, execution.core.graph
+    influence.heard(
+        (graph.call(id_), state.status, state.dispatched is not None) for id_, state in states.items()
+    )
 
 
 @dataclass(frozen=True)
@@ -339,7 +347,7 @@ async def first_plan(
             case AskModel(request):
                 reply = await conversing.ask(request)
             case WritePlan():
-                reply = await conversing.write(effect, functions, None)
+                reply, _ = await conversing.write(effect, functions, None)
             case RunPlan(plan) | Revise(plan):
                 return plan
             case Look():  # nothing runs yet

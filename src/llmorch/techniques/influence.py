@@ -19,10 +19,11 @@ from llmorch.plan.origins import Origins, untrusted_argument
 from llmorch.values import short
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Hashable, Iterable, Mapping
+    from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
     from llmorch.calls import CallId
     from llmorch.declare.functions import Function
+    from llmorch.records import Status
 
 Rule: TypeAlias = Literal["refuse", "ask", "allow"]
 """What becomes of a call with effects that a model wrote under influence."""
@@ -31,6 +32,8 @@ MAX_TOLD = 200
 """Characters of a call in what is said of it."""
 MAX_NOTES = 20
 """Calls of one run of which something is said."""
+_OVER = ("failed", "skipped", "unused")
+_TOLD = ("completed", "failed")
 
 
 @dataclass(frozen=True)
@@ -96,35 +99,46 @@ class Influence:
         """Those of them that were made, or for which another one was."""
         self._instead: dict[CallId, tuple[FunctionCall, CallId]] = {}
         """Calls that are made instead of one of these, and which."""
+        self._over: set[CallId] = set()
+        """The calls of the run that come to nothing any more."""
 
-    def heard(
-        self, calls: Collection[FunctionCall], *, ended: Container[CallId], made: Container[CallId]
-    ) -> None:
+    def heard(self, calls: Iterable[tuple[FunctionCall, Status, bool]]) -> None:
         """Take note of what a technique is told: what it asks of the model from now on may hold it.
 
-        ``calls`` are all of the run; of those that ``ended`` there is a result or an error, and those
-        that were ``made`` may have left something behind.
+        ``calls`` are all of the run, in order, with how each stands, and whether it was begun.
         """
-        for call in calls:
-            if call.id in made:
-                _, own = self._instead.get(call.id, (call, call.id))
-                self._spent.add(own)
-            elif call.id in ended:
-                self._instead.pop(call.id, None)
-        if self.read:
-            return
+        self._over = set()
         origins = Origins()
-        for call in calls:
-            origins.take(call, untrusted=self._functions[call.function].untrusted is not False)
-            if call.id in origins and call.id in ended:
-                self.read = origins.told(call.id)
-                return
+        for call, status, begun in calls:
+            _, own = self._instead.get(call.id, (call, call.id))
+            if (
+                begun and status != "failed"
+            ) or status == "cancelled":  # it left something, or nobody wants it
+                self._spent.add(own)
+            else:
+                self._spent.discard(own)
+            if status in _OVER:
+                self._over.add(call.id)
+                self._instead.pop(call.id, None)
+            if not self.read:
+                origins.take(call, untrusted=self._functions[call.function].untrusted is not False)
+                if status in _TOLD and call.id in origins:
+                    self.read = origins.told(call.id)
 
     def planned(self, calls: Iterable[FunctionCall]) -> tuple[FunctionCall, ...]:
         """Calls that are to be run, as ``marked``; the plan from the query alone is made of those that aren't."""
-        calls = self.marked(calls)
-        self._own.update((call.id, call) for call in calls if not self.read)
+        if self.read:
+            return self.marked(calls)
+        calls = tuple(replace(call, influenced=False) if call.influenced else call for call in calls)
+        self._own.update((call.id, call) for call in calls)
         return calls
+
+    def unguarded(self, calls: Sequence[FunctionCall]) -> Sequence[FunctionCall]:
+        """The first of these calls, up to one that isn't the model's to decide before all of the plan is known."""
+        if not self.read or self.rule == "allow":
+            return calls
+        guarded = (at for at, call in enumerate(calls) if self._is_guarded(call))
+        return calls[: next(guarded, len(calls))]
 
     def marked(self, calls: Iterable[FunctionCall]) -> tuple[FunctionCall, ...]:
         """Calls of which those are marked that were written under influence."""
@@ -139,8 +153,7 @@ class Influence:
 
         They have effects, or arguments that have to be trusted, and what was planned from the query alone didn't
         have them. One of the same function, with the same trusted arguments, may be made instead of one that it had:
-        as its repair, or if that one isn't made. ``ended`` are the calls of plans before this one, of which nothing
-        is made any more.
+        as its repair, or if that one isn't made. ``ended`` are the calls of plans before this one.
         """
         if not self.read:
             return []
@@ -149,15 +162,17 @@ class Influence:
         self._instead = {id_: one for id_, one in self._instead.items() if known.get(id_) == one[0]}
         taken = {own for _, own in self._instead.values()} | self._spent
         taken.update(call.id for call in calls if self._planned(call))
+        taken.update(call.id for call in ended if self._planned(call) and call.id not in self._over)
         free: dict[Hashable, list[CallId]] = {}
         for call in self._own.values():
             if call.id not in taken and self._is_guarded(call):
                 free.setdefault(self._role(call), []).append(call.id)
+        alike = {self._alike(call): call.id for call in self._own.values()}
         found = []
         for call in new:
             if call.id in self._instead:
                 continue
-            if (same := self._once_more(call)) is not None:
+            if (same := self._once_more(call, alike)) is not None:
                 self._instead[call.id] = call, same
             elif left := free.get(self._role(call)):
                 self._instead[call.id] = call, left.pop(0)
@@ -230,17 +245,18 @@ class Influence:
     def _planned(self, call: FunctionCall) -> bool:
         return self._own.get(call.id) == call
 
-    def _once_more(self, call: FunctionCall) -> CallId | None:
-        """The planned call that this one repairs, or is the same as where that is idempotent.
+    def _once_more(self, call: FunctionCall, alike: Mapping[Hashable, CallId]) -> CallId | None:
+        """The planned call that this one repairs, or is the same as where that may be made again.
 
         Whether a call may be made again after it has ended is the technique's to say.
         """
         same = self._own.get(call.id)
         if same is not None and self._role(same) == self._role(call):
             return same.id
-        if not self._functions[call.function].idempotent:
-            return None
-        return next((own.id for own in self._own.values() if replace(own, id=call.id) == call), None)
+        return alike.get(self._alike(call)) if self._functions[call.function].repeatable else None
+
+    def _alike(self, call: FunctionCall) -> Hashable:
+        return call.function, call.positional, frozenset(call.args.items())
 
     def _role(self, call: FunctionCall) -> Hashable:
         """What a call that is made instead of this one has to share with it."""
