@@ -30,8 +30,8 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 TABLES = ("scaling", "schedule", "effects", "peers", "recovery", "injection")
 FAULTS = ("limits", "mistakes", "replies", "failures", "stopping")
 """Counts of what the tests try, which ``python -m tests.faults`` makes."""
-BY_HAND = ("fuzzing",)
-"""What ``python -m tests.fuzz`` printed; it stays as it is."""
+BY_HAND = ("bounds", "fuzzing")
+"""What other commands printed: they stay as they are."""
 OURS = "llmorch"
 _PLACES = "--data ../shared/data --out DIR\n"
 
