@@ -366,6 +366,16 @@ def test_a_planned_effect_that_fails_after_another_call_was_repaired_can_be_repa
     assert (done, result.answer) == ([90], "done")
 
 
+def test_a_harmless_repair_is_not_taken_for_the_effect_that_was_planned() -> None:
+    done: list[str] = []
+    replies = [
+        's1 = pay(to="ann", amount=300)', 's1 = search(query="x")', "Replan: pay", 's9 = pay(to="ann", amount=90)', "Answer: done",
+    ]  # fmt: skip
+    said: dict[str, Any] = {"technique": "llmcompiler", "max_recoveries": 2, "processors": 1, "learn": False}
+    Orchestrator(world(done), model=ScriptedModel(replies), **said).run_sync("Pay Ann.")
+    assert done == ["pay ann 90"]
+
+
 def test_nothing_is_made_instead_of_what_the_caller_has_cancelled() -> None:
     done: list[str] = []
 

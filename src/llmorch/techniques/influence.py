@@ -110,10 +110,9 @@ class Influence:
         self._over = set()
         origins = Origins()
         for call, status, begun in calls:
-            _, own = self._instead.get(call.id, (call, call.id))
-            if (
-                begun and status != "failed"
-            ) or status == "cancelled":  # it left something, or nobody wants it
+            _, own = self._instead.get(call.id, (call, call.id if self._planned(call) else ""))
+            # It may have left something behind, or whoever cancelled it doesn't want it.
+            if (begun and status != "failed") or status == "cancelled":
                 self._spent.add(own)
             else:
                 self._spent.discard(own)
