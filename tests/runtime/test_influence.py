@@ -369,8 +369,12 @@ def test_a_planned_effect_that_fails_after_another_call_was_repaired_can_be_repa
 def test_a_harmless_repair_is_not_taken_for_the_effect_that_was_planned() -> None:
     done: list[str] = []
     replies = [
-        's1 = pay(to="ann", amount=300)', 's1 = search(query="x")', "Replan: pay", 's9 = pay(to="ann", amount=90)', "Answer: done",
-    ]  # fmt: skip
+        's1 = pay(to="ann", amount=300)',
+        's1 = search(query="x")',
+        "Replan: pay",
+        's9 = pay(to="ann", amount=90)',
+        "Answer: done",
+    ]
     said: dict[str, Any] = {"technique": "llmcompiler", "max_recoveries": 2, "processors": 1, "learn": False}
     Orchestrator(world(done), model=ScriptedModel(replies), **said).run_sync("Pay Ann.")
     assert done == ["pay ann 90"]
