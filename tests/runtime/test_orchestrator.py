@@ -98,6 +98,7 @@ async def test_json_has_exactly_the_fields_of_the_face() -> None:
         "id", "function", "kind", "rank", "uses", "excludes", "after", "same_as", "status", "attempt",
         "processor", "processors", "device", "resources", "limits", "known", "batch",
         "submitted", "dispatched", "completed", "expected", "result", "error", "traceback",
+        "outside", "influenced",
     ]  # fmt: skip
 
 
