@@ -10,6 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmorch import LimitReached, Orchestrator, Plan, Proposal, WrongArgument, function
 from llmorch.calls import Constant, FunctionCall, Reference
@@ -513,3 +515,41 @@ def test_a_plan_of_a_technique_of_ones_own_is_held_to_it_too() -> None:
 def test_what_cannot_be_meant_is_refused(said: dict[str, Any], why: str) -> None:
     with pytest.raises(WrongArgument, match=why):
         Orchestrator([], model=ScriptedModel([]), **said)
+
+
+IDS = st.sampled_from(["s1", "s2", "s3", "n1", "n2"])
+ROUND = st.dictionaries(
+    IDS, st.tuples(st.sampled_from("ab"), st.sampled_from(["completed", "failed", "skipped"]))
+)
+
+
+@given(st.lists(st.sampled_from("ab"), max_size=3), st.lists(ROUND, max_size=5))
+def test_no_more_effects_are_made_than_were_planned(planned: list[str], rounds: list[Any]) -> None:
+    @function(writes=["file:{path}"], trusted=["to"])
+    def wipe(to: str, path: int) -> None:
+        """Wipe."""
+
+    influence = Influence(as_functions([*world([]), wipe]))
+    own = [
+        FunctionCall(f"s{at}", "wipe", {"to": Constant(to), "path": Constant(0)})
+        for at, to in enumerate(planned, 1)
+    ]
+    influence.planned(own)
+    read = FunctionCall("s0", "search", {})
+    stands: dict[str, Any] = {call.id: (call, "failed", True) for call in own}
+    made = dict.fromkeys("ab", 0)
+    for number, written in enumerate(rounds):
+        influence.heard([(read, "completed", True), *stands.values()])
+        calls = [
+            FunctionCall(id_, "wipe", {"to": Constant(to), "path": Constant(number)})
+            for id_, (to, _) in written.items()
+            if stands.get(id_, (0, "failed"))[1] != "completed"
+        ]
+        ended = [call for call, *_ in stands.values()]
+        refused = influence.undecided(calls, ended)
+        for call in influence.marked(calls):
+            if call.id not in [one.id for one in refused]:
+                to, status = written[call.id]
+                made[to] += status == "completed"
+                stands[call.id] = (call, status, status != "skipped")
+    assert all(made[to] <= planned.count(to) for to in "ab")

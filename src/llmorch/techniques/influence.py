@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from llmorch.calls import FunctionCall, references
@@ -19,7 +20,7 @@ from llmorch.plan.origins import Origins, untrusted_argument
 from llmorch.values import short
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 
     from llmorch.calls import CallId
     from llmorch.declare.functions import Function
@@ -95,8 +96,8 @@ class Influence:
         self._told = told
         self._own: dict[CallId, FunctionCall] = {}
         """The calls that were run before it had read anything."""
-        self._spent: set[CallId] = set()
-        """Those of them that were made, or for which another one was."""
+        self._spent: dict[CallId, CallId] = {}
+        """Those of them that were made, or for which another one was, and which was."""
         self._instead: dict[CallId, tuple[FunctionCall, CallId]] = {}
         """Calls that are made instead of one of these, and which."""
         self._over: set[CallId] = set()
@@ -113,9 +114,9 @@ class Influence:
             _, own = self._instead.get(call.id, (call, call.id if self._planned(call) else ""))
             # It may have left something behind, or whoever cancelled it doesn't want it.
             if (begun and status != "failed") or status == "cancelled":
-                self._spent.add(own)
-            else:
-                self._spent.discard(own)
+                self._spent[own] = call.id
+            elif self._spent.get(own) == call.id:
+                del self._spent[own]
             if status in _OVER:
                 self._over.add(call.id)
                 self._instead.pop(call.id, None)
@@ -159,25 +160,28 @@ class Influence:
         new = [call for call in calls if not self._planned(call) and self._is_guarded(call)]
         known = {call.id: call for call in (*ended, *new)}
         self._instead = {id_: one for id_, one in self._instead.items() if known.get(id_) == one[0]}
-        taken = {own for _, own in self._instead.values()} | self._spent
-        taken.update(call.id for call in calls if self._planned(call))
-        taken.update(call.id for call in ended if self._planned(call) and call.id not in self._over)
-        free: dict[Hashable, list[CallId]] = {}
-        for call in self._own.values():
-            if call.id not in taken and self._is_guarded(call):
-                free.setdefault(self._role(call), []).append(call.id)
-        alike = {self._alike(call): call.id for call in self._own.values()}
-        found = []
-        for call in new:
-            if call.id in self._instead:
-                continue
-            if (same := self._once_more(call, alike)) is not None:
-                self._instead[call.id] = call, same
-            elif left := free.get(self._role(call)):
-                self._instead[call.id] = call, left.pop(0)
-            else:
-                found.append(call)
-        return found
+        taken = self._spent | {own: id_ for id_, (_, own) in self._instead.items()}
+        taken.update((call.id, call.id) for call in calls if self._planned(call))
+        taken.update(
+            (call.id, call.id) for call in ended if self._planned(call) and call.id not in self._over
+        )
+        roles = self._by(self._role)
+        alike = self._by(self._alike)
+
+        def repeated(call: FunctionCall) -> CallId | None:
+            same = alike.get(self._alike(call)) if self._repeatable(call) else None
+            return (_first(same, taken) or same[-1]) if same else None
+
+        def free(call: FunctionCall) -> CallId | None:
+            return _first(roles.get(self._role(call), []), taken)
+
+        # Repairs come first, so that nothing else takes what they repair.
+        for choose in (partial(self._repaired, taken=taken), repeated, free):
+            for call in new:
+                if call.id not in self._instead and (own := choose(call)) is not None:
+                    self._instead[call.id] = call, own
+                    taken[own] = call.id
+        return [call for call in new if call.id not in self._instead]
 
     def from_outside(
         self, calls: Iterable[FunctionCall], ended: Iterable[FunctionCall] = ()
@@ -244,15 +248,23 @@ class Influence:
     def _planned(self, call: FunctionCall) -> bool:
         return self._own.get(call.id) == call
 
-    def _once_more(self, call: FunctionCall, alike: Mapping[Hashable, CallId]) -> CallId | None:
-        """The planned call that this one repairs, or is the same as where that may be made again.
+    def _repaired(self, call: FunctionCall, taken: Mapping[CallId, CallId]) -> CallId | None:
+        """The planned call that this one repairs: another one may not be made for it, too."""
+        own = self._own.get(call.id)
+        if own is None or self._role(own) != self._role(call) or taken.get(own.id, call.id) != call.id:
+            return None
+        return own.id if own.id not in self._spent or self._repeatable(call) else None
 
-        Whether a call may be made again after it has ended is the technique's to say.
-        """
-        same = self._own.get(call.id)
-        if same is not None and self._role(same) == self._role(call):
-            return same.id
-        return alike.get(self._alike(call)) if self._functions[call.function].repeatable else None
+    def _by(self, key: Callable[[FunctionCall], Hashable]) -> dict[Hashable, list[CallId]]:
+        """The planned calls by what they share."""
+        found: dict[Hashable, list[CallId]] = {}
+        for call in reversed(self._own.values()):
+            found.setdefault(key(call), []).append(call.id)
+        return found
+
+    def _repeatable(self, call: FunctionCall) -> bool:
+        """Whether it may be made again after it has ended; whether it is, is the technique's to say."""
+        return self._functions[call.function].repeatable
 
     def _alike(self, call: FunctionCall) -> Hashable:
         return call.function, call.positional, frozenset(call.args.items())
@@ -268,3 +280,10 @@ class Influence:
     def _has_effects(self, call: FunctionCall) -> bool:
         function = self._functions[call.function]
         return function.changes or (self._strict and function.undeclared)
+
+
+def _first(ids: list[CallId], taken: Collection[CallId]) -> CallId | None:
+    """The first that isn't taken, of ids of which the last comes first; one that is taken is dropped, but the last."""
+    while len(ids) > 1 and ids[-1] in taken:
+        ids.pop()
+    return ids[-1] if ids and ids[-1] not in taken else None
