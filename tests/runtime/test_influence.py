@@ -413,6 +413,25 @@ def test_nothing_is_made_instead_of_what_the_caller_has_cancelled() -> None:
     assert any("pay" in note and "was not made" in note for note in result.notes)
 
 
+def test_a_call_that_is_refused_spoils_nothing_that_was_planned() -> None:
+    done: list[str] = []
+
+    @function(effects="unknown")
+    def erase() -> None:
+        """Erase all."""
+        done.append("erased")
+
+    first = 's1 = search(query="Utah")\ns2 = pay(to="ann", amount=300)'
+    model = ScriptedModel(obeys("llmcompiler", first, "erase()", 'pay(to="ann", amount=90)'))
+    offered = [*world(done), erase]
+    orchestrator = Orchestrator(
+        offered, model=model, technique="llmcompiler", influence="ask", confirm=lambda _: False, learn=False
+    )
+    result = orchestrator.run_sync("?")
+    assert done == ["pay ann 90"]
+    assert [call.function for call in result.calls if call.status == "failed"] == ["pay", "erase"]
+
+
 def test_a_plan_of_a_result_is_somebodys_own_when_it_is_executed() -> None:
     done: list[str] = []
     orchestrator = Orchestrator(world(done), model=ScriptedModel([]), processors=1, learn=False)

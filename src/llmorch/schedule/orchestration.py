@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, assert_never
 
 from llmorch.errors import IllegalEvent
-from llmorch.relations import RelationGraph, touches
+from llmorch.relations import NOTHING, RelationGraph, touches
 from llmorch.schedule.messages import (
     BatchEnded,
     CallAdded,
@@ -260,6 +260,8 @@ class Orchestration(RunState):
             if self._was_revised:
                 same = None if unwanted or original is not None else self._earlier.match(call)
                 touch = self._void.touch(call, self._named_by(call)) if same is None else same.touch
+            if same is None and call.id in refused:  # nothing waits for it, or is spoilt by it
+                touch = NOTHING
             touch = touches(function, call) if touch is None else touch
             self.graph.add(call, function.kind, touch, same_as=original, untrusted=function.untrusted)
             if same is not None and (not function.repeatable or not self._spoilt(call.id)):
