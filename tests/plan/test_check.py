@@ -176,6 +176,16 @@ def test_a_prompt_that_a_function_takes_apart_gets_nothing_added() -> None:
     assert mention_unused(plan, functions) is plan
 
 
+def test_a_prompt_that_has_to_be_trusted_gets_nothing_added() -> None:
+    @function(asks_model=True, pure=True, trusted=["prompt"])
+    def decide(prompt: str) -> str:
+        return prompt
+
+    functions = FUNCTIONS | as_functions([decide])
+    plan = check(parse('s1 = search("a")\ns2 = decide("which?")'), functions)
+    assert mention_unused(plan, functions) is plan
+
+
 def test_a_plan_whose_last_call_has_no_prompt_stays_as_it_is() -> None:
     plan = check(parse('s1 = search("a")\ns2 = search("b")'), FUNCTIONS)
     assert mention_unused(plan, FUNCTIONS) is plan

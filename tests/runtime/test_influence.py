@@ -140,7 +140,7 @@ def test_an_effect_that_was_read_is_not_made_where_it_is_refused(path: str) -> N
     result, _ = run(technique, done, first, DELETE, influence="refuse", **said)
     assert done == []
     (note,) = [note for note in result.notes if note.startswith(DELETE)]
-    assert "was not made: it has effects, and was written after s1 (search) had been read" in note
+    assert "was not made: it has effects, was written after s1 (search) had been read" in note
 
 
 @pytest.mark.parametrize("path", WITH_PLANS)
@@ -168,7 +168,7 @@ def test_in_turns_it_is_made_by_default_with_a_note(path: str) -> None:
     result, _ = run(technique, done, first, DELETE, DELETE.replace("/", "/b"), **said)
     assert done == ["delete /", "delete /b"]
     (note,) = [note for note in result.notes if DELETE in note]
-    assert "nothing planned before has it; confirm= asks for such calls" in note
+    assert "still to be made; confirm= asks for such calls" in note
 
 
 @pytest.mark.parametrize("yes", [True, False])
@@ -329,6 +329,13 @@ def test_what_has_a_trusted_argument_does_not_begin_while_a_plan_under_influence
     )  # fmt: skip
     orchestrator.run_sync("?")
     assert (["/etc/passwd"] if influence == "allow" else []) == LOOKED
+
+
+def test_so_many_calls_are_told_of_and_the_others_counted() -> None:
+    influence = Influence(as_functions(world([])))
+    for path in [*range(25), *range(25)]:
+        influence.note(FunctionCall("s1", "delete_all", {"path": Constant(str(path))}), "was not made")
+    assert influence.notes[19:] == ['delete_all(path="19") was not made', "and 5 more such calls"]
 
 
 def test_what_was_planned_may_be_looked_at_again() -> None:

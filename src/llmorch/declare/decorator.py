@@ -190,9 +190,9 @@ def function(target: Callable[..., Any] | None = None, /, **options: Unpack[Opti
 
     ``untrusted=True`` says that what it returns comes from outside, such as a web page or a mail, and so
     does all that is made of it in the plan. Arguments that are ``trusted=["to"]`` may not come from
-    there. Nothing that a model writes after it has read what comes from outside makes a call with effects that it
-    didn't plan from the query alone, unless ``Orchestrator(influence=...)`` says otherwise; to that end whatever is not
-    ``untrusted=False`` counts as from outside.
+    there. By a technique with a plan, nothing that a model writes after it has read what comes from outside makes a
+    call with effects that it didn't plan from the query alone; ``Orchestrator(influence=...)`` says otherwise, or the
+    same for techniques in turns. To that end whatever is not ``untrusted=False`` counts as from outside.
 
     ``@search.batch`` declares a function that makes several calls of ``search`` as one.
 

@@ -36,6 +36,7 @@ def mention_unused(plan: Plan, functions: Mapping[str, Function]) -> Plan:
 
     Only a last call that returns a model's reply as it is has one; any other plan stays as
     it is. Small models often fetch what a question needs and then forget to hand it on.
+    Nothing is added to a prompt that has to be trusted.
     """
     unused = []
     for call in _unused(plan):
@@ -48,7 +49,7 @@ def mention_unused(plan: Plan, functions: Mapping[str, Function]) -> Plan:
     if not unused or not function.asks_model or function.converses or not function.parameters:
         return plan
     name = function.parameters[0].name
-    if name not in last.args:
+    if name not in last.args or name in function.trusted:
         return plan
     amended = replace(last, args={**last.args, name: _mentioning(last.args[name], unused)})
     return Plan((*plan.calls[:-1], amended))

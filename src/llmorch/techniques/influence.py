@@ -32,7 +32,7 @@ Rule: TypeAlias = Literal["refuse", "ask", "allow"]
 MAX_TOLD = 200
 """Characters of a call in what is said of it."""
 MAX_NOTES = 20
-"""Calls of one run of which something is said."""
+"""Calls of one run of which something is said; of the others, how many they are."""
 _OVER = ("failed", "skipped", "unused")
 _TOLD = ("completed", "failed")
 
@@ -88,8 +88,7 @@ class Influence:
         """The call by which the first of what it has read came from outside; empty before."""
         self.refused: Mapping[CallId, str] = {}
         """The calls of the run as it is now that may not be made, and why."""
-        self.notes: list[str] = []
-        """What there is to say of calls that were refused, made without asking, or changed."""
+        self._noted: dict[str, None] = {}
         self._functions = functions
         self._trusting = any(item.trusted for item in functions.values())
         self._strict = strict
@@ -102,6 +101,13 @@ class Influence:
         """Calls that are made instead of one of these, and which."""
         self._over: set[CallId] = set()
         """The calls of the run that come to nothing any more."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say of calls that were refused, made without asking, or changed."""
+        notes = list(self._noted)[:MAX_NOTES]
+        left = len(self._noted) - len(notes)
+        return [*notes, f"and {left} more such calls"] if left else notes
 
     def heard(self, calls: Iterable[tuple[FunctionCall, Status, bool]]) -> None:
         """Take note of what a technique is told: what it asks of the model from now on may hold it.
@@ -212,18 +218,17 @@ class Influence:
         """Why a call is not the model's to decide."""
         what = "effects" if self._has_effects(call) else "arguments that have to be trusted"
         return (
-            f"it has {what}, and was written after {self.read} had been read; nothing planned before has it"
+            f"it has {what}, was written after {self.read} had been read, "
+            "and is none that was planned before and is still to be made"
         )
 
     def note(self, call: FunctionCall, what: str) -> None:
         """Have the result say what became of a call."""
-        text = f"{render_without_id(call)[:MAX_TOLD]} {what}"
-        if text not in self.notes and len(self.notes) < MAX_NOTES:
-            self.notes.append(text)
+        self._noted[f"{render_without_id(call)[:MAX_TOLD]} {what}"] = None
 
     def allowed(self, call: FunctionCall) -> None:
         """Have the result say, once, that nobody was asked."""
-        if self._told and not self.notes:
+        if self._told and not self._noted:
             self.note(
                 call,
                 f"was made, and may not be the only one: {self.why(call)}; confirm= asks for such calls, "
