@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 
-from tests.fuzz.attack import Report, attack, tried
+from tests.fuzz.attack import Report, attack, made, tried
 from tests.fuzz.targets import JSON_TARGETS, PLAN_TARGETS
+
+_FIRST = 500
+"""Inputs of the grammar that atheris begins with."""
 
 
 def main() -> int:
@@ -47,7 +51,10 @@ def keep(report: Report, folder: Path) -> None:
 
 
 def guided(inputs: int, seed: int) -> int:
-    """Go on until something fails, which atheris prints and keeps; 2 where it isn't installed."""
+    """Begin with inputs of the grammar, and go on until something fails, which atheris prints and keeps.
+
+    Returns 2 where it isn't installed.
+    """
     try:
         import atheris
     except ImportError:
@@ -60,9 +67,14 @@ def guided(inputs: int, seed: int) -> int:
             if failure is not None:
                 raise AssertionError(str(failure))
 
+    first = Path(tempfile.mkdtemp(prefix="fuzz-inputs-"))
+    for number in range(_FIRST):
+        text, _ = made(seed, number)
+        (first / str(number)).write_text(text, encoding="utf-8", errors="surrogatepass")
     atheris.instrument_all()
-    atheris.Setup([sys.argv[0], f"-runs={inputs}", f"-seed={seed}", "-max_len=100000"], read)
-    atheris.Fuzz()
+    options = [f"-runs={inputs}", f"-seed={seed}", "-max_len=100000", "-print_final_stats=1"]
+    atheris.Setup([sys.argv[0], *options, str(first)], read)
+    atheris.Fuzz()  # which ends the process
     return 0
 
 
