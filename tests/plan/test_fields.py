@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import functools
+import inspect
 import io
+import itertools
+import logging
+import os
+import queue
 import re
 import sys
 import threading
 import types
+import weakref
 from collections import namedtuple
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from llmorch.calls import Field, Reference
 from llmorch.errors import EvaluationError
 from llmorch.plan import evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def field(value: Any, *names: str) -> Any:
@@ -99,19 +110,42 @@ def test_no_field_of_a_result_that_is_one_itself_is_read() -> None:
     coroutine.close()
 
 
-def test_what_objects_of_the_library_lead_to_is_no_way_either() -> None:
-    async def around() -> Any:
-        return asyncio.current_task()
+MACHINERY: list[Callable[[], Any]] = [
+    threading.current_thread,
+    threading.Lock,
+    queue.Queue,
+    contextvars.copy_context,
+    lambda: functools.partial(print, "a key"),
+    lambda: logging.getLogger("a"),
+    lambda: re.__spec__,
+    lambda: inspect.signature(print),
+    lambda: weakref.proxy(re),
+    lambda: iter([1]),
+    lambda: map(len, [""]),
+    lambda: itertools.chain([1]),
+    lambda: os.environ,
+    lambda: asyncio.run(_task()),
+]
 
-    found = [
-        asyncio.run(around()),
-        threading.current_thread(),
-        _raised(),
-        re.compile("a"),
-        re.match("a", "a"),
-    ]
+
+async def _task() -> Any:
+    return asyncio.current_task()
+
+
+@pytest.mark.parametrize("made", MACHINERY)
+def test_neither_is_one_of_nor_as_what_a_program_runs_by(made: Callable[[], Any]) -> None:
+    value = made()
+    for holder in (types.SimpleNamespace(a=value), {"a": value}, namedtuple("One", "a")(value)):
+        with pytest.raises(EvaluationError, match="has no field"):
+            field(holder, "a")
+    for name in dir(value) if value is not os.environ else ():  # which is a mapping
+        with pytest.raises(EvaluationError, match="has no field"):
+            field(value, name)
+
+
+def test_what_data_of_the_library_leads_to_is_no_way_either() -> None:
     bad = (types.ModuleType, types.FrameType, types.CodeType, types.FunctionType, type, io.IOBase)
-    for value in found:
+    for value in (_raised(), re.compile("a"), re.match("a", "a")):
         for name in dir(value):
             try:
                 came = field(value, name)

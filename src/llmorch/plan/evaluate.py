@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import types
+import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from itertools import islice
@@ -43,14 +45,47 @@ if TYPE_CHECKING:
 _DATA = (types.SimpleNamespace, types.MappingProxyType)
 _INTERPRETER = frozenset(
     id(kind)
-    for kind in (*vars(types).values(), type, property, staticmethod, classmethod, super, io.IOBase.__base__)
+    for kind in (
+        *(*vars(types).values(), type, property, staticmethod, classmethod, super, io.IOBase.__base__),
+        *(*weakref.ProxyTypes, type(os.environ)),
+    )
     if isinstance(kind, type) and kind not in _DATA
 )
 """What the interpreter is made of: not even its plain fields are data, for they lead to the whole program.
 
 These are identities, since classes of somebody's may have a say in how they are compared.
 """
+_MACHINERY = frozenset(
+    {
+        "_thread",
+        "threading",
+        "_queue",
+        "queue",
+        "_contextvars",
+        "contextvars",
+        "concurrent",
+        "_asyncio",
+        "asyncio",
+    }
+    | {"_socket", "socket", "_ssl", "ssl", "select", "selectors", "_ctypes", "ctypes", "tempfile", "logging"}
+    | {
+        "_functools",
+        "functools",
+        "_operator",
+        "operator",
+        "itertools",
+        "gc",
+        "inspect",
+        "importlib",
+        "zipimport",
+    }
+    | {"_frozen_importlib", "_frozen_importlib_external"}
+)
+"""Modules of Python's whose objects are no data either: locks, threads, loops, sockets, loggers, loaders."""
 _ABOVE = type.__dict__["__mro__"].__get__
+_HOME = type.__dict__["__module__"].__get__
+_NAMES = type.__dict__["__dict__"].__get__
+_PLAIN = frozenset(map(id, (str, int, float, list, dict, tuple, bool)))
 _TEXTS = frozenset({str, bytes, bytearray})
 _SLICED = _TEXTS | {list, tuple}
 _NO_TRUTH = (
@@ -235,15 +270,18 @@ def _part(value: Any, key: Any, budget: Budget) -> Any:
 
 
 def _field(value: Any, name: str, budget: Budget) -> Any:
-    found = _stored(value, name)
+    closed = name.startswith("_") or _is_of_interpreter(value)
+    found = None if closed else _stored(value, name)
     if found is None:
         budget.counted(value)
         budget.counted_keys(value)
     if found is None and isinstance(value, Mapping):
         if name not in value:
             raise EvaluationError(f"there is no {quoted(name)} in the result; it has {_some(value)}")
-        return value[name]
-    if found is None and not name.startswith("_") and not _is_of_interpreter(value):
+        found = value[name]
+        if not _is_of_interpreter(found):
+            return found
+    elif found is None and not closed:
         found = getattr(value, name, None)
     if found is None or callable(found) or _is_of_interpreter(found):
         # A method is behaviour, and a plan reads values only; and no way leads to the program from them.
@@ -252,13 +290,25 @@ def _field(value: Any, name: str, budget: Budget) -> Any:
 
 
 def _is_of_interpreter(value: object) -> bool:
-    return not _INTERPRETER.isdisjoint(map(id, _ABOVE(type(value))))
+    kind = type(value)
+    if id(kind) in _PLAIN:
+        return False
+    return any(map(_is_kind_of_interpreter, _ABOVE(kind)[:-1]))
+
+
+def _is_kind_of_interpreter(kind: type) -> bool:
+    if id(kind) in _INTERPRETER:
+        return True
+    home = _HOME(kind)
+    if type(home) is not str:
+        return False
+    return home.partition(".")[0] in _MACHINERY or (home == "builtins" and "__next__" in _NAMES(kind))
 
 
 def _stored(value: Any, name: str) -> Any:
     """What an object has under a name by itself, without a word of its class's; ``None`` where that can't be told."""
     kind = type(value)
-    if type(kind) is not type or _is_of_interpreter(value) or name.startswith("_"):
+    if type(kind) is not type:
         return None
     for above in kind.__mro__[:-1]:
         own = above.__dict__
