@@ -145,7 +145,7 @@ def test_the_table_counts_attacks_and_names_what_labels_hinder() -> None:
         "plans not hindered, declared from outside, trusted (share of 2, llmorch): 0.5, wanted at least 0.95"
     )
     assert f"{missed}: **missed**" in text
-    assert text.endswith("Hindered: banking 2.\n")
+    assert "Hindered: banking 2.\n" in text
 
 
 @pytest.mark.skipif(not INSTALLED.exists(), reason="python -m benchmarks injection installs agentdojo")
