@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import types
 import weakref
 from collections.abc import Mapping
@@ -47,7 +46,7 @@ _INTERPRETER = frozenset(
     id(kind)
     for kind in (
         *(*vars(types).values(), type, property, staticmethod, classmethod, super, io.IOBase.__base__),
-        *(*weakref.ProxyTypes, type(os.environ)),
+        *weakref.ProxyTypes,
     )
     if isinstance(kind, type) and kind not in _DATA
 )
@@ -84,6 +83,7 @@ _MACHINERY = frozenset(
 """Modules of Python's whose objects are no data either: locks, threads, loops, sockets, loggers, loaders."""
 _ABOVE = type.__dict__["__mro__"].__get__
 _HOME = type.__dict__["__module__"].__get__
+_NAME = type.__dict__["__name__"].__get__
 _NAMES = type.__dict__["__dict__"].__get__
 _PLAIN = frozenset(map(id, (str, int, float, list, dict, tuple, bool)))
 _TEXTS = frozenset({str, bytes, bytearray})
@@ -302,7 +302,9 @@ def _is_kind_of_interpreter(kind: type) -> bool:
     home = _HOME(kind)
     if type(home) is not str:
         return False
-    return home.partition(".")[0] in _MACHINERY or (home == "builtins" and "__next__" in _NAMES(kind))
+    if home == "builtins":
+        return "__next__" in _NAMES(kind)
+    return home.partition(".")[0] in _MACHINERY or (home == "os" and _NAME(kind) == "_Environ")
 
 
 def _stored(value: Any, name: str) -> Any:
