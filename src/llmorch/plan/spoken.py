@@ -90,7 +90,7 @@ class _WholeReply(ReplyScanner):
         return ""
 
     def _begins(self, line: str, at: int, *, fresh: bool) -> int | None:
-        if "(" not in line[at:] or (self._unclosed is not None and self.number >= self._unclosed):
+        if line.find("(", at) < 0 or (self._unclosed is not None and self.number >= self._unclosed):
             return None
         begins = super()._begins(line, at, fresh=fresh)
         if begins is not None:
