@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SECOND = ["runtime", "places", "schedule", "plan"]
+SECOND = ["runtime", "places", "schedule", "plan", "fuzz"]
 """The folders of the second process, which take about as long as all the rest."""
 ENDED_WELL = (0, 5)
 """All passed; or none was chosen, which is well if the other process has some."""
