@@ -184,6 +184,10 @@ class CallError(LLMOrchError):
         """
 
 
+class Unanswered(CallError):
+    """A call that asks a model whose server isn't reached: another call in its place would fail as well."""
+
+
 class WrongArgument(LLMOrchError, ValueError):
     """An argument of this package's own functions that can't be: it is refused before anything begins."""
 
@@ -206,6 +210,14 @@ class UnknownModel(ModelError, WrongArgument):
 
 class ToolsRefused(ModelError):
     """A model that takes no native tool calls, which shows only when it is offered some."""
+
+
+class ModelUnreachable(ModelError):
+    """A model's server that isn't reached, doesn't serve, or breaks off: to ask it otherwise is no help."""
+
+
+class ReplyBroken(ModelUnreachable):
+    """A reply that broke off on its way: the same question may be asked again."""
 
 
 class UnresolvedQuery(LLMOrchError):

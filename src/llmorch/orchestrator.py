@@ -17,7 +17,8 @@ from llmorch.requests import Usage
 from llmorch.run import Limit, Run, outside_loop
 from llmorch.runtime.callers import callers
 from llmorch.runtime.confirm import Confirming
-from llmorch.runtime.conversation import Conversing, first_plan
+from llmorch.runtime.conversation import first_plan
+from llmorch.runtime.conversing import Conversing
 from llmorch.runtime.driver import Execution
 from llmorch.runtime.model_place import Asked, prompting, replied
 from llmorch.runtime.samples import FILE, learning_in

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmorch.requests import Usage
     from llmorch.run import Limit, Run
     from llmorch.runtime.confirm import Confirming
-    from llmorch.runtime.conversation import Conversing
+    from llmorch.runtime.conversing import Conversing
     from llmorch.runtime.driver import Execution
     from llmorch.runtime.samples import Learning
     from llmorch.schedule import Orchestration
@@ -154,7 +154,13 @@ class Play:
             usage=self.conversing.usage,
             tracebacks={} if execution is None else execution.store.tracebacks,
             retried=() if execution is None else execution.retried,
-            notes=(*(notes or {}).values(), *more, *answer.notes, *self.influence.notes),
+            notes=(
+                *(notes or {}).values(),
+                *more,
+                *answer.notes,
+                *self.conversing.notes,
+                *self.influence.notes,
+            ),
         )
 
     def _learn(self, execution: Execution, *, answered: bool) -> None:

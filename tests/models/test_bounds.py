@@ -165,7 +165,7 @@ ENDLESS: dict[str, tuple[Callable[[], Iterable[bytes | float]], str]] = {
     "empty lines": (lambda: forever(HEAD, b"\n" * 65536), "more bytes than 50 tokens|nothing more in 1 s"),
     "chunks of nothing": (lambda: forever(HEAD, chunk() * 100), MUTE),
     "text": (lambda: forever(HEAD, chunk({"content": "x" * 500}) * 10), "more text than 50 tokens"),
-    "reasoning": (lambda: forever(HEAD, chunk({"reasoning": "x" * 100})), MUTE),
+    "reasoning": (lambda: forever(HEAD, chunk({"reasoning": "x" * 100})), "more bytes than 50 tokens"),
     "reasoning in large chunks": (
         lambda: forever(HEAD, chunk({"reasoning": "x" * 900_000})),
         "more bytes than 50 tokens",
@@ -266,7 +266,7 @@ REFUSALS: dict[str, tuple[Callable[[], Iterable[bytes | float]], str]] = {
         lambda: refused(400, [json.dumps({"error": {"message": NOISE}}).encode()]),
         r"answers 400 \(<html> \[31mno gnal 2J</html>\)",
     ),
-    "a page": (lambda: refused(502, [NOISE.encode()]), "answers 502 .Error code: 502"),
+    "a page": (lambda: refused(502, [NOISE.encode()]), "answers 502 .a web page.;"),
     "no object": (lambda: refused(400, [b"[" * 30_000]), "answers 400"),
     "a message that is none": (
         lambda: refused(400, [json.dumps({"error": {"message": [["x" * 90]] * 600}}).encode()]),

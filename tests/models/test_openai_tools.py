@@ -55,7 +55,7 @@ async def test_a_conversation_with_calls_is_worded_as_the_protocol_has_it(endpoi
     assert endpoint.asked[0]["messages"] == [
         {
             "role": "assistant",
-            "content": "",
+            "content": None,
             "tool_calls": [
                 {"id": "a", "type": "function", "function": {"name": "search", "arguments": '{"query": "A"}'}}
             ],

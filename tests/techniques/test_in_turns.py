@@ -420,9 +420,10 @@ def test_deeply_nested_arguments_are_an_error_of_their_call() -> None:
     assert all("nested too deeply" in message.text for message in played.requests[1].messages[-3:])
 
 
-def test_an_answer_that_was_cut_off_is_noted() -> None:
+def test_an_answer_that_was_cut_off_is_none() -> None:
     played = play(react, [Reply("Answer: The three are Paris, Lon", "length")])
-    assert played.answer.notes == ("the answer was cut off at the limit of tokens",)
+    assert not played.answer.answered
+    assert played.answer.error == "the answer was cut off at the limit of tokens: The three are Paris, Lon"
 
 
 @pytest.mark.parametrize(

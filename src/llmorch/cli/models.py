@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def listed() -> list[dict[str, Any]]:
     """Every model by name: what it is, where from, how large, and whether it is here."""
     from llmorch.models.endpoint import shown
+    from llmorch.models.presets import PRESETS
     from llmorch.models.weights import CATALOGUE, present
 
     rows: list[dict[str, Any]] = [
@@ -30,14 +31,16 @@ def listed() -> list[dict[str, Any]]:
         for name, weights in CATALOGUE.items()
     ]
     rows.append({"name": "local:FILE.gguf", "model": "any GGUF file", "from": "your disk", "present": None})
-    rows.append(
+    rows += [
         {
-            "name": "openai:NAME",
-            "model": "any OpenAI-compatible endpoint",
-            "from": shown(os.environ.get("OPENAI_BASE_URL", "")) or "the provider, or --base-url",
-            "present": "OPENAI_API_KEY" in os.environ,
+            "name": f"{preset.name}:NAME",
+            "model": preset.title,
+            "from": shown(preset.found()) or f"the provider, {preset.at} or --base-url",
+            "key": preset.key or None,
+            "present": preset.key in os.environ if preset.key else None,
         }
-    )
+        for preset in PRESETS.values()
+    ]
     return rows
 
 
@@ -54,7 +57,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         size = f"{row['bytes'] / 1e6:,.0f} MB" if "bytes" in row else ""
         present = {True: "yes", False: "no", None: ""}[row["present"]]
-        if row["name"].startswith("openai"):
-            present = "key set" if row["present"] else "no OPENAI_API_KEY"
+        if row.get("key"):
+            present = "key set" if row["present"] else f"no {row['key']}"
         lines.append((row["name"], row["model"], row["from"], size, present))
     return "\n".join(columns(lines))

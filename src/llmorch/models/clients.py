@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
+
+from llmorch.models.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -29,6 +31,7 @@ class Client:
         self._among = among
         self._at = at
         self.closed = False
+        self.throttle = Throttle()
         self._waiting: set[asyncio.Timeout] = set()
         self._life = self._live()
         self._closing: asyncio.Task[None] | None = None
@@ -53,6 +56,14 @@ class Client:
             if self.closed:
                 raise ClosedMeanwhile from None
             raise
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None, None]:
+        """Wait until one more may be asked, but not past the client's end."""
+        async with AsyncExitStack() as stack:
+            async with self.waiting():
+                await stack.enter_async_context(self.throttle.turn())
+            yield
 
     def end(self) -> None:
         """``close``, from a callback of the client's own loop."""

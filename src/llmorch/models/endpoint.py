@@ -18,11 +18,14 @@ from pydantic import SecretStr
 from llmorch.declare.secrets import MASK, masked, names_secret
 from llmorch.declare.text import brief, kind_name
 from llmorch.errors import WrongArgument
+from llmorch.models.presets import OPENAI
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from httpx2 import BasicAuth
+
+    from llmorch.models.presets import Preset
 
 _SNIPPET = 300
 _LONGEST = 1 << 16
@@ -36,9 +39,14 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class Endpoint:
     """An address with a key. The repr of neither it nor of what it holds tells a secret."""
 
-    def __init__(self, address: str, key: str) -> None:
+    def __init__(self, address: str, key: str, preset: Preset = OPENAI, *, given: bool = False) -> None:
         # Stripped, because what is read from a file or pasted often ends with a newline.
-        self._address, self._key = SecretStr(address.strip()), SecretStr(key.strip())
+        self._address, self._key = SecretStr(_base(address.strip())), SecretStr(key.strip())
+        self.preset = preset
+        self.lacks = ""
+        """The variable that has to be set first; of OpenAI's own the package says so."""
+        if preset is not OPENAI and not given and not (self.address and (self.key or not preset.key)):
+            self.lacks = preset.key if self.address else preset.at
         self.shown = shown(self.address) if self.address else "OpenAI"
         """The address for people."""
         self._sent: set[str] = set()
@@ -152,6 +160,14 @@ class Masking:
         return text
 
 
+def _base(address: str) -> str:
+    """An address as the client takes it, without the path of a request that was pasted with it."""
+    place, mark, query = address.partition("?")
+    for path in ("/chat/completions", "/completions", "/responses", "/models"):
+        place = place.rstrip("/").removesuffix(path) if place.rstrip("/").endswith(path) else place
+    return place + mark + query
+
+
 def _begun(text: str, secret: str) -> int:
     """How many characters at a text's end are the beginning of a secret."""
     at = text.find(secret[0], max(0, len(text) - len(secret) + 1))
@@ -162,13 +178,13 @@ def _begun(text: str, secret: str) -> int:
     return 0
 
 
-def endpoint_of(base_url: str | None, api_key: str | None) -> Endpoint:
-    """The endpoint that somebody names, or else the environment. Raises ``WrongArgument``, which tells no secret."""
+def endpoint_of(base_url: str | None, api_key: str | None, preset: Preset = OPENAI) -> Endpoint:
+    """The endpoint that somebody names, or else the preset's. Raises ``WrongArgument``, which tells no secret."""
     check_address(base_url)
     if api_key is not None and not isinstance(api_key, str):
         raise WrongArgument(f"api_key is a text, not a {kind_name(api_key)}")
-    variable = os.environ.get
-    return Endpoint(base_url or variable("OPENAI_BASE_URL", ""), api_key or variable("OPENAI_API_KEY", ""))
+    key = api_key or (os.environ.get(preset.key, "") if preset.key else "")
+    return Endpoint(base_url or preset.found(), key, preset, given=bool(base_url))
 
 
 def check_address(base_url: object) -> None:

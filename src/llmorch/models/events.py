@@ -54,7 +54,7 @@ class Events:
                     self.done = True
                     return
                 if data:
-                    yield _object(data)
+                    yield event_in(data)
 
     def _lines(self, piece: bytes) -> Iterator[bytes]:
         """The lines that end with this piece, without their ends."""
@@ -72,7 +72,8 @@ class Events:
             raise TooMuch(f"has an event of more than {LARGEST:,} bytes")
 
 
-def _object(data: bytes) -> dict[str, Any]:
+def event_in(data: bytes) -> dict[str, Any]:
+    """The object that these bytes are as JSON. Raises ``Unreadable``."""
     try:
         found = json.loads(data.decode())
     except RecursionError:

@@ -31,7 +31,7 @@ class Finished:
     """The end of a reply: why it ended and what it cost, in tokens.
 
     ``reason`` is ``"stop"`` when the model ended by itself and ``"length"`` when the
-    limit of tokens cut it off.
+    limit of tokens cut it off. ``notes`` say what the adapter had to do otherwise than asked.
     """
 
     __repr__ = short
@@ -39,6 +39,7 @@ class Finished:
     reason: Literal["stop", "length"]
     input_tokens: int
     output_tokens: int
+    notes: tuple[str, ...] = ()
 
 
 Piece: TypeAlias = Text | ToolCall | Finished

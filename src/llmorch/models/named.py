@@ -9,6 +9,7 @@ from llmorch.declare.text import brief
 from llmorch.errors import UnknownModel
 from llmorch.models.endpoint import check_address
 from llmorch.models.model import is_model
+from llmorch.models.presets import PRESETS
 
 if TYPE_CHECKING:
     from llmorch.models.model import Model
@@ -18,6 +19,8 @@ _EXPECTED = 'a name, such as "local" or "openai:NAME"'
 
 def model_named(spec: str, *, base_url: str | None = None, progress: Any = None) -> Model:
     """The model behind a name: ``local``, ``local:0.5b``, ``local:FILE.gguf``, ``openai:NAME``, ``recorded:FILE``.
+
+    Before the name of a model may stand that of any provider of ``llmorch.models.presets``.
 
     Nothing is loaded or connected to yet. Raises ``UnknownModel`` for a name that isn't one.
     """
@@ -30,16 +33,17 @@ def model_named(spec: str, *, base_url: str | None = None, progress: Any = None)
         from llmorch.models.local import LocalModel
 
         return LocalModel(spec, progress=progress)
-    if provider == "openai" and name:
+    if provider in PRESETS and name:
         from llmorch.models.openai import OpenAIModel
 
-        return OpenAIModel(name, base_url=base_url)
+        return OpenAIModel(name, base_url=base_url, preset=PRESETS[provider])
     if provider == "recorded" and name:
         from llmorch.models.recorded import RecordedModel
 
         return RecordedModel(name)
     raise UnknownModel(
-        f"there is no model {brief(spec)}; write local, local:0.5b, local:/path/file.gguf, openai:NAME or recorded:FILE"
+        f"there is no model {brief(spec)}; write local, local:0.5b, local:/path/file.gguf, openai:NAME or the like "
+        "(llmorch models lists them), or recorded:FILE"
     )
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmorch.declare.functions import SELF
-from llmorch.errors import CallError, EvaluationError, ModelError
+from llmorch.errors import CallError, EvaluationError, ModelError, ModelUnreachable, Unanswered
 from llmorch.places.arguments import Inputs, arguments
 from llmorch.places.failure import late
 from llmorch.places.iterators import awaits, listed
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from llmorch.declare.functions import Function
     from llmorch.places.local import Local
     from llmorch.places.port import Job, Work
-    from llmorch.runtime.conversation import Conversing
+    from llmorch.runtime.conversing import Conversing
 
     Ask = Callable[[str, Usage], Awaitable[str]]
 
@@ -170,7 +170,8 @@ class Asked:
         except CallError as error:
             return (End(error=error, usage=usage),)
         except ModelError as error:  # how often a model is asked is its own to say
-            return (End(error=CallError(str(error)), usage=usage),)
+            kind = Unanswered if isinstance(error, ModelUnreachable) else CallError
+            return (End(error=kind(str(error)), usage=usage),)
         value = Here(*shown) if isinstance(shown, Shown) else Here(shown)
         return (End(value, usage=usage),)
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from llmorch.arguments import refuse, text, truth, whole
-from llmorch.errors import EvaluationError, WrongArgument
+from llmorch.errors import EvaluationError, WrongArgument, without_middle
 from llmorch.schedule.policy import policy_named
 from llmorch.values import short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from llmorch.calls import CallId, FunctionCall, Plan
     from llmorch.declare.functions import Function
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from llmorch.techniques.influence import Influence
 
 T = TypeVar("T")
+
+MAX_CUT = 200
+"""Characters that are told of an answer that was cut off."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,8 @@ class Outcome:
     ``failed`` are the calls that failed themselves; ``begun`` those that were started, or
     that another one which was started is made for, and may have left something behind
     whatever came of them. ``shown`` are texts that a model sees instead of results,
-    where functions say so.
+    where functions say so. ``unanswered`` are those of the failed that a model's server
+    didn't answer: no other call in their place would be.
     """
 
     __repr__ = short
@@ -174,6 +178,7 @@ class Outcome:
     failed: tuple[CallId, ...] = ()
     begun: frozenset[CallId] = frozenset()
     shown: Mapping[CallId, str] = field(default_factory=dict)
+    unanswered: frozenset[CallId] = frozenset()
 
     def unopened(self, call: CallId) -> Any:
         """A result that is only passed on: as it came, where nobody has opened it. Raises ``EvaluationError``."""
@@ -230,9 +235,12 @@ def answer_of(outcome: Outcome, recoveries: tuple[Recovery, ...] = ()) -> Answer
     )
 
 
-def cut_off(reply: Reply) -> tuple[str, ...]:
-    """A note about an answer that the limit of tokens cut off; none about a whole one."""
-    return ("the answer was cut off at the limit of tokens",) if reply.reason == "length" else ()
+def answered(reply: Reply, text: str, recoveries: Sequence[Recovery]) -> Answer:
+    """The answer that a reply gives; one that was cut off is none, for nobody can tell what it lacks."""
+    if reply.reason == "length":
+        said = f"the answer was cut off at the limit of tokens: {without_middle(text, MAX_CUT)}"
+        return Answer(False, error=said, recoveries=tuple(recoveries))
+    return Answer(True, text, recoveries=tuple(recoveries))
 
 
 Effect: TypeAlias = AskModel | WritePlan | RunPlan | Revise | Look

@@ -37,7 +37,7 @@ from llmorch.techniques.conversation import (
     Recovery,
     WritePlan,
     answer_of,
-    cut_off,
+    answered,
 )
 from llmorch.techniques.grammar import plan_grammar
 from llmorch.techniques.prompts.plan import asking, can_be_short, join, plan_again, repair, translate
@@ -184,8 +184,7 @@ def _until_answered(task: Task, plan: Plan | None, why: str = "") -> Conversatio
             reply: Reply = yield AskModel(join(task, outcome, last=left == 0))
             verdict = read_verdict(reply.text)
             if verdict.answer:
-                notes = cut_off(reply)
-                return Answer(True, verdict.answer, recoveries=tuple(task.tried), notes=notes)
+                return answered(reply, verdict.answer, task.tried)
             why = verdict.replan or "the joiner neither answered nor said what is missing"
         if left:
             task.tried.append(Recovery("replan", why))
@@ -225,7 +224,7 @@ def rewoo(task: Task) -> Conversation[Answer]:
     answer = read_answer(solved.text)
     if not answer:
         return Answer(False, error="the model replied with nothing", recoveries=tuple(task.tried))
-    return Answer(True, answer, recoveries=tuple(task.tried), notes=cut_off(solved))
+    return answered(solved, answer, task.tried)
 
 
 def _asked_for_evidence(task: Task, attempt: int = 0) -> ModelRequest:

@@ -89,7 +89,7 @@ class _PlanRecovery:
 
     def _failed(self, outcome: Outcome) -> list[CallId]:
         own = self.plan.by_id
-        done = self._given_up | self.unused | self._influence.refused.keys()
+        done = self._given_up | self.unused | self._influence.refused.keys() | outcome.unanswered
         return [call for call in outcome.failed if call in own and call not in done]
 
     def _graph(self, outcome: Outcome, plan: Plan) -> RelationGraph:

@@ -15,7 +15,7 @@ from llmorch.declare.functions import SELF
 from llmorch.errors import PlanError
 from llmorch.plan import Checker, call_from_json, render_without_id
 from llmorch.requests import Message
-from llmorch.techniques.conversation import Answer, AskModel, Recovery, RunPlan, cut_off
+from llmorch.techniques.conversation import Answer, AskModel, Recovery, RunPlan, answered
 from llmorch.techniques.prompts.results import result_text
 from llmorch.techniques.prompts.turns import batch, step, tools
 from llmorch.techniques.steps import read_batch, read_step
@@ -229,7 +229,7 @@ class _Turns:
         return f"the model wrote nothing that can be run, {self._idle} times in a row{last}"
 
     def answered(self, text: str, reply: Reply) -> Answer:
-        return Answer(True, text, recoveries=tuple(self._task.tried), notes=cut_off(reply))
+        return answered(reply, text, self._task.tried)
 
     def unanswered(self, why: str) -> Answer:
         return Answer(False, error=why, recoveries=tuple(self._task.tried))
