@@ -191,6 +191,7 @@ ARGUMENTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "session.priority": (of_run("session", "priority"), POSITIVE),
     "session.observer": (of_run("session", "observer"), "None call"),
     "plan.query": (of_run("plan", "query"), "word"),
+    "plan.max_tokens": (of_run("plan", "max_tokens"), "None one"),
     "plan.wrote": (of_run("plan", "wrote"), CALLS),
     "plan.usage": (of_run("plan", "usage"), "None"),
     "check.plan": (lambda said: offering().check(said), ""),

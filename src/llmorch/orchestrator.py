@@ -6,7 +6,7 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from llmorch.arguments import called, text, truth
+from llmorch.arguments import text, truth
 from llmorch.carried import reduced
 from llmorch.learned import Learned, durations, known_as
 from llmorch.models.model import ReadsAhead
@@ -223,20 +223,23 @@ class Orchestrator:
         return Session(lambda kind: self._begin(ask, kind=kind, **said), self.functions)
 
     async def plan(
-        self, query: str, *, wrote: Callable[[str], None] | None = None, usage: Usage | None = None
+        self,
+        query: str,
+        *,
+        wrote: Callable[[str], None] | None = None,
+        usage: Usage | None = None,
+        max_tokens: int | None = None,
     ) -> Plan:
-        """The plan for a query, without running it.
+        """The plan for a query, without running it. ``usage`` adds up what it asks of the model.
 
-        ``usage`` adds up what it asks of the model.
         Raises as ``run`` does, and ``UnresolvedQuery`` for a technique that makes no plan.
         """
         check_usage("usage", usage)
-        called("wrote", wrote, "a function of a text")
-        task = self._task(query)
+        check_run(max_tokens=max_tokens, wrote=wrote)
         if not self._technique.plans:
             raise without_plan(self.technique)
-        conversing = Conversing(self.model, wrote=wrote, usage=usage)
-        return await first_plan(self._technique.play(task), conversing, self.functions)
+        conversing = Conversing(self.model, wrote=wrote, usage=usage, max_tokens=max_tokens)
+        return await first_plan(self._technique.play(self._task(query)), conversing, self.functions)
 
     def check(self, plan: str | Plan) -> Plan:
         """The plan, parsed and checked against the functions. Raises ``PlanError``."""
@@ -383,13 +386,12 @@ class Orchestrator:
         door = self._shared.door(self.functions)
         asked = Asked(door.inline, ask)
         learning, model = self._learning, self.model
+        ahead = (lambda said: model.read_ahead(prompting(said))) if isinstance(model, ReadsAhead) else None
         return kind(
             door,
             self.functions,
             places=lambda function: asked if function.asks_model else door.place,
-            ahead=(lambda prompt: model.read_ahead(prompting(prompt)))
-            if isinstance(model, ReadsAhead)
-            else None,
+            ahead=ahead,
             policy=self._policy(),
             optimize=self.optimize,
             durations=None if learning is None else durations(learning.known(), self._known_as),

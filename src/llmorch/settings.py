@@ -127,8 +127,8 @@ def times_of(name: str, said: int) -> int:
 
 def check_run(
     *,
-    priority: float,
-    observer: Observer | None,
+    priority: float = 1.0,
+    observer: Observer | None = None,
     deadline: float | None = None,
     max_tokens: int | None = None,
     wrote: Callable[[str], None] | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import bz2
 import gzip
 import json
 import sys
@@ -378,3 +379,12 @@ async def test_a_reply_of_several_calls_with_one_index_keeps_them_apart() -> Non
     async with serving(lambda: answer) as url:
         pieces = await ask(url)
     assert [piece.id for piece in pieces if isinstance(piece, ToolCall)] == ["a", "b", "c"]
+
+
+@pytest.mark.usefixtures("within_bounds")
+@pytest.mark.parametrize("charset", ["bz2", "zlib", "hex", "rot13", "undefined", "no-such"])
+async def test_what_an_error_says_is_not_unpacked_by_its_charset(charset: str) -> None:
+    body = bz2.compress(bytes(50 << 20)) if charset == "bz2" else b"too many"
+    async with serving(lambda: refused(400, [body], Content_Type=f"text/plain; charset={charset}")) as url:
+        with pytest.raises(ModelError, match="answers 400"):
+            await ask(url)

@@ -11,7 +11,7 @@ import pytest
 from llmorch.errors import ModelError
 from llmorch.models.model import Finished, Message, ModelRequest, Text
 from llmorch.models.openai import OpenAIModel
-from tests.models.loopback import Answer, Loopback, event, refusal, reply
+from tests.models.loopback import Answer, Loopback, event, refusal, reply, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -165,3 +165,15 @@ async def test_space_around_an_address_and_a_key_is_no_part_of_them(
     assert [piece async for piece in model.stream(ASKED)][:2] == [Text("hello"), Text(" there")]
     assert endpoint.asked[0]["authorization"] == "Bearer sk-1"
     await model.close()
+
+
+async def test_a_redirection_elsewhere_is_not_followed_with_what_was_asked(endpoint: Loopback) -> None:
+    with serving() as elsewhere:
+        endpoint.answer = lambda _: Answer(307, location=f"{elsewhere.url}/chat/completions")
+        with pytest.raises(ModelError, match="redirects to 127.0.0.1, which isn't asked"):
+            await _ask(OpenAIModel("m", endpoint.url, retries=0, extra=lambda _: {"api_key": "a secret"}))
+        assert elsewhere.asked == []
+    moved = Answer(307, location="/v2/chat/completions")
+    endpoint.answer = lambda _: moved if len(endpoint.asked) == 2 else reply("hi")
+    assert await _ask(OpenAIModel("m", endpoint.url))
+    assert endpoint.asked[-1]["path"] == "/v2/chat/completions"

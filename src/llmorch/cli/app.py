@@ -123,7 +123,16 @@ def run(
         )
         if dry_run:
             progress.planning(model)
-            foretell(orchestrator, query, output, progress, prices=prices, as_json=as_json)
+            foretell(
+                orchestrator,
+                query,
+                output,
+                progress,
+                prices=prices,
+                as_json=as_json,
+                deadline=deadline,
+                max_tokens=max_tokens,
+            )
             return
         with errors_as_json(output if as_json else None, orchestrator, query):
             progress.planning(model)

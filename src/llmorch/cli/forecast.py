@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from llmorch.cli.end import columns, counted, played, print_json, print_text
+from llmorch.errors import LimitReached
 from llmorch.requests import Usage
 
 if TYPE_CHECKING:
     from typing import TextIO
 
+    from llmorch.calls import Plan
     from llmorch.forecast import Forecast, ForecastCall
     from llmorch.orchestrator import Orchestrator
 
@@ -52,10 +55,25 @@ def foretell(
     *,
     prices: tuple[float, float] | None,
     as_json: bool,
+    deadline: float | None,
+    max_tokens: int | None,
 ) -> None:
     """Have the plan made, run nothing, and print what it will take."""
     usage = Usage()
-    plan = played(orchestrator, progress, lambda: orchestrator.plan(query, wrote=progress.wrote, usage=usage))
+
+    async def plan_in_time() -> Plan:
+        limit = asyncio.timeout(deadline)
+        try:
+            async with limit:
+                return await orchestrator.plan(
+                    query, wrote=progress.wrote, usage=usage, max_tokens=max_tokens
+                )
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise LimitReached(f"the plan took longer than its deadline of {deadline:g} s") from None
+
+    plan = played(orchestrator, progress, plan_in_time)
     found = orchestrator.forecast(plan, planning=usage, prices=prices)
     if as_json:
         print_json(output, {"query": query, **found.as_json()})

@@ -87,6 +87,8 @@ def _to_write(path: Path | None) -> Path | None:
     if path is not None:
         if path.is_dir():
             raise typer.BadParameter(f"{path} is a folder")
+        if path.is_fifo():
+            raise typer.BadParameter(f"{path} can't be written: it is a pipe, which might never be read")
         if not path.parent.is_dir():
             raise typer.BadParameter(f"{path} can't be written: there is no folder {path.parent}")
         if not os.access(path if path.exists() else path.parent, os.W_OK):

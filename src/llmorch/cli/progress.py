@@ -152,10 +152,10 @@ class Progress:
                     self._rows[id_] = kept
             case Dispatch(id_, attempt, processor, beside, device, together):
                 for other, number in ((id_, attempt), *together):
-                    row = self._rows[other]
+                    row = self._row(other)
                     row.state, row.processor, row.began, row.ended = "running", processor, at, None
                     row.attempt = number
-                row = self._rows[id_]
+                row = self._row(id_)
                 where = "" if processor is None else f" on processor {processor}"
                 where += "".join(f" and {number}" for number in beside)
                 where += "" if device is None else f", GPU {device}"
@@ -183,8 +183,14 @@ class Progress:
         row = self._rows[call.id] = _Row(text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}...")
         return row
 
+    def _row(self, call: CallId) -> _Row:
+        """The row of a call; one of the plan before may come back, at the end of a run that is given up."""
+        if call not in self._rows:
+            self._rows[call] = self._before.pop(call, _Row(call))
+        return self._rows[call]
+
     def _never_began(self, call: CallId, state: str, at: float, why: str) -> None:
-        row = self._rows[call]
+        row = self._row(call)
         row.state, row.began, row.ended = state, at, at
         self._line(f"{at:8.2f} s  {state}: {call}{why}")
 

@@ -55,10 +55,26 @@ class BoundedClient(openai.DefaultAsyncHttpxClient):
     async def _bind(self, response: httpx2.Response) -> None:
         stream = cast("httpx2.AsyncByteStream", response.stream)
         packing = response.headers.pop("Content-Encoding", "identity").strip().lower()
+        response.encoding = "utf-8"  # not what it says: Python's codecs unpack, too
+        if response.is_redirect and (to := response.headers.get("Location")):
+            asked = response.request.url
+            if _origin(asked.join(to)) not in (
+                _origin(asked),
+                _origin(asked.copy_with(scheme="https", port=None)),
+            ):
+                raise httpx2.UnsupportedProtocol(
+                    f"it redirects to {_origin(asked.join(to))[1]}, which isn't asked: name that address",
+                    request=response.request,
+                )
         if response.is_success:
             response.stream = _Bounded(stream, packing, self._most)
         else:
             response.stream = _Beginning(stream, packing, self._patience)
+
+
+def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
+    """Where a request goes: what it has in it is for nobody else."""
+    return url.scheme, url.host, url.port
 
 
 class _Bounded(httpx2.AsyncByteStream):

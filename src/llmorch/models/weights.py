@@ -167,6 +167,8 @@ def _alone(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
 def _checked(name: str, path: Path) -> Path:
     try:
         path = path.expanduser()
+        if path.exists() and not path.is_file():
+            raise OSError(None, "it is no file")
         with path.open("rb") as file:
             magic = file.read(len(_MAGIC))
     except (OSError, RuntimeError) as error:  # RuntimeError: the ~ of a user that doesn't exist

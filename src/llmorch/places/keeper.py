@@ -20,6 +20,7 @@ import time
 from contextlib import suppress
 from importlib import import_module
 
+from llmorch.errors import shortage
 from llmorch.places import worker
 from llmorch.places.family import adopt, children, family, read, resident
 
@@ -28,6 +29,8 @@ LIMIT = struct.Struct("<q")
 FIRST, AGAIN = b"f", b"a"
 """What is asked of a keeper: its first worker, which is wanted soon, or another one."""
 WATCHING, ENDED = b"w", b"e"
+NONE = "no process was started: "
+"""What the reason begins with, where there was none that could end."""
 """What is answered: that the memory is watched, and that nothing is left, with how the worker ended."""
 MEMORY = "memory"
 """How a worker ended that took more memory than it may."""
@@ -92,7 +95,14 @@ class _Keeper:
                         import_module(module)
             connection, output, leash_at = descriptors
             ours = os.getpid()
-            pid = os.fork()
+            try:
+                pid = os.fork()
+            except OSError as error:
+                os.close(connection)
+                os.close(output)
+                with socket.socket(fileno=leash_at) as leash, suppress(OSError):
+                    leash.send(ENDED + f"{NONE}{shortage(error) or error}".encode())
+                continue
             if not pid:
                 os.close(leash_at)
                 self._become_worker(output)

@@ -64,12 +64,14 @@ class Keeper:
     def start(self) -> Process:
         """Start a worker process without waiting for it; first, the one before has to end."""
         with no_fork():
-            ours, theirs = socket.socketpair()
-            leash, its_leash = socket.socketpair()
-            outlet = Outlet()
-            with ExitStack() as undone, theirs, its_leash:
+            with ExitStack() as undone, ExitStack() as given:
+                ours, theirs = socket.socketpair()
                 undone.callback(ours.close)
+                given.callback(theirs.close)
+                leash, its_leash = socket.socketpair()
                 undone.callback(leash.close)
+                given.callback(its_leash.close)
+                outlet = Outlet()
                 undone.callback(outlet.drop)
                 sent = [theirs.fileno(), outlet.writing, its_leash.fileno()]
                 with suppress(ConnectionError):  # it was killed: the process will have ended

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from llmorch.declare.text import is_a, kind_name
-from llmorch.errors import without_middle
+from llmorch.errors import shortage, without_middle
 from llmorch.places.failure import Raised, described, kinds_of, raised
 from llmorch.places.handles import LARGE
 from llmorch.places.iterators import PLAIN, items_of
@@ -71,7 +71,8 @@ def unsendable(result: object, error: BaseException) -> tuple[str, str]:
     name = kind_name(result)
     one = f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
     if isinstance(error, OSError | MemoryError):
-        return f"returned {one} that is too large to send to another process: {text}", detail
+        why = shortage(error) or text
+        return f"returned {one} that is too large to send to another process: {why}", detail
     why = "" if f"{name}' object" in text or "." in name else f" ({text})"
     return f"returned {one}, which can't be sent to another process{why}: return plain data", detail
 

@@ -21,7 +21,7 @@ from llmorch.places.exchange import exchange, outgrown
 from llmorch.places.failure import CRASHED, late
 from llmorch.places.forks import forgotten_in_children
 from llmorch.places.handles import opened
-from llmorch.places.keeper import MEMORY
+from llmorch.places.keeper import MEMORY, NONE
 from llmorch.places.keepers import Keeper
 from llmorch.places.process import LateError, Process, UnsentError
 from llmorch.places.surroundings import Environment
@@ -263,7 +263,7 @@ class Worker:
                             await self._bury(process)
                         raise
             except OSError as error:  # no file can be opened, or none be written
-                raise CallError(f"{function.name} can't be called: {error}") from None
+                raise CallError(f"{function.name} can't be called: {shortage(error) or error}") from None
             finally:
                 self._busy = False
         raise CallError(f"{function.name} can't be called: its processes end before they get the call")
@@ -304,10 +304,9 @@ class Worker:
             how = await self._bury(process, replace=False)
             if self.closed:
                 raise CallError(f"{function.name} was stopped: its processors were closed") from None
-            raise CallError(
-                f"{function.name} can't be called: its process ended before it was ready ({how}); "
-                "the reason is on standard error"
-            ) from None
+            if not how.startswith(NONE):
+                how = f"its process ended before it was ready ({how}); the reason is on standard error"
+            raise CallError(f"{function.name} can't be called: {how}") from None
         return process
 
     async def _bury(self, process: Process, *, replace: bool = True) -> str:
