@@ -77,7 +77,14 @@ def serving(*, keeps: bool = False) -> Iterator[Loopback]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            endpoint.asked.append(body | {"authorization": self.headers["Authorization"], "path": self.path})
+            endpoint.asked.append(
+                {
+                    **body,
+                    "authorization": self.headers["Authorization"],
+                    **({"title": title} if (title := self.headers["X-Title"]) else {}),
+                    "path": self.path,
+                }
+            )
             answer = endpoint.answer(body)
             try:
                 if not answer.late:

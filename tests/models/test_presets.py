@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+import time
+from typing import Any
 
+import pytest
+import typer
+
+from llmorch.cli.inputs import options_in
 from llmorch.errors import ModelError
 from llmorch.models.model import Message, ModelRequest, Text
 from llmorch.models.named import model_named
 from llmorch.models.openai import OpenAIModel
 from llmorch.models.presets import PRESETS
-from tests.models.loopback import Loopback, refusal, reply
+from tests.models.loopback import Answer, Loopback, refusal, reply
 
 pytestmark = pytest.mark.anyio
 
@@ -99,3 +105,50 @@ async def test_an_address_of_azure_keeps_its_version(
 def test_the_host_of_ollama_is_an_address(monkeypatch: pytest.MonkeyPatch, said: str, address: str) -> None:
     monkeypatch.setenv("OLLAMA_HOST", said)
     assert PRESETS["ollama"].found() == address
+
+
+async def test_how_a_model_is_asked_can_be_said(endpoint: Loopback) -> None:
+    model = OpenAIModel(
+        "m",
+        endpoint.url,
+        temperature=0.7,
+        max_tokens=77,
+        effort="low",
+        headers={"X-Title": "mine"},
+        max_concurrency=1,
+    )
+    assert [piece async for piece in model.stream(ASKED)]
+    asked = endpoint.asked[0]
+    assert (asked["temperature"], asked["max_tokens"], asked["reasoning_effort"]) == (0.7, 77, "low")
+    assert asked["title"] == "mine"
+
+
+async def test_no_more_are_asked_at_once_than_is_said(endpoint: Loopback) -> None:
+    open_, most = 0, 0
+
+    def answers(_: Any) -> Answer:
+        nonlocal open_, most
+        open_, most = open_ + 1, max(most, open_ + 1)
+        time.sleep(0.02)
+        open_ -= 1
+        return reply("hello")
+
+    endpoint.answer = answers
+    model = OpenAIModel("m", endpoint.url, max_concurrency=3)
+
+    async def one() -> int:
+        return len([piece async for piece in model.stream(ASKED)])
+
+    assert await asyncio.gather(*(one() for _ in range(12))) == [2] * 12
+    assert most == 3
+
+
+def test_options_of_a_model_are_read_from_the_command_line() -> None:
+    said = ["timeout=30", "retries=4", "effort=low", "header.X-Title=a=b"]
+    assert options_in(said) == {"timeout": 30.0, "retries": 4, "effort": "low", "headers": {"X-Title": "a=b"}}
+    for wrong in ("timeout", "timeout=soon", "api_key=secret", "=3", "retries=1.5"):
+        with pytest.raises(typer.BadParameter, match="is not NAME=VALUE") as caught:
+            options_in([wrong])
+        assert "secret" not in str(caught.value)
+    with pytest.raises(ModelError, match="options are for models of a server"):
+        model_named("local", options={"timeout": 3.0})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmorch import LLMOrchError, ModelError, Orchestrator, PlanError, UnresolvedQuery, function
+from llmorch.errors import ReplyBroken
 from llmorch.models.model import Message, ModelRequest
 from llmorch.models.openai import OpenAIModel
 from llmorch.plan import parse
@@ -126,7 +127,9 @@ async def test_a_stream_that_breaks_ends_the_run_and_keeps_what_finished(
     assert isinstance(error, ModelError)
     assert str(error).startswith(f"openai:m: {says}")
     assert "\n" not in str(error)
-    assert len(endpoint.asked) == 1
+    assert len(endpoint.asked) == (
+        3 if isinstance(error, ReplyBroken) else 1
+    )  # what broke off is asked again
     assert statuses(error) == {"s1": ("completed", "<a>"), "s2": ("cancelled", None)}
     assert error.result.error == str(error)
     assert error.__notes__ == ["completed: s1; cancelled: s2"]
@@ -154,9 +157,9 @@ async def test_a_model_that_says_nothing_at_all_ends_the_run(
 
 
 async def test_thoughts_without_end_are_cut_off(endpoint: Loopback) -> None:
-    model = behind(endpoint, Answer(lines=[MUTE], endless=True))
+    model = behind(endpoint, Answer(lines=[MUTE] * 70_000, endless=True))
     request = ModelRequest((Message("user", "?"),), max_tokens=2)
-    with pytest.raises(ModelError, match="goes on and on without a word"):
+    with pytest.raises(ModelError, match="goes on and on without a word|more bytes than 2 tokens"):
         await asyncio.wait_for(anext(model.stream(request)), 10)
     assert await asyncio.to_thread(endpoint.hung_up.wait, 5)
 

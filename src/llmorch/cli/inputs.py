@@ -17,7 +17,7 @@ from llmorch.errors import FunctionError
 from llmorch.machine import as_lines, file_bytes, rest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from llmorch.calls import Plan
@@ -34,6 +34,7 @@ def orchestrator_for(
     *,
     model: str,
     base_url: str | None,
+    model_options: list[str] | None,
     progress: Any,
     resources: list[str] | None = None,
     **settings: Any,
@@ -45,10 +46,37 @@ def orchestrator_for(
     with value_errors_as_usage():
         return Orchestrator(
             _offered(functions),
-            model=model_named(model, base_url=base_url, progress=progress),
+            model=model_named(model, base_url=base_url, progress=progress, options=options_in(model_options)),
             resources=resources_in(resources),
             **settings,
         )
+
+
+_OPTIONS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("timeout", "first_token", "temperature"), float),
+    **dict.fromkeys(("retries", "max_tokens", "max_concurrency"), int),
+    "effort": str,
+}
+
+
+def options_in(said: list[str] | None) -> dict[str, Any]:
+    """The options of a model by name. Raises ``typer.BadParameter`` for what is none."""
+    found: dict[str, Any] = {}
+    for one in said or ():
+        name, mark, value = one.partition("=")
+        try:
+            if not mark:
+                raise ValueError
+            if name.startswith("header."):
+                found.setdefault("headers", {})[name.removeprefix("header.")] = value
+            else:
+                found[name] = _OPTIONS[name](value)
+        except (KeyError, ValueError):
+            known = ", ".join([*_OPTIONS, "header.NAME"])
+            raise typer.BadParameter(
+                f"--model-option {name}{mark and '=...'} is not NAME=VALUE with one of {known}, as in timeout=30"
+            ) from None
+    return found
 
 
 def _offered(sources: list[str] | None) -> list[Function]:

@@ -18,7 +18,20 @@ Functions = Annotated[
 ]
 Model = Annotated[
     str,
-    typer.Option("--model", "-m", help="local, local:0.5b, local:FILE.gguf, openai:NAME or recorded:FILE."),
+    typer.Option(
+        "--model",
+        "-m",
+        help="local, local:0.5b, local:FILE.gguf, openai:NAME, groq:NAME ... or recorded:FILE.",
+    ),
+]
+ModelOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-option",
+        metavar="NAME=VALUE",
+        help="How a server's model is asked: timeout, first_token, retries, temperature, max_tokens, effort, "
+        "max_concurrency, or header.NAME; repeat for several.",
+    ),
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="Where an openai: model is served.")]
 Technique = Annotated[

@@ -6,10 +6,12 @@ This module decides who uses whose connections: a loop its own, and a forked chi
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
+import sys
 import weakref
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from llmorch.models.throttle import Throttle
 
@@ -26,12 +28,12 @@ class ClosedMeanwhile(Exception):
 class Client:
     """One event loop's client, and the deadlines of all who wait for something from it."""
 
-    def __init__(self, api: AsyncOpenAI, among: _Open, at: _Where) -> None:
+    def __init__(self, api: AsyncOpenAI, among: _Open, at: _Where, most: int | None) -> None:
         self.api = api
         self._among = among
         self._at = at
         self.closed = False
-        self.throttle = Throttle()
+        self.throttle = Throttle(most)
         self._waiting: set[asyncio.Timeout] = set()
         self._life = self._live()
         self._closing: asyncio.Task[None] | None = None
@@ -98,10 +100,14 @@ _inherited: set[Client] = set()
 
 
 class Clients:
-    """The clients of one model, by process and event loop. They end with it, too."""
+    """The clients of one model, by process and event loop. They end with it, too.
 
-    def __init__(self, make: Callable[[], AsyncOpenAI]) -> None:
+    Each asks for at most so many replies at once.
+    """
+
+    def __init__(self, make: Callable[[], AsyncOpenAI], most: int | None = None) -> None:
         self._make = make
+        self._most = most
         # No lock, which a fork could leave locked: what is done to this is done at once.
         self._open: _Open = {}
         weakref.finalize(self, _end, self._open).atexit = False
@@ -114,7 +120,7 @@ class Clients:
             for known in list(self._open):
                 if known[0] == at[0] and known[1].is_closed():  # by hand, with its generators unended
                     self._open.pop(known, None)
-            client = self._open[at] = Client(self._make(), self._open, at)
+            client = self._open[at] = Client(self._make(), self._open, at, self._most)
             await client.begin()
         return client
 
@@ -133,3 +139,11 @@ def _end(clients: _Open) -> None:
         else:
             with suppress(RuntimeError):  # that loop has ended
                 loop.call_soon_threadsafe(client.end)
+
+
+async def package() -> Any:
+    """The openai package, imported when first needed, off the event loop: it takes most of a second."""
+    if "openai" not in sys.modules:
+        await asyncio.to_thread(importlib.import_module, "openai")
+    # Another thread may be amid the import: this waits for it, where sys.modules has half a package.
+    return importlib.import_module("openai")

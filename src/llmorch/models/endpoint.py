@@ -187,6 +187,20 @@ def endpoint_of(base_url: str | None, api_key: str | None, preset: Preset = OPEN
     return Endpoint(base_url or preset.found(), key, preset, given=bool(base_url))
 
 
+def header_lines(headers: object) -> dict[str, str]:
+    """The headers that somebody wants sent. Raises ``WrongArgument``, which tells no value."""
+    if headers is None:
+        return {}
+    good = isinstance(headers, Mapping) and all(
+        isinstance(one, str) and one.isascii() and one.isprintable()
+        for pair in headers.items()
+        for one in pair
+    )
+    if not good:
+        raise WrongArgument('headers are texts by name, as in {"X-Title": "mine"}, in ASCII and on one line')
+    return dict(headers)  # type: ignore[call-overload, no-any-return]
+
+
 def check_address(base_url: object) -> None:
     """Raise ``WrongArgument`` for what is no address, as far as its kind tells."""
     if base_url is not None and not isinstance(base_url, str):

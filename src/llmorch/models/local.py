@@ -19,9 +19,10 @@ from llmorch.arguments import called, text, whole
 from llmorch.errors import ModelError, shortage
 from llmorch.machine import NoHome, allowed_processors, cache_folder
 from llmorch.models.child import Child
+from llmorch.models.clients import package
 from llmorch.models.context import fit
 from llmorch.models.model import Finished, ModelRequest, Piece
-from llmorch.models.openai import OpenAIModel, package
+from llmorch.models.openai import OpenAIModel
 from llmorch.models.slots import Slots
 from llmorch.models.turn import Turn
 from llmorch.models.weights import Weights, choose, fetch

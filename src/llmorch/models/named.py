@@ -12,23 +12,30 @@ from llmorch.models.model import is_model
 from llmorch.models.presets import PRESETS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llmorch.models.model import Model
 
 _EXPECTED = 'a name, such as "local" or "openai:NAME"'
 
 
-def model_named(spec: str, *, base_url: str | None = None, progress: Any = None) -> Model:
+def model_named(
+    spec: str, *, base_url: str | None = None, progress: Any = None, options: Mapping[str, Any] | None = None
+) -> Model:
     """The model behind a name: ``local``, ``local:0.5b``, ``local:FILE.gguf``, ``openai:NAME``, ``recorded:FILE``.
 
     Before the name of a model may stand that of any provider of ``llmorch.models.presets``.
 
-    Nothing is loaded or connected to yet. Raises ``UnknownModel`` for a name that isn't one.
+    ``options`` are further arguments of ``OpenAIModel``. Nothing is loaded or connected to yet.
+    Raises ``UnknownModel`` for a name that isn't one.
     """
     if not isinstance(spec, str):
         raise UnknownModel(f"model is {_EXPECTED}, not {brief(spec)}")
     check_address(base_url)
     called("progress", progress, "a function of what is done, the total, and the source")
     provider, _, name = spec.partition(":")
+    if options and provider not in PRESETS:
+        raise UnknownModel(f"options are for models of a server, and {brief(spec)} is none")
     if provider == "local":
         from llmorch.models.local import LocalModel
 
@@ -36,7 +43,7 @@ def model_named(spec: str, *, base_url: str | None = None, progress: Any = None)
     if provider in PRESETS and name:
         from llmorch.models.openai import OpenAIModel
 
-        return OpenAIModel(name, base_url=base_url, preset=PRESETS[provider])
+        return OpenAIModel(name, base_url=base_url, preset=PRESETS[provider], **(options or {}))
     if provider == "recorded" and name:
         from llmorch.models.recorded import RecordedModel
 

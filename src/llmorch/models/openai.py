@@ -7,18 +7,16 @@ reads when it fails.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
-import sys
 import threading
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
-from llmorch.arguments import LONGEST, called, positive, text, whole
+from llmorch.arguments import LONGEST, called, number, positive, text, whole
 from llmorch.declare.text import brief
 from llmorch.errors import ModelError, ModelUnreachable, ReplyBroken, ToolsRefused, WrongArgument
-from llmorch.models.clients import Clients, ClosedMeanwhile
-from llmorch.models.endpoint import Masking, endpoint_of
+from llmorch.models.clients import Clients, ClosedMeanwhile, package
+from llmorch.models.endpoint import Masking, endpoint_of, header_lines
 from llmorch.models.events import LARGEST, Events, TooMuch, event_in
 from llmorch.models.model import Finished, ModelRequest, Piece, Text, ToolCall
 from llmorch.models.presets import OPENAI, Preset
@@ -56,8 +54,10 @@ class OpenAIModel:
     openai package, or to what a ``preset`` of another provider says; an endpoint other than OpenAI's own
     needs no key. ``timeout`` is how many
     seconds may pass in which a reply doesn't go on (120), and ``first_token`` how many until it begins: as
-    ``timeout`` where only that is given, else 600, for some models think long. ``extra`` adds fields
-    to the request's body, for endpoints that take more than OpenAI's.
+    ``timeout`` where only that is given, else 600, for some models think long. ``temperature``, and ``max_tokens``
+    of a reply, are asked for instead of what a technique would; ``effort`` is how long a model thinks, as it
+    names that (``"low"``). At most ``max_concurrency`` replies are asked for at once, on one event loop.
+    ``headers`` are sent with each request, and ``extra`` adds fields to its body.
 
     Any number of event loops may ask at once. Each has connections of its own, which end with
     it, as ``asyncio.run`` ends a loop: where you close one yourself, call its
@@ -76,6 +76,11 @@ class OpenAIModel:
         *,
         first_token: float | None = None,
         retries: int = 2,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        effort: str | None = None,
+        max_concurrency: int | None = None,
+        headers: Mapping[str, str] | None = None,
         extra: Extra | None = None,
         label: str | None = None,
         preset: Preset = OPENAI,
@@ -94,6 +99,15 @@ class OpenAIModel:
         positive("first_token", first_token, " of seconds", most=LONGEST)
         whole("retries", retries, 0, 100)
         called("extra", extra, "a function of a request")
+        for said, given in (("max_tokens", max_tokens), ("max_concurrency", max_concurrency)):
+            if given is not None:
+                whole(said, given, 1, 10**9)
+        if temperature is not None:
+            number("temperature", temperature, most=100)
+        if effort is not None:
+            text("effort", effort)
+        self._headers = header_lines(headers)
+        self._endpoint.sends(self._headers)
         if label is not None:
             text("label", label)
         prefix = f"{preset.name}:"
@@ -103,10 +117,12 @@ class OpenAIModel:
         self._first = first_token
         self._retries = retries
         self._extra = extra
-        self._wording = Wording(name, preset.without)
+        self._wording = Wording(
+            name, preset.without, temperature=temperature, max_tokens=max_tokens, effort=effort
+        )
         self._tls: SSLContext | None = None
         self._reading: dict[int, threading.Lock] = {}
-        self._clients = Clients(self._client)
+        self._clients = Clients(self._client, max_concurrency)
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.name!r}, {self._endpoint.shown!r})"
@@ -303,7 +319,8 @@ class OpenAIModel:
             # An endpoint on one's own machine rarely has a key, but the package insists on one.
             api_key=self._endpoint.key or ("none" if self._endpoint.address else None),
             # Azure wants a key of its own in another header than all others.
-            default_headers={"api-key": self._endpoint.key} if preset.name == "azure" else None,
+            default_headers=self._headers
+            | ({"api-key": self._endpoint.key} if preset.name == "azure" else {}),
             timeout=httpx2.Timeout(self._first, connect=min(self._first, self._timeout)),
             max_retries=0,  # of the package's own: it doesn't know what else is asked meanwhile
             http_client=BoundedClient(patience=self._first, most=_MOST, **options),
@@ -372,11 +389,3 @@ class OpenAIModel:
 
     def _failed(self, what: str, advice: str) -> ModelError:
         return ModelError(f"{self.name}: {what}; {advice}")
-
-
-async def package() -> Any:
-    """The openai package, imported when first needed, off the event loop: it takes most of a second."""
-    if "openai" not in sys.modules:
-        await asyncio.to_thread(importlib.import_module, "openai")
-    # Another thread may be amid the import: this waits for it, where sys.modules has half a package.
-    return importlib.import_module("openai")

@@ -33,6 +33,8 @@ _HEAD = 32
 """Pieces of a text by which it is known whether it is one of calls."""
 _THOUGHT = 1 << 20
 """Characters of thoughts that are kept, to be sent back."""
+_THOUGHT_PIECES = 1 << 16
+"""Chunks with thoughts that any reply may have beside those without a word."""
 _MOST_TOKENS = 10**9
 """A figure beyond it is none."""
 
@@ -55,6 +57,7 @@ class ReplyReader:
     def __init__(self, max_tokens: int, tools: Collection[str] = ()) -> None:
         self._max_tokens = max_tokens
         self._left_mute = max_tokens * _MUTE_A_TOKEN
+        self._left_thoughts = _THOUGHT_PIECES
         self._left_bytes = _BYTES + max_tokens * _BYTES_A_TOKEN
         self._left_text = max(_SHORT, max_tokens * _CHARACTERS_A_TOKEN)
         self._calls = Calls(tools)
@@ -109,8 +112,11 @@ class ReplyReader:
             for name in _THOUGHTS:
                 if thought := _text(delta.get(name)):
                     self._think(thought, name)
-            if any(delta.get(name) for name in (*_THOUGHTS, "content")):
+            if delta.get("content"):
                 self._left_mute += 1
+            elif self._left_thoughts and any(delta.get(name) for name in _THOUGHTS):
+                self._left_mute += 1
+                self._left_thoughts -= 1
             if text := _content(delta.get("content")):
                 self._left_text -= len(text)
                 if self._left_text < 0:

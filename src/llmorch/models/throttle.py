@@ -25,9 +25,9 @@ _WELL = 20
 class Throttle:
     """The requests of one event loop to one endpoint."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
         self._open = 0
-        self._limit = math.inf
+        self._most = self._limit = math.inf if most is None else most
         self._taken = _FIRST
         """So many at once are known to be taken, or soon will be."""
         self._well = 0
@@ -57,13 +57,13 @@ class Throttle:
     def answered(self) -> None:
         """Take note that one of them was answered."""
         self._well += 1
-        if self._well >= _WELL and self._limit < math.inf:
+        if self._well >= _WELL and self._limit < self._most:
             self._limit, self._well = self._limit + 1, 0
 
     async def _enter(self) -> None:
         loop = asyncio.get_running_loop()
         while self._open >= min(self._limit, self._taken):
-            if self._limit == math.inf and self._widening is None:
+            if self._limit == self._most and self._widening is None:
                 self._widening = loop.call_later(_PART, self._widen)
             waiting = loop.create_future()
             self._waiting.append(waiting)

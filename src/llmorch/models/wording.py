@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # What may be left out when an endpoint refuses it: newer models take no temperature, some
 # endpoints no seed, and old ones don't know the option that asks for the usage.
-_OPTIONAL = ("temperature", "seed", "stream_options", "stop")
+_OPTIONAL = ("temperature", "seed", "stream_options", "stop", "reasoning_effort")
 _MORE = 8
 """How many times as many tokens a model may write that spends those it was given on thoughts."""
 _REMEMBERED = 1_000
@@ -37,8 +37,19 @@ _SYSTEM = re.compile(r"system.{0,60}(role|instruction|message)|role.{0,60}system
 class Wording:
     """What one model's endpoint takes, as far as it has said."""
 
-    def __init__(self, model: str, without: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        model: str,
+        without: Iterable[str] = (),
+        *,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        effort: str | None = None,
+    ) -> None:
         self._model = model
+        self._temperature = temperature
+        self._max_tokens = max_tokens
+        self._effort = effort
         self._limit = "max_tokens"
         self._left_out: set[str] = {*without}
         self._times = 1
@@ -57,15 +68,17 @@ class Wording:
 
     def max_tokens(self, request: ModelRequest) -> int:
         """How many tokens a reply may have, thoughts among them."""
-        return request.max_tokens * self._times
+        return (self._max_tokens or request.max_tokens) * self._times
 
     def body(self, request: ModelRequest) -> dict[str, Any]:
         """The request as the endpoint is known to take it."""
         optional: dict[str, object] = {
-            "temperature": request.temperature,
+            "temperature": request.temperature if self._temperature is None else self._temperature,
             "seed": request.seed,
             "stream_options": {"include_usage": True},
         }
+        if self._effort is not None:
+            optional["reasoning_effort"] = self._effort
         if not self.streams:
             del optional["stream_options"]
         if request.stop:
