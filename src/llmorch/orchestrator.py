@@ -6,11 +6,12 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from llmorch import settings
 from llmorch.arguments import text, truth
 from llmorch.carried import reduced
 from llmorch.learned import Learned, durations, known_as
 from llmorch.models.model import ReadsAhead
-from llmorch.models.named import model_of
+from llmorch.models.named import models_of
 from llmorch.plan import check
 from llmorch.play import Play, just
 from llmorch.requests import Usage
@@ -23,21 +24,6 @@ from llmorch.runtime.driver import Execution
 from llmorch.runtime.model_place import Asked, prompting, replied
 from llmorch.runtime.samples import FILE, learning_in
 from llmorch.session import Session
-from llmorch.settings import (
-    asked_as,
-    check_run,
-    check_usage,
-    examples_in,
-    influence_of,
-    offered,
-    plan_of,
-    policies_of,
-    prices_of,
-    processors_of,
-    technique_of,
-    times_of,
-    without_plan,
-)
 from llmorch.techniques import Answer, Task, Technique
 
 if TYPE_CHECKING:
@@ -66,7 +52,8 @@ class Orchestrator:
 
     ``functions`` are callables, declared with ``@function`` or plain, and objects of
     ``@stateful`` classes, which stand for their methods; ``self(prompt)`` is always offered.
-    ``model`` is a name (see ``model_named``) or a ``Model``. ``processors`` is how many
+    ``model`` is a name (see ``model_named``) or a ``Model``, and those in ``fallback`` are asked where it fails;
+    ``planner`` is another one that a technique asks, so that ``model`` is what calls ask. ``processors`` is how many
     compute calls may run at once, each in a process of its own, by default as many as this process may
     use; or a ``Processors`` that is shared with other orchestrators. ``technique`` is how the model is
     asked, by name or as a ``Technique``, and ``policy`` how the calls of a run are coordinated, by name or as
@@ -97,6 +84,8 @@ class Orchestrator:
         functions: Iterable[object] = (),
         *,
         model: str | Model = "local",
+        planner: str | Model | None = None,
+        fallback: Sequence[str | Model] = (),
         technique: str | Technique = "llmorch",
         processors: int | Processors | None = None,
         policy: str | Callable[[], Policy] | None = None,
@@ -112,29 +101,30 @@ class Orchestrator:
         confirm: Confirm | None = None,
         strict: bool = False,
     ) -> None:
-        self._shared = processors_of(processors, resources)
+        self._shared = settings.processors_of(processors, resources)
         self._owns = self._shared is not processors
-        self._technique = technique_of(technique)
+        self._technique = settings.technique_of(technique)
         self.technique = self._technique.name
-        self._policy = policies_of(self._technique.policy if policy is None else policy)
+        self._policy = settings.policies_of(self._technique.policy if policy is None else policy)
         self.policy = self._policy().name
-        self._repairs = times_of("repairs", repairs)
+        self._repairs = settings.times_of("repairs", repairs)
         recoveries = self._technique.recoveries if max_recoveries is None else max_recoveries
-        self._recoveries = times_of("max_recoveries", recoveries)
-        self._examples = () if examples is None else examples_in(examples)
+        self._recoveries = settings.times_of("max_recoveries", recoveries)
+        self._examples = () if examples is None else settings.examples_in(examples)
         self._replan = truth("replan", replan)
         self.optimize = truth("optimize", optimize)
-        self.model = model_of(model, base_url=base_url)
+        self.model = models_of(model, fallback, base_url=base_url)
+        self.planner = self.model if planner is None else models_of(planner, fallback)
         self.processors = self._shared.count
-        self.functions = offered(functions, self.model, self._shared)
+        self.functions = settings.offered(functions, self.model, self._shared)
         self._shared.agree(self.functions, self)
-        self._influence = influence_of(influence, confirm, self._technique, strict=strict)
+        self._influence = settings.influence_of(influence, confirm, self._technique, strict=strict)
         self._confirm = confirm
         self._known_as = {name: known_as(item, self.model.name) for name, item in self.functions.items()}
         self._learning = learning_in(FILE) if truth("learn", learn) else None
         if self._learning is not None:
             weakref.finalize(self, self._learning.write)
-        self._asks = asked_as(self._technique, self.model, replan=replan)
+        self._asks = settings.asked_as(self._technique, self.planner, replan=replan)
         self._advised: set[str] = set()
 
     __reduce__ = reduced
@@ -213,7 +203,7 @@ class Orchestrator:
         async with orchestrator.session() as session:
             value = await session.call("search", {"query": "Texas"})
         """
-        check_run(priority=priority, observer=observer)
+        settings.check_run(priority=priority, observer=observer)
         conversing = Conversing(self.model)
 
         async def ask(prompt: str, asker: Usage) -> str:
@@ -234,16 +224,16 @@ class Orchestrator:
 
         Raises as ``run`` does, and ``UnresolvedQuery`` for a technique that makes no plan.
         """
-        check_usage("usage", usage)
-        check_run(max_tokens=max_tokens, wrote=wrote)
+        settings.check_usage("usage", usage)
+        settings.check_run(max_tokens=max_tokens, wrote=wrote)
         if not self._technique.plans:
-            raise without_plan(self.technique)
-        conversing = Conversing(self.model, wrote=wrote, usage=usage, max_tokens=max_tokens)
+            raise settings.without_plan(self.technique)
+        conversing = Conversing(self.model, self.planner, wrote=wrote, usage=usage, max_tokens=max_tokens)
         return await first_plan(self._technique.play(self._task(query)), conversing, self.functions)
 
     def check(self, plan: str | Plan) -> Plan:
         """The plan, parsed and checked against the functions. Raises ``PlanError``."""
-        return check(plan_of(plan), self.functions)
+        return check(settings.plan_of(plan), self.functions)
 
     def forecast(
         self,
@@ -261,7 +251,7 @@ class Orchestrator:
         """
         from llmorch.forecast import forecast
 
-        check_usage("planning", planning)
+        settings.check_usage("planning", planning)
         learned = Learned() if self._learning is None else self._learning.known()
         return forecast(
             self.check(plan),
@@ -275,7 +265,7 @@ class Orchestrator:
             all_made=planning is None or self._replan or not self._technique.last_answers,
             planning=planning or Usage(),
             after=learned.estimate(self._asks.get("after it", "")),
-            prices=prices_of(prices, self.model),
+            prices=settings.prices_of(prices, self.model),
         )
 
     def run_sync(self, query: str, *, deadline: float | None = None, max_tokens: int | None = None) -> Result:
@@ -296,6 +286,7 @@ class Orchestrator:
         if self._learning is not None:
             self._learning.write()
         await self.model.close()
+        await self.planner.close()
 
     def _task(self, query: str) -> Task:
         return Task(
@@ -303,8 +294,8 @@ class Orchestrator:
             self.functions,
             self._examples,
             influence=self._influence(self.functions),
-            constrains=self.model.constrains,
-            calls_tools=self.model.calls_tools,
+            constrains=self.planner.constrains,
+            calls_tools=self.planner.calls_tools,
             repairs=self._repairs,
             recoveries=self._recoveries,
             replan=self._replan,
@@ -321,12 +312,14 @@ class Orchestrator:
         wrote: Callable[[str], None] | None,
         run: Run | None = None,
     ) -> Coroutine[Any, Any, Result]:
-        check_run(deadline=deadline, max_tokens=max_tokens, priority=priority, observer=observer, wrote=wrote)
+        settings.check_run(
+            deadline=deadline, max_tokens=max_tokens, priority=priority, observer=observer, wrote=wrote
+        )
         task = self._task(query)
         ours = self._technique.last_answers and not self._replan
         return self._play(
             self._technique.play(task),
-            Conversing(self.model, wrote=wrote, max_tokens=max_tokens),
+            Conversing(self.model, self.planner, wrote=wrote, max_tokens=max_tokens),
             deadline,
             priority,
             observer,
@@ -348,7 +341,7 @@ class Orchestrator:
         observer: Observer | None,
         run: Run | None = None,
     ) -> Coroutine[Any, Any, Result]:
-        check_run(deadline=deadline, priority=priority, observer=observer)
+        settings.check_run(deadline=deadline, priority=priority, observer=observer)
         said = {"only": True, "asks": {}, "influence": self._influence(self.functions)}
         conversation = just(self.check(plan))
         return self._play(conversation, Conversing(self.model), deadline, priority, observer, run, **said)

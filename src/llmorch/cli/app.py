@@ -75,6 +75,8 @@ def run(
     query: str,
     functions: options.Functions = None,
     model: options.Model = "local",
+    planner: options.Planner = None,
+    fallback: options.Fallback = None,
     base_url: options.BaseUrl = None,
     model_option: options.ModelOptions = None,
     technique: options.Technique = "llmorch",
@@ -108,6 +110,8 @@ def run(
         orchestrator = orchestrator_for(
             functions,
             model=model,
+            planner=planner,
+            fallback=fallback or [],
             base_url=base_url,
             model_options=model_option,
             technique=technique,

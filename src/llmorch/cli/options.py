@@ -24,6 +24,13 @@ Model = Annotated[
         help="local, local:0.5b, local:FILE.gguf, openai:NAME, groq:NAME ... or recorded:FILE.",
     ),
 ]
+Planner = Annotated[
+    str | None, typer.Option(metavar="MODEL", help="Another model that makes the plan; --model answers then.")
+]
+Fallback = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODEL", help="Asked where the model fails; repeat for several, in order."),
+]
 ModelOptions = Annotated[
     list[str] | None,
     typer.Option(

@@ -54,6 +54,20 @@ def model_named(
     )
 
 
+def models_of(said: object, fallback: object, *, base_url: str | None = None) -> Model:
+    """A model with others that are asked where it fails, each by name or itself. Raises ``UnknownModel``."""
+    first = model_of(said, base_url=base_url)
+    if fallback is None or fallback == ():
+        return first
+    if not isinstance(fallback, list | tuple):
+        raise UnknownModel(
+            f'fallback is a list of models, as in ["groq:NAME", "local"], not {brief(fallback)}'
+        )
+    from llmorch.models.fallback import Fallback
+
+    return Fallback([first, *(model_of(one) for one in fallback)])
+
+
 def model_of(said: object, *, base_url: str | None = None) -> Model:
     """The model that a person hands over, by name or itself. Raises ``UnknownModel`` for what is neither."""
     if isinstance(said, str):

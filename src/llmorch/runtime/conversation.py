@@ -77,7 +77,7 @@ async def converse(
         if (
             not occupying
             and not isinstance(effect, RunPlan | Revise | Look)
-            and conversing.model.kind == "compute"
+            and conversing.planner.kind == "compute"
         ):
             occupying = True
             execution.occupy()

@@ -44,7 +44,7 @@ def _add(*usages: Usage, **more: float) -> None:
 
 
 class Conversing:
-    """A model, and what talking to it has cost so far.
+    """A model, and what talking to it has cost so far; ``planner`` is what a technique asks, where that is another.
 
     ``max_tokens`` is what it may cost, in and out: past it, the next request raises
     ``LimitReached``.
@@ -53,12 +53,14 @@ class Conversing:
     def __init__(
         self,
         model: Model,
+        planner: Model | None = None,
         *,
         wrote: Callable[[str], None] | None = None,
         max_tokens: int | None = None,
         usage: Usage | None = None,
     ) -> None:
         self.model = model
+        self.planner = planner or model
         self.usage = usage or Usage()
         self.planning = Usage()
         """What the technique itself asked before its first plan was run."""
@@ -84,12 +86,12 @@ class Conversing:
         spent = self.usage.input_tokens + self.usage.output_tokens
         if self._max_tokens is not None and spent >= self._max_tokens:
             raise LimitReached(f"the run has used {spent:,} tokens, and max_tokens is {self._max_tokens:,}")
-        mine = self._own if asker is None else asker
+        model, mine = (self.planner, self._own) if asker is None else (self.model, asker)
         _add(self.usage, mine, requests=1)
         began, counted, characters = time.monotonic(), False, 0
         left = request.max_tokens * CHARACTERS_A_TOKEN
         try:
-            async with aclosing(self.model.stream(request)) as stream:  # type: ignore[type-var]
+            async with aclosing(model.stream(request)) as stream:  # type: ignore[type-var]
                 async for piece in stream:
                     if isinstance(piece, Finished):
                         _add(
@@ -112,11 +114,11 @@ class Conversing:
                     if left <= 0:
                         yield Finished("length", 0, 0)
                         return
-            raise ModelError(f"{self.model.name} ended its reply without saying so")
+            raise ModelError(f"{model.name} ended its reply without saying so")
         except (ModelError, PlanError):
             raise
         except Exception as error:  # an adapter that breaks its promise
-            raise ModelError(f"{self.model.name}: {without_middle(line_of(error), 300)}") from error
+            raise ModelError(f"{model.name}: {without_middle(line_of(error), 300)}") from error
         finally:
             _add(self.usage, mine, seconds=time.monotonic() - began)
             if not counted:  # it broke off, or was broken off: four characters a token is close enough
