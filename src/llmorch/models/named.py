@@ -65,7 +65,10 @@ def models_of(said: object, fallback: object, *, base_url: str | None = None) ->
         )
     from llmorch.models.fallback import Fallback
 
-    return Fallback([first, *(model_of(one) for one in fallback)])
+    try:
+        return Fallback([first, *map(model_of, fallback)])
+    except UnknownModel as error:
+        raise UnknownModel(f"fallback: {error}") from None
 
 
 def model_of(said: object, *, base_url: str | None = None) -> Model:
