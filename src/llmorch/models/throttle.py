@@ -36,8 +36,8 @@ class Throttle:
 
     @property
     def alone(self) -> bool:
-        """Whether no more than one request is open."""
-        return self._open <= 1
+        """Whether no request is open."""
+        return self._open == 0
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None, None]:
@@ -50,8 +50,8 @@ class Throttle:
             self._wake()
 
     def refused(self) -> None:
-        """Take note that the endpoint refuses one of those that are open, since they are too many."""
-        self._limit = max(1, min(self._limit, self._open - 1))
+        """Take note that the endpoint has refused one, beside those that are open still: it was one too many."""
+        self._limit = max(1, min(self._limit, self._open))
         self._well = 0
 
     def answered(self) -> None:
