@@ -127,6 +127,7 @@ async def test_parallel_falls_back_to_text_where_tools_are_refused(endpoint: Loo
         result = await orchestrator.run("Which?")
     assert result.answer == "both"
     assert len(result.calls) == 2
+    assert result.notes[0] == "openai:m: the endpoint takes no tools, so calls are asked for as text"
 
 
 @pytest.mark.parametrize("index", [0, None])
