@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import csv
 import functools
 import inspect
 import io
 import itertools
 import logging
+import multiprocessing
 import os
 import queue
 import re
@@ -16,7 +18,7 @@ import sys
 import threading
 import types
 import weakref
-from collections import namedtuple
+from collections import deque, namedtuple
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -125,7 +127,14 @@ MACHINERY: list[Callable[[], Any]] = [
     lambda: itertools.chain([1]),
     lambda: os.environ,
     lambda: asyncio.run(_task()),
+    lambda: deque_iterator([1]),
+    lambda: multiprocessing.get_context("spawn").Lock(),
+    lambda: csv.reader(["a"]),
 ]
+
+
+def deque_iterator(items: list[int]) -> Any:
+    return iter(deque(items))
 
 
 async def _task() -> Any:
@@ -141,6 +150,11 @@ def test_neither_is_one_of_nor_as_what_a_program_runs_by(made: Callable[[], Any]
     for name in dir(value) if value is not os.environ else ():  # which is a mapping
         with pytest.raises(EvaluationError, match="has no field"):
             field(value, name)
+
+
+def test_a_key_of_a_dictionary_is_no_way_to_a_function() -> None:
+    with pytest.raises(EvaluationError, match="has no field"):
+        field({"f": field}, "f")
 
 
 def test_what_data_of_the_library_leads_to_is_no_way_either() -> None:

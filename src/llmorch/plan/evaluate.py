@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import types
 import weakref
 from collections.abc import Mapping
@@ -78,13 +79,15 @@ _MACHINERY = frozenset(
         "importlib",
         "zipimport",
     }
-    | {"_frozen_importlib", "_frozen_importlib_external"}
+    | {"_frozen_importlib", "_frozen_importlib_external", "_multiprocessing", "multiprocessing", "mmap"}
 )
 """Modules of Python's whose objects are no data either: locks, threads, loops, sockets, loggers, loaders."""
+_OTHERS = {("os", "_Environ"), ("os", "_wrap_close"), ("subprocess", "Popen"), ("posix", "ScandirIterator")}
 _ABOVE = type.__dict__["__mro__"].__get__
 _HOME = type.__dict__["__module__"].__get__
 _NAME = type.__dict__["__name__"].__get__
 _NAMES = type.__dict__["__dict__"].__get__
+_BUILT_IN = type(list.__len__)
 _PLAIN = frozenset(map(id, (str, int, float, list, dict, tuple, bool)))
 _TEXTS = frozenset({str, bytes, bytearray})
 _SLICED = _TEXTS | {list, tuple}
@@ -264,9 +267,17 @@ def _part(value: Any, key: Any, budget: Budget) -> Any:
     if type(key) is slice and kind in _SLICED:
         budget.charge((1 if kind in _TEXTS else ITEM) * len(range(len(value))[key]))
     found = value[key]
+    if type(key) is slice and kind not in _SLICED and _is_copied(value, kind):
+        budget.charge(ITEM * len(found))
     if budget.apart and type(key) not in (int, str, slice) and shape(value) is not None:
         budget.charge(numbers_in(found))  # of these an array makes a copy
     return found
+
+
+def _is_copied(value: object, kind: type) -> bool:
+    """Whether a slice of this copies what it has, as one of a list's subclass does, and Python counts it."""
+    views = (range, memoryview)
+    return kind not in views and type(getattr(kind, "__len__", None)) is _BUILT_IN and shape(value) is None
 
 
 def _field(value: Any, name: str, budget: Budget) -> Any:
@@ -279,7 +290,7 @@ def _field(value: Any, name: str, budget: Budget) -> Any:
         if name not in value:
             raise EvaluationError(f"there is no {quoted(name)} in the result; it has {_some(value)}")
         found = value[name]
-        if not _is_of_interpreter(found):
+        if not callable(found) and not _is_of_interpreter(found):
             return found
     elif found is None and not closed:
         found = getattr(value, name, None)
@@ -302,9 +313,10 @@ def _is_kind_of_interpreter(kind: type) -> bool:
     home = _HOME(kind)
     if type(home) is not str:
         return False
-    if home == "builtins":
-        return "__next__" in _NAMES(kind)
-    return home.partition(".")[0] in _MACHINERY or (home == "os" and _NAME(kind) == "_Environ")
+    place = home.partition(".")[0]
+    if place in _MACHINERY or home.startswith("_cython") or (home, _NAME(kind)) in _OTHERS:
+        return True
+    return place in sys.stdlib_module_names and "__next__" in _NAMES(kind)
 
 
 def _stored(value: Any, name: str) -> Any:

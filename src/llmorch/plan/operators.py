@@ -76,7 +76,7 @@ def operated(sign: str, left: Any, right: Any, budget: Budget) -> Any:
             _charge_repetition(right, left, budget)
             _refuse_objects(sign, left, right)
         case "%":
-            if isinstance(left, str | bytes):
+            if isinstance(left, str | bytes | bytearray):
                 raise EvaluationError('% can\'t format text; write the result in braces, as in "{s1}"')
             _refuse_objects(sign, left, right)
         case "+" if isinstance(left, str | bytes | Sequence) and isinstance(right, str | bytes | Sequence):

@@ -7,13 +7,12 @@ until then it stands for everything that it could be.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmorch.calls import references
 from llmorch.declare.defaults import MADE
-from llmorch.errors import EvaluationError, FunctionError
+from llmorch.declare.text import interrupted
 from llmorch.plan import evaluate
 from llmorch.plan.budget import Budget
 from llmorch.plan.evaluate import accepted, as_text
@@ -89,7 +88,7 @@ def touches(function: Function, call: FunctionCall, results: Mapping[CallId, Any
         if any(reference.id not in (results or ()) for reference in needed):
             continue
         # What has no value fails its call; until then it could be anything.
-        with suppress(EvaluationError, FunctionError, ValueError):
+        try:
             value = parameter.default
             if value is MADE and expression is None:
                 continue
@@ -97,6 +96,9 @@ def touches(function: Function, call: FunctionCall, results: Mapping[CallId, Any
                 budget = Budget()
                 value = accepted(parameter, evaluate(expression, results or {}, budget), budget)
             values[parameter.name] = _text(value)
+        except BaseException as error:  # classes of somebody's may raise anything where their type is checked
+            if interrupted(error):
+                raise
     reads, writes = (
         tuple(_name(pattern, values) for pattern in said) for said in (function.reads, function.writes)
     )
